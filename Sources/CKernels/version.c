@@ -1,0 +1,2 @@
+#include "CKernels.h"
+int moult_kernels_version(void) { return 1; }

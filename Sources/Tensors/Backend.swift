@@ -1,0 +1,75 @@
+/// The fused operations that every device provides. ``Tensor``'s methods check shapes and types and then call these,
+/// so that a backend may take its arguments as valid.
+///
+/// Activations are float32. Weights of ``linear(_:weights:biases:)`` and ``embedding(_:table:)`` may be float32,
+/// bfloat16 or float16; products of half-precision weights accumulate in float32. Shape letters: B batch, T tokens,
+/// S keys, D model width, I and O inputs and outputs, H query heads, N key/value heads, K key dim, V value dim, M slots.
+public protocol Backend: Sendable {
+    /// A short name for reports, such as "cpu (avx2, oneDNN)".
+    var name: String { get }
+
+    /// Rows of `table` (R, D) picked by `ids` → (ids.count, D), float32.
+    func embedding(_ ids: [Int32], table: Tensor) throws -> Tensor
+
+    /// One product per weight, all of the same input: x (..., I), weight (O, I), bias (O) or nil → (..., O).
+    func linear(_ x: Tensor, weights: [Tensor], biases: [Tensor?]) throws -> [Tensor]
+
+    /// x / sqrt(mean(x²) + ε) · weight over the last dimension. Statistics in float32 or better.
+    func rmsNorm(_ x: Tensor, weight: Tensor, epsilon: Float) throws -> Tensor
+
+    /// x + y, element by element.
+    func add(_ x: Tensor, _ y: Tensor) throws -> Tensor
+
+    /// silu(gate) · up, element by element, with silu(x) = x / (1 + exp(-x)).
+    func swiglu(gate: Tensor, up: Tensor) throws -> Tensor
+
+    /// x / (1 + exp(-x)).
+    func silu(_ x: Tensor) throws -> Tensor
+
+    /// Rotates pairs (i, i + K/2) of each head of x (B, T, H, K) by angles position · frequency.
+    /// `cosines` and `sines` are (R, K/2); token t uses row `offset + t`.
+    func rope(_ x: Tensor, cosines: Tensor, sines: Tensor, offset: Int) throws -> Tensor
+
+    /// Causal softmax attention: q (B, T, H, K), k (B, S, N, K), v (B, S, N, V) → (B, T, H, V), S ≥ T.
+    /// Query t sits at key position S - T + t and sees the last `window` positions up to its own (all when nil).
+    /// `documents`, when given, are the ascending starts of packed documents among the keys (B = 1); a query sees
+    /// only keys of its own document.
+    func attention(q: Tensor, k: Tensor, v: Tensor, scale: Float, window: Int?, documents: [Int]?) throws -> Tensor
+
+    /// logsigmoid(x) / divisor: the log forget gate of GSA. Finite for every finite x.
+    func logGate(_ x: Tensor, divisor: Float) throws -> Tensor
+
+    /// Gated Slot Attention: q (B, T, H, K), k (B, T, N, K), v (B, T, N, V), logGates (B, T, N, M) ≤ 0,
+    /// state keys (B, N, M, K) and values (B, N, M, V) → (B, T, H, V). `state` holds the initial state and is
+    /// replaced by the final one. `documents` are ascending starts of packed documents (B = 1), the first being 0; the
+    /// state is zeroed at every start but the first.
+    func gatedSlotAttention(
+        q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, scale: Float, state: inout GatedSlotState, documents: [Int]?
+    ) throws -> Tensor
+
+    /// w · x + (1 - w) · y with w = sigmoid(logits), one logit per head: x, y (B, T, H, V), logits (B, T, H).
+    func mix(_ x: Tensor, _ y: Tensor, logits: Tensor) throws -> Tensor
+
+    /// Negative log-likelihood of each target under softmax(hidden · headᵀ): hidden (R, D), head (O, D),
+    /// targets R ids → R values, in nats. The logits of all rows are never held at once.
+    func negativeLogLikelihood(_ hidden: Tensor, head: Tensor, targets: [Int32]) throws -> [Float]
+}
+
+/// The recurrent state of one GSA layer: slot keys (B, N, M, K) and slot values (B, N, M, V), float32.
+public struct GatedSlotState: Sendable {
+    public var keys: Tensor
+    public var values: Tensor
+
+    public init(keys: Tensor, values: Tensor) {
+        self.keys = keys
+        self.values = values
+    }
+
+    /// The empty state.
+    public static func zeros(batch: Int, heads: Int, slots: Int, keyDim: Int, valueDim: Int) throws -> GatedSlotState {
+        GatedSlotState(
+            keys: try .zeros([batch, heads, slots, keyDim]), values: try .zeros([batch, heads, slots, valueDim]))
+    }
+
+    public var byteCount: Int { keys.byteCount + values.byteCount }
+}

@@ -1,0 +1,121 @@
+/// A dense, contiguous, row-major array with value semantics: copies share storage until one of them is written.
+public struct Tensor: Sendable {
+    /// Extents, outermost first. An empty shape is a scalar.
+    public let shape: [Int]
+    public let dtype: DType
+    var storage: Storage
+    /// Where this tensor's first element lies in `storage`, in bytes.
+    private(set) var byteOffset: Int
+
+    init(shape: [Int], dtype: DType, storage: Storage, byteOffset: Int = 0) {
+        self.shape = shape
+        self.dtype = dtype
+        self.storage = storage
+        self.byteOffset = byteOffset
+    }
+
+    /// Number of elements.
+    public var count: Int { shape.reduce(1, *) }
+    public var byteCount: Int { count * dtype.size }
+    public var rank: Int { shape.count }
+
+    // MARK: Making tensors
+
+    /// An uninitialised tensor; for code that writes every element.
+    /// - Throws: ``TensorError/outOfMemory(bytes:)``.
+    public static func empty(_ shape: [Int], _ dtype: DType = .float32) throws -> Tensor {
+        Tensor(shape: shape, dtype: dtype, storage: try Storage(count: shape.reduce(1, *) * dtype.size))
+    }
+
+    /// A tensor whose bytes are all zero.
+    public static func zeros(_ shape: [Int], _ dtype: DType = .float32) throws -> Tensor {
+        let tensor = try empty(shape, dtype)
+        if let base = tensor.storage.bytes.baseAddress { base.initializeMemory(as: UInt8.self, repeating: 0, count: tensor.byteCount) }
+        return tensor
+    }
+
+    /// A tensor of `shape` holding `values` in row-major order.
+    /// - Throws: ``TensorError/shape(operation:argument:expected:found:)`` when the counts differ.
+    public init<Element: TensorElement>(_ values: [Element], shape: [Int]) throws {
+        guard shape.reduce(1, *) == values.count, shape.allSatisfy({ $0 >= 0 }) else {
+            throw TensorError.shape(operation: "Tensor", argument: "shape", expected: "\(values.count) elements", found: shape)
+        }
+        self = try Tensor.empty(shape, Element.dtype)
+        values.withUnsafeBytes { storage.bytes.copyMemory(from: $0) }
+    }
+
+    /// A tensor that reads `memory` in place. `owner` keeps the memory alive and must not change it.
+    public init(borrowing memory: UnsafeRawBufferPointer, shape: [Int], dtype: DType, owner: any Sendable) throws {
+        guard memory.count == shape.reduce(1, *) * dtype.size else {
+            throw TensorError.shape(
+                operation: "Tensor", argument: "shape", expected: "\(memory.count) bytes of \(dtype.rawValue)", found: shape)
+        }
+        self.init(shape: shape, dtype: dtype, storage: Storage(borrowing: memory, owner: owner))
+    }
+
+    // MARK: Reading and writing
+
+    /// Calls `body` with the tensor's bytes.
+    public func withUnsafeBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
+        try withExtendedLifetime(storage) {
+            try body(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(storage.bytes)[byteOffset..<byteOffset + byteCount]))
+        }
+    }
+
+    /// Calls `body` with the tensor's elements. The element type must be the tensor's own.
+    public func withElements<Element: TensorElement, Result>(
+        _ type: Element.Type, _ body: (UnsafeBufferPointer<Element>) throws -> Result
+    ) throws -> Result {
+        guard dtype == Element.dtype else {
+            throw TensorError.dtype(operation: "withElements", argument: "tensor", expected: Element.dtype.rawValue, found: dtype)
+        }
+        return try withUnsafeBytes { try body($0.bindMemory(to: Element.self)) }
+    }
+
+    /// Calls `body` with the tensor's elements for writing, after copying them if they are shared or borrowed.
+    public mutating func withMutable<Element: TensorElement, Result>(
+        _ type: Element.Type, _ body: (UnsafeMutableBufferPointer<Element>) throws -> Result
+    ) throws -> Result {
+        guard dtype == Element.dtype else {
+            throw TensorError.dtype(operation: "withMutable", argument: "tensor", expected: Element.dtype.rawValue, found: dtype)
+        }
+        try makeUnique()
+        let bytes = UnsafeMutableRawBufferPointer(rebasing: storage.bytes[byteOffset..<byteOffset + byteCount])
+        return try withExtendedLifetime(storage) { try body(bytes.bindMemory(to: Element.self)) }
+    }
+
+    private mutating func makeUnique() throws {
+        if storage.owner == nil, isKnownUniquelyReferenced(&storage) { return }
+        let copy = try Storage(count: byteCount)
+        withUnsafeBytes { copy.bytes.copyMemory(from: $0) }
+        storage = copy
+        byteOffset = 0
+    }
+
+    /// The elements in row-major order.
+    /// - Throws: ``TensorError/dtype(operation:argument:expected:found:)`` when `type` is not the tensor's own.
+    public func array<Element: TensorElement>(_ type: Element.Type = Float.self) throws -> [Element] {
+        try withElements(type) { Array($0) }
+    }
+
+    // MARK: Views
+
+    /// The same elements under another shape of the same count.
+    public func reshaped(_ shape: [Int]) throws -> Tensor {
+        guard shape.reduce(1, *) == count, shape.allSatisfy({ $0 >= 0 }) else {
+            throw TensorError.shape(operation: "reshaped", argument: "tensor", expected: "as many elements as \(shape)", found: self.shape)
+        }
+        return Tensor(shape: shape, dtype: dtype, storage: storage, byteOffset: byteOffset)
+    }
+
+    /// Rows `range` along the first dimension, without a copy.
+    public func rows(_ range: Range<Int>) throws -> Tensor {
+        guard let first = shape.first, range.lowerBound >= 0, range.upperBound <= first else {
+            throw TensorError.range(operation: "rows", argument: "range", expected: "within \(shape)", found: "\(range)")
+        }
+        let stride = shape.dropFirst().reduce(dtype.size, *)
+        return Tensor(
+            shape: [range.count] + shape.dropFirst(), dtype: dtype, storage: storage,
+            byteOffset: byteOffset + range.lowerBound * stride)
+    }
+}

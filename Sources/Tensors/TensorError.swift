@@ -1,0 +1,24 @@
+/// What can go wrong with a tensor operation. Each case says what was expected and what was found.
+public enum TensorError: Error, Equatable, CustomStringConvertible {
+    /// `argument` of `operation` has the wrong shape.
+    case shape(operation: String, argument: String, expected: String, found: [Int])
+    /// `argument` of `operation` has the wrong element type.
+    case dtype(operation: String, argument: String, expected: String, found: DType)
+    /// A value is out of the range that `operation` allows, such as a token id outside the vocabulary.
+    case range(operation: String, argument: String, expected: String, found: String)
+    /// A tensor of `bytes` bytes could not be allocated.
+    case outOfMemory(bytes: Int)
+
+    public var description: String {
+        switch self {
+        case .shape(let operation, let argument, let expected, let found):
+            "\(operation): \(argument) has shape \(found), expected \(expected)"
+        case .dtype(let operation, let argument, let expected, let found):
+            "\(operation): \(argument) has type \(found.rawValue), expected \(expected)"
+        case .range(let operation, let argument, let expected, let found):
+            "\(operation): \(argument) is \(found), expected \(expected)"
+        case .outOfMemory(let bytes):
+            "out of memory: \(bytes) bytes could not be allocated"
+        }
+    }
+}
