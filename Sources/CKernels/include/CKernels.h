@@ -1,5 +1,8 @@
 #ifndef CKERNELS_H
 #define CKERNELS_H
-/* placeholder: replaced by the kernels */
-int moult_kernels_version(void);
+
+#include "moult_dispatch.h"
+#include "moult_elementwise.h"
+#include "moult_pool.h"
+
 #endif

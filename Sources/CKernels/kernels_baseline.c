@@ -1,0 +1,11 @@
+// What every processor of the architecture has: SSE2 on x86-64.
+#include "kernels.h"
+
+#if !defined(__aarch64__)
+
+#define VECTOR_WIDTH 4
+#define TABLE moult_kernels_baseline
+#define TABLE_NAME "baseline"
+#include "kernels.inc"
+
+#endif

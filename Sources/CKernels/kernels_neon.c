@@ -1,0 +1,12 @@
+#include "kernels.h"
+
+#if defined(__aarch64__)
+
+#define VECTOR_WIDTH 4
+#define VECTOR_FMA
+#define VECTOR_F16C
+#define TABLE moult_kernels_neon
+#define TABLE_NAME "neon"
+#include "kernels.inc"
+
+#endif

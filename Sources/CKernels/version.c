@@ -1,2 +1,0 @@
-#include "CKernels.h"
-int moult_kernels_version(void) { return 1; }
