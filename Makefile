@@ -1,0 +1,40 @@
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup fetch build test lint format demo bench fixtures clean
+
+help: ## Say what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Check Swift, install the system packages that are missing
+	@scripts/setup
+
+fetch: ## Fetch the demonstration model and text into .models and .data
+	@scripts/fetch
+
+build: ## Build the moult executable in release: .build/release/moult
+	swift build -c release --product moult
+
+test: setup fetch ## Run every test, in release
+	swift build -c release --build-tests
+	swift test -c release
+
+lint: ## Check the format, and that nothing of ours compiles with a warning
+	@scripts/lint
+
+format: ## Format the Swift sources in place
+	swift format -i -r Sources Tests Package.swift
+
+demo: setup fetch build ## Convert SmolLM2-135M, measure it and generate with it
+	@scripts/demo
+
+bench: setup fetch build ## Compare the speed with Hugging Face transformers
+	Tools/oracles/setup
+	.venv/bin/python Benchmarks/transformers_vs_moult.py
+
+fixtures: ## Write the golden fixtures of the model tests again
+	Tools/oracles/setup
+	.venv/bin/python Tools/fixtures/models.py
+
+clean: ## Remove what was built and converted; what was fetched stays
+	rm -rf .build .demo
