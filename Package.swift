@@ -30,9 +30,13 @@ let package = Package(
         .testTarget(name: "TensorsTests", dependencies: ["Tensors", "CKernels"]),
         .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "Tensors"]),
         .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers"]),
-        .testTarget(name: "ModelsTests", dependencies: ["Models", "Tensors", "Checkpoints", "Tokenizers"]),
+        .testTarget(
+            name: "ModelsTests", dependencies: ["Models", "Tensors", "Checkpoints", "Tokenizers"], exclude: ["Fixtures"]
+        ),
         .testTarget(name: "ConversionTests", dependencies: ["Conversion", "Models", "Tensors", "Checkpoints"]),
-        .testTarget(name: "GenerationTests", dependencies: ["Generation", "Evaluation", "Models", "Tensors", "Checkpoints", "Tokenizers"]),
+        .testTarget(
+            name: "GenerationTests",
+            dependencies: ["Generation", "Evaluation", "Models", "Tensors", "Checkpoints", "Tokenizers"]),
         .testTarget(name: "CommandTests", dependencies: ["moult", "Checkpoints"]),
     ],
     swiftLanguageModes: [.v6]
