@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "include/moult_types.h"
+
 /// The single-threaded kernels of one instruction set. Each is written once, in a *.inc file, over the vector type of
 /// vector.h; kernels_<set>.c compiles all of them for one set and fills one table. The functions that Swift calls
 /// (include/moult_*.h) share the work over the pool and call the table of the chosen set.
@@ -17,9 +19,37 @@ struct moult_kernels {
 
     // elementwise.inc
     void (*add)(const float *x, const float *y, float *out, int64_t count);
+    void (*silu)(const float *x, float *out, int64_t count);
+    void (*swiglu)(const float *gate, const float *up, float *out, int64_t count);
+    void (*log_gate)(const float *x, float divisor, float *out, int64_t count);
+    void (*widen)(const void *x, enum moult_type type, float *out, int64_t count);
+    void (*narrow)(const float *x, enum moult_type type, uint16_t *out, int64_t count);
+    void (*mix)(const float *x, const float *y, const float *logits, float *out, int64_t rows, int64_t dim);
+
+    // rows.inc
+    void (*rms_norm)(const float *x, const float *weight, float epsilon, float *out, int64_t rows, int64_t dim);
+    void (*rope)(const float *x, const float *cosines, const float *sines, float *out, int64_t heads, int64_t dim);
+    /// The largest of x and the sum of exp(x - largest).
+    void (*log_sum_exp)(const float *x, int64_t count, float *largest, float *sum);
+
+    // few_rows.inc: out (rows, stride) for weight rows [0, outputs); rows is at most moult_few_rows.
+    void (*few_rows)(
+        const float *x, int64_t rows, int64_t inputs, const void *weight, enum moult_type type, const float *bias,
+        int64_t outputs, float *out, int64_t stride);
+
+    // many_rows.inc: the same for any number of rows; `scratch` holds moult_many_rows_scratch bytes, 64-byte aligned.
+    void (*many_rows)(
+        const float *x, int64_t rows, int64_t inputs, const void *weight, enum moult_type type, const float *bias,
+        int64_t outputs, float *out, int64_t stride, float *scratch);
 };
+
+enum { moult_few_rows = 8, moult_many_rows_scratch = 1 << 16 };
 
 /// The chosen set.
 const struct moult_kernels *moult_kernels(void);
+
+/// `bytes` of 64-byte aligned memory that belongs to the calling thread until its next call; NULL when there is none.
+/// For leaf code only: not to be held across moult_parallel_for.
+void *moult_scratch(size_t bytes);
 
 #endif

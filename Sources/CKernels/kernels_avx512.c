@@ -6,6 +6,7 @@
     __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq"))), apply_to = function)
 
 #define VECTOR_WIDTH 16
+#define TILE_ROWS 12
 #define VECTOR_FMA
 #define VECTOR_F16C
 #define TABLE moult_kernels_avx512

@@ -4,6 +4,7 @@
 #if !defined(__aarch64__)
 
 #define VECTOR_WIDTH 4
+#define TILE_ROWS 6
 #define TABLE moult_kernels_baseline
 #define TABLE_NAME "baseline"
 #include "kernels.inc"

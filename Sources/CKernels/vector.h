@@ -32,6 +32,15 @@ INLINE void vf_store_part(float *p, vf v, int64_t count) {
     for (int64_t i = 0; i < count; i++) p[i] = lanes[i];
 }
 
+/// A vector, or the first `count` floats where fewer are left.
+INLINE vf vf_load_up_to(const float *p, int64_t count) {
+    return count >= VECTOR_WIDTH ? vf_load(p) : vf_load_part(p, count);
+}
+
+INLINE void vf_store_up_to(float *p, vf v, int64_t count) {
+    if (count >= VECTOR_WIDTH) vf_store(p, v); else vf_store_part(p, v, count);
+}
+
 INLINE vh vh_load(const uint16_t *p) {
     vh v;
     memcpy(&v, p, sizeof v);
@@ -39,6 +48,20 @@ INLINE vh vh_load(const uint16_t *p) {
 }
 
 INLINE void vh_store(uint16_t *p, vh v) { memcpy(p, &v, sizeof v); }
+
+INLINE vh vh_load_up_to(const uint16_t *p, int64_t count) {
+    if (count >= VECTOR_WIDTH) return vh_load(p);
+    uint16_t lanes[VECTOR_WIDTH] = {0};
+    for (int64_t i = 0; i < count; i++) lanes[i] = p[i];
+    return vh_load(lanes);
+}
+
+INLINE void vh_store_up_to(uint16_t *p, vh v, int64_t count) {
+    if (count >= VECTOR_WIDTH) return vh_store(p, v);
+    uint16_t lanes[VECTOR_WIDTH];
+    vh_store(lanes, v);
+    for (int64_t i = 0; i < count; i++) p[i] = lanes[i];
+}
 
 // MARK: Arithmetic
 
@@ -79,6 +102,34 @@ INLINE float vf_largest(vf v) {
         for (int i = 0; i < half; i++) lanes[i] = lanes[i] > lanes[i + half] ? lanes[i] : lanes[i + half];
     }
     return lanes[0];
+}
+
+// MARK: Transposition
+
+#if VECTOR_WIDTH == 4
+#define LOW_LANES 0, 4, 1, 5
+#define HIGH_LANES 2, 6, 3, 7
+#elif VECTOR_WIDTH == 8
+#define LOW_LANES 0, 8, 1, 9, 2, 10, 3, 11
+#define HIGH_LANES 4, 12, 5, 13, 6, 14, 7, 15
+#elif VECTOR_WIDTH == 16
+#define LOW_LANES 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define HIGH_LANES 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#endif
+
+/// Transposes a square of VECTOR_WIDTH vectors: interleaving row i with row i + half, log2(width) times.
+INLINE void vf_transpose(vf rows[VECTOR_WIDTH]) {
+#pragma clang loop unroll(full)
+    for (int step = 1; step < VECTOR_WIDTH; step *= 2) {
+        vf next[VECTOR_WIDTH];
+#pragma clang loop unroll(full)
+        for (int i = 0; i < VECTOR_WIDTH / 2; i++) {
+            next[2 * i] = __builtin_shufflevector(rows[i], rows[i + VECTOR_WIDTH / 2], LOW_LANES);
+            next[2 * i + 1] = __builtin_shufflevector(rows[i], rows[i + VECTOR_WIDTH / 2], HIGH_LANES);
+        }
+#pragma clang loop unroll(full)
+        for (int i = 0; i < VECTOR_WIDTH; i++) rows[i] = next[i];
+    }
 }
 
 // MARK: Half precision
@@ -122,6 +173,19 @@ INLINE vh vf_to_f16(vf x) {
     return __builtin_convertvector(result | sign, vh);
 }
 #endif
+
+/// VECTOR_WIDTH elements of type `type` from element `index` on, as floats.
+INLINE vf vf_load_as(const void *p, int64_t index, enum moult_type type) {
+    if (type == moult_bfloat16) return vf_from_bf16(vh_load((const uint16_t *)p + index));
+    if (type == moult_float16) return vf_from_f16(vh_load((const uint16_t *)p + index));
+    return vf_load((const float *)p + index);
+}
+
+INLINE vf vf_load_as_up_to(const void *p, int64_t index, enum moult_type type, int64_t count) {
+    if (type == moult_bfloat16) return vf_from_bf16(vh_load_up_to((const uint16_t *)p + index, count));
+    if (type == moult_float16) return vf_from_f16(vh_load_up_to((const uint16_t *)p + index, count));
+    return vf_load_up_to((const float *)p + index, count);
+}
 
 // MARK: Transcendental functions
 

@@ -22,23 +22,41 @@ public struct Tensor: Sendable {
     // MARK: Making tensors
 
     /// An uninitialised tensor; for code that writes every element.
-    /// - Throws: ``TensorError/outOfMemory(bytes:)``.
+    /// - Throws: ``TensorError/outOfMemory(bytes:)``, or ``TensorError/shape(operation:argument:expected:found:)`` when
+    ///   an extent is negative or the byte count does not fit an Int.
     public static func empty(_ shape: [Int], _ dtype: DType = .float32) throws -> Tensor {
-        Tensor(shape: shape, dtype: dtype, storage: try Storage(count: shape.reduce(1, *) * dtype.size))
+        Tensor(shape: shape, dtype: dtype, storage: try Storage(count: try byteCount(of: shape, dtype)))
+    }
+
+    private static func byteCount(of shape: [Int], _ dtype: DType) throws -> Int {
+        // As if empty extents were 1, so that no partial product overflows later either.
+        var bytes = dtype.size
+        for extent in shape {
+            let (product, overflow) = bytes.multipliedReportingOverflow(by: max(extent, 1))
+            guard extent >= 0, !overflow, product <= Int.max - 64 else {
+                throw TensorError.shape(
+                    operation: "Tensor", argument: "shape", expected: "extents that memory can hold", found: shape)
+            }
+            bytes = product
+        }
+        return shape.contains(0) ? 0 : bytes
     }
 
     /// A tensor whose bytes are all zero.
     public static func zeros(_ shape: [Int], _ dtype: DType = .float32) throws -> Tensor {
         let tensor = try empty(shape, dtype)
-        if let base = tensor.storage.bytes.baseAddress { base.initializeMemory(as: UInt8.self, repeating: 0, count: tensor.byteCount) }
+        if let base = tensor.storage.bytes.baseAddress {
+            base.initializeMemory(as: UInt8.self, repeating: 0, count: tensor.byteCount)
+        }
         return tensor
     }
 
     /// A tensor of `shape` holding `values` in row-major order.
     /// - Throws: ``TensorError/shape(operation:argument:expected:found:)`` when the counts differ.
     public init<Element: TensorElement>(_ values: [Element], shape: [Int]) throws {
-        guard shape.reduce(1, *) == values.count, shape.allSatisfy({ $0 >= 0 }) else {
-            throw TensorError.shape(operation: "Tensor", argument: "shape", expected: "\(values.count) elements", found: shape)
+        guard try Tensor.byteCount(of: shape, Element.dtype) == values.count * Element.dtype.size else {
+            throw TensorError.shape(
+                operation: "Tensor", argument: "shape", expected: "\(values.count) elements", found: shape)
         }
         self = try Tensor.empty(shape, Element.dtype)
         values.withUnsafeBytes { storage.bytes.copyMemory(from: $0) }
@@ -46,9 +64,10 @@ public struct Tensor: Sendable {
 
     /// A tensor that reads `memory` in place. `owner` keeps the memory alive and must not change it.
     public init(borrowing memory: UnsafeRawBufferPointer, shape: [Int], dtype: DType, owner: any Sendable) throws {
-        guard memory.count == shape.reduce(1, *) * dtype.size else {
+        guard try Tensor.byteCount(of: shape, dtype) == memory.count else {
             throw TensorError.shape(
-                operation: "Tensor", argument: "shape", expected: "\(memory.count) bytes of \(dtype.rawValue)", found: shape)
+                operation: "Tensor", argument: "shape", expected: "\(memory.count) bytes of \(dtype.rawValue)",
+                found: shape)
         }
         self.init(shape: shape, dtype: dtype, storage: Storage(borrowing: memory, owner: owner))
     }
@@ -58,7 +77,9 @@ public struct Tensor: Sendable {
     /// Calls `body` with the tensor's bytes.
     public func withUnsafeBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
         try withExtendedLifetime(storage) {
-            try body(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(storage.bytes)[byteOffset..<byteOffset + byteCount]))
+            try body(
+                UnsafeRawBufferPointer(
+                    rebasing: UnsafeRawBufferPointer(storage.bytes)[byteOffset..<byteOffset + byteCount]))
         }
     }
 
@@ -67,7 +88,8 @@ public struct Tensor: Sendable {
         _ type: Element.Type, _ body: (UnsafeBufferPointer<Element>) throws -> Result
     ) throws -> Result {
         guard dtype == Element.dtype else {
-            throw TensorError.dtype(operation: "withElements", argument: "tensor", expected: Element.dtype.rawValue, found: dtype)
+            throw TensorError.dtype(
+                operation: "withElements", argument: "tensor", expected: Element.dtype.rawValue, found: dtype)
         }
         return try withUnsafeBytes { try body($0.bindMemory(to: Element.self)) }
     }
@@ -77,7 +99,8 @@ public struct Tensor: Sendable {
         _ type: Element.Type, _ body: (UnsafeMutableBufferPointer<Element>) throws -> Result
     ) throws -> Result {
         guard dtype == Element.dtype else {
-            throw TensorError.dtype(operation: "withMutable", argument: "tensor", expected: Element.dtype.rawValue, found: dtype)
+            throw TensorError.dtype(
+                operation: "withMutable", argument: "tensor", expected: Element.dtype.rawValue, found: dtype)
         }
         try makeUnique()
         let bytes = UnsafeMutableRawBufferPointer(rebasing: storage.bytes[byteOffset..<byteOffset + byteCount])
@@ -102,8 +125,9 @@ public struct Tensor: Sendable {
 
     /// The same elements under another shape of the same count.
     public func reshaped(_ shape: [Int]) throws -> Tensor {
-        guard shape.reduce(1, *) == count, shape.allSatisfy({ $0 >= 0 }) else {
-            throw TensorError.shape(operation: "reshaped", argument: "tensor", expected: "as many elements as \(shape)", found: self.shape)
+        guard try Tensor.byteCount(of: shape, dtype) == byteCount else {
+            throw TensorError.shape(
+                operation: "reshaped", argument: "tensor", expected: "as many elements as \(shape)", found: self.shape)
         }
         return Tensor(shape: shape, dtype: dtype, storage: storage, byteOffset: byteOffset)
     }
@@ -111,7 +135,8 @@ public struct Tensor: Sendable {
     /// Rows `range` along the first dimension, without a copy.
     public func rows(_ range: Range<Int>) throws -> Tensor {
         guard let first = shape.first, range.lowerBound >= 0, range.upperBound <= first else {
-            throw TensorError.range(operation: "rows", argument: "range", expected: "within \(shape)", found: "\(range)")
+            throw TensorError.range(
+                operation: "rows", argument: "range", expected: "within \(shape)", found: "\(range)")
         }
         let stride = shape.dropFirst().reduce(dtype.size, *)
         return Tensor(
