@@ -29,6 +29,7 @@ public protocol TensorElement: BitwiseCopyable, Sendable {
 extension Double: TensorElement { public static var dtype: DType { .float64 } }
 extension Float: TensorElement { public static var dtype: DType { .float32 } }
 extension BFloat16: TensorElement { public static var dtype: DType { .bfloat16 } }
+extension Float16: TensorElement { public static var dtype: DType { .float16 } }
 extension Int64: TensorElement { public static var dtype: DType { .int64 } }
 extension Int32: TensorElement { public static var dtype: DType { .int32 } }
 extension UInt8: TensorElement { public static var dtype: DType { .uint8 } }

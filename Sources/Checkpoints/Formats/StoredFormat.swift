@@ -1,0 +1,96 @@
+import Tensors
+
+/// How a tensor's elements are stored in a file: a plain type, or one of GGML's block-quantised types. Raw values are
+/// the formats' own names.
+public enum StoredFormat: String, Sendable, CaseIterable {
+    case f64 = "F64"
+    case f32 = "F32"
+    case f16 = "F16"
+    case bf16 = "BF16"
+    case i64 = "I64"
+    case i32 = "I32"
+    case u8 = "U8"
+    case bool = "BOOL"
+    case q40 = "Q4_0"
+    case q41 = "Q4_1"
+    case q50 = "Q5_0"
+    case q51 = "Q5_1"
+    case q80 = "Q8_0"
+    case q2K = "Q2_K"
+    case q3K = "Q3_K"
+    case q4K = "Q4_K"
+    case q5K = "Q5_K"
+    case q6K = "Q6_K"
+
+    /// The tensor element type; nil when quantised.
+    public var dtype: DType? {
+        switch self {
+        case .f64: .float64
+        case .f32: .float32
+        case .f16: .float16
+        case .bf16: .bfloat16
+        case .i64: .int64
+        case .i32: .int32
+        case .u8: .uint8
+        case .bool: .bool
+        case .q40, .q41, .q50, .q51, .q80, .q2K, .q3K, .q4K, .q5K, .q6K: nil
+        }
+    }
+
+    /// The stored form of a plain element type.
+    public init(_ dtype: DType) {
+        switch dtype {
+        case .float64: self = .f64
+        case .float32: self = .f32
+        case .float16: self = .f16
+        case .bfloat16: self = .bf16
+        case .int64: self = .i64
+        case .int32: self = .i32
+        case .uint8: self = .u8
+        case .bool: self = .bool
+        }
+    }
+
+    /// Elements per block: 1 for plain types.
+    public var blockElements: Int {
+        switch self {
+        case .f64, .f32, .f16, .bf16, .i64, .i32, .u8, .bool: 1
+        case .q40, .q41, .q50, .q51, .q80: 32
+        case .q2K, .q3K, .q4K, .q5K, .q6K: 256
+        }
+    }
+
+    /// Bytes per block.
+    public var blockBytes: Int {
+        switch self {
+        case .f64, .i64: 8
+        case .f32, .i32: 4
+        case .f16, .bf16: 2
+        case .u8, .bool: 1
+        case .q40: 18
+        case .q41: 20
+        case .q50: 22
+        case .q51: 24
+        case .q80: 34
+        case .q2K: 84
+        case .q3K: 110
+        case .q4K: 144
+        case .q5K: 176
+        case .q6K: 210
+        }
+    }
+
+    /// Bytes of a tensor of `shape`; nil when the last extent is not made of whole blocks, or when the number of
+    /// elements or of bytes (as stored, or as 8-byte elements) overflows. Extents of 0 count as 1 in that check, so
+    /// that no product of any of the extents can overflow later.
+    func byteCount(shape: [Int]) -> Int? {
+        var bound = 8
+        for extent in shape {
+            let (product, overflow) = bound.multipliedReportingOverflow(by: max(extent, 1))
+            guard extent >= 0, !overflow else { return nil }
+            bound = product
+        }
+        guard blockElements == 1 || (shape.last ?? 1) % blockElements == 0 else { return nil }
+        return shape.reduce(1, *) / blockElements * blockBytes
+    }
+}

@@ -1,0 +1,72 @@
+import Foundation
+
+/// A file that is written under a temporary name beside its final one, and renamed when it is complete.
+struct StagedFile {
+    /// Where the file will be.
+    let path: String
+    /// Where it is until then.
+    let temporaryPath: String
+    private var descriptor: Int32
+
+    /// Creates the temporary file.
+    /// - Throws: ``CheckpointError/exists(path:)`` when there is a file at `path`.
+    init(path: String) throws {
+        self.path = path
+        let name = "." + (path as NSString).lastPathComponent + ".\(UUID().uuidString).partial"
+        temporaryPath = ((path as NSString).deletingLastPathComponent as NSString).appendingPathComponent(name)
+        guard access(path, F_OK) != 0 else { throw CheckpointError.exists(path: path) }
+        descriptor = open(temporaryPath, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+        guard descriptor >= 0 else { throw CheckpointError.unwritable(path: path, reason: Self.lastError()) }
+    }
+
+    /// Writes to a file that is open already; for tests of what writing reports.
+    init(path: String, temporaryPath: String, descriptor: Int32) {
+        self.path = path
+        self.temporaryPath = temporaryPath
+        self.descriptor = descriptor
+    }
+
+    /// Writes all of `bytes` at `offset`.
+    func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws {
+        var written = 0
+        while written < bytes.count {
+            // Linux writes at most 2 GiB at once.
+            let part = UnsafeRawBufferPointer(rebasing: bytes[written..<min(bytes.count, written + 1 << 30)])
+            let count = pwrite(descriptor, part.baseAddress, part.count, off_t(offset + written))
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else {
+                throw CheckpointError.unwritable(path: path, reason: count < 0 ? Self.lastError() : "nothing was written")
+            }
+            written += count
+        }
+    }
+
+    /// Waits until the contents are on the disk, and closes the file.
+    mutating func sync() throws {
+        guard fsync(descriptor) == 0 else { throw CheckpointError.unwritable(path: path, reason: Self.lastError()) }
+        try close()
+    }
+
+    /// Gives the file its final name, unless something has taken it meanwhile.
+    func publish() throws {
+        guard access(path, F_OK) != 0 else { throw CheckpointError.exists(path: path) }
+        guard rename(temporaryPath, path) == 0 else {
+            throw CheckpointError.unwritable(path: path, reason: Self.lastError())
+        }
+    }
+
+    /// Removes the temporary file.
+    mutating func discard() {
+        try? close()
+        unlink(temporaryPath)
+    }
+
+    private mutating func close() throws {
+        guard descriptor >= 0 else { return }
+        let result = Foundation.close(descriptor)
+        descriptor = -1
+        guard result == 0 else { throw CheckpointError.unwritable(path: path, reason: Self.lastError()) }
+    }
+
+    private static func lastError() -> String { String(cString: strerror(errno)) }
+}
