@@ -1,0 +1,144 @@
+import Tensors
+
+/// A GGUF file (version 2 or 3, little-endian) of a Llama-family model.
+///
+/// Tensors have Hugging Face's names, shapes and order of rows: the permutation that llama.cpp's converter applies to
+/// the rows of q and k of the "llama" architecture is undone. RoPE factors (`rope_freqs.weight`) are configuration and
+/// not listed.
+public struct GGUFCheckpoint: Checkpoint {
+    public let path: String
+    public let metadata: GGUFMetadata
+    private let table: TensorTable
+    /// Llama 3's RoPE factors, one per pair of dimensions, when the file has them.
+    private let ropeFactors: StoredTensor?
+
+    /// Opens a file and checks its header, its names, and the place of every tensor.
+    public init(path: String) throws { try self.init(MappedFile(path: path)) }
+
+    init(_ file: MappedFile) throws {
+        path = file.path
+        (metadata, table, ropeFactors) = try withExtendedLifetime(file) {
+            var cursor = GGUFCursor(file)
+            try Self.checkVersion(&cursor)
+            // The least that a tensor's description and a key with its value take.
+            let tensorCount = try cursor.count(ofSize: 24, "the number of tensors")
+            let keyCount = try cursor.count(ofSize: 13, "the number of metadata keys")
+            let metadata = try GGUFMetadata(&cursor, count: keyCount, file: file)
+            if let parts = try metadata.integer("split.count"), parts > 1 {
+                throw CheckpointError.unsupported(
+                    file: file.path, what: "split file of", found: "\(parts) parts",
+                    supported: "a whole file; join the parts with llama-gguf-split --merge")
+            }
+            var infos: [GGUFTensorInfo] = []
+            for index in 0..<tensorCount { infos.append(try GGUFTensorInfo(&cursor, index: index)) }
+            let tensors = try Self.place(infos, after: cursor.position, metadata: metadata, file: file)
+            var table = TensorTable(), factors: StoredTensor?
+            for tensor in tensors {
+                if tensor.description.name == GGUFNames.ropeFactors, factors == nil {
+                    factors = tensor
+                } else {
+                    try table.append(tensor)
+                }
+            }
+            return (metadata, table, factors)
+        }
+    }
+
+    private static func checkVersion(_ cursor: inout GGUFCursor) throws {
+        let magic = try cursor.integer(UInt32.self, "the magic number")
+        guard magic == 0x4655_4747 else {
+            throw CheckpointError.malformed(
+                file: cursor.file, part: "the first four bytes", expected: "GGUF",
+                found: "0x" + String(magic.byteSwapped, radix: 16))
+        }
+        let version = try cursor.integer(UInt32.self, "the version")
+        guard version == 2 || version == 3 else {
+            let isSwapped = (1...3).contains(version.byteSwapped)
+            throw CheckpointError.unsupported(
+                file: cursor.file, what: "GGUF version", found: isSwapped ? "of big-endian byte order" : "\(version)",
+                supported: "2 and 3, little-endian")
+        }
+    }
+
+    /// Checks where each tensor lies: aligned, inside the file, and apart from all others.
+    private static func place(
+        _ infos: [GGUFTensorInfo], after header: Int, metadata: GGUFMetadata, file: MappedFile
+    ) throws -> [StoredTensor] {
+        let key = "general.alignment"
+        let alignment = try metadata.integer(key) ?? 32
+        guard alignment > 0, alignment <= 1 << 30, alignment & (alignment - 1) == 0 else {
+            throw CheckpointError.configuration(
+                file: file.path, key: key, expected: "a power of two", found: "\(alignment)")
+        }
+        let dataStart = (header + alignment - 1) & ~(alignment - 1)
+        let heads = try interleavedHeads(metadata)
+        var tensors: [StoredTensor] = []
+        for info in infos {
+            func wrong(_ expected: String, _ found: String) -> CheckpointError {
+                .tensor(file: file.path, name: info.name, expected: expected, found: found)
+            }
+            guard let byteCount = info.format.byteCount(shape: info.shape) else {
+                throw wrong("rows of whole blocks and a size that can be counted", "\(info.shape) of \(info.format.rawValue)")
+            }
+            guard info.offset % UInt64(alignment) == 0 else {
+                throw wrong("an offset that is a multiple of \(alignment)", "\(info.offset)")
+            }
+            let available = file.bytes.count - dataStart
+            guard available >= 0, info.offset <= UInt64(available), byteCount <= available - Int(info.offset) else {
+                throw wrong("\(byteCount) bytes within the file's \(max(0, available)) of data", "offset \(info.offset)")
+            }
+            let description = TensorDescription(
+                name: GGUFNames.huggingFace(info.name), shape: info.shape, format: info.format, byteCount: byteCount,
+                file: file.path)
+            var tensor = StoredTensor(description: description, file: file, offset: dataStart + Int(info.offset))
+            if let count = heads(info.name), let rows = info.shape.first {
+                let isPlain = info.format.blockElements == 1
+                guard info.shape.count == 2 || info.shape.count == 1 && isPlain, rows % (2 * count) == 0 else {
+                    throw wrong(
+                        "a matrix or plain vector whose rows \(count) heads divide into halves",
+                        "\(info.shape) of \(info.format.rawValue)")
+                }
+                tensor.interleavedHeads = count
+            }
+            tensors.append(tensor)
+        }
+        let ordered = tensors.filter { $0.description.byteCount > 0 }.sorted { $0.offset < $1.offset }
+        for (first, second) in zip(ordered, ordered.dropFirst())
+        where first.offset + first.description.byteCount > second.offset {
+            throw CheckpointError.tensor(
+                file: file.path, name: second.description.name, expected: "bytes of its own",
+                found: "an overlap with \(first.description.name)")
+        }
+        return tensors
+    }
+
+    /// The number of heads of a tensor whose rows are interleaved, by the tensor's name in the file.
+    private static func interleavedHeads(_ metadata: GGUFMetadata) throws -> (String) -> Int? {
+        guard try metadata.string("general.architecture") == "llama" else { return { _ in nil } }
+        func heads(_ key: String) throws -> Int? {
+            guard let count = try metadata.integer(key) else { return nil }
+            guard (1...1 << 20).contains(count) else {
+                throw CheckpointError.configuration(
+                    file: metadata.file, key: key, expected: "1 to \(1 << 20)", found: "\(count)")
+            }
+            return count
+        }
+        let queryHeads = try heads("llama.attention.head_count")
+        let keyHeads = try heads("llama.attention.head_count_kv") ?? queryHeads
+        return { name in
+            guard name.hasPrefix("blk.") else { return nil }
+            if name.hasSuffix(".attn_q.weight") || name.hasSuffix(".attn_q.bias") { return queryHeads }
+            if name.hasSuffix(".attn_k.weight") || name.hasSuffix(".attn_k.bias") { return keyHeads }
+            return nil
+        }
+    }
+
+    public var tensors: [TensorDescription] { table.stored.map(\.description) }
+
+    public func description(of name: String) -> TensorDescription? { table[name]?.description }
+
+    public func load(_ name: String, as dtype: DType?) throws -> Tensor { try table.load(name, as: dtype, path: path) }
+
+    /// Llama 3's RoPE factors, by which each inverse frequency is divided; nil when the file has none.
+    func loadRopeFactors() throws -> [Float]? { try ropeFactors?.load(as: .float32).array(Float.self) }
+}

@@ -1,0 +1,26 @@
+/// The Hugging Face names of a Llama-family GGUF file's tensors.
+enum GGUFNames {
+    private static let whole = [
+        "token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head",
+    ]
+    private static let inLayer = [
+        "attn_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm",
+        "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj",
+        "attn_output": "self_attn.o_proj", "attn_q_norm": "self_attn.q_norm", "attn_k_norm": "self_attn.k_norm",
+        "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj",
+    ]
+    /// The factors of Llama 3's RoPE scaling: configuration stored as a tensor.
+    static let ropeFactors = "rope_freqs.weight"
+
+    /// The Hugging Face name of the tensor `name`; an unknown name is kept.
+    static func huggingFace(_ name: String) -> String {
+        let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+        if parts.count == 2, let known = whole[String(parts[0])] { return "\(known).\(parts[1])" }
+        if parts.count == 4, parts[0] == "blk", let layer = Int(parts[1]), String(layer) == parts[1],
+            let known = inLayer[String(parts[2])]
+        {
+            return "model.layers.\(layer).\(known).\(parts[3])"
+        }
+        return name
+    }
+}
