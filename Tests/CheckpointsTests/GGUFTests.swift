@@ -1,7 +1,6 @@
+import Checkpoints
 import Tensors
 import Testing
-
-@testable import Checkpoints
 
 @Suite struct GGUFTests {
     @Test func dequantisesAsTheReference() throws {
@@ -21,7 +20,7 @@ import Testing
         for tensor in checkpoint.tensors where tensor.format.dtype == nil {
             let floats = try checkpoint.load(tensor.name)
             #expect(floats.dtype == .float32)
-            let expected = try StoredTensor(floats).load(as: dtype)
+            let expected = try converted(floats, to: dtype)
             #expect(try checkpoint.load(tensor.name, as: dtype).isIdentical(to: expected), "\(tensor.name)")
         }
     }
@@ -45,15 +44,17 @@ import Testing
         expected.json = file.configuration.json
         expected.eosTokens = [2]
         #expect(file.configuration == expected)
-        #expect(file.configuration.ropeScaling == .llama3(
-            factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalMaximumPositions: 8192))
+        #expect(
+            file.configuration.ropeScaling
+                == .llama3(
+                    factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalMaximumPositions: 8192))
         #expect(try DecoderConfiguration(json: .object(file.configuration.json), file: "") == file.configuration)
     }
 
     @Test func readsVersion2() throws {
         var bytes = try fixtureBytes("llama.gguf")
         bytes[4] = 2
-        let checkpoint = try GGUFCheckpoint(MappedFile(contents: bytes, path: "v2"))
+        let checkpoint = try GGUFCheckpoint(contents: bytes, path: "v2")
         #expect(checkpoint.tensors.count == 29)
     }
 
@@ -66,14 +67,5 @@ import Testing
         #expect(tokenizer.bosToken == 0 && tokenizer.eosToken == 2 && tokenizer.padToken == 1)
         #expect(tokenizer.unknownToken == nil && tokenizer.addBOS == true && tokenizer.addEOS == nil)
         #expect(tokenizer.addSpacePrefix == nil && tokenizer.chatTemplate == "{{ messages }}")
-    }
-}
-
-extension StoredTensor {
-    /// A tensor in memory as if it were stored.
-    init(_ tensor: Tensor) {
-        let description = TensorDescription(
-            name: "tensor", shape: tensor.shape, format: StoredFormat(tensor.dtype), byteCount: tensor.byteCount, file: "")
-        self.init(description: description, file: MappedFile(contents: tensor.allBytes, path: ""), offset: 0)
     }
 }

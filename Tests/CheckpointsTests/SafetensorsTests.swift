@@ -1,7 +1,6 @@
+import Checkpoints
 import Tensors
 import Testing
-
-@testable import Checkpoints
 
 @Suite struct SafetensorsTests {
     @Test func readsEveryPlainType() throws {
@@ -37,7 +36,7 @@ import Testing
     /// The same bits, any NaN being equal to any other.
     private static func isIdentical(_ first: Tensor, _ second: Tensor) throws -> Bool {
         guard first.dtype == second.dtype, first.shape == second.shape else { return false }
-        let floats = try [first, second].map { try StoredTensor($0).load(as: .float32).array(Float.self) }
+        let floats = try [first, second].map { try converted($0, to: .float32).array(Float.self) }
         let sameNaN = zip(floats[0], floats[1]).allSatisfy { $0.isNaN == $1.isNaN }
         let size = first.dtype.size, left = first.allBytes, right = second.allBytes
         return sameNaN
@@ -62,7 +61,8 @@ import Testing
     @Test func copiesWhatIsNotAligned() throws {
         // Headers of 49 to 56 bytes put the data at every place within 8 bytes.
         for padding in 0..<8 {
-            let header = #"{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"# + String(repeating: " ", count: padding)
+            let header =
+                #"{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"# + String(repeating: " ", count: padding)
             let data = littleEndian(Float(1.5).bitPattern) + littleEndian(Float(-2).bitPattern)
             let checkpoint = try SafetensorsCheckpoint(contents: safetensors(header, data: data), path: "test")
             #expect(try checkpoint.load("x").array(Float.self) == [1.5, -2])

@@ -1,7 +1,6 @@
+import Checkpoints
 import Foundation
 import Tensors
-
-@testable import Checkpoints
 
 /// The path of a fixture made by Tools/fixtures/checkpoints.py.
 func fixture(_ name: String) -> String {
@@ -9,7 +8,9 @@ func fixture(_ name: String) -> String {
 }
 
 /// A fixture's bytes.
-func fixtureBytes(_ name: String) throws -> [UInt8] { try [UInt8](Data(contentsOf: URL(fileURLWithPath: fixture(name)))) }
+func fixtureBytes(_ name: String) throws -> [UInt8] {
+    try [UInt8](Data(contentsOf: URL(fileURLWithPath: fixture(name))))
+}
 
 /// Calls `body` with the path of a new folder, and removes it.
 func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Result {
@@ -40,6 +41,16 @@ func safetensors(_ header: String, data: [UInt8] = []) -> [UInt8] {
 
 func littleEndian<Integer: FixedWidthInteger>(_ value: Integer) -> [UInt8] {
     withUnsafeBytes(of: value.littleEndian) { Array($0) }
+}
+
+/// A tensor stored and read again as another type.
+func converted(_ tensor: Tensor, to dtype: DType) throws -> Tensor {
+    let shape = JSONValue.array(tensor.shape.map { .integer($0) }).text()
+    let header = """
+        {"x":{"dtype":"\(StoredFormat(tensor.dtype).rawValue)","shape":\(shape),"data_offsets":[0,\(tensor.byteCount)]}}
+        """
+    return try SafetensorsCheckpoint(contents: safetensors(header, data: tensor.allBytes), path: "test").load(
+        "x", as: dtype)
 }
 
 /// Builds GGUF files piece by piece, unsound ones too.
@@ -78,7 +89,7 @@ struct GGUFBuilder {
         return result + data
     }
 
-    func open() throws -> GGUFCheckpoint { try GGUFCheckpoint(MappedFile(contents: bytes, path: "test.gguf")) }
+    func open() throws -> GGUFCheckpoint { try GGUFCheckpoint(contents: bytes, path: "test.gguf") }
 }
 
 /// A small generator with a seed (SplitMix64).

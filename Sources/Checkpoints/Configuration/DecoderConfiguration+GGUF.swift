@@ -19,7 +19,8 @@ extension DecoderConfiguration {
         }
         if let experts = try metadata.integer("llama.expert_count"), experts > 0 {
             throw CheckpointError.unsupported(
-                file: file, what: "mixture of experts, llama.expert_count", found: "\(experts)", supported: "dense models")
+                file: file, what: "mixture of experts, llama.expert_count", found: "\(experts)",
+                supported: "dense models")
         }
         var json = JSONObject([
             ("architectures", ["LlamaForCausalLM"]), ("model_type", "llama"), ("hidden_act", "silu"),
@@ -38,7 +39,9 @@ extension DecoderConfiguration {
         json["head_dim"] = try Self.headDim(metadata).map { .integer($0) }
         json["sliding_window"] = try metadata.integer("llama.attention.sliding_window").map { .integer($0) }
         json["tie_word_embeddings"] = .bool(checkpoint.description(of: "lm_head.weight") == nil)
-        func has(_ name: String) -> JSONValue { .bool(checkpoint.description(of: "model.layers.0.\(name).bias") != nil) }
+        func has(_ name: String) -> JSONValue {
+            .bool(checkpoint.description(of: "model.layers.0.\(name).bias") != nil)
+        }
         json["attention_bias"] = has("self_attn.q_proj")
         json["attention_output_bias"] = has("self_attn.o_proj")
         json["mlp_bias"] = has("mlp.down_proj")
@@ -78,8 +81,9 @@ extension DecoderConfiguration {
     private static func ropeScaling(_ checkpoint: GGUFCheckpoint, theta: Double) throws -> JSONValue? {
         let metadata = checkpoint.metadata
         if let divisors = try checkpoint.loadRopeFactors(), divisors.contains(where: { $0 != 1 }) {
-            guard theta > 0, case .llama3(let factor, let low, let high, let positions) = RopeScaling(
-                divisors: divisors, theta: theta)
+            guard theta > 0,
+                case .llama3(let factor, let low, let high, let positions) = RopeScaling(
+                    divisors: divisors, theta: theta)
             else {
                 throw CheckpointError.unsupported(
                     file: metadata.file, what: "RoPE factors in", found: GGUFNames.ropeFactors,

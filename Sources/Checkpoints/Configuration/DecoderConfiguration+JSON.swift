@@ -13,7 +13,8 @@ extension DecoderConfiguration {
         let type = try reader.string("model_type")
         guard let type, Self.supported.contains(type) else {
             throw CheckpointError.unsupported(
-                file: file, what: "model_type", found: type ?? "(none)", supported: Self.supported.joined(separator: ", "))
+                file: file, what: "model_type", found: type ?? "(none)",
+                supported: Self.supported.joined(separator: ", "))
         }
         try Self.refuseUnsupported(reader, isGSA: type == "gsa")
 
@@ -66,7 +67,8 @@ extension DecoderConfiguration {
         eosTokens = try reader.tokens("eos_token_id", below: vocabularySize, default: [2])
         // Some models pad with -1, which means none.
         let pad = reader.value("pad_token_id")
-        padToken = pad == .integer(-1)
+        padToken =
+            pad == .integer(-1)
             ? nil : try reader.tokens("pad_token_id", below: vocabularySize, default: []).first
     }
 
@@ -89,7 +91,8 @@ extension DecoderConfiguration {
         }
         if let method = try reader.nested("quantization_config") {
             throw refuse(
-                "quantization_config", try method.string("quant_method") ?? "(no quant_method)", "plain weights, or GGUF")
+                "quantization_config", try method.string("quant_method") ?? "(no quant_method)",
+                "plain weights, or GGUF")
         }
         if let part = reader.value("partial_rotary_factor")?.doubleValue, part != 1 {
             throw refuse("partial_rotary_factor", "\(part)", "1")

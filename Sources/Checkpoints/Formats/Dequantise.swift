@@ -1,6 +1,7 @@
 /// Turns whole blocks of a quantised type into float32, each operation in the order of llama.cpp's `gguf` package, so
 /// that results are the same bits. `source` holds `count / blockElements` blocks, `target` takes `count` floats.
-func dequantise(_ source: UnsafeRawPointer, _ format: StoredFormat, to target: UnsafeMutablePointer<Float>, count: Int) {
+func dequantise(_ source: UnsafeRawPointer, _ format: StoredFormat, to target: UnsafeMutablePointer<Float>, count: Int)
+{
     func blocks(_ body: (Block, UnsafeMutablePointer<Float>) -> Void) {
         let blockElements = format.blockElements, blockBytes = format.blockBytes
         for index in 0..<count / blockElements {
@@ -37,7 +38,9 @@ struct Block {
         start.loadUnaligned(fromByteOffset: offset, as: SIMD16<UInt8>.self)
     }
 
-    @inline(__always) func bits(_ offset: Int) -> UInt32 { start.loadUnaligned(fromByteOffset: offset, as: UInt32.self) }
+    @inline(__always) func bits(_ offset: Int) -> UInt32 {
+        start.loadUnaligned(fromByteOffset: offset, as: UInt32.self)
+    }
 }
 
 /// target[i] = scale · values[i] + shift for 16 values.

@@ -68,7 +68,8 @@ struct StoredTensor: Sendable {
                 guard let floats = buffer.baseAddress else { return }
                 for start in stride(from: 0, to: count, by: step) {
                     let part = min(step, count - start)
-                    dequantise(source + start / format.blockElements * format.blockBytes, format, to: floats, count: part)
+                    dequantise(
+                        source + start / format.blockElements * format.blockBytes, format, to: floats, count: part)
                     convert(floats, .float32, to: target + start * type.size, type, count: part)
                 }
             }

@@ -15,7 +15,10 @@ public struct GGUFCheckpoint: Checkpoint {
     /// Opens a file and checks its header, its names, and the place of every tensor.
     public init(path: String) throws { try self.init(MappedFile(path: path)) }
 
-    init(_ file: MappedFile) throws {
+    /// Reads a file's contents from memory.
+    package init(contents: [UInt8], path: String) throws { try self.init(MappedFile(contents: contents, path: path)) }
+
+    private init(_ file: MappedFile) throws {
         path = file.path
         (metadata, table, ropeFactors) = try withExtendedLifetime(file) {
             var cursor = GGUFCursor(file)
@@ -78,14 +81,16 @@ public struct GGUFCheckpoint: Checkpoint {
                 .tensor(file: file.path, name: info.name, expected: expected, found: found)
             }
             guard let byteCount = info.format.byteCount(shape: info.shape) else {
-                throw wrong("rows of whole blocks and a size that can be counted", "\(info.shape) of \(info.format.rawValue)")
+                throw wrong(
+                    "rows of whole blocks and a size that can be counted", "\(info.shape) of \(info.format.rawValue)")
             }
             guard info.offset % UInt64(alignment) == 0 else {
                 throw wrong("an offset that is a multiple of \(alignment)", "\(info.offset)")
             }
             let available = file.bytes.count - dataStart
             guard available >= 0, info.offset <= UInt64(available), byteCount <= available - Int(info.offset) else {
-                throw wrong("\(byteCount) bytes within the file's \(max(0, available)) of data", "offset \(info.offset)")
+                throw wrong(
+                    "\(byteCount) bytes within the file's \(max(0, available)) of data", "offset \(info.offset)")
             }
             let description = TensorDescription(
                 name: GGUFNames.huggingFace(info.name), shape: info.shape, format: info.format, byteCount: byteCount,

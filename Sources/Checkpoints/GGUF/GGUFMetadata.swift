@@ -44,7 +44,9 @@ public struct GGUFMetadata: Sendable {
     }
 
     public func integers(_ key: String) throws -> [Int]? {
-        try get(key, "an array of integers") { if case .array(let array) = $0 { try array.map(\.integer) } else { nil } }
+        try get(key, "an array of integers") {
+            if case .array(let array) = $0 { try array.map(\.integer) } else { nil }
+        }
     }
 
     public func numbers(_ key: String) throws -> [Double]? {

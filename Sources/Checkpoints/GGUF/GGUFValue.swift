@@ -116,7 +116,8 @@ extension GGUFValue {
             let element = try GGUFType(&cursor, key)
             guard element != .array else {
                 throw CheckpointError.unsupported(
-                    file: cursor.file, what: "value of \(key):", found: "array of arrays", supported: "arrays of scalars")
+                    file: cursor.file, what: "value of \(key):", found: "array of arrays",
+                    supported: "arrays of scalars")
             }
             let count = try cursor.count(ofSize: element.size, "the length of \(key)")
             let start = cursor.position

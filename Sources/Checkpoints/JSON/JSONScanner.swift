@@ -176,7 +176,9 @@ struct JSONScanner {
 
     private mutating func digits() throws {
         let start = position
-        while position < bytes.count, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(bytes[position]) { position += 1 }
+        while position < bytes.count, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(bytes[position]) {
+            position += 1
+        }
         if position == start { throw error("expected a value") }
     }
 

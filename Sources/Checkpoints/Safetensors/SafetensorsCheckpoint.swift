@@ -37,7 +37,7 @@ public struct SafetensorsCheckpoint: Checkpoint {
     }
 
     /// Reads one file's contents from memory.
-    init(contents: [UInt8], path: String) throws {
+    package init(contents: [UInt8], path: String) throws {
         self.path = path
         try append(SafetensorsFile(MappedFile(contents: contents, path: path)))
     }
@@ -57,7 +57,8 @@ public struct SafetensorsCheckpoint: Checkpoint {
         }
         var shards: [String: [String]] = [:]
         for (name, value) in map.pairs {
-            guard let shard = value.stringValue, !shard.isEmpty, !shard.contains("/"), !shard.contains("\\"), shard != ".",
+            guard let shard = value.stringValue, !shard.isEmpty, !shard.contains("/"), !shard.contains("\\"),
+                shard != ".",
                 shard != "..", !shard.contains("\0")
             else {
                 throw CheckpointError.malformed(

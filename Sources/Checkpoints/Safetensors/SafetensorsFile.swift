@@ -74,8 +74,9 @@ struct SafetensorsFile {
             case "dtype": type = try scanner.string()
             case "shape": shape = try counts(&scanner)
             case "data_offsets": offsets = try counts(&scanner)
-            default: throw CheckpointError.tensor(
-                file: file, name: name, expected: "dtype, shape and data_offsets", found: "the key \"\(key)\"")
+            default:
+                throw CheckpointError.tensor(
+                    file: file, name: name, expected: "dtype, shape and data_offsets", found: "the key \"\(key)\"")
             }
         }
         guard let type, let shape, let offsets, offsets.count == 2 else {

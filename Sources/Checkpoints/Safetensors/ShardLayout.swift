@@ -35,10 +35,12 @@ struct ShardLayout {
             guard !tensor.name.isEmpty, tensor.name != "__metadata__", names.insert(tensor.name).inserted else {
                 throw CheckpointError.duplicate(file: path, name: tensor.name)
             }
-            let total = StoredFormat(tensor.dtype).byteCount(shape: tensor.shape).map(tensorBytes.addingReportingOverflow)
+            let total = StoredFormat(tensor.dtype).byteCount(shape: tensor.shape).map(
+                tensorBytes.addingReportingOverflow)
             guard let total, !total.overflow, total.partialValue < Int.max / 2 else {
                 throw CheckpointError.tensor(
-                    file: path, name: tensor.name, expected: "a shape whose size can be counted", found: "\(tensor.shape)")
+                    file: path, name: tensor.name, expected: "a shape whose size can be counted",
+                    found: "\(tensor.shape)")
             }
             let byteCount = total.partialValue - tensorBytes
             if filled > 0, byteCount > shardLimit - filled {

@@ -35,7 +35,8 @@ struct StagedFile {
             let count = pwrite(descriptor, part.baseAddress, part.count, off_t(offset + written))
             if count < 0, errno == EINTR { continue }
             guard count > 0 else {
-                throw CheckpointError.unwritable(path: path, reason: count < 0 ? Self.lastError() : "nothing was written")
+                throw CheckpointError.unwritable(
+                    path: path, reason: count < 0 ? Self.lastError() : "nothing was written")
             }
             written += count
         }
