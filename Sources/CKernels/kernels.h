@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "include/moult_attention.h"
+#include "include/moult_gated_slot_attention.h"
 #include "include/moult_types.h"
 
 /// The single-threaded kernels of one instruction set. Each is written once, in a *.inc file, over the vector type of
@@ -41,7 +43,34 @@ struct moult_kernels {
     void (*many_rows)(
         const float *x, int64_t rows, int64_t inputs, const void *weight, enum moult_type type, const float *bias,
         int64_t outputs, float *out, int64_t stride, float *scratch);
+
+    // attention.inc; the functions named ..._scratch say how many floats of scratch the next one needs.
+    int64_t (*attention_scratch)(const struct moult_attention *job, int64_t tokens);
+    int64_t (*attention_partial)(const struct moult_attention *job, int64_t tokens);
+    void (*attention)(
+        const struct moult_attention *job, int64_t batch, int64_t head, int64_t begin, int64_t end, int64_t first_key,
+        int64_t last_key, float *scratch, float *partial);
+
+    // gated_slot_attention.inc
+    int64_t (*slot_recurrent_scratch)(const struct moult_gated_slot_attention *job);
+    void (*slot_recurrent)(const struct moult_gated_slot_attention *job, int64_t batch, int64_t head, float *scratch);
+    int64_t (*slot_span_scratch)(const struct moult_gated_slot_attention *job);
+    void (*slot_span)(
+        const struct moult_gated_slot_attention *job, int64_t batch, int64_t head, int64_t begin, int64_t end,
+        const float *boundary, float *scratch);
+    int64_t (*slot_advance_scratch)(const struct moult_gated_slot_attention *job);
+    void (*slot_advance)(
+        const struct moult_gated_slot_attention *job, int64_t batch, int64_t head, int64_t begin, int64_t end,
+        int64_t slot, int64_t count, float *boundaries, float *scratch);
+    int64_t (*slot_boundary)(const struct moult_gated_slot_attention *job);
+    void (*slot_load_boundary)(
+        const struct moult_gated_slot_attention *job, int64_t batch, int64_t head, float *boundary);
+    void (*slot_store_boundary)(
+        const struct moult_gated_slot_attention *job, int64_t batch, int64_t head, const float *boundary);
 };
+
+/// Tokens between the states that the chunked form of gated slot attention stores.
+enum { moult_slot_chunk = 64 };
 
 enum { moult_few_rows = 8, moult_many_rows_scratch = 1 << 16 };
 
@@ -51,5 +80,8 @@ const struct moult_kernels *moult_kernels(void);
 /// `bytes` of 64-byte aligned memory that belongs to the calling thread until its next call; NULL when there is none.
 /// For leaf code only: not to be held across moult_parallel_for.
 void *moult_scratch(size_t bytes);
+
+/// The same for memory that a call's tasks share: to be held across moult_parallel_for by the calling thread.
+void *moult_call_scratch(size_t bytes);
 
 #endif

@@ -1,8 +1,10 @@
 #ifndef CKERNELS_H
 #define CKERNELS_H
 
+#include "moult_attention.h"
 #include "moult_dispatch.h"
 #include "moult_elementwise.h"
+#include "moult_gated_slot_attention.h"
 #include "moult_linear.h"
 #include "moult_onednn.h"
 #include "moult_pool.h"

@@ -1,8 +1,42 @@
+import CKernels
+
 extension CPUBackend {
+    /// Gated Slot Attention (arXiv 2409.07146): token by token when there are few, else by matrix products over blocks of
+    /// tokens, across chunks at once where that keeps all threads busy. The ways differ only in rounding. The cost is
+    /// proportional to T; scratch memory does not grow with it.
+    /// - Throws: ``TensorError/outOfMemory(bytes:)``; the state is then undefined.
     public func gatedSlotAttention(
         q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, scale: Float, state: inout GatedSlotState, documents: [Int]?
     ) throws -> Tensor {
-        throw TensorError.range(
-            operation: "gatedSlotAttention", argument: "device", expected: "a kernel", found: "none yet")
+        try gatedSlotAttention(
+            q: q, k: k, v: v, logGates: logGates, scale: scale, slotKeys: &state.keys, slotValues: &state.values,
+            documents: documents, form: moult_gated_slot_automatic)
+    }
+
+    /// The operation in the given form.
+    func gatedSlotAttention(
+        q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, scale: Float, slotKeys: inout Tensor,
+        slotValues: inout Tensor, documents: [Int]?, form: moult_gated_slot_form
+    ) throws -> Tensor {
+        let starts = (documents ?? []).map(Int64.init)
+        return try withExtendedLifetime((q, k, v, logGates)) {
+            try .filled(Array(q.shape[..<3]) + [v.shape[3]]) { out in
+                let missing = try slotKeys.withMutable(Float.self) { slotKeys in
+                    try slotValues.withMutable(Float.self) { slotValues in
+                        starts.withUnsafeBufferPointer { starts in
+                            var job = moult_gated_slot_attention(
+                                batch: Int64(q.shape[0]), tokens: Int64(q.shape[1]), heads: Int64(q.shape[2]),
+                                key_value_heads: Int64(k.shape[2]), key_dim: Int64(k.shape[3]),
+                                value_dim: Int64(v.shape[3]), slots: Int64(logGates.shape[3]), scale: scale,
+                                q: q.floats, k: k.floats, v: v.floats, log_gates: logGates.floats,
+                                slot_keys: slotKeys.baseAddress, slot_values: slotValues.baseAddress, out: out,
+                                documents: starts.baseAddress, document_count: Int64(starts.count))
+                            return moult_gated_slot_attention(&job, form)
+                        }
+                    }
+                }
+                guard missing == 0 else { throw TensorError.outOfMemory(bytes: Int(clamping: missing)) }
+            }
+        }
     }
 }

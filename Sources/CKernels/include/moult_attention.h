@@ -1,0 +1,23 @@
+#ifndef MOULT_ATTENTION_H
+#define MOULT_ATTENTION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/// Causal softmax attention: q (B, T, H, K), k (B, S, N, K), v (B, S, N, V) → out (B, T, H, V), all contiguous.
+struct moult_attention {
+    int64_t batch, queries, keys, heads, key_value_heads, key_dim, value_dim;
+    /// Keys that a query sees, its own included; at least 1, `keys` for all.
+    int64_t window;
+    float scale;
+    const float *q, *k, *v;
+    float *out;
+    /// Ascending starts of packed documents among the keys; may be NULL when the count is 0.
+    const int64_t *documents;
+    int64_t document_count;
+};
+
+/// Returns 0, or how many bytes of scratch memory could not be had; `out` is then undefined.
+size_t moult_attention(const struct moult_attention *job);
+
+#endif
