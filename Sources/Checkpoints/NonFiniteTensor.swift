@@ -5,6 +5,12 @@ public struct NonFiniteTensor: Sendable, Equatable {
     public let name: String
     public let nanCount: Int
     public let infinityCount: Int
+
+    package init(name: String, nanCount: Int, infinityCount: Int) {
+        self.name = name
+        self.nanCount = nanCount
+        self.infinityCount = infinityCount
+    }
 }
 
 extension Tensor {
