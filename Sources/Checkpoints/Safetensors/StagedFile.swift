@@ -1,7 +1,7 @@
 import Foundation
 
 /// A file that is written under a temporary name beside its final one, and renamed when it is complete.
-struct StagedFile {
+package struct StagedFile {
     /// Where the file will be.
     let path: String
     /// Where it is until then.
@@ -20,14 +20,14 @@ struct StagedFile {
     }
 
     /// Writes to a file that is open already; for tests of what writing reports.
-    init(path: String, temporaryPath: String, descriptor: Int32) {
+    package init(path: String, temporaryPath: String, descriptor: Int32) {
         self.path = path
         self.temporaryPath = temporaryPath
         self.descriptor = descriptor
     }
 
     /// Writes all of `bytes` at `offset`.
-    func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws {
+    package func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws {
         var written = 0
         while written < bytes.count {
             // Linux writes at most 2 GiB at once.
@@ -57,7 +57,7 @@ struct StagedFile {
     }
 
     /// Removes the temporary file.
-    mutating func discard() {
+    package mutating func discard() {
         try? close()
         unlink(temporaryPath)
     }
