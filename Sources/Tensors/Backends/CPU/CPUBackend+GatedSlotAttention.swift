@@ -14,7 +14,7 @@ extension CPUBackend {
     }
 
     /// The operation in the given form.
-    func gatedSlotAttention(
+    package func gatedSlotAttention(
         q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, scale: Float, slotKeys: inout Tensor,
         slotValues: inout Tensor, documents: [Int]?, form: moult_gated_slot_form
     ) throws -> Tensor {

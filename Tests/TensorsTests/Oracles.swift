@@ -1,0 +1,93 @@
+import Foundation
+import Tensors
+
+/// The oracles of the sequence mixers: their definitions in float64, one token at a time.
+enum Oracle {
+    /// o_t = Σ_s softmax_s(scale · q_t · k_s) v_s over the keys that query t sees.
+    static func attention(
+        q: Tensor, k: Tensor, v: Tensor, scale: Float, window: Int? = nil, documents: [Int]? = nil
+    ) throws -> [Double] {
+        let (batch, queries, heads, keyDim) = (q.shape[0], q.shape[1], q.shape[2], q.shape[3])
+        let (keys, keyHeads, valueDim) = (k.shape[1], k.shape[2], v.shape[3])
+        let (q, k, v) = try (doubles(q), doubles(k), doubles(v))
+        var out = [Double](repeating: 0, count: batch * queries * heads * valueDim)
+        for b in 0..<batch {
+            for t in 0..<queries {
+                let position = keys - queries + t
+                let start = documents?.last { $0 <= position } ?? 0
+                let seen = max(start, position - (window ?? keys) + 1, 0)...position
+                for h in 0..<heads {
+                    let head = h / (heads / keyHeads)
+                    let query = ((b * queries + t) * heads + h) * keyDim
+                    let scores = seen.map { s in
+                        let key = ((b * keys + s) * keyHeads + head) * keyDim
+                        return (0..<keyDim).reduce(0.0) { $0 + q[query + $1] * k[key + $1] } * Double(scale)
+                    }
+                    let row = ((b * queries + t) * heads + h) * valueDim
+                    for (s, weight) in zip(seen, softmax(scores)) {
+                        let value = ((b * keys + s) * keyHeads + head) * valueDim
+                        for i in 0..<valueDim { out[row + i] += weight * v[value + i] }
+                    }
+                }
+            }
+        }
+        return out
+    }
+
+    /// The recurrence of GSA (arXiv 2409.07146): K_t = a_t ⊙ K_{t-1} + (1 - a_t) ⊗ k_t, V_t alike,
+    /// o_t = V_tᵀ softmax(scale · K_t q_t), with a_t = exp(f_t).
+    static func gatedSlotAttention(
+        q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, scale: Float, state: GatedSlotState, documents: [Int]? = nil
+    ) throws -> (out: [Double], keys: [Double], values: [Double]) {
+        let (batch, tokens, heads, slots) = (q.shape[0], q.shape[1], q.shape[2], logGates.shape[3])
+        let (keyHeads, keyDim, valueDim) = (k.shape[2], k.shape[3], v.shape[3])
+        var (slotKeys, slotValues) = try (doubles(state.keys), doubles(state.values))
+        let (q, k, v, gates) = try (doubles(q), doubles(k), doubles(v), doubles(logGates))
+        var out = [Double](repeating: 0, count: batch * tokens * heads * valueDim)
+        for b in 0..<batch {
+            for t in 0..<tokens {
+                if let documents, t > 0, documents.contains(t) {
+                    slotKeys = slotKeys.map { _ in 0 }
+                    slotValues = slotValues.map { _ in 0 }
+                }
+                for n in 0..<keyHeads {
+                    let row = (b * tokens + t) * keyHeads + n
+                    let first = (b * keyHeads + n) * slots
+                    for m in 0..<slots {
+                        let keep = exp(gates[row * slots + m])
+                        let write = -expm1(gates[row * slots + m])
+                        for i in 0..<keyDim {
+                            let x = (first + m) * keyDim + i
+                            slotKeys[x] = keep * slotKeys[x] + write * k[row * keyDim + i]
+                        }
+                        for i in 0..<valueDim {
+                            let x = (first + m) * valueDim + i
+                            slotValues[x] = keep * slotValues[x] + write * v[row * valueDim + i]
+                        }
+                    }
+                    for h in n * (heads / keyHeads)..<(n + 1) * (heads / keyHeads) {
+                        let query = (b * tokens + t) * heads + h
+                        let logits = (0..<slots).map { m in
+                            (0..<keyDim).reduce(0.0) {
+                                $0 + slotKeys[(first + m) * keyDim + $1] * q[query * keyDim + $1]
+                            } * Double(scale)
+                        }
+                        for (m, weight) in softmax(logits).enumerated() {
+                            for i in 0..<valueDim {
+                                out[query * valueDim + i] += weight * slotValues[(first + m) * valueDim + i]
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        return (out, slotKeys, slotValues)
+    }
+
+    private static func softmax(_ logits: [Double]) -> [Double] {
+        let largest = logits.max() ?? 0
+        let weights = logits.map { exp($0 - largest) }
+        let sum = weights.reduce(0, +)
+        return weights.map { $0 / sum }
+    }
+}
