@@ -17,6 +17,9 @@ public struct TensorDescription: Sendable, Equatable {
 }
 
 /// A readable set of named tensors, memory-mapped: opening reads only headers. Names are Hugging Face's.
+///
+/// Files must not shrink while they are open: the system ends a program that reads a mapping beyond the end of its file.
+/// Replace model files by renaming, as ``SafetensorsWriter`` does.
 public protocol Checkpoint: Sendable {
     /// The file or folder that was opened.
     var path: String { get }
