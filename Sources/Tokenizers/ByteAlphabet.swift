@@ -1,0 +1,30 @@
+/// The alphabet in which byte-level vocabularies are written: a printable character for every byte.
+///
+/// Printable bytes of Latin-1 stand for themselves, the others for U+0100 and up in their order (GPT-2).
+enum ByteAlphabet {
+    /// The character of every byte.
+    static let characters: [Unicode.Scalar] = {
+        var next: UInt32 = 0x100
+        return (0..<256).map { byte in
+            if 0x21...0x7E ~= byte || 0xA1...0xAC ~= byte || 0xAE...0xFF ~= byte {
+                return Unicode.Scalar(UInt8(byte))
+            }
+            defer { next += 1 }
+            return Unicode.Scalar(next) ?? " "
+        }
+    }()
+
+    private static let bytes: [Unicode.Scalar: UInt8] = Dictionary(
+        uniqueKeysWithValues: characters.enumerated().map { ($1, UInt8($0)) })
+
+    /// The bytes that a token stands for; nil if a character is not of the alphabet.
+    static func decode(_ token: String) -> [UInt8]? {
+        var decoded: [UInt8] = []
+        decoded.reserveCapacity(token.utf8.count)
+        for scalar in token.unicodeScalars {
+            guard let byte = bytes[scalar] else { return nil }
+            decoded.append(byte)
+        }
+        return decoded
+    }
+}

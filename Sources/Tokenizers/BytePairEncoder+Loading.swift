@@ -1,0 +1,90 @@
+extension BytePairEncoder {
+    /// The tokens of the `model` of a tokenizer.json, by id.
+    static func vocabulary(_ model: JSONNode) throws -> [[UInt8]?] {
+        if let type = model.optional("type"), try type.string() != "BPE" {
+            throw type.unsupported("model", supported: "BPE")
+        }
+        let node = try model.required("vocab")
+        var tokens: [[UInt8]?] = []
+        for (text, value) in try node.members().entries {
+            let id = try JSONNode(file: node.file, path: "model.vocab[\(text)]", value: value).tokenID()
+            if id >= tokens.count { tokens.append(contentsOf: repeatElement(nil, count: id + 1 - tokens.count)) }
+            tokens[id] = Array(text.utf8)
+        }
+        return tokens
+    }
+
+    /// The `model` of a tokenizer.json.
+    init(_ model: JSONNode, isByteLevel: Bool) throws {
+        for key in ["continuing_subword_prefix", "end_of_word_suffix"] {
+            if let affix = model.optional(key), try !affix.string().isEmpty {
+                throw affix.unsupported("model with a \(key)", supported: "none")
+            }
+        }
+        if let dropout = model.optional("dropout") {
+            guard dropout.value.int == 0 else { throw dropout.unsupported("model with a dropout", supported: "none") }
+        }
+        let texts = try Self.vocabulary(model)
+        let vocabulary = TokenTable(texts)
+        let byteFallback = try model.flag("byte_fallback", default: false)
+        if isByteLevel {
+            guard !byteFallback else {
+                throw model.unsupported("byte_fallback with a ByteLevel pre-tokenizer in", supported: "one of them")
+            }
+            alphabet = .bytes
+            tokens = TokenTable(texts.map { $0.flatMap { ByteAlphabet.decode(String(decoding: $0, as: UTF8.self)) } })
+            byteIDs = ByteAlphabet.characters.map { vocabulary.id(of: String(Character($0))) ?? -1 }
+        } else {
+            alphabet = .characters(
+                byteFallback: byteFallback, fusesUnknown: try model.flag("fuse_unk", default: false))
+            tokens = vocabulary
+            byteIDs = (0..<256).map { byte in
+                let digits = String(byte, radix: 16, uppercase: true)
+                return vocabulary.id(of: byte < 16 ? "<0x0\(digits)>" : "<0x\(digits)>") ?? -1
+            }
+        }
+        ignoresMerges = try model.flag("ignore_merges", default: false)
+        if let unknown = model.optional("unk_token") {
+            guard let id = vocabulary.id(of: try unknown.string()) else {
+                throw unknown.expected("a token of the vocabulary")
+            }
+            unknownID = id
+        } else {
+            unknownID = nil
+        }
+        (merges, separatesAtMarker) = try Self.merges(model, vocabulary, mayCut: !isByteLevel && !ignoresMerges)
+    }
+
+    /// The table of merges, and whether none of them crosses the beginning of a run of `▁`.
+    private static func merges(_ model: JSONNode, _ vocabulary: TokenTable, mayCut: Bool) throws -> (MergeTable, Bool) {
+        let node = try model.required("merges")
+        let list = try node.elements()
+        var table = MergeTable(capacity: list.count)
+        var separates = mayCut && vocabulary.id(of: "\u{2581}") != nil
+        for (rank, merge) in list.enumerated() {
+            let (left, right) = try pair(merge)
+            let ids = [left, right, left + right].map { text in text.withUnsafeBufferPointer(vocabulary.id(of:)) }
+            guard let leftID = ids[0], let rightID = ids[1], let id = ids[2] else {
+                throw merge.expected("a merge of two tokens of the vocabulary into a third")
+            }
+            table.insert(leftID, rightID, .init(rank: UInt32(truncatingIfNeeded: rank), id: id))
+            if separates, right.starts(with: Metaspace.marker), left.suffix(3) != Metaspace.marker[...] {
+                separates = false
+            }
+        }
+        return (table, separates)
+    }
+
+    /// The two tokens of a merge, written as "left right" or as ["left", "right"].
+    private static func pair(_ merge: JSONNode) throws -> ([UInt8], [UInt8]) {
+        if let parts = merge.value.elements {
+            guard parts.count == 2, let left = parts[0].text, let right = parts[1].text else {
+                throw merge.expected("two tokens")
+            }
+            return (Array(left.utf8), Array(right.utf8))
+        }
+        let parts = try merge.string().utf8.split(separator: 0x20, omittingEmptySubsequences: false)
+        guard parts.count == 2 else { throw merge.expected("two tokens with a space between") }
+        return (Array(parts[0]), Array(parts[1]))
+    }
+}

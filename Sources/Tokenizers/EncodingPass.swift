@@ -1,0 +1,144 @@
+/// The encoding of one text, with the memory it reuses from word to word.
+struct EncodingPass {
+    let tokenizer: Tokenizer
+    let cache: WordCache
+    var ids: [Int32] = []
+    private var scratch = BytePairScratch()
+
+    init(tokenizer: Tokenizer, cache: WordCache) {
+        self.tokenizer = tokenizer
+        self.cache = cache
+    }
+
+    /// Finds the added tokens, normalises what stands between them, and encodes that.
+    mutating func encode(_ text: UTF8Text) {
+        for piece in tokenizer.matchers.original.pieces(of: text) {
+            switch piece {
+            case .token(let id): ids.append(id)
+            case .text(let range):
+                if tokenizer.normalizers.isEmpty {
+                    encodeNormalized(
+                        UTF8Text(bytes: .init(rebasing: text.bytes[range])), isFirst: range.lowerBound == 0)
+                } else {
+                    var bytes = Array(text.bytes[range])
+                    for normalizer in tokenizer.normalizers { normalizer.apply(to: &bytes) }
+                    bytes.withUnsafeBufferPointer {
+                        encodeNormalized(UTF8Text(bytes: $0), isFirst: range.lowerBound == 0)
+                    }
+                }
+            }
+        }
+    }
+
+    private mutating func encodeNormalized(_ text: UTF8Text, isFirst: Bool) {
+        for piece in tokenizer.matchers.normalized.pieces(of: text) {
+            switch piece {
+            case .token(let id): ids.append(id)
+            case .text(let range): split(text, range, step: 0, isFirst: isFirst && range.lowerBound == 0)
+            }
+        }
+    }
+
+    /// Applies the pre-tokeniser's steps from `step` on to a range of the text, and encodes the words.
+    private mutating func split(_ text: UTF8Text, _ range: Range<Int>, step: Int, isFirst: Bool) {
+        guard step < tokenizer.preTokenizer.steps.count else { return encodeWord(text, range) }
+        var start = range.lowerBound
+        func piece(_ end: Int) -> Range<Int> { start..<end }
+        switch tokenizer.preTokenizer.steps[step] {
+        case .words(let pattern):
+            let isLast = step + 1 == tokenizer.preTokenizer.steps.count
+            while start < range.upperBound {
+                let end = pattern.endOfMatch(in: text, from: start, limit: range.upperBound)
+                if isLast {
+                    encodeWord(text, start..<end)
+                } else {
+                    split(text, start..<end, step: step + 1, isFirst: isFirst && start == range.lowerBound)
+                }
+                start = end
+            }
+        case .digits(let individual):
+            while start < range.upperBound {
+                let (first, firstEnd) = text.characterClass(at: start)
+                let isDigit = first.contains(.numeric)
+                let end =
+                    isDigit && individual
+                    ? firstEnd
+                    : text.endOfRun(from: firstEnd, limit: range.upperBound) { $0.contains(.numeric) == isDigit }
+                split(text, start..<end, step: step + 1, isFirst: isFirst && start == range.lowerBound)
+                start = end
+            }
+        case .regularExpression(let expression):
+            for piece in expression.pieces(of: String(decoding: text.bytes[range], as: UTF8.self)) {
+                let end = start + piece.length
+                if piece.isKept {
+                    split(text, start..<end, step: step + 1, isFirst: isFirst && start == range.lowerBound)
+                }
+                start = end
+            }
+        case .spacePrefix:
+            guard text[start] != 0x20 else { return split(text, range, step: step + 1, isFirst: isFirst) }
+            splitCopy([0x20] + text.bytes[range], step: step + 1, isFirst: isFirst)
+        case .metaspace(let metaspace):
+            splitMetaspace(metaspace, Array(text.bytes[range]), step: step, isFirst: isFirst)
+        }
+    }
+
+    private mutating func splitCopy(_ bytes: [UInt8], step: Int, isFirst: Bool) {
+        bytes.withUnsafeBufferPointer {
+            split(UTF8Text(bytes: $0), 0..<$0.count, step: step, isFirst: isFirst)
+        }
+    }
+
+    private mutating func splitMetaspace(_ metaspace: Metaspace, _ bytes: [UInt8], step: Int, isFirst: Bool) {
+        var bytes = Normalizer.replacing([0x20], with: Metaspace.marker, in: bytes)
+        let takesPrefix = metaspace.prefix == .always || metaspace.prefix == .first && isFirst
+        if takesPrefix, !bytes.starts(with: Metaspace.marker) { bytes.insert(contentsOf: Metaspace.marker, at: 0) }
+        guard metaspace.splits else { return splitCopy(bytes, step: step + 1, isFirst: isFirst) }
+        bytes.withUnsafeBufferPointer {
+            let text = UTF8Text(bytes: $0)
+            var start = 0
+            while start < $0.count {
+                let end = Self.nextMarker($0, from: start + 1, limit: $0.count)
+                split(text, start..<end, step: step + 1, isFirst: isFirst && start == 0)
+                start = end
+            }
+        }
+    }
+
+    /// The position of the first `▁` from `position` on, `limit` if there is none.
+    private static func nextMarker(_ bytes: UnsafeBufferPointer<UInt8>, from position: Int, limit: Int) -> Int {
+        var position = position
+        while position < limit {
+            if bytes[position] == 0xE2, isMarker(bytes, position, limit) { return position }
+            position += 1
+        }
+        return limit
+    }
+
+    private static func isMarker(_ bytes: UnsafeBufferPointer<UInt8>, _ position: Int, _ limit: Int) -> Bool {
+        position + 2 < limit && bytes[position] == 0xE2 && bytes[position + 1] == 0x96 && bytes[position + 2] == 0x81
+    }
+
+    @inline(__always)
+    private mutating func encodeWord(_ text: UTF8Text, _ range: Range<Int>) {
+        guard tokenizer.encoder.separatesAtMarker else {
+            return encodeWord(UnsafeBufferPointer(rebasing: text.bytes[range]))
+        }
+        var start = range.lowerBound
+        while start < range.upperBound {
+            var end = start
+            while Self.isMarker(text.bytes, end, range.upperBound) { end += 3 }
+            end = Self.nextMarker(text.bytes, from: max(end, start + 1), limit: range.upperBound)
+            encodeWord(UnsafeBufferPointer(rebasing: text.bytes[start..<end]))
+            start = end
+        }
+    }
+
+    @inline(__always)
+    private mutating func encodeWord(_ word: UnsafeBufferPointer<UInt8>) {
+        if cache.find(word, into: &ids) { return }
+        let first = ids.count
+        tokenizer.encoder.encode(word, into: &ids, scratch: &scratch)
+        cache.insert(word, ids[first...])
+    }
+}

@@ -1,0 +1,49 @@
+/// The special tokens that are put around an encoded text.
+struct PostProcessor: Sendable {
+    var prefix: [Int32] = []
+    var suffix: [Int32] = []
+
+    init() {}
+
+    init(prefix: [Int32], suffix: [Int32]) {
+        self.prefix = prefix
+        self.suffix = suffix
+    }
+
+    /// The `post_processor` of a tokenizer.json, as far as it concerns a single text.
+    init(_ node: JSONNode) throws {
+        for node in try node.flattened("processors") {
+            let type = try node.required("type")
+            switch try type.string() {
+            case "ByteLevel": continue
+            case "TemplateProcessing":
+                let (before, after) = try Self.template(node)
+                prefix = before + prefix
+                suffix += after
+            default:
+                throw type.unsupported("post-processor", supported: "Sequence, ByteLevel, TemplateProcessing")
+            }
+        }
+    }
+
+    private static func template(_ node: JSONNode) throws -> ([Int32], [Int32]) {
+        var before: [Int32] = []
+        var after: [Int32] = []
+        var seenText = false
+        for piece in try node.required("single").elements() {
+            if piece.optional("Sequence") != nil {
+                guard !seenText else { throw piece.expected("one text in the template") }
+                seenText = true
+                continue
+            }
+            let name = try piece.required("SpecialToken").required("id")
+            guard let token = try node.required("special_tokens").optional(try name.string()) else {
+                throw name.expected("a name listed in special_tokens")
+            }
+            let ids = try token.required("ids").elements().map { Int32(try $0.tokenID()) }
+            if seenText { after += ids } else { before += ids }
+        }
+        guard seenText else { throw node.expected("a template with a text in it") }
+        return (before, after)
+    }
+}

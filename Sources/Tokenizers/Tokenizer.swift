@@ -1,0 +1,86 @@
+import Foundation
+import Synchronization
+
+/// Turns text into token ids and back, with the ids that Hugging Face `tokenizers` gives.
+///
+/// Byte-level BPE (GPT-2, Llama 3, Qwen2, SmolLM2) and SentencePiece-style BPE with byte fallback (Llama 2, Mistral).
+/// Values are immutable and may be used from several threads at once.
+public final class Tokenizer: Sendable {
+    /// The files that this tokenizer was read from, or the ones that describe it if it came from elsewhere.
+    public let huggingFaceFiles: TokenizerFiles
+    /// The id of the token that begins a text.
+    public let bosToken: Int32?
+    /// The id of the token that ends a text.
+    public let eosToken: Int32?
+    /// The id of the token that stands for unknown text.
+    public let unknownToken: Int32?
+    /// The id of the token that fills up a batch.
+    public let paddingToken: Int32?
+    /// The Jinja template that turns the messages of a conversation into text.
+    public let chatTemplate: String?
+
+    let normalizers: [Normalizer]
+    let preTokenizer: PreTokenizer
+    let encoder: BytePairEncoder
+    let postProcessor: PostProcessor
+    let decoder: Decoder
+    /// The tokens as the vocabulary writes them.
+    let vocabulary: TokenTable
+    /// The bytes that the tokens stand for.
+    let decodedTokens: TokenTable
+    /// Which tokens are one byte of a character (`<0xE2>`).
+    let isFallbackByte: [Bool]
+    let isSpecial: [Bool]
+    /// Looks for added tokens in the original text, and in normalised text.
+    let matchers: (original: AddedTokenMatcher, normalized: AddedTokenMatcher)
+    /// Caches that no encoding uses at the moment.
+    let caches = Mutex<[WordCache]>([])
+
+    init(parts: TokenizerParts, files: TokenizerFiles) {
+        huggingFaceFiles = files
+        bosToken = parts.bosToken
+        eosToken = parts.eosToken
+        unknownToken = parts.unknownToken
+        paddingToken = parts.paddingToken
+        chatTemplate = parts.chatTemplate
+        normalizers = parts.normalizers
+        preTokenizer = parts.preTokenizer
+        encoder = parts.encoder
+        postProcessor = parts.postProcessor
+        decoder = parts.decoder
+        vocabulary = parts.vocabulary
+        let texts = (0..<parts.vocabulary.count).map { id in
+            parts.vocabulary[id].map { String(decoding: $0, as: UTF8.self) }
+        }
+        decodedTokens = TokenTable(texts.map { $0.map(parts.decoder.bytes) })
+        isFallbackByte = texts.map { $0.flatMap(parts.decoder.fallbackByte) != nil }
+        var isSpecial = [Bool](repeating: false, count: texts.count)
+        for token in parts.addedTokens where token.isSpecial { isSpecial[Int(token.id)] = true }
+        self.isSpecial = isSpecial
+        matchers = (
+            AddedTokenMatcher(parts.addedTokens.filter { !$0.isNormalized }.map { ($0, Array($0.content.utf8)) }),
+            AddedTokenMatcher(
+                parts.addedTokens.filter(\.isNormalized).map { token in
+                    (token, parts.normalizers.reduce(into: Array(token.content.utf8)) { $1.apply(to: &$0) })
+                })
+        )
+    }
+
+    /// One more than the largest token id.
+    public var vocabularySize: Int { vocabulary.count }
+
+    /// The token with this id as the vocabulary writes it; nil if there is none.
+    public func token(for id: Int32) -> String? {
+        vocabulary[Int(id)].map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    /// The id of a token written as in the vocabulary; nil if there is none.
+    public func id(for token: String) -> Int32? {
+        vocabulary.id(of: token)
+    }
+
+    /// Whether a token is a control token rather than text.
+    public func isSpecialToken(_ id: Int32) -> Bool {
+        isSpecial.indices.contains(Int(id)) && isSpecial[Int(id)]
+    }
+}
