@@ -79,7 +79,9 @@ enum Normalizer: Sendable {
                 position = source.endOfRun(from: end, limit: bytes.count) { $0.contains(.composing) }
                 result.append(contentsOf: bytes[copied..<start])
                 let stretch = String(decoding: bytes[start..<position], as: UTF8.self)
-                result.append(contentsOf: stretch.precomposedStringWithCanonicalMapping.utf8)
+                // Decomposed first because composing alone leaves a Hangul syllable apart from a final consonant.
+                let composed = stretch.decomposedStringWithCanonicalMapping.precomposedStringWithCanonicalMapping
+                result.append(contentsOf: composed.utf8)
                 copied = position
             }
             guard copied > 0 else { return false }

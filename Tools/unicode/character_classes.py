@@ -33,7 +33,7 @@ def main():
         text, value = chr(c), 0
         value |= LETTER * is_letter(text) | NUMBER * is_number(text) | SPACE * is_space(text)
         value |= NUMERIC * (len(digits.pre_tokenize_str(text + text)) == 2)
-        value |= WORD * (word.encode(text + "<|x|>").ids == [])
+        value |= WORD * (1 not in word.encode(text + "<|x|>").ids)
         # Not certain to be untouched by NFC wherever it stands: it changes alone, it can compose with what stands
         # before it, or it has a combining class (seen by its being reordered around U+0334, class 1, or U+0300, 230).
         value |= COMPOSING * (
