@@ -49,9 +49,13 @@ public final class Tokenizer: Sendable {
         postProcessor = parts.postProcessor
         decoder = parts.decoder
         vocabulary = parts.vocabulary
-        let texts = (0..<parts.vocabulary.count).map { id in
+        var texts = (0..<parts.vocabulary.count).map { id in
             parts.vocabulary[id].map { String(decoding: $0, as: UTF8.self) }
         }
+        let normalized = parts.addedTokens.filter(\.isNormalized).map { token in
+            (token, parts.normalizers.reduce(into: Array(token.content.utf8)) { $1.apply(to: &$0) })
+        }
+        for (token, text) in normalized { texts[Int(token.id)] = String(decoding: text, as: UTF8.self) }
         decodedTokens = TokenTable(texts.map { $0.map(parts.decoder.bytes) })
         isFallbackByte = texts.map { $0.flatMap(parts.decoder.fallbackByte) != nil }
         var isSpecial = [Bool](repeating: false, count: texts.count)
@@ -59,10 +63,7 @@ public final class Tokenizer: Sendable {
         self.isSpecial = isSpecial
         matchers = (
             AddedTokenMatcher(parts.addedTokens.filter { !$0.isNormalized }.map { ($0, Array($0.content.utf8)) }),
-            AddedTokenMatcher(
-                parts.addedTokens.filter(\.isNormalized).map { token in
-                    (token, parts.normalizers.reduce(into: Array(token.content.utf8)) { $1.apply(to: &$0) })
-                })
+            AddedTokenMatcher(normalized)
         )
     }
 
