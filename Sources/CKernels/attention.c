@@ -11,6 +11,7 @@ enum {
     block_rows = 96,      // rows of queries, over all heads of a group, that share one pass over the keys
     block_tokens = 64,    // and at most so many tokens, to waste little above the diagonal
     split_keys = 256,     // fewest keys worth a task of their own
+    cached_keys = 512,    // so many keys of all heads pass through the cache before the next
     parallel_work = 1 << 15,  // multiplications worth a hand-off to other threads
 };
 
@@ -36,9 +37,10 @@ static void run_tasks(void *context, int64_t begin, int64_t end, int thread) {
     }
     const int64_t heads = job->batch * job->key_value_heads;
     for (int64_t task = begin; task < end; task++) {
-        // Long blocks, those of late queries, first: the short ones then even out the threads.
-        const int64_t split = task % plan->splits, head = task / plan->splits % heads;
-        const int64_t block = plan->blocks - 1 - task / plan->splits / heads;
+        // Heads innermost, for they lie side by side in memory. Long blocks, those of late queries, first: the short ones
+        // then even out the threads.
+        const int64_t head = task % heads, split = task / heads % plan->splits;
+        const int64_t block = plan->blocks - 1 - task / heads / plan->splits;
         const int64_t first = block * plan->tokens, rest = job->queries - first;
         const int64_t last = first + (rest < plan->tokens ? rest : plan->tokens);
         const bool whole = plan->splits == 1;
@@ -49,8 +51,9 @@ static void run_tasks(void *context, int64_t begin, int64_t end, int thread) {
     }
 }
 
-/// Joins the partial results of one block: each weighted by exp(its maximum - the common maximum).
-static void merge(const struct plan *plan, int64_t head, int64_t block, const float *partials) {
+/// Joins the partial results of one block: each weighted by exp(its maximum - the common maximum). `step` floats lie
+/// between the results of two splits.
+static void merge(const struct plan *plan, int64_t head, int64_t block, const float *partials, int64_t step) {
     const struct moult_attention *job = plan->job;
     const int64_t group = job->heads / job->key_value_heads, values = job->value_dim;
     const int64_t first = block * plan->tokens, rest = job->queries - first;
@@ -63,11 +66,11 @@ static void merge(const struct plan *plan, int64_t head, int64_t block, const fl
                + head % job->key_value_heads * group + r % group) * values;
         float largest = -INFINITY, sum = 0;
         for (int64_t split = 0; split < plan->splits; split++) {
-            largest = fmaxf(largest, partials[split * plan->partial_size + rows * stride + r]);
+            largest = fmaxf(largest, partials[split * step + rows * stride + r]);
         }
         memset(out, 0, (size_t)values * sizeof(float));
         for (int64_t split = 0; split < plan->splits; split++) {
-            const float *partial = partials + split * plan->partial_size, *peaks = partial + rows * stride;
+            const float *partial = partials + split * step, *peaks = partial + rows * stride;
             if (peaks[rows + r] == 0) continue;
             const float weight = expf(peaks[r] - largest);
             sum += weight * peaks[rows + r];
@@ -95,8 +98,10 @@ size_t moult_attention(const struct moult_attention *job) {
 
     const int64_t visible = least(job->keys, job->window + plan.tokens), tasks = heads * plan.blocks;
     const int64_t work = tasks * plan.tokens * group * visible * (job->key_dim + job->value_dim);
-    if (threads > 1 && tasks < 4 * threads && job->window >= job->keys && job->keys >= 2 * split_keys) {
-        plan.splits = least(job->keys / split_keys, (4 * threads + tasks - 1) / tasks);
+    if (tasks < 4 * threads && job->window >= job->keys && job->keys >= 2 * split_keys) {
+        plan.splits = (4 * threads + tasks - 1) / tasks;
+        if (plan.splits < job->keys / cached_keys) plan.splits = job->keys / cached_keys;
+        plan.splits = least(plan.splits, job->keys / split_keys);
         plan.keys_per_split = (job->keys + plan.splits - 1) / plan.splits;
         plan.partial_size = plan.kernels->attention_partial(job, plan.tokens);
         const size_t needed = (size_t)(tasks * plan.splits * plan.partial_size) * sizeof(float);
@@ -107,8 +112,10 @@ size_t moult_attention(const struct moult_attention *job) {
     moult_parallel_for(count, work < parallel_work ? count : 1, run_tasks, &plan);
     const size_t missing = atomic_load(&plan.missing);
     for (int64_t task = 0; missing == 0 && plan.splits > 1 && task < tasks; task++) {
-        merge(&plan, task % heads, plan.blocks - 1 - task / heads,
-            plan.partials + task * plan.splits * plan.partial_size);
+        const int64_t head = task % heads, block = task / heads;
+        merge(
+            &plan, head, plan.blocks - 1 - block,
+            plan.partials + (block * plan.splits * heads + head) * plan.partial_size, heads * plan.partial_size);
     }
     return missing;
 }

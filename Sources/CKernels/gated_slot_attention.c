@@ -7,8 +7,8 @@
 #include "kernels.h"
 
 enum {
-    blocked_tokens = 8,        // fewest tokens for which matrix products pay
-    chunked_tokens = 256,      // fewest tokens for which the chunked form's second update of the state pays
+    blocked_tokens = 16,       // fewest tokens for which matrix products pay
+    chunked_tokens = 256,      // fewest tokens that make enough chunks to share
     parallel_work = 1 << 14,   // multiplications worth a hand-off to other threads
 };
 
@@ -134,8 +134,12 @@ static size_t run_chunked(struct run *run) {
 static enum moult_gated_slot_form fastest(const struct moult_gated_slot_attention *job) {
     const int64_t heads = job->batch * job->key_value_heads, threads = moult_thread_count();
     if (job->tokens < blocked_tokens) return moult_gated_slot_recurrent;
-    const bool even = heads % threads == 0 || heads >= 4 * threads;
-    return even || job->tokens < chunked_tokens ? moult_gated_slot_blocked : moult_gated_slot_chunked;
+    if (job->tokens < chunked_tokens) return moult_gated_slot_blocked;
+    // Products of a slot's width per token: G reads and an update; the chunked form updates twice, and waits between its
+    // passes, about a tenth. The blocked form goes through the heads in rounds of one per thread.
+    const int64_t group = job->heads / job->key_value_heads, rounds = (heads + threads - 1) / threads;
+    const bool chunked = 10 * rounds * threads * (group + 1) > 11 * heads * (group + 2);
+    return chunked ? moult_gated_slot_chunked : moult_gated_slot_blocked;
 }
 
 size_t moult_gated_slot_attention(const struct moult_gated_slot_attention *job, enum moult_gated_slot_form form) {
