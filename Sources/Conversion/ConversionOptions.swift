@@ -1,0 +1,40 @@
+import Models
+import Tensors
+
+/// What to make of a Transformer.
+public struct ConversionOptions: Sendable {
+    /// The mixer that replaces softmax attention, by its registered name.
+    public var mixer = GatedSlotAttention.name
+    public var profile = GatedSlotAttention.Profile.softmaxPreserving
+    /// Slots per key/value head, M.
+    public var slots = 64
+    /// Tokens of local softmax attention beside the slots; 0 for none. Nil takes the profile's default: 64, or 0 for fla.
+    public var window: Int?
+    /// Layers that keep the source's softmax attention.
+    public var keptAttention: Set<Int> = []
+    /// The type of weight matrices: float32 or bfloat16. Nil keeps the source's; quantised sources become bfloat16.
+    public var dtype: DType?
+    /// Seed of the new parameters; the same seed gives the same bytes.
+    public var seed: UInt64 = 0
+    /// Converts weights that are NaN or infinite instead of refusing.
+    public var allowNonFinite = false
+
+    public init() {}
+
+    /// The mixer's options that these describe.
+    /// - Throws: ``ConversionError/option(name:expected:found:)``.
+    func slotAttention() throws -> GatedSlotAttention.Options {
+        let window = window ?? (profile == .fla ? 0 : 64)
+        if profile == .fla, window != 0 {
+            throw ConversionError.option(
+                name: "--window", expected: "0 with --profile fla, which has no local window", found: "\(window)")
+        }
+        guard (1...4096).contains(slots) else {
+            throw ConversionError.option(name: "--slots", expected: "1 to 4096", found: "\(slots)")
+        }
+        guard (0...1_048_576).contains(window) else {
+            throw ConversionError.option(name: "--window", expected: "0 to 1048576 tokens", found: "\(window)")
+        }
+        return .init(profile: profile, slots: slots, window: window)
+    }
+}

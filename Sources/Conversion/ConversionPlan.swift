@@ -1,0 +1,138 @@
+import Checkpoints
+import Models
+import Tensors
+
+/// What a conversion will do with every tensor of the source and of the target, known before any weight is read.
+public struct ConversionPlan: Sendable {
+    public let sourcePath: String
+    public let source: DecoderConfiguration
+    public let target: ModelConfiguration
+    public let options: ConversionOptions
+    /// One entry per tensor of the target, in file order.
+    public let entries: [Entry]
+    /// Tensors of the source that the target does not take.
+    public let dropped: [Dropped]
+
+    /// A tensor of the target.
+    public struct Entry: Sendable, Equatable {
+        public let name: String
+        public let shape: [Int]
+        public let dtype: DType
+        public let action: Action
+        public var count: Int { shape.reduce(1, *) }
+    }
+
+    public enum Action: Sendable, Equatable {
+        /// Taken from the source under the same name.
+        case copied
+        /// Taken from the source, where it has the name given.
+        case renamed(from: String)
+        /// Made new.
+        case initialised(Initialiser)
+    }
+
+    /// A tensor of the source that is left behind.
+    public struct Dropped: Sendable, Equatable {
+        public let name: String
+        public let count: Int
+        public let reason: String
+    }
+
+    /// Plans the conversion of `files`.
+    /// - Throws: ``ConversionError`` when the source is not a Transformer of a known architecture, lacks a tensor, has
+    ///   one of a wrong shape or one that nothing explains; ``ModelError`` when the target cannot be built.
+    public init(_ files: ModelFiles, options: ConversionOptions) throws {
+        let checkpoint = files.checkpoint
+        let target = try Self.target(files, options: options)
+        let described = Dictionary(
+            checkpoint.tensors.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        var used: Set<String> = []
+        entries = try DecoderModel.rules(target).map { rule in
+            switch rule.origin {
+            case .initialised(let initialiser):
+                let dtype = rule.shape.count < 2 ? .float32 : options.dtype ?? Self.dtype(of: checkpoint)
+                return Entry(name: rule.name, shape: rule.shape, dtype: dtype, action: .initialised(initialiser))
+            case .reused(let name):
+                guard let stored = described[name] else {
+                    throw ConversionError.missingTensor(name: name, path: checkpoint.path)
+                }
+                guard stored.shape == rule.shape else {
+                    throw ConversionError.tensorShape(
+                        name: name, path: checkpoint.path, expected: rule.shape, found: stored.shape)
+                }
+                used.insert(name)
+                return Entry(
+                    name: rule.name, shape: rule.shape, dtype: Self.dtype(stored, rule, options),
+                    action: name == rule.name ? .copied : .renamed(from: name))
+            }
+        }
+        dropped = try checkpoint.tensors.filter { !used.contains($0.name) }.map { tensor in
+            guard let reason = Self.reasonToDrop(tensor.name, tied: target.decoder.tiedEmbeddings) else {
+                throw ConversionError.unexplainedTensor(name: tensor.name, path: checkpoint.path)
+            }
+            return Dropped(name: tensor.name, count: tensor.shape.reduce(1, *), reason: reason)
+        }
+        sourcePath = files.path
+        source = files.configuration
+        self.target = target
+        self.options = options
+    }
+
+    /// The configuration of the model to be made.
+    private static func target(_ files: ModelFiles, options: ConversionOptions) throws -> ModelConfiguration {
+        let source = try ModelConfiguration(files.configuration)
+        guard source.mixers.allSatisfy({ $0 == SoftmaxAttention.name }), files.configuration.modelType != "moult" else {
+            throw ConversionError.source(
+                path: files.path, expected: "a Transformer (llama or mistral)",
+                found: "a model that has been converted already (model_type '\(files.configuration.modelType)')")
+        }
+        guard options.mixer == GatedSlotAttention.name else {
+            throw ConversionError.option(name: "--mixer", expected: "'\(GatedSlotAttention.name)'", found: "'\(options.mixer)'")
+        }
+        if let dtype = options.dtype, dtype != .float32, dtype != .bfloat16 {
+            throw ConversionError.option(name: "--dtype", expected: "f32 or bf16", found: dtype.rawValue)
+        }
+        let layers = source.decoder.layerCount
+        if let outside = options.keptAttention.sorted().first(where: { !(0..<layers).contains($0) }) {
+            throw ConversionError.option(
+                name: "--keep-attention", expected: "layers from 0 to \(layers - 1)", found: "\(outside)")
+        }
+        let slotAttention = try options.slotAttention()
+        if slotAttention.profile == .fla, !options.keptAttention.isEmpty, source.decoder.ropeScaling != nil {
+            throw ConversionError.option(
+                name: "--keep-attention", expected: "a source without RoPE scaling in the fla profile, which cannot express it",
+                found: "rope_scaling in \(files.path)")
+        }
+        var target = source
+        target.mixers = (0..<layers).map {
+            options.keptAttention.contains($0) ? SoftmaxAttention.name : GatedSlotAttention.name
+        }
+        target.names = slotAttention.profile == .fla ? .flashLinearAttention : .huggingFace
+        target.mixerOptions = [GatedSlotAttention.name: slotAttention.json]
+        target.decoder.json = target.configurationFile(slotAttention, dtype: options.dtype ?? dtype(of: files.checkpoint))
+        return target
+    }
+
+    /// The type that a reused tensor is written in: vectors stay as they are (float32 when quantised).
+    private static func dtype(_ stored: TensorDescription, _ rule: ParameterRule, _ options: ConversionOptions) -> DType {
+        if rule.shape.count < 2 { return stored.format.dtype ?? .float32 }
+        return options.dtype ?? stored.format.dtype ?? .bfloat16
+    }
+
+    /// The type of most of the source's matrices, bfloat16 when they are quantised.
+    private static func dtype(of checkpoint: any Checkpoint) -> DType {
+        let matrices = checkpoint.tensors.filter { $0.shape.count >= 2 }
+        let sizes = Dictionary(matrices.map { ($0.format.dtype ?? .bfloat16, $0.byteCount) }, uniquingKeysWith: { $0 &+ $1 })
+        let common = sizes.max { ($0.value, $0.key.rawValue) < ($1.value, $1.key.rawValue) }?.key ?? .bfloat16
+        return common == .float32 ? .float32 : .bfloat16
+    }
+
+    /// Why a tensor may be left behind, or nil when it may not.
+    private static func reasonToDrop(_ name: String, tied: Bool) -> String? {
+        if name == "lm_head.weight", tied { return "tied to the embedding, which is kept" }
+        if name.hasSuffix(".rotary_emb.inv_freq") || name == "rope_freqs.weight" {
+            return "rotary frequencies are computed from the configuration"
+        }
+        return nil
+    }
+}

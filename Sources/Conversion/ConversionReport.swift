@@ -1,0 +1,138 @@
+import Checkpoints
+import Foundation
+import Models
+
+/// What a conversion did (or, from a plan alone, would do): for people, as JSON, and for the model card.
+public struct ConversionReport: Sendable {
+    public let plan: ConversionPlan
+    /// Tensors with NaN or infinite values, and how many.
+    public let nonFinite: [String: Int]
+    public let tokenizerFiles: [String]
+
+    public init(_ plan: ConversionPlan, nonFinite: [String: Int] = [:], tokenizerFiles: [String] = []) {
+        self.plan = plan
+        self.nonFinite = nonFinite
+        self.tokenizerFiles = tokenizerFiles
+    }
+
+    // MARK: Figures
+
+    /// Tensors and parameters of one kind.
+    public struct Share: Sendable, Equatable {
+        public let tensors: Int
+        public let parameters: Int
+        /// Of the target's parameters (dropped: of the source's), from 0 to 100.
+        public let percent: Double
+    }
+
+    public var targetParameters: Int { plan.entries.reduce(0) { $0 + $1.count } }
+    public var reused: Share { share { if case .initialised = $0 { false } else { true } } }
+    public var initialised: Share { share { if case .initialised = $0 { true } else { false } } }
+    public var dropped: Share {
+        let parameters = plan.dropped.reduce(0) { $0 + $1.count }
+        let source = reused.parameters + parameters
+        return Share(
+            tensors: plan.dropped.count, parameters: parameters,
+            percent: source > 0 ? 100 * Double(parameters) / Double(source) : 0)
+    }
+
+    private func share(_ belongs: (ConversionPlan.Action) -> Bool) -> Share {
+        let entries = plan.entries.filter { belongs($0.action) }
+        let parameters = entries.reduce(0) { $0 + $1.count }
+        return Share(
+            tensors: entries.count, parameters: parameters, percent: 100 * Double(parameters) / Double(max(1, targetParameters)))
+    }
+
+    /// New tensors, one line per kind: the layers' numbers folded away.
+    public var initialisedKinds: [(pattern: String, tensors: Int, parameters: Int, how: String)] {
+        var kinds: [(pattern: String, tensors: Int, parameters: Int, how: String)] = []
+        for entry in plan.entries {
+            guard case .initialised(let initialiser) = entry.action else { continue }
+            let pattern = Self.pattern(entry.name)
+            if let index = kinds.firstIndex(where: { $0.pattern == pattern }) {
+                kinds[index].tensors += 1
+                kinds[index].parameters += entry.count
+            } else {
+                kinds.append((pattern, 1, entry.count, "\(initialiser)"))
+            }
+        }
+        return kinds
+    }
+
+    /// model.layers.12.x → model.layers.*.x
+    static func pattern(_ name: String) -> String {
+        name.split(separator: ".").map { Int($0) == nil ? String($0) : "*" }.joined(separator: ".")
+    }
+
+    // MARK: Forms
+
+    /// The report as one JSON object, every tensor listed.
+    public var json: JSONValue {
+        func number(_ value: Int) -> JSONValue { .number(Double(value)) }
+        func share(_ share: Share) -> JSONValue {
+            .object([
+                "tensors": number(share.tensors), "parameters": number(share.parameters), "percent": .number(share.percent),
+            ])
+        }
+        let tensors: [JSONValue] = plan.entries.map { entry in
+            var object: JSONObject = [
+                "name": .string(entry.name), "shape": .array(entry.shape.map(number)), "dtype": .string(entry.dtype.rawValue),
+            ]
+            switch entry.action {
+            case .copied: object["action"] = .string("copied")
+            case .renamed(let source):
+                object["action"] = .string("renamed")
+                object["source"] = .string(source)
+            case .initialised(let initialiser):
+                object["action"] = .string("initialised")
+                object["how"] = .string("\(initialiser)")
+            }
+            return .object(object)
+        }
+        return .object([
+            "source": .string(URL(fileURLWithPath: plan.sourcePath).lastPathComponent),
+            "source_model_type": .string(plan.source.modelType),
+            "model_type": plan.target.decoder.json["model_type"] ?? .null,
+            "mixers": .array(plan.target.mixers.map { .string($0) }),
+            "options": plan.target.mixerOptions[plan.options.mixer] ?? .null,
+            "seed": .string(String(plan.options.seed)),
+            "parameters": number(targetParameters),
+            "reused": share(reused), "initialised": share(initialised), "dropped": share(dropped),
+            "tensors": .array(tensors),
+            "dropped_tensors": .array(
+                plan.dropped.map {
+                    .object(["name": .string($0.name), "parameters": number($0.count), "reason": .string($0.reason)])
+                }),
+            "non_finite": .object(nonFinite.mapValues(number)),
+            "tokenizer_files": .array(tokenizerFiles.map { .string($0) }),
+        ])
+    }
+
+    /// A few lines for the terminal.
+    public var summary: String {
+        func line(_ label: String, _ share: Share, _ of: String) -> String {
+            let percent = String(format: "%6.2f%%", share.percent)
+            return "  \(label.padding(toLength: 12, withPad: " ", startingAt: 0)) "
+                + "\(percent) of \(of)  \(share.tensors) tensors, \(Self.grouped(share.parameters)) parameters"
+        }
+        var lines = [line("reused", reused, "the target"), line("initialised", initialised, "the target")]
+        for kind in initialisedKinds {
+            lines.append("               \(kind.pattern) × \(kind.tensors): \(kind.how)")
+        }
+        lines.append(line("dropped", dropped, "the source"))
+        for tensor in plan.dropped { lines.append("               \(tensor.name): \(tensor.reason)") }
+        for (name, count) in nonFinite.sorted(by: { $0.key < $1.key }) {
+            lines.append("  warning: \(name) has \(count) NaN or infinite values")
+        }
+        return lines.joined(separator: "\n")
+    }
+
+    static func grouped(_ value: Int) -> String {
+        var result = ""
+        for (index, digit) in String(value).reversed().enumerated() {
+            if index > 0, index % 3 == 0 { result.append(",") }
+            result.append(digit)
+        }
+        return String(result.reversed())
+    }
+}

@@ -1,0 +1,158 @@
+import Checkpoints
+import Foundation
+import Models
+import Tensors
+import Tokenizers
+
+/// Carries out a ``ConversionPlan``: one tensor at a time, so that memory is bounded by the largest tensor.
+public struct Converter {
+    public let plan: ConversionPlan
+    let files: ModelFiles
+
+    public init(_ files: ModelFiles, options: ConversionOptions) throws {
+        self.files = files
+        plan = try ConversionPlan(files, options: options)
+    }
+
+    /// Writes the target as a Hugging Face folder. Everything is written beside `output` and renamed at the end; when
+    /// anything fails, nothing is left.
+    /// - Parameter progress: called with bytes done and in all and the tensor in hand; throwing stops the conversion.
+    /// - Returns: the report, which the folder's README.md holds too.
+    public func run(output: String, progress: (Int, Int, String) throws -> Void = { _, _, _ in }) throws -> ConversionReport {
+        let manager = FileManager.default
+        let target = URL(fileURLWithPath: output).standardizedFileURL
+        guard !manager.fileExists(atPath: target.path) else { throw ConversionError.outputExists(path: output) }
+        let parent = target.deletingLastPathComponent()
+        let partial = parent.appendingPathComponent(".\(target.lastPathComponent).partial-\(getpid())")
+        try Self.filing(output) {
+            try manager.createDirectory(at: parent, withIntermediateDirectories: true)
+            try manager.createDirectory(at: partial, withIntermediateDirectories: false)
+        }
+        do {
+            let nonFinite = try writeWeights(to: partial.path, progress: progress)
+            let tokenizerFiles = try writeTokenizer(to: partial)
+            let report = ConversionReport(plan, nonFinite: nonFinite, tokenizerFiles: tokenizerFiles)
+            try write(.object(plan.target.decoder.json), to: partial.appendingPathComponent("config.json"))
+            try write(report.modelCard(name: target.lastPathComponent), to: partial.appendingPathComponent("README.md"))
+            try write(report.json, to: partial.appendingPathComponent("conversion.json"))
+            try Self.filing(output) {
+                // rename(2) refuses a target that appeared meanwhile, unless it is an empty folder.
+                guard rename(partial.path, target.path) == 0 else { throw CocoaError.failed(errno) }
+            }
+            return report
+        } catch {
+            try? manager.removeItem(at: partial)
+            throw error
+        }
+    }
+
+    // MARK: Weights
+
+    /// Streams every tensor; returns how many non-finite values each bad tensor has.
+    private func writeWeights(to folder: String, progress: (Int, Int, String) throws -> Void) throws -> [String: Int] {
+        let total = plan.entries.reduce(0) { $0 + $1.count * $1.dtype.size }
+        var done = 0
+        var nonFinite: [String: Int] = [:]
+        let writer = try SafetensorsWriter(
+            directory: folder, tensors: plan.entries.map { ($0.name, $0.shape, $0.dtype) }, metadata: ["format": "pt"])
+        do {
+            for entry in plan.entries {
+                try progress(done, total, entry.name)
+                let tensor = try make(entry)
+                let bad = try tensor.nonFiniteCount()
+                if bad > 0 {
+                    guard plan.options.allowNonFinite else {
+                        throw ConversionError.nonFinite(name: entry.name, path: plan.sourcePath, count: bad)
+                    }
+                    nonFinite[entry.name] = bad
+                }
+                try writer.append(tensor)
+                done += entry.count * entry.dtype.size
+            }
+            try progress(total, total, "")
+            try writer.finish()
+        } catch {
+            writer.cancel()
+            throw error
+        }
+        return nonFinite
+    }
+
+    private func make(_ entry: ConversionPlan.Entry) throws -> Tensor {
+        switch entry.action {
+        case .copied: try files.checkpoint.load(entry.name, as: entry.dtype)
+        case .renamed(let source): try files.checkpoint.load(source, as: entry.dtype)
+        case .initialised(let initialiser):
+            try initialiser.make(name: entry.name, shape: entry.shape, seed: plan.options.seed).converted(to: entry.dtype)
+        }
+    }
+
+    // MARK: Tokenizer
+
+    /// Copies the tokenizer's files of a folder, or makes them from a .gguf file; returns their names.
+    private func writeTokenizer(to folder: URL) throws -> [String] {
+        var written: [String] = []
+        for name in [
+            "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.model", "vocab.json",
+            "merges.txt", "added_tokens.json", "chat_template.jinja", "generation_config.json",
+        ] {
+            guard let path = files.file(name) else { continue }
+            try Self.filing(name) {
+                try FileManager.default.copyItem(atPath: path, toPath: folder.appendingPathComponent(name).path)
+            }
+            written.append(name)
+        }
+        if files.checkpoint is GGUFCheckpoint, let tokenizer = try Tokenizer.load(files) {
+            let made = try tokenizer.huggingFaceFiles()
+            for (name, data) in [("tokenizer.json", made.tokenizer), ("tokenizer_config.json", made.configuration)] {
+                try write(data, to: folder.appendingPathComponent(name))
+                written.append(name)
+            }
+        }
+        if !written.contains("generation_config.json") {
+            let decoder = plan.source.huggingFaceJSON()
+            let keys = ["bos_token_id", "eos_token_id", "pad_token_id"]
+            try write(
+                .object(decoder.filter { keys.contains($0.key) && $0.value != .null }),
+                to: folder.appendingPathComponent("generation_config.json"))
+            written.append("generation_config.json")
+        }
+        return written
+    }
+
+    // MARK: Files
+
+    private func write(_ json: JSONValue, to url: URL) throws { try write(json.formatted(), to: url) }
+    private func write(_ text: String, to url: URL) throws { try write(Data(text.utf8), to: url) }
+    private func write(_ data: Data, to url: URL) throws { try Self.filing(url.path) { try data.write(to: url) } }
+
+    /// Turns the file system's errors into one line that names the path.
+    private static func filing(_ path: String, _ body: () throws -> Void) throws {
+        do { try body() } catch {
+            throw ConversionError.file(path: path, reason: "cannot be written: \((error as NSError).plainReason)")
+        }
+    }
+}
+
+extension CocoaError {
+    fileprivate static func failed(_ code: Int32) -> any Error {
+        NSError(domain: NSPOSIXErrorDomain, code: Int(code))
+    }
+}
+
+extension NSError {
+    /// The system's words for the error underneath.
+    fileprivate var plainReason: String {
+        if let below = userInfo[NSUnderlyingErrorKey] as? NSError { return below.plainReason }
+        return domain == NSPOSIXErrorDomain ? String(cString: strerror(Int32(code))) : localizedDescription
+    }
+}
+
+extension JSONValue {
+    /// Indented, keys sorted, so that equal values give equal bytes.
+    func formatted() throws -> Data {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        return try encoder.encode(self) + Data("\n".utf8)
+    }
+}

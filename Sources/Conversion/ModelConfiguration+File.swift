@@ -1,0 +1,119 @@
+import Checkpoints
+import Models
+import Tensors
+
+extension ModelConfiguration {
+    /// The config.json of a converted model: flash-linear-attention's keys in the fla profile (with its constructor's
+    /// spelling `exapnd_k`), otherwise the source's keys with a "moult" object.
+    func configurationFile(_ slotAttention: GatedSlotAttention.Options, dtype: DType) -> JSONObject {
+        slotAttention.profile == .fla
+            ? flashLinearAttentionFile(slotAttention, dtype: dtype) : moultFile(slotAttention, dtype: dtype)
+    }
+
+    private func moultFile(_ slotAttention: GatedSlotAttention.Options, dtype: DType) -> JSONObject {
+        var json = decoder.huggingFaceJSON()
+        json["model_type"] = .string("moult")
+        json["architectures"] = .array([.string("MoultForCausalLM")])
+        json["torch_dtype"] = .string(dtype.rawValue)
+        json["moult"] = .object([
+            "version": .number(1), "layers": .array(mixers.map { .string($0) }),
+            GatedSlotAttention.name: slotAttention.json,
+            "source_model_type": .string(decoder.modelType),
+        ])
+        return json
+    }
+
+    private func flashLinearAttentionFile(_ slotAttention: GatedSlotAttention.Options, dtype: DType) -> JSONObject {
+        let kept = mixers.indices.filter { mixers[$0] == SoftmaxAttention.name }
+        var json: JSONObject = [
+            "model_type": .string("gsa"),
+            "architectures": .array([.string("GSAForCausalLM")]),
+            "torch_dtype": .string(dtype.rawValue),
+            "vocab_size": .number(Double(decoder.vocabularySize)),
+            "hidden_size": .number(Double(decoder.hiddenSize)),
+            "num_hidden_layers": .number(Double(decoder.layerCount)),
+            "num_heads": .number(Double(decoder.headCount)),
+            "num_kv_heads": .number(Double(decoder.keyValueHeadCount)),
+            "num_slots": .number(Double(slotAttention.slots)),
+            "intermediate_size": .number(Double(decoder.intermediateSize)),
+            "hidden_act": .string("swish"),
+            "hidden_ratio": .number(4),
+            "max_position_embeddings": .number(Double(decoder.maximumPositions)),
+            "norm_eps": .decimal(decoder.normEpsilon),
+            "tie_word_embeddings": .bool(decoder.tiedEmbeddings),
+            "exapnd_k": .number(1), "exapnd_v": .number(1),
+            "gate_logit_normalizer": .number(8),
+            "feature_map": .string("swish"),
+            "use_short_conv": .bool(false), "use_output_gate": .bool(false),
+            "use_norm": .bool(true), "elementwise_affine": .bool(true), "use_cache": .bool(true),
+            "initializer_range": .number(0.02),
+        ]
+        if !kept.isEmpty {
+            json["attn"] = .object([
+                "layers": .array(kept.map { .number(Double($0)) }),
+                "num_heads": .number(Double(decoder.headCount)),
+                "num_kv_heads": .number(Double(decoder.keyValueHeadCount)),
+                "qkv_bias": .bool(false),
+                "window_size": decoder.slidingWindow.map { .number(Double($0)) } ?? .null,
+                "rope_theta": .number(decoder.ropeTheta),
+            ])
+        }
+        json["bos_token_id"] = decoder.bosTokens.first.map { .number(Double($0)) } ?? .null
+        json["eos_token_id"] = decoder.eosTokens.first.map { .number(Double($0)) } ?? .null
+        json["pad_token_id"] = decoder.padToken.map { .number(Double($0)) } ?? .null
+        return json
+    }
+}
+
+extension JSONValue {
+    /// A float32 in its shortest decimal form, so that 1e-5 is written as 1e-05 and not as its float64 expansion.
+    static func decimal(_ value: Float) -> JSONValue { .number(Double("\(value)") ?? Double(value)) }
+}
+
+extension DecoderConfiguration {
+    /// The configuration under Hugging Face's Llama keys, over whatever else the source's config.json holds.
+    func huggingFaceJSON() -> JSONObject {
+        var result = json
+        for key in ["auto_map", "quantization_config", "rope_parameters", "dtype", "_name_or_path"] { result[key] = nil }
+        result["vocab_size"] = .number(Double(vocabularySize))
+        result["hidden_size"] = .number(Double(hiddenSize))
+        result["num_hidden_layers"] = .number(Double(layerCount))
+        result["num_attention_heads"] = .number(Double(headCount))
+        result["num_key_value_heads"] = .number(Double(keyValueHeadCount))
+        result["head_dim"] = .number(Double(headDim))
+        result["intermediate_size"] = .number(Double(intermediateSize))
+        result["max_position_embeddings"] = .number(Double(maximumPositions))
+        result["rms_norm_eps"] = .decimal(normEpsilon)
+        result["rope_theta"] = .number(ropeTheta)
+        result["rope_scaling"] = ropeScaling?.json ?? .null
+        result["sliding_window"] = slidingWindow.map { .number(Double($0)) } ?? .null
+        result["hidden_act"] = .string("silu")
+        result["tie_word_embeddings"] = .bool(tiedEmbeddings)
+        result["attention_bias"] = .bool(attentionBias)
+        result["mlp_bias"] = .bool(mlpBias)
+        result["bos_token_id"] = Self.json(bosTokens)
+        result["eos_token_id"] = Self.json(eosTokens)
+        result["pad_token_id"] = padToken.map { .number(Double($0)) } ?? .null
+        return result
+    }
+
+    private static func json(_ tokens: [Int]) -> JSONValue {
+        let numbers = tokens.map { JSONValue.number(Double($0)) }
+        return numbers.count > 1 ? .array(numbers) : numbers.first ?? .null
+    }
+}
+
+extension RopeScaling {
+    /// As Hugging Face's `rope_scaling`.
+    var json: JSONValue {
+        switch self {
+        case .linear(let factor):
+            .object(["rope_type": .string("linear"), "factor": .number(factor)])
+        case .llama3(let factor, let low, let high, let positions):
+            .object([
+                "rope_type": .string("llama3"), "factor": .number(factor), "low_freq_factor": .number(low),
+                "high_freq_factor": .number(high), "original_max_position_embeddings": .number(Double(positions)),
+            ])
+        }
+    }
+}

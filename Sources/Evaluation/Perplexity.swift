@@ -1,0 +1,91 @@
+import Foundation
+import Models
+import Tokenizers
+
+/// How well a model predicts a text, in windows of equal length without overlap, each read without what came before.
+/// Window i holds tokens i·T ... i·T + T - 1 and predicts the token after each; a rest shorter than T is left out,
+/// unless it is the whole text. No BOS token is added.
+public struct Perplexity: Sendable {
+    /// Tokens predicted.
+    public let tokens: Int
+    public let windows: Int
+    /// Windows that the whole text has.
+    public let availableWindows: Int
+    /// UTF-8 bytes of the tokens predicted.
+    public let bytes: Int
+    /// Negative log-likelihood of all tokens, nats.
+    public let totalLoss: Double
+    /// Sum of the loss and number of tokens at every position of a window.
+    public let lossByPosition: [Double]
+    public let seconds: Double
+
+    /// exp(loss per token).
+    public var perplexity: Double { exp(totalLoss / Double(tokens)) }
+    /// Loss in bits per byte of text, comparable between tokenizers.
+    public var bitsPerByte: Double { totalLoss / log(2) / Double(max(1, bytes)) }
+    public var tokensPerSecond: Double { Double(tokens) / seconds }
+
+    /// Perplexity of the tokens at positions within each of `ranges` of a window.
+    public func perplexity(at range: Range<Int>) -> Double {
+        exp(lossByPosition[range].reduce(0, +) / Double(range.count * windows))
+    }
+
+    /// Ranges of positions that double: 0..<16, 16..<32, 32..<64, ..., to the window's end.
+    public var positionRanges: [Range<Int>] {
+        var ranges: [Range<Int>] = []
+        var (start, end) = (0, min(16, lossByPosition.count))
+        while start < lossByPosition.count {
+            ranges.append(start..<end)
+            (start, end) = (end, min(2 * end, lossByPosition.count))
+        }
+        return ranges
+    }
+
+    /// Measures `model` on `text`.
+    /// - Parameters:
+    ///   - window: tokens per window, T.
+    ///   - limit: the most windows to read; nil reads all.
+    ///   - progress: called with windows done and in all and the perplexity so far; throwing stops.
+    /// - Throws: ``EvaluationError`` when the text has fewer than two tokens or the loss is not finite.
+    public static func measure(
+        _ model: DecoderModel, tokenizer: Tokenizer, text: String, window: Int = 1024, limit: Int? = nil,
+        progress: (Int, Int, Double) throws -> Void = { _, _, _ in }
+    ) throws -> Perplexity {
+        let tokens = try tokenizer.encode(text, addSpecialTokens: false)
+        guard tokens.count > 1 else { throw EvaluationError.textTooShort(tokens: tokens.count) }
+        let length = min(window, tokens.count - 1)
+        let available = (tokens.count - 1) / length
+        let windows = min(available, limit ?? available)
+        var lossByPosition = [Double](repeating: 0, count: length)
+        var (total, bytes) = (0.0, 0)
+        let start = ContinuousClock.now
+        for index in 0..<windows {
+            let span = Array(tokens[index * length...(index + 1) * length])
+            for (position, loss) in try model.negativeLogLikelihood([span]).enumerated() {
+                guard loss.isFinite else { throw EvaluationError.nonFiniteLoss(window: index, position: position) }
+                lossByPosition[position] += Double(loss)
+                total += Double(loss)
+            }
+            bytes += try tokenizer.byteCount(of: span.dropFirst())
+            try progress(index + 1, windows, exp(total / Double((index + 1) * length)))
+        }
+        let elapsed = start.duration(to: .now)
+        return Perplexity(
+            tokens: windows * length, windows: windows, availableWindows: available, bytes: bytes, totalLoss: total,
+            lossByPosition: lossByPosition, seconds: elapsed / .seconds(1))
+    }
+}
+
+/// Why an evaluation could not be made.
+public enum EvaluationError: Error, Equatable, CustomStringConvertible {
+    case textTooShort(tokens: Int)
+    case nonFiniteLoss(window: Int, position: Int)
+
+    public var description: String {
+        switch self {
+        case .textTooShort(let tokens): "the text has \(tokens) token(s); at least 2 are needed to predict one from another"
+        case .nonFiniteLoss(let window, let position):
+            "the loss at window \(window), position \(position) is not a finite number; are the weights finite? See 'moult inspect'"
+        }
+    }
+}

@@ -1,0 +1,50 @@
+import Tensors
+
+/// A pre-norm block: x + mixer(norm(x)), then + mlp(norm(·)).
+struct DecoderBlock: Sendable {
+    let mixerNorm: Tensor
+    let mixer: any TokenMixer
+    let mlpNorm: Tensor
+    let mlp: MLP
+    let epsilon: Float
+
+    func callAsFunction(_ x: Tensor, state: MixerState?, context: MixerContext) throws -> Tensor {
+        let mixed = try mixer(x.rmsNorm(weight: mixerNorm, epsilon: epsilon), state: state, context: context)
+        let residual = try x.adding(mixed)
+        return try residual.adding(mlp(residual.rmsNorm(weight: mlpNorm, epsilon: epsilon)))
+    }
+}
+
+/// The gated feed-forward network: down(silu(gate(x)) · up(x)) (Shazeer 2020, arXiv 2002.05202).
+struct MLP: Sendable {
+    let gate: Linear
+    let up: Linear
+    let down: Linear
+
+    static func rules(_ configuration: ModelConfiguration, layer: Int) -> [ParameterRule] {
+        let decoder = configuration.decoder
+        let (prefix, source) = (configuration.names.mlp(layer), ParameterNames.huggingFace.mlp(layer))
+        let (wide, narrow) = (decoder.intermediateSize, decoder.hiddenSize)
+        var rules: [ParameterRule] = []
+        for (name, shape) in [("gate_proj", [wide, narrow]), ("up_proj", [wide, narrow]), ("down_proj", [narrow, wide])] {
+            rules.append(.reused("\(prefix).\(name).weight", from: "\(source).\(name).weight", shape: shape))
+            if decoder.mlpBias {
+                rules.append(.reused("\(prefix).\(name).bias", from: "\(source).\(name).bias", shape: [shape[0]]))
+            }
+        }
+        return rules
+    }
+
+    init(_ configuration: ModelConfiguration, layer: Int, parameters: Parameters) throws {
+        let prefix = configuration.names.mlp(layer)
+        let hasBias = configuration.decoder.mlpBias
+        gate = try parameters.linear("\(prefix).gate_proj", hasBias: hasBias)
+        up = try parameters.linear("\(prefix).up_proj", hasBias: hasBias)
+        down = try parameters.linear("\(prefix).down_proj", hasBias: hasBias)
+    }
+
+    func callAsFunction(_ x: Tensor) throws -> Tensor {
+        let inner = try x.linear([gate, up])
+        return try down(Tensor.swiglu(gate: inner[0], up: inner[1]))
+    }
+}

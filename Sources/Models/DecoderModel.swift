@@ -1,0 +1,128 @@
+import Checkpoints
+import Tensors
+
+/// A decoder-only language model of the Llama family whose layers may have any mixer.
+public struct DecoderModel: Sendable {
+    public let configuration: ModelConfiguration
+    let embedding: Tensor
+    let blocks: [DecoderBlock]
+    let finalNorm: Tensor
+    /// (vocabulary, D); the embedding itself when tied.
+    let head: Tensor
+    let rotary: RotaryEmbedding
+
+    // MARK: Parameters
+
+    /// Every parameter of a model of this configuration, in the order in which files hold them.
+    public static func rules(_ configuration: ModelConfiguration) throws -> [ParameterRule] {
+        let decoder = configuration.decoder
+        let (names, source) = (configuration.names, ParameterNames.huggingFace)
+        let table = [decoder.vocabularySize, decoder.hiddenSize]
+        var rules: [ParameterRule] = [.reused(names.embedding, from: source.embedding, shape: table)]
+        for (layer, mixer) in configuration.mixers.enumerated() {
+            let norm = [decoder.hiddenSize]
+            rules.append(.reused(names.mixerNorm(layer), from: source.mixerNorm(layer), shape: norm))
+            rules += try MixerRegistry.mixer(named: mixer).rules(configuration, layer: layer)
+            rules.append(.reused(names.mlpNorm(layer), from: source.mlpNorm(layer), shape: norm))
+            rules += MLP.rules(configuration, layer: layer)
+        }
+        rules.append(.reused(names.finalNorm, from: source.finalNorm, shape: [decoder.hiddenSize]))
+        if !decoder.tiedEmbeddings { rules.append(.reused(names.head, from: source.head, shape: table)) }
+        return rules
+    }
+
+    public init(_ configuration: ModelConfiguration, parameters: Parameters) throws {
+        let (decoder, names) = (configuration.decoder, configuration.names)
+        self.configuration = configuration
+        embedding = try parameters[names.embedding]
+        blocks = try configuration.mixers.enumerated().map { layer, mixer in
+            DecoderBlock(
+                mixerNorm: try parameters[names.mixerNorm(layer)],
+                mixer: try MixerRegistry.mixer(named: mixer).init(configuration, layer: layer, parameters: parameters),
+                mlpNorm: try parameters[names.mlpNorm(layer)],
+                mlp: try MLP(configuration, layer: layer, parameters: parameters),
+                epsilon: decoder.normEpsilon)
+        }
+        finalNorm = try parameters[names.finalNorm]
+        head = decoder.tiedEmbeddings ? embedding : try parameters[names.head]
+        rotary = RotaryEmbedding(decoder)
+    }
+
+    /// Opens a Hugging Face folder or a .gguf file.
+    /// - Parameter dtype: the type to hold weight matrices in; nil keeps the stored one (float32 for quantised files).
+    public static func load(_ path: String, as dtype: DType? = nil) throws -> DecoderModel {
+        try load(ModelFiles.open(path), as: dtype)
+    }
+
+    public static func load(_ files: ModelFiles, as dtype: DType? = nil) throws -> DecoderModel {
+        let configuration = try ModelConfiguration(files.configuration)
+        let parameters = try Parameters(rules(configuration), from: files.checkpoint, as: dtype)
+        return try DecoderModel(configuration, parameters: parameters)
+    }
+
+    // MARK: Forward
+
+    /// The final hidden states (B, T, D) of token ids (B, T), before the head.
+    /// - Parameters:
+    ///   - state: the sequence so far, advanced by T tokens (B = 1); nil scores whole sequences.
+    ///   - documents: ascending starts of packed documents (B = 1), the first being 0.
+    public func hidden(_ tokens: [[Int32]], state: DecoderState? = nil, documents: [Int]? = nil) throws -> Tensor {
+        guard let length = tokens.first?.count, length > 0, tokens.allSatisfy({ $0.count == length }) else {
+            throw ModelError.input(expected: "at least one token, and sequences of one length", found: "\(tokens.map(\.count))")
+        }
+        guard tokens.count == 1 || (state == nil && documents == nil) else {
+            throw ModelError.input(expected: "one sequence with a state or packed documents", found: "\(tokens.count) sequences")
+        }
+        let context = MixerContext(
+            rotary: try rotary.table(offset: state?.position ?? 0, count: length), documents: documents)
+        var x = try Tensor.embedding(tokens.flatMap { $0 }, table: embedding)
+            .reshaped([tokens.count, length, configuration.decoder.hiddenSize])
+        for (layer, block) in blocks.enumerated() {
+            x = try block(x, state: state?.layers[layer], context: context)
+        }
+        state?.position += length
+        return try x.rmsNorm(weight: finalNorm, epsilon: configuration.decoder.normEpsilon)
+    }
+
+    /// Logits (B, T, vocabulary) of token ids (B, T).
+    public func logits(_ tokens: [[Int32]], state: DecoderState? = nil, documents: [Int]? = nil) throws -> Tensor {
+        try hidden(tokens, state: state, documents: documents).linear(head, bias: nil)
+    }
+
+    /// Logits (vocabulary) of the token after the last of `tokens`, which continue `state`.
+    public func nextLogits(_ tokens: [Int32], state: DecoderState) throws -> Tensor {
+        let hidden = try hidden([tokens], state: state).reshaped([tokens.count, configuration.decoder.hiddenSize])
+        return try hidden.rows(tokens.count - 1..<tokens.count).linear(head, bias: nil)
+            .reshaped([configuration.decoder.vocabularySize])
+    }
+
+    /// The negative log-likelihood, in nats, of every token of each sequence but its first: (B · (T - 1)) values.
+    public func negativeLogLikelihood(_ tokens: [[Int32]]) throws -> [Float] {
+        let inputs = tokens.map { Array($0.dropLast()) }
+        let hidden = try hidden(inputs)
+        let rows = inputs.reduce(0) { $0 + $1.count }
+        return try hidden.reshaped([rows, configuration.decoder.hiddenSize])
+            .negativeLogLikelihood(head: head, targets: tokens.flatMap { $0.dropFirst() })
+    }
+
+    /// The state of a sequence that has not begun.
+    public func makeState() throws -> DecoderState { DecoderState(layers: try blocks.map { try $0.mixer.makeState() }) }
+}
+
+/// Everything a model remembers of one sequence: one state per layer and the number of tokens seen.
+public final class DecoderState {
+    public fileprivate(set) var position = 0
+    let layers: [any MixerState]
+
+    init(layers: [any MixerState]) { self.layers = layers }
+
+    /// Bytes held now.
+    public var byteCount: Int { layers.reduce(0) { $0 + $1.byteCount } }
+
+    /// An independent continuation of the same sequence.
+    public func copy() -> DecoderState {
+        let fork = DecoderState(layers: layers.map { $0.copy() })
+        fork.position = position
+        return fork
+    }
+}

@@ -1,0 +1,83 @@
+import Checkpoints
+
+extension GatedSlotAttention {
+    public enum Profile: String, Sendable, CaseIterable {
+        /// Loads in flash-linear-attention as GSAForCausalLM.
+        case fla
+        /// Keeps the source's attention: rotary positions, scale 1/sqrt(K), plain values.
+        case softmaxPreserving = "softmax-preserving"
+    }
+
+    /// What config.json says of the mixer.
+    public struct Options: Sendable, Equatable {
+        public var profile: Profile
+        /// Slots per key/value head, M.
+        public var slots: Int
+        /// Tokens of the softmax window; 0 for none.
+        public var window: Int
+
+        public init(profile: Profile = .softmaxPreserving, slots: Int = 64, window: Int = 64) {
+            self.profile = profile
+            self.slots = slots
+            self.window = window
+        }
+
+        /// Reads the options from a configuration and checks that the layer can be built with them.
+        /// - Throws: ``ModelError/configuration(key:expected:found:)``.
+        init(_ configuration: ModelConfiguration) throws {
+            self.init()
+            let decoder = configuration.decoder
+            if configuration.names == .flashLinearAttention {
+                profile = .fla
+                window = 0
+                let json = decoder.json
+                try Self.require(json, "feature_map", equals: .string("swish"))
+                try Self.require(json, "gate_logit_normalizer", equals: .number(Double(gateDivisor)))
+                for key in ["use_short_conv", "use_output_gate"] { try Self.require(json, key, equals: .bool(false)) }
+                for key in ["use_norm", "elementwise_affine"] { try Self.require(json, key, equals: .bool(true)) }
+                try Self.require(json, "attnres_block_size", equals: .null)
+                slots = try Self.integer(json["num_slots"], key: "num_slots", in: 1...4096) ?? decoder.headDim
+            } else {
+                let json = configuration.mixerOptions[GatedSlotAttention.name]
+                if let found = json?["profile"], found != .string(Profile.softmaxPreserving.rawValue) {
+                    throw ModelError.configuration(
+                        key: "moult.gsa.profile", expected: "'\(Profile.softmaxPreserving.rawValue)'", found: "\(found)")
+                }
+                slots = try Self.integer(json?["slots"], key: "moult.gsa.slots", in: 1...4096) ?? slots
+                window = try Self.integer(json?["window"], key: "moult.gsa.window", in: 0...1_048_576) ?? 0
+            }
+            let values = decoder.headCount * decoder.headDim
+            if profile == .fla, values != decoder.hiddenSize {
+                throw ModelError.configuration(
+                    key: "head_dim", expected: "heads × head_dim = hidden_size (\(decoder.hiddenSize)) in the fla profile",
+                    found: "\(decoder.headCount) × \(decoder.headDim) = \(values)")
+            }
+            if profile == .fla, decoder.attentionBias || decoder.outputBias || decoder.mlpBias {
+                throw ModelError.configuration(
+                    key: "attention_bias", expected: "a model without biases in the fla profile, or the softmax-preserving profile",
+                    found: "true")
+            }
+        }
+
+        /// The options as the "moult.gsa" object of config.json.
+        public var json: JSONValue {
+            .object([
+                "profile": .string(profile.rawValue), "slots": .number(Double(slots)), "window": .number(Double(window)),
+            ])
+        }
+
+        private static func require(_ json: JSONObject, _ key: String, equals expected: JSONValue) throws {
+            guard let found = json[key], found != expected else { return }
+            throw ModelError.configuration(key: key, expected: "\(expected)", found: "\(found)")
+        }
+
+        private static func integer(_ json: JSONValue?, key: String, in range: ClosedRange<Int>) throws -> Int? {
+            guard let json, json != .null else { return nil }
+            guard case .number(let number) = json, let value = Int(exactly: number), range.contains(value) else {
+                throw ModelError.configuration(
+                    key: key, expected: "an integer from \(range.lowerBound) to \(range.upperBound)", found: "\(json)")
+            }
+            return value
+        }
+    }
+}

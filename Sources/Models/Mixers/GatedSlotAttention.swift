@@ -1,0 +1,126 @@
+import Checkpoints
+import Tensors
+
+/// Gated Slot Attention (Zhang et al. 2024, arXiv 2409.07146): M slots of keys and values per key/value head, each
+/// forgetting at its own data-dependent rate, read by a softmax over slots. Constant memory, whatever the length.
+///
+/// Two profiles: ``Profile/softmaxPreserving`` keeps the source's attention as it is (rotary positions, scale, values)
+/// and adds slots and, optionally, a window of the source's own softmax attention mixed in by a learned weight;
+/// ``Profile/fla`` is flash-linear-attention's layer, so that its tools load the result.
+public struct GatedSlotAttention: TokenMixer {
+    public static let name = "gsa"
+
+    /// The log gate is logsigmoid(f) / 8, so that a gate of 0 forgets slowly (paper, section 3).
+    static let gateDivisor: Float = 8
+
+    let options: Options
+    let projections: AttentionProjections
+    /// x → log-gate inputs (N · M).
+    let gate: Linear
+    /// x → one logit per head for the window's share; nil without a window.
+    let windowShare: Linear?
+    /// Weight over H · V of the norm before the output; only in the fla profile.
+    let outputNorm: Tensor?
+    let normEpsilon: Float
+
+    // MARK: Parameters
+
+    public static func rules(_ configuration: ModelConfiguration, layer: Int) throws -> [ParameterRule] {
+        let decoder = configuration.decoder
+        let options = try Options(configuration)
+        let prefix = configuration.names.mixer(layer)
+        let gates = decoder.keyValueHeadCount * options.slots
+        var rules = AttentionProjections.rules(configuration, layer: layer)
+        switch options.profile {
+        case .fla:
+            rules.append(.new("\(prefix).f_proj.weight", shape: [gates, decoder.hiddenSize], .normal(standardDeviation: 0.02)))
+            rules.append(.new("\(prefix).g_norm.weight", shape: [decoder.hiddenSize], .constant(1)))
+        case .softmaxPreserving:
+            rules.append(
+                .new("\(prefix).gate_proj.weight", shape: [gates, decoder.hiddenSize], .normal(standardDeviation: 0.01)))
+            rules.append(
+                .new(
+                    "\(prefix).gate_proj.bias", shape: [gates],
+                    .halfLives(slots: options.slots, shortest: 2, longest: 4096, divisor: Double(gateDivisor))))
+            if options.window > 0 {
+                let heads = decoder.headCount
+                rules.append(.new("\(prefix).window_proj.weight", shape: [heads, decoder.hiddenSize], .constant(0)))
+                rules.append(.new("\(prefix).window_proj.bias", shape: [heads], .constant(1)))
+            }
+        }
+        return rules
+    }
+
+    public init(_ configuration: ModelConfiguration, layer: Int, parameters: Parameters) throws {
+        options = try Options(configuration)
+        let prefix = configuration.names.mixer(layer)
+        projections = try AttentionProjections(configuration, layer: layer, parameters: parameters)
+        normEpsilon = configuration.decoder.normEpsilon
+        switch options.profile {
+        case .fla:
+            gate = try parameters.linear("\(prefix).f_proj")
+            outputNorm = try parameters["\(prefix).g_norm.weight"]
+            windowShare = nil
+        case .softmaxPreserving:
+            gate = try parameters.linear("\(prefix).gate_proj", hasBias: true)
+            outputNorm = nil
+            windowShare = options.window > 0 ? try parameters.linear("\(prefix).window_proj", hasBias: true) : nil
+        }
+    }
+
+    // MARK: Forward
+
+    public func callAsFunction(_ x: Tensor, state: MixerState?, context: MixerContext) throws -> Tensor {
+        let state = try state as? State ?? makeSlotState(batch: x.shape[0])
+        var (q, k, v, extra) = try projections.qkv(x, extra: [gate] + (windowShare.map { [$0] } ?? []))
+        let logGates = try extra[0].logGate(divisor: Self.gateDivisor)
+            .reshaped(Array(x.shape.prefix(2)) + [projections.keyValueHeads, options.slots])
+        switch options.profile {
+        case .fla:
+            (q, k, v) = (try q.silu(), try k.silu(), try v.silu())
+        case .softmaxPreserving:
+            (q, k) = (try context.rotary(q), try context.rotary(k))
+        }
+        let slots = try Tensor.gatedSlotAttention(
+            q: q, k: k, v: v, logGates: logGates, scale: options.profile == .fla ? 1 : projections.scale,
+            state: &state.slots, documents: context.documents)
+        if let outputNorm {
+            let flat = try slots.silu().reshaped(x.shape.prefix(2) + [projections.heads * projections.headDim])
+            return try projections.outputMap(flat.rmsNorm(weight: outputNorm, epsilon: normEpsilon))
+        }
+        guard windowShare != nil else { return try projections.output(slots) }
+        if let cache = state.window { (k, v) = try cache.extend(keys: k, values: v) }
+        let window = try q.attention(
+            k: k, v: v, scale: projections.scale, window: options.window, documents: context.documents)
+        return try projections.output(Tensor.mix(window, slots, logits: extra[1]))
+    }
+
+    // MARK: State
+
+    /// The slots and, with a window, the keys and values of the last tokens.
+    public final class State: MixerState {
+        var slots: GatedSlotState
+        let window: KeyValueCache?
+
+        init(slots: GatedSlotState, window: KeyValueCache?) {
+            self.slots = slots
+            self.window = window
+        }
+
+        public var byteCount: Int { slots.byteCount + (window?.byteCount ?? 0) }
+        public func copy() -> MixerState { State(slots: slots, window: window?.copy() as? KeyValueCache) }
+    }
+
+    public func makeState() throws -> MixerState {
+        let window = options.window > 0 ? try projections.makeCache(window: options.window) : nil
+        return State(slots: try makeSlotState(batch: 1).slots, window: window)
+    }
+
+    private func makeSlotState(batch: Int) throws -> State {
+        State(
+            slots: try .zeros(
+                batch: batch, heads: projections.keyValueHeads, slots: options.slots, keyDim: projections.headDim,
+                valueDim: projections.headDim),
+            window: nil)
+    }
+}

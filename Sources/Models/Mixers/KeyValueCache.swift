@@ -1,0 +1,97 @@
+import Tensors
+
+/// Keys (S, N, K) and values (S, N, V) of the tokens seen so far; with a window, a ring of the last `window` tokens,
+/// so that memory stops growing there.
+public final class KeyValueCache: MixerState {
+    let window: Int?
+    private var keys: Tensor
+    private var values: Tensor
+    /// Tokens seen.
+    private var count = 0
+    private var capacity: Int
+
+    init(heads: Int, keyDim: Int, valueDim: Int, window: Int?) throws {
+        self.window = window
+        capacity = window ?? 64
+        keys = try .zeros([capacity, heads, keyDim])
+        values = try .zeros([capacity, heads, valueDim])
+    }
+
+    private init(copying other: KeyValueCache) {
+        window = other.window
+        (keys, values, count, capacity) = (other.keys, other.values, other.count, other.capacity)
+    }
+
+    public var byteCount: Int { keys.byteCount + values.byteCount }
+
+    public func copy() -> MixerState { KeyValueCache(copying: self) }
+
+    /// Adds the keys and values (1, T, N, ·) of T new tokens and returns those that the new tokens may attend to,
+    /// (1, S, N, ·), oldest first except in a full ring when T = 1, where one query sees all of it in any order.
+    func extend(keys newKeys: Tensor, values newValues: Tensor) throws -> (keys: Tensor, values: Tensor) {
+        let tokens = newKeys.shape[1]
+        guard let window else { return try append(newKeys, newValues, tokens) }
+        if tokens == 1 {
+            try keys.replaceRows(at: count % window, with: newKeys.squeezed())
+            try values.replaceRows(at: count % window, with: newValues.squeezed())
+            count += 1
+            let held = min(count, window)
+            return (try keys.rows(0..<held).batched(), try values.rows(0..<held).batched())
+        }
+        // A segment: the ring unrolled, then the new tokens; the ring keeps the last ones of them.
+        let past = min(count, window - 1)
+        var allKeys = try Tensor.empty([past + tokens] + keys.shape.dropFirst())
+        var allValues = try Tensor.empty([past + tokens] + values.shape.dropFirst())
+        for index in 0..<past {
+            let row = (count - past + index) % window
+            try allKeys.replaceRows(at: index, with: keys.rows(row..<row + 1))
+            try allValues.replaceRows(at: index, with: values.rows(row..<row + 1))
+        }
+        try allKeys.replaceRows(at: past, with: newKeys.squeezed())
+        try allValues.replaceRows(at: past, with: newValues.squeezed())
+        for index in max(0, tokens - window)..<tokens {
+            let row = (count + index) % window
+            try keys.replaceRows(at: row, with: allKeys.rows(past + index..<past + index + 1))
+            try values.replaceRows(at: row, with: allValues.rows(past + index..<past + index + 1))
+        }
+        count += tokens
+        return (try allKeys.batched(), try allValues.batched())
+    }
+
+    private func append(_ newKeys: Tensor, _ newValues: Tensor, _ tokens: Int) throws -> (keys: Tensor, values: Tensor) {
+        if count + tokens > capacity {
+            capacity = max(2 * capacity, count + tokens)
+            keys = try keys.grown(to: capacity, keeping: count)
+            values = try values.grown(to: capacity, keeping: count)
+        }
+        try keys.replaceRows(at: count, with: newKeys.squeezed())
+        try values.replaceRows(at: count, with: newValues.squeezed())
+        count += tokens
+        return (try keys.rows(0..<count).batched(), try values.rows(0..<count).batched())
+    }
+}
+
+extension Tensor {
+    /// (1, S, ...) → (S, ...).
+    fileprivate func squeezed() throws -> Tensor { try reshaped(Array(shape.dropFirst())) }
+    /// (S, ...) → (1, S, ...).
+    fileprivate func batched() throws -> Tensor { try reshaped([1] + shape) }
+
+    /// A copy with `rows` rows whose first `kept` are this tensor's.
+    fileprivate func grown(to rows: Int, keeping kept: Int) throws -> Tensor {
+        var grown = try Tensor.empty([rows] + shape.dropFirst(), dtype)
+        try grown.replaceRows(at: 0, with: self.rows(0..<kept))
+        return grown
+    }
+
+    /// Overwrites rows from `start` with those of `source`, in place when this tensor is the only one to hold them.
+    fileprivate mutating func replaceRows(at start: Int, with source: Tensor) throws {
+        let stride = shape.dropFirst().reduce(1, *)
+        try withMutable(Float.self) { target in
+            try source.withElements(Float.self) { elements in
+                let destination = UnsafeMutableBufferPointer(rebasing: target[start * stride..<start * stride + elements.count])
+                _ = destination.update(from: elements)
+            }
+        }
+    }
+}

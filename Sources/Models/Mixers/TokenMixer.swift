@@ -1,0 +1,54 @@
+import Checkpoints
+import Tensors
+
+/// A layer's token mixer: what lets a token see those before it. A mixer is one type in one file, with its
+/// parameters, its conversion rule, a form over many tokens and a step, and the state that links calls; a new one is
+/// added there and in ``MixerRegistry/all``.
+public protocol TokenMixer: Sendable {
+    /// The mixer's name in config.json and on the command line.
+    static var name: String { get }
+
+    /// Every parameter of this mixer in `layer`, each with its origin in conversion.
+    /// - Throws: ``ModelError/configuration(key:expected:found:)`` when the configuration cannot be served.
+    static func rules(_ configuration: ModelConfiguration, layer: Int) throws -> [ParameterRule]
+
+    /// Takes its parameters from `parameters`, which holds what the rules list.
+    init(_ configuration: ModelConfiguration, layer: Int, parameters: Parameters) throws
+
+    /// Mixes x (B, T, D) → (B, T, D), causally.
+    /// - Parameters:
+    ///   - state: what earlier calls left, replaced by what later ones need; B is then 1. Nil for a whole sequence.
+    ///   - context: positions and document boundaries, the same for all layers.
+    func callAsFunction(_ x: Tensor, state: MixerState?, context: MixerContext) throws -> Tensor
+
+    /// The state of a sequence that has not begun.
+    func makeState() throws -> MixerState
+}
+
+/// What all mixers of one call share.
+public struct MixerContext: Sendable {
+    public let rotary: RotaryTable
+    /// Ascending starts of packed documents, or nil when there is one.
+    public let documents: [Int]?
+}
+
+/// What a mixer remembers of one sequence. A class, so that a step updates it in place; ``copy()`` forks it.
+public protocol MixerState: AnyObject {
+    /// Bytes held now.
+    var byteCount: Int { get }
+    func copy() -> MixerState
+}
+
+/// The mixers that Moult knows.
+public enum MixerRegistry {
+    public static let all: [any TokenMixer.Type] = [SoftmaxAttention.self, GatedSlotAttention.self]
+
+    /// The mixer called `name`.
+    public static func mixer(named name: String) throws -> any TokenMixer.Type {
+        guard let mixer = all.first(where: { $0.name == name }) else {
+            throw ModelError.configuration(
+                key: "moult.layers", expected: all.map { "'\($0.name)'" }.joined(separator: " or "), found: "'\(name)'")
+        }
+        return mixer
+    }
+}

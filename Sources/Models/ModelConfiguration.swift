@@ -1,0 +1,68 @@
+import Checkpoints
+
+/// A model's whole configuration: the decoder's dimensions, and which mixer each layer has.
+public struct ModelConfiguration: Sendable, Equatable {
+    public var decoder: DecoderConfiguration
+    /// The mixer of each layer, by ``TokenMixer/name``.
+    public var mixers: [String]
+    /// Each mixer's own options, by its name, as config.json holds them under "moult".
+    public var mixerOptions: [String: JSONValue]
+    /// What the checkpoint calls its parameters.
+    public var names: ParameterNames
+
+    public init(decoder: DecoderConfiguration, mixers: [String], mixerOptions: [String: JSONValue], names: ParameterNames) {
+        self.decoder = decoder
+        self.mixers = mixers
+        self.mixerOptions = mixerOptions
+        self.names = names
+    }
+
+    /// Reads which mixers `decoder` describes: a plain Transformer, a flash-linear-attention GSA model, or Moult's own.
+    /// - Throws: ``ModelError/configuration(key:expected:found:)``.
+    public init(_ decoder: DecoderConfiguration) throws {
+        let layers = decoder.layerCount
+        switch decoder.modelType {
+        case "gsa":
+            var mixers = [String](repeating: GatedSlotAttention.name, count: layers)
+            if let attention = decoder.json["attn"], attention != .null {
+                for layer in try Self.layers(attention["layers"], count: layers) { mixers[layer] = SoftmaxAttention.name }
+            }
+            self.init(decoder: decoder, mixers: mixers, mixerOptions: [:], names: .flashLinearAttention)
+        case "moult":
+            guard let moult = decoder.json["moult"], case .object(let options) = moult else {
+                throw ModelError.configuration(key: "moult", expected: "an object", found: "nothing")
+            }
+            guard options["version"] == .number(1) else {
+                throw ModelError.configuration(
+                    key: "moult.version", expected: "1, the version this Moult reads", found: "\(options["version"] ?? .null)")
+            }
+            guard case .array(let entries)? = options["layers"], entries.count == layers else {
+                throw ModelError.configuration(
+                    key: "moult.layers", expected: "\(layers) mixer names", found: "\(options["layers"] ?? .null)")
+            }
+            let mixers = try entries.map { entry in
+                guard case .string(let name) = entry else {
+                    throw ModelError.configuration(key: "moult.layers", expected: "mixer names", found: "\(entry)")
+                }
+                return try MixerRegistry.mixer(named: name).name
+            }
+            self.init(decoder: decoder, mixers: mixers, mixerOptions: options, names: .huggingFace)
+        default:
+            self.init(
+                decoder: decoder, mixers: .init(repeating: SoftmaxAttention.name, count: layers), mixerOptions: [:],
+                names: .huggingFace)
+        }
+    }
+
+    private static func layers(_ json: JSONValue?, count: Int) throws -> [Int] {
+        let failure = ModelError.configuration(
+            key: "attn.layers", expected: "layer numbers from 0 to \(count - 1)", found: "\(json ?? .null)")
+        guard case .array(let entries)? = json else { throw failure }
+        return try entries.map { entry in
+            guard case .number(let number) = entry, let layer = Int(exactly: number), (0..<count).contains(layer) else {
+                throw failure
+            }
+            return layer
+        }
+    }
+}

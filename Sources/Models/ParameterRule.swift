@@ -1,0 +1,25 @@
+/// One parameter of a model: its name and shape in the checkpoint, and where it comes from when a Transformer is
+/// converted. The list of a model's rules is the single statement of what it is made of: loading checks files against
+/// it and conversion plans from it.
+public struct ParameterRule: Sendable, Equatable {
+    public let name: String
+    public let shape: [Int]
+    public let origin: Origin
+
+    public enum Origin: Sendable, Equatable {
+        /// Copied unchanged from the source's tensor of this (Hugging Face) name.
+        case reused(String)
+        /// New: the source has nothing like it.
+        case initialised(Initialiser)
+    }
+
+    /// A parameter that conversion copies from the source tensor `source`, by default the one of the same name.
+    public static func reused(_ name: String, from source: String? = nil, shape: [Int]) -> ParameterRule {
+        ParameterRule(name: name, shape: shape, origin: .reused(source ?? name))
+    }
+
+    /// A parameter that conversion makes.
+    public static func new(_ name: String, shape: [Int], _ initialiser: Initialiser) -> ParameterRule {
+        ParameterRule(name: name, shape: shape, origin: .initialised(initialiser))
+    }
+}

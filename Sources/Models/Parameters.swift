@@ -1,0 +1,57 @@
+import Checkpoints
+import Tensors
+
+/// A model's parameters by name, checked against its rules.
+public struct Parameters: Sendable {
+    private var tensors: [String: Tensor] = [:]
+
+    /// Loads every parameter of `rules` from `checkpoint`.
+    /// - Parameter dtype: the element type to load weights as; nil keeps the stored type. Vectors (norms and biases)
+    ///   are always float32.
+    /// - Throws: ``ModelError`` when a tensor is missing or has another shape, or the checkpoint's own error.
+    public init(_ rules: [ParameterRule], from checkpoint: some Checkpoint, as dtype: DType? = nil) throws {
+        for rule in rules {
+            guard let stored = checkpoint.description(of: rule.name) else {
+                throw ModelError.missingParameter(name: rule.name, path: checkpoint.path)
+            }
+            guard stored.shape == rule.shape else {
+                throw ModelError.parameterShape(
+                    name: rule.name, path: checkpoint.path, expected: rule.shape, found: stored.shape)
+            }
+            let wanted = rule.shape.count < 2 ? .float32 : dtype ?? (stored.format.dtype == .float64 ? .float32 : nil)
+            tensors[rule.name] = try checkpoint.load(rule.name, as: wanted)
+        }
+    }
+
+    /// Parameters that are in memory already, such as those of a conversion or a test.
+    public init(_ tensors: [String: Tensor]) { self.tensors = tensors }
+
+    /// The parameter `name`.
+    public subscript(_ name: String) -> Tensor {
+        get throws {
+            guard let tensor = tensors[name] else { throw ModelError.missingParameter(name: name, path: "model") }
+            return tensor
+        }
+    }
+
+    /// A linear map's weight `prefix.weight` and, where `hasBias`, `prefix.bias`.
+    func linear(_ prefix: String, hasBias: Bool = false) throws -> Linear {
+        Linear(weight: try self["\(prefix).weight"], bias: hasBias ? try self["\(prefix).bias"] : nil)
+    }
+}
+
+/// A linear map: weight (O, I) and an optional bias (O).
+public struct Linear: Sendable {
+    public let weight: Tensor
+    public let bias: Tensor?
+
+    /// x (..., I) → (..., O).
+    func callAsFunction(_ x: Tensor) throws -> Tensor { try x.linear(weight, bias: bias) }
+}
+
+extension Tensor {
+    /// Several linear maps of the same input, in one pass over it.
+    func linear(_ maps: [Linear]) throws -> [Tensor] {
+        try linear(maps.map(\.weight), biases: maps.map(\.bias))
+    }
+}

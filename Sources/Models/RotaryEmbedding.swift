@@ -1,0 +1,61 @@
+import Checkpoints
+import Foundation
+import Tensors
+
+/// Rotary position embedding (Su et al. 2021, arXiv 2104.09864): pair (i, i + K/2) of a head at position p turns by
+/// the angle p · frequency[i]. Tables are made for the positions of one call, so that memory does not grow with the
+/// stream.
+public struct RotaryEmbedding: Sendable {
+    /// K/2 frequencies, radians per token, scaled as the configuration says.
+    public let frequencies: [Float]
+
+    public init(_ configuration: DecoderConfiguration) {
+        let headDim = configuration.headDim
+        let base = configuration.ropeTheta
+        let unscaled = (0..<headDim / 2).map { 1 / pow(base, Double(2 * $0) / Double(headDim)) }
+        frequencies = unscaled.map { Float(configuration.ropeScaling?.scaled($0) ?? $0) }
+    }
+
+    /// Cosines and sines (count, K/2) for positions `offset ..< offset + count`.
+    public func table(offset: Int, count: Int) throws -> RotaryTable {
+        var cosines = [Float]()
+        var sines = [Float]()
+        cosines.reserveCapacity(count * frequencies.count)
+        sines.reserveCapacity(count * frequencies.count)
+        for position in offset..<offset + count {
+            for frequency in frequencies {
+                let angle = Double(position) * Double(frequency)
+                cosines.append(Float(cos(angle)))
+                sines.append(Float(sin(angle)))
+            }
+        }
+        let shape = [count, frequencies.count]
+        return RotaryTable(cosines: try Tensor(cosines, shape: shape), sines: try Tensor(sines, shape: shape))
+    }
+}
+
+/// Cosines and sines, (T, K/2) each, for the positions of one call.
+public struct RotaryTable: Sendable {
+    public let cosines: Tensor
+    public let sines: Tensor
+
+    /// Turns x (B, T, H, K).
+    func callAsFunction(_ x: Tensor) throws -> Tensor { try x.rope(cosines: cosines, sines: sines, offset: 0) }
+}
+
+extension RopeScaling {
+    /// The scaled frequency: divided by the factor (linear), or as Llama 3.1 does: long wavelengths divided, short
+    /// ones kept, and those between interpolated.
+    func scaled(_ frequency: Double) -> Double {
+        switch self {
+        case .linear(let factor): return frequency / factor
+        case .llama3(let factor, let lowFactor, let highFactor, let originalPositions):
+            let wavelength = 2 * Double.pi / frequency
+            let turns = Double(originalPositions) / wavelength
+            if turns < lowFactor { return frequency / factor }
+            if turns > highFactor { return frequency }
+            let smooth = (turns - lowFactor) / (highFactor - lowFactor)
+            return (1 - smooth) * frequency / factor + smooth * frequency
+        }
+    }
+}
