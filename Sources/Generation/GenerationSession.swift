@@ -27,19 +27,29 @@ public final class GenerationSession {
         }
     }
 
-    /// Picks the next token and reads it.
+    /// Picks the token that follows, without reading it.
     /// - Throws: ``GenerationError/emptyPrompt`` when nothing was read yet.
-    public func next(_ sampler: inout Sampler) throws -> Int32 {
-        guard let current = logits else { throw GenerationError.emptyPrompt }
-        let token = try sampler.sample(current)
-        logits = try model.nextLogits([token], state: state)
-        return token
+    public func pick(_ sampler: inout Sampler) throws -> Int32 {
+        guard let logits else { throw GenerationError.emptyPrompt }
+        return try sampler.sample(logits)
     }
 
-    /// Picks the next token without reading it; for the last one.
-    public func last(_ sampler: inout Sampler) throws -> Int32 {
-        guard let current = logits else { throw GenerationError.emptyPrompt }
-        return try sampler.sample(current)
+    /// Continues the sequence by up to `limit` tokens, or until one of `stops` is picked.
+    /// - Parameter emit: called with every token as it is picked, but not with a stop; throwing ends the continuation.
+    /// - Returns: the number of tokens emitted.
+    @discardableResult
+    public func generate(
+        limit: Int, sampler: inout Sampler, stops: Set<Int32>, emit: (Int32) throws -> Void
+    ) throws -> Int {
+        var count = 0
+        while count < limit {
+            let token = try pick(&sampler)
+            if stops.contains(token) { break }
+            try emit(token)
+            count += 1
+            if count < limit { try read([token]) }
+        }
+        return count
     }
 }
 

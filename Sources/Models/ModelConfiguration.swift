@@ -24,8 +24,10 @@ public struct ModelConfiguration: Sendable, Equatable {
         switch decoder.modelType {
         case "gsa":
             var mixers = [String](repeating: GatedSlotAttention.name, count: layers)
-            if let attention = decoder.json["attn"], attention != .null {
+            var decoder = decoder
+            if case .object(let attention)? = decoder.json["attn"] {
                 for layer in try Self.layers(attention["layers"], count: layers) { mixers[layer] = SoftmaxAttention.name }
+                try Self.adopt(attention, into: &decoder)
             }
             self.init(decoder: decoder, mixers: mixers, mixerOptions: [:], names: .flashLinearAttention)
         case "moult":
@@ -51,6 +53,33 @@ public struct ModelConfiguration: Sendable, Equatable {
             self.init(
                 decoder: decoder, mixers: .init(repeating: SoftmaxAttention.name, count: layers), mixerOptions: [:],
                 names: .huggingFace)
+        }
+    }
+
+    /// Takes over the positions and the window of the softmax layers of a flash-linear-attention hybrid.
+    private static func adopt(_ attention: JSONObject, into decoder: inout DecoderConfiguration) throws {
+        let required: JSONObject = [
+            "num_heads": .number(Double(decoder.headCount)), "num_kv_heads": .number(Double(decoder.keyValueHeadCount)),
+            "qkv_bias": .bool(false), "qk_norm": .bool(false),
+        ]
+        for (key, expected) in required {
+            if let found = attention[key], found != expected, found != .null {
+                throw ModelError.configuration(key: "attn.\(key)", expected: "\(expected)", found: "\(found)")
+            }
+        }
+        decoder.ropeTheta = 10_000
+        if case .number(let theta)? = attention["rope_theta"] { decoder.ropeTheta = theta }
+        if case .number(let window)? = attention["window_size"] { decoder.slidingWindow = Int(exactly: window) }
+        guard decoder.ropeTheta.isFinite, decoder.ropeTheta > 0, decoder.slidingWindow.map({ $0 > 0 }) ?? true else {
+            throw ModelError.configuration(
+                key: "attn", expected: "a positive rope_theta and window_size", found: "\(JSONValue.object(attention))")
+        }
+    }
+
+    /// Memory of one sequence.
+    public func stateCost() throws -> StateCost {
+        try mixers.enumerated().reduce(StateCost(constant: 0, perToken: 0)) { total, entry in
+            try total + MixerRegistry.mixer(named: entry.element).stateCost(self, layer: entry.offset)
         }
     }
 

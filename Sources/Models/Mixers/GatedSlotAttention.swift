@@ -116,6 +116,13 @@ public struct GatedSlotAttention: TokenMixer {
         return State(slots: try makeSlotState(batch: 1).slots, window: window)
     }
 
+    public static func stateCost(_ configuration: ModelConfiguration, layer: Int) throws -> StateCost {
+        let (decoder, options) = (configuration.decoder, try Options(configuration))
+        let slots = 2 * decoder.keyValueHeadCount * options.slots * decoder.headDim * DType.float32.size
+        let window = options.window > 0 ? KeyValueCache.cost(decoder, window: options.window).constant : 0
+        return StateCost(constant: slots + window, perToken: 0)
+    }
+
     private func makeSlotState(batch: Int) throws -> State {
         State(
             slots: try .zeros(

@@ -1,3 +1,4 @@
+import Checkpoints
 import Tensors
 
 /// Keys (S, N, K) and values (S, N, V) of the tokens seen so far; with a window, a ring of the last `window` tokens,
@@ -20,6 +21,12 @@ public final class KeyValueCache: MixerState {
     private init(copying other: KeyValueCache) {
         window = other.window
         (keys, values, count, capacity) = (other.keys, other.values, other.count, other.capacity)
+    }
+
+    /// What a cache takes: per token, or for the whole ring.
+    static func cost(_ decoder: DecoderConfiguration, window: Int?) -> StateCost {
+        let token = 2 * decoder.keyValueHeadCount * decoder.headDim * DType.float32.size
+        return window.map { StateCost(constant: token * $0, perToken: 0) } ?? StateCost(constant: 0, perToken: token)
     }
 
     public var byteCount: Int { keys.byteCount + values.byteCount }

@@ -28,6 +28,10 @@ public struct SoftmaxAttention: TokenMixer {
     }
 
     public func makeState() throws -> MixerState { try projections.makeCache(window: window) }
+
+    public static func stateCost(_ configuration: ModelConfiguration, layer: Int) throws -> StateCost {
+        KeyValueCache.cost(configuration.decoder, window: configuration.decoder.slidingWindow)
+    }
 }
 
 /// The query, key, value and output projections that a mixer shares with the Transformer it came from.

@@ -23,6 +23,19 @@ public protocol TokenMixer: Sendable {
 
     /// The state of a sequence that has not begun.
     func makeState() throws -> MixerState
+
+    /// What the state of `layer` takes.
+    static func stateCost(_ configuration: ModelConfiguration, layer: Int) throws -> StateCost
+}
+
+/// Memory of one sequence: bytes whatever its length, and bytes that every token adds.
+public struct StateCost: Sendable, Equatable {
+    public var constant: Int
+    public var perToken: Int
+
+    public static func + (a: StateCost, b: StateCost) -> StateCost {
+        StateCost(constant: a.constant + b.constant, perToken: a.perToken + b.perToken)
+    }
 }
 
 /// What all mixers of one call share.

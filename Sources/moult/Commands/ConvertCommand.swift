@@ -1,0 +1,80 @@
+import ArgumentParser
+import Checkpoints
+import Conversion
+import Models
+import Tensors
+
+struct ConvertCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "convert", abstract: "Build a recurrent model from a Transformer, reusing every parameter that fits.",
+        discussion: """
+            The output is a Hugging Face folder with a model card. With --profile fla it loads in
+            flash-linear-attention as GSAForCausalLM.
+            """)
+
+    @Argument(help: "The Transformer: a Hugging Face folder (llama, mistral) or a .gguf file.") var source: String
+    @Option(help: "Folder to write; must not exist.") var output: String?
+    @Option(help: "What replaces softmax attention.") var mixer = GatedSlotAttention.name
+    @Option(help: "softmax-preserving keeps rotary positions, scale and values; fla is flash-linear-attention's layer.")
+    var profile = GatedSlotAttention.Profile.softmaxPreserving
+    @Option(help: "Slots per key/value head.") var slots = 64
+    @Option(help: "Tokens of local softmax attention beside the slots; 0 for none. (default: 64; 0 with --profile fla)")
+    var window: Int?
+    @Option(help: ArgumentHelp("Layers that keep softmax attention, such as 0,7,14.", valueName: "layers"))
+    var keepAttention: LayerList?
+    @Option(help: "Type of weight matrices: f32 or bf16. (default: the source's; bf16 when it is quantised)")
+    var dtype: WeightType?
+    @Option(help: "Seed of the new parameters.") var seed: UInt64 = 0
+    @Flag(help: "Convert weights that are NaN or infinite instead of refusing.") var allowNonFinite = false
+    @Flag(help: "Show what would be done and write nothing.") var dryRun = false
+    @OptionGroup var format: OutputOptions
+
+    func validate() throws {
+        if output == nil, !dryRun { throw ValidationError("--output is needed, or --dry-run.") }
+    }
+
+    func run() throws {
+        var options = ConversionOptions()
+        (options.mixer, options.profile, options.slots, options.window) = (mixer, profile, slots, window)
+        (options.seed, options.allowNonFinite, options.dtype) = (seed, allowNonFinite, dtype?.dtype)
+        options.keptAttention = Set(keepAttention?.layers ?? [])
+        let converter = try Converter(ModelFiles.open(source), options: options)
+        guard let output, !dryRun else { return try show(ConversionReport(converter.plan), written: nil) }
+        let bar = ProgressBar("converting", total: 1, unit: .bytes)
+        defer { bar.finish() }
+        let report = try converter.run(output: output) { done, total, name in try bar.update(done, of: total, note: name) }
+        bar.finish()
+        try show(report, written: output)
+    }
+
+    private func show(_ report: ConversionReport, written: String?) throws {
+        if format.json {
+            guard case .object(var json) = report.json else { return }
+            json["output"] = written.map { .string($0) } ?? .null
+            return try format.print(json)
+        }
+        print(written.map { "wrote \($0)" } ?? "plan (nothing written)")
+        print(report.summary)
+    }
+}
+
+/// Layer numbers separated by commas.
+struct LayerList: ExpressibleByArgument {
+    let layers: [Int]
+    init(_ layers: [Int]) { self.layers = layers }
+
+    init?(argument: String) {
+        let parts = argument.split(separator: ",", omittingEmptySubsequences: false)
+        let numbers = parts.compactMap { Int($0.trimmingPrefix { $0 == " " }) }
+        guard numbers.count == parts.count else { return nil }
+        layers = numbers
+    }
+}
+
+/// The types that weight matrices may have.
+enum WeightType: String, ExpressibleByArgument, CaseIterable {
+    case f32, bf16
+    var dtype: DType { self == .f32 ? .float32 : .bfloat16 }
+}
+
+extension GatedSlotAttention.Profile: @retroactive ExpressibleByArgument {}

@@ -1,0 +1,106 @@
+import ArgumentParser
+import Checkpoints
+import Models
+import Tensors
+import Tokenizers
+
+struct InspectCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "inspect", abstract: "Show a model's configuration, parameters, tensors and tokenizer.")
+
+    @Argument(help: "A Hugging Face folder or a .gguf file.") var model: String
+    @Flag(help: "List every tensor.") var tensors = false
+    @Flag(help: "Read every weight and count NaN and infinite values.") var check = false
+    @OptionGroup var output: OutputOptions
+
+    func run() throws {
+        let files = try ModelFiles.open(model)
+        let configuration = try ModelConfiguration(files.configuration)
+        let tokenizer = try Tokenizer.load(files)
+        let cost = try configuration.stateCost()
+        let nonFinite = check ? try countNonFinite(files.checkpoint) : [:]
+        let stored = files.checkpoint.tensors
+        let parameters = stored.reduce(0) { $0 + $1.shape.reduce(1, *) }
+        let bytes = stored.reduce(0) { $0 + $1.byteCount }
+        let formats = Dictionary(stored.map { ($0.format.rawValue, 1) }, uniquingKeysWith: +)
+        let decoder = configuration.decoder
+        if output.json {
+            var json: JSONObject = [
+                "model_type": .string(decoder.modelType), "parameters": .integer(parameters), "bytes": .integer(bytes),
+                "layers": .integer(decoder.layerCount), "hidden_size": .integer(decoder.hiddenSize),
+                "heads": .integer(decoder.headCount), "key_value_heads": .integer(decoder.keyValueHeadCount),
+                "head_dim": .integer(decoder.headDim), "intermediate_size": .integer(decoder.intermediateSize),
+                "vocabulary": .integer(decoder.vocabularySize), "tied_embeddings": .bool(decoder.tiedEmbeddings),
+                "mixers": .array(configuration.mixers.map { .string($0) }),
+                "state": .object(["constant_bytes": .integer(cost.constant), "bytes_per_token": .integer(cost.perToken)]),
+                "tensors": .array(
+                    stored.map {
+                        .object([
+                            "name": .string($0.name), "shape": .array($0.shape.map { .integer($0) }),
+                            "format": .string($0.format.rawValue), "bytes": .integer($0.byteCount),
+                        ])
+                    }),
+                "tokenizer": tokenizer.map {
+                    .object(["vocabulary": .integer($0.vocabularySize), "chat_template": .bool($0.chatTemplate != nil)])
+                } ?? .null,
+            ]
+            if check { json["non_finite"] = .object(nonFinite.mapValues { .integer($0) }) }
+            return try output.print(json)
+        }
+        var rows: [(String, String)] = [
+            ("file", model),
+            ("architecture", decoder.modelType),
+            ("parameters", "\(grouped(parameters)) in \(stored.count) tensors, \(megabytes(bytes))"),
+            ("stored as", formats.sorted { $0.key < $1.key }.map { "\($0.key) × \($0.value)" }.joined(separator: ", ")),
+            ("layers", "\(decoder.layerCount): \(mixerText(configuration.mixers))"),
+            ("hidden size", "\(decoder.hiddenSize), MLP \(decoder.intermediateSize)"),
+            ("heads", "\(decoder.headCount) of \(decoder.headDim), \(decoder.keyValueHeadCount) for keys and values"),
+            ("positions", "RoPE, theta \(Int(decoder.ropeTheta))" + (decoder.ropeScaling.map { ", \($0)" } ?? "")),
+            (
+                "vocabulary",
+                "\(grouped(decoder.vocabularySize)), embeddings \(decoder.tiedEmbeddings ? "tied" : "not tied")"
+            ),
+            (
+                "tokenizer",
+                tokenizer.map { "\(grouped($0.vocabularySize)) tokens\($0.chatTemplate == nil ? "" : ", chat template")" }
+                    ?? "none found"
+            ),
+            (
+                "state",
+                cost.perToken == 0
+                    ? "\(megabytes(cost.constant)), whatever the length"
+                    : "\(megabytes(cost.constant)) and \(grouped(cost.perToken)) bytes more for every token"
+            ),
+        ]
+        if check {
+            rows.append(("weights", nonFinite.isEmpty ? "all finite" : "\(nonFinite.count) tensors with NaN or infinite values"))
+        }
+        for (label, value) in rows { print("\(label.padded(to: 14))\(value)") }
+        for (name, count) in nonFinite.sorted(by: { $0.key < $1.key }) { print("  \(name): \(grouped(count)) not finite") }
+        if tensors {
+            print("")
+            for tensor in stored { print("\(tensor.name.padded(to: 52)) \(tensor.format.rawValue.padded(to: 6)) \(tensor.shape)") }
+        }
+    }
+
+    /// Tensors with values that are not finite, and how many.
+    private func countNonFinite(_ checkpoint: any Checkpoint) throws -> [String: Int] {
+        var counts: [String: Int] = [:]
+        let bar = ProgressBar("checking weights", total: checkpoint.tensors.count)
+        for (index, tensor) in checkpoint.tensors.enumerated() {
+            let count = try checkpoint.load(tensor.name, as: nil).nonFiniteCount()
+            if count > 0 { counts[tensor.name] = count }
+            try bar.update(index + 1)
+        }
+        bar.finish()
+        return counts
+    }
+
+    /// "27 gsa, 3 attention (0, 7, 14)".
+    private func mixerText(_ mixers: [String]) -> String {
+        let kinds = Dictionary(grouping: mixers.indices, by: { mixers[$0] }).sorted { $0.value.count > $1.value.count }
+        return kinds.enumerated().map { order, kind in
+            "\(kind.value.count) \(kind.key)" + (order > 0 ? " (\(kind.value.map(String.init).joined(separator: ", ")))" : "")
+        }.joined(separator: ", ")
+    }
+}

@@ -1,0 +1,66 @@
+import ArgumentParser
+import Checkpoints
+import Evaluation
+import Models
+import Tokenizers
+
+struct PerplexityCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "perplexity", abstract: "Measure how well a model predicts a text.",
+        discussion: "The text is read in windows without overlap; a rest shorter than a window is left out.")
+
+    @Argument(help: "A Hugging Face folder or a .gguf file.") var model: String
+    @Option(help: "A UTF-8 text file.") var data: String
+    @Option(help: "Tokens per window.") var window = 1024
+    @Option(help: "The most windows to read. (default: all)") var limit: Int?
+    @Flag(help: "Show perplexity by position in the window.") var byPosition = false
+    @OptionGroup var weights: WeightOptions
+    @OptionGroup var output: OutputOptions
+
+    func validate() throws {
+        guard (1...1_048_576).contains(window) else { throw ValidationError("--window: expected 1 to 1048576, found \(window).") }
+        if let limit, limit < 1 { throw ValidationError("--limit: expected 1 or more, found \(limit).") }
+    }
+
+    func run() throws {
+        let (model, tokenizer) = try weights.load(self.model)
+        let text = try TextFile.read(data)
+        let bar = ProgressBar("perplexity", total: limit ?? 1, unit: .windows)
+        defer { bar.finish() }
+        let result = try Perplexity.measure(model, tokenizer: tokenizer, text: text, window: window, limit: limit) {
+            try bar.update($0, of: $1, note: String(format: "perplexity %.2f", $2))
+        }
+        bar.finish()
+        let peak = peakMemory()
+        if output.json {
+            var json: JSONObject = [
+                "model": .string(self.model), "data": .string(data), "window": .integer(window),
+                "perplexity": .number(result.perplexity), "bits_per_byte": .number(result.bitsPerByte),
+                "tokens": .integer(result.tokens), "windows": .integer(result.windows),
+                "available_windows": .integer(result.availableWindows),
+                "tokens_per_second": .number(result.tokensPerSecond), "peak_memory_bytes": .integer(peak),
+            ]
+            if byPosition {
+                json["by_position"] = .array(
+                    result.positionRanges.map {
+                        .object([
+                            "from": .integer($0.lowerBound), "to": .integer($0.upperBound),
+                            "perplexity": .number(result.perplexity(at: $0)),
+                        ])
+                    })
+            }
+            return try output.print(json)
+        }
+        print("perplexity    \(String(format: "%.3f", result.perplexity))")
+        print("bits per byte \(String(format: "%.4f", result.bitsPerByte))")
+        print("tokens        \(grouped(result.tokens)) in \(result.windows) of \(result.availableWindows) windows")
+        print("speed         \(String(format: "%.0f", result.tokensPerSecond)) tok/s")
+        print("peak memory   \(megabytes(peak))")
+        guard byPosition else { return }
+        print("\nposition          perplexity")
+        for range in result.positionRanges {
+            let label = "\(range.lowerBound) to \(range.upperBound - 1)"
+            print("\(label.padded(to: 18))\(String(format: "%.2f", result.perplexity(at: range)))")
+        }
+    }
+}

@@ -1,0 +1,54 @@
+import ArgumentParser
+import Checkpoints
+import Foundation
+import Models
+import Tokenizers
+
+/// How a command prints its result.
+struct OutputOptions: ParsableArguments {
+    @Flag(help: "Print one JSON object on standard output.") var json = false
+
+    func print(_ object: JSONObject) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        FileHandle.standardOutput.write(try encoder.encode(JSONValue.object(object)) + Data("\n".utf8))
+    }
+}
+
+/// How a command holds a model's weights.
+struct WeightOptions: ParsableArguments {
+    @Option(help: "Hold weight matrices as f32 or bf16. (default: as stored; f32 when quantised)") var dtype: WeightType?
+
+    func loadModel(_ path: String) throws -> DecoderModel { try DecoderModel.load(path, as: dtype?.dtype) }
+
+    func load(_ path: String) throws -> (DecoderModel, Tokenizer) {
+        let files = try ModelFiles.open(path)
+        guard let tokenizer = try Tokenizer.load(files) else {
+            throw ValidationError("\(path): no tokenizer.json; put the model's tokenizer.json into the folder.")
+        }
+        return (try DecoderModel.load(files, as: dtype?.dtype), tokenizer)
+    }
+}
+
+/// Reads text files, refusing what is not UTF-8.
+enum TextFile {
+    static func read(_ path: String) throws -> String {
+        let data: Data
+        do { data = try Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe) } catch {
+            throw ValidationError("\(path): cannot be read; expected a UTF-8 text file.")
+        }
+        guard let text = String(validating: data, as: UTF8.self) else {
+            throw ValidationError("\(path): not UTF-8 at byte \(firstInvalidByte(data)); convert the text to UTF-8 first.")
+        }
+        return text
+    }
+
+    /// The offset of the first byte that no valid UTF-8 text has there.
+    static func firstInvalidByte(_ data: Data) -> Int {
+        var decoder = UTF8()
+        var iterator = data.makeIterator()
+        var valid = 0
+        while case .scalarValue(let scalar) = decoder.decode(&iterator) { valid += UTF8.width(scalar) }
+        return valid
+    }
+}

@@ -1,0 +1,17 @@
+import ArgumentParser
+
+@main
+struct MoultCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "moult",
+        abstract: "Turn a pretrained Transformer into a recurrent model and run it with constant memory.",
+        discussion: """
+            MODEL and SOURCE are a Hugging Face folder (config.json, *.safetensors, tokenizer.json) or a .gguf file.
+            With --json, standard output holds one JSON object and nothing else; progress goes to standard error.
+            """,
+        version: "0.1.0",
+        subcommands: [
+            InspectCommand.self, ConvertCommand.self, PerplexityCommand.self, GenerateCommand.self, BenchCommand.self,
+            LogitsCommand.self,
+        ])
+}

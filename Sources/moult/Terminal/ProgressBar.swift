@@ -1,0 +1,63 @@
+import Foundation
+
+/// A bar on standard error with the share done, the speed and the time left. Where standard error is not a terminal,
+/// nothing is drawn.
+final class ProgressBar {
+    enum Unit { case items, bytes, tokens, windows, steps }
+
+    private let label: String
+    private let unit: Unit
+    private var total: Int
+    private let start = ContinuousClock.now
+    private var drawn: ContinuousClock.Instant?
+    private var finished = false
+
+    init(_ label: String, total: Int, unit: Unit = .items) {
+        (self.label, self.total, self.unit) = (label, total, unit)
+        Interrupt.install()
+    }
+
+    /// Shows `done`; also the place where a long command notices that the user wants to stop.
+    /// - Throws: ``Interrupted``.
+    func update(_ done: Int, of newTotal: Int? = nil, note: String = "") throws {
+        try Interrupt.check()
+        if let newTotal { total = newTotal }
+        guard Terminal.isInteractive, !finished else { return }
+        let now = ContinuousClock.now
+        if let drawn, drawn.duration(to: now) < .milliseconds(100), done < total { return }
+        drawn = now
+        let share = total > 0 ? min(1, Double(done) / Double(total)) : 1
+        let elapsed = start.duration(to: now) / .seconds(1)
+        let width = 24
+        let filled = Int(share * Double(width))
+        let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: width - filled)
+        var line = "\r\(label) \(bar) \(String(format: "%3.0f%%", 100 * share))"
+        if share > 0, elapsed > 0.5 {
+            line += "  \(rate(Double(done) / elapsed))  \(Self.clock(elapsed * (1 - share) / share)) left"
+        }
+        if !note.isEmpty { line += "  \(note)" }
+        Terminal.error(line.prefix(Terminal.width) + "\u{1B}[K", newline: false)
+    }
+
+    /// Removes the bar.
+    func finish() {
+        guard !finished else { return }
+        finished = true
+        if drawn != nil { Terminal.error("\r\u{1B}[K", newline: false) }
+    }
+
+    private func rate(_ perSecond: Double) -> String {
+        switch unit {
+        case .bytes: String(format: "%.0f MB/s", perSecond / 1e6)
+        case .tokens: String(format: "%.0f tok/s", perSecond)
+        case .items, .windows, .steps: String(format: "%.1f/s", perSecond)
+        }
+    }
+
+    static func clock(_ seconds: Double) -> String {
+        let whole = Int(min(seconds, 359_999).rounded(.up))
+        return whole >= 3600
+            ? String(format: "%d:%02d:%02d", whole / 3600, whole / 60 % 60, whole % 60)
+            : String(format: "%d:%02d", whole / 60, whole % 60)
+    }
+}

@@ -1,0 +1,42 @@
+import Foundation
+
+/// What the commands print to.
+enum Terminal {
+    /// Whether a person watches standard error.
+    static let isInteractive = isatty(STDERR_FILENO) == 1
+
+    /// Columns of the terminal.
+    static var width: Int {
+        var size = winsize()
+        return ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0 ? Int(size.ws_col) : 100
+    }
+
+    static func error(_ text: some StringProtocol, newline: Bool = true) {
+        FileHandle.standardError.write(Data((newline ? text + "\n" : String(text)).utf8))
+    }
+}
+
+/// 1234567 → "1,234,567".
+func grouped(_ value: Int) -> String {
+    var result = ""
+    for (index, digit) in String(value).reversed().enumerated() {
+        if index > 0, index % 3 == 0, digit != "-" { result.append(",") }
+        result.append(digit)
+    }
+    return String(result.reversed())
+}
+
+/// Bytes as "123.4 MB".
+func megabytes(_ bytes: Int) -> String { String(format: "%.1f MB", Double(bytes) / 1e6) }
+
+/// The most memory that this process has held, in bytes.
+func peakMemory() -> Int {
+    var usage = rusage()
+    getrusage(RUSAGE_SELF, &usage)
+    return usage.ru_maxrss * 1024
+}
+
+extension String {
+    /// Padded with spaces to `width`, never cut.
+    func padded(to width: Int) -> String { self + String(repeating: " ", count: max(1, width - count)) }
+}
