@@ -108,7 +108,7 @@ public struct ConversionPlan: Sendable {
             options.keptAttention.contains($0) ? SoftmaxAttention.name : GatedSlotAttention.name
         }
         target.names = slotAttention.profile == .fla ? .flashLinearAttention : .huggingFace
-        target.mixerOptions = [GatedSlotAttention.name: slotAttention.json]
+        target.mixerOptions = JSONObject([(GatedSlotAttention.name, slotAttention.json)])
         target.decoder.json = target.configurationFile(slotAttention, dtype: options.dtype ?? dtype(of: files.checkpoint))
         return target
     }

@@ -68,15 +68,14 @@ public struct ConversionReport: Sendable {
 
     /// The report as one JSON object, every tensor listed.
     public var json: JSONValue {
-        func number(_ value: Int) -> JSONValue { .number(Double(value)) }
         func share(_ share: Share) -> JSONValue {
             .object([
-                "tensors": number(share.tensors), "parameters": number(share.parameters), "percent": .number(share.percent),
+                "tensors": .integer(share.tensors), "parameters": .integer(share.parameters), "percent": .number(share.percent),
             ])
         }
         let tensors: [JSONValue] = plan.entries.map { entry in
             var object: JSONObject = [
-                "name": .string(entry.name), "shape": .array(entry.shape.map(number)), "dtype": .string(entry.dtype.rawValue),
+                "name": .string(entry.name), "shape": .array(entry.shape.map { .integer($0) }), "dtype": .string(entry.dtype.rawValue),
             ]
             switch entry.action {
             case .copied: object["action"] = .string("copied")
@@ -96,14 +95,14 @@ public struct ConversionReport: Sendable {
             "mixers": .array(plan.target.mixers.map { .string($0) }),
             "options": plan.target.mixerOptions[plan.options.mixer] ?? .null,
             "seed": .string(String(plan.options.seed)),
-            "parameters": number(targetParameters),
+            "parameters": .integer(targetParameters),
             "reused": share(reused), "initialised": share(initialised), "dropped": share(dropped),
             "tensors": .array(tensors),
             "dropped_tensors": .array(
                 plan.dropped.map {
-                    .object(["name": .string($0.name), "parameters": number($0.count), "reason": .string($0.reason)])
+                    .object(["name": .string($0.name), "parameters": .integer($0.count), "reason": .string($0.reason)])
                 }),
-            "non_finite": .object(nonFinite.mapValues(number)),
+            "non_finite": .object(JSONObject(nonFinite.sorted { $0.key < $1.key }.map { ($0.key, .integer($0.value)) })),
             "tokenizer_files": .array(tokenizerFiles.map { .string($0) }),
         ])
     }

@@ -113,7 +113,7 @@ public struct Converter {
             let decoder = plan.source.huggingFaceJSON()
             let keys = ["bos_token_id", "eos_token_id", "pad_token_id"]
             try write(
-                .object(decoder.filter { keys.contains($0.key) && $0.value != .null }),
+                .object(JSONObject(decoder.pairs.filter { keys.contains($0.key) && $0.value != .null })),
                 to: folder.appendingPathComponent("generation_config.json"))
             written.append("generation_config.json")
         }
@@ -122,7 +122,7 @@ public struct Converter {
 
     // MARK: Files
 
-    private func write(_ json: JSONValue, to url: URL) throws { try write(json.formatted(), to: url) }
+    private func write(_ json: JSONValue, to url: URL) throws { try write(json.text(indented: true) + "\n", to: url) }
     private func write(_ text: String, to url: URL) throws { try write(Data(text.utf8), to: url) }
     private func write(_ data: Data, to url: URL) throws { try Self.filing(url.path) { try data.write(to: url) } }
 
@@ -148,11 +148,3 @@ extension NSError {
     }
 }
 
-extension JSONValue {
-    /// Indented, keys sorted, so that equal values give equal bytes.
-    func formatted() throws -> Data {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        return try encoder.encode(self) + Data("\n".utf8)
-    }
-}

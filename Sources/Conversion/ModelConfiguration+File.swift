@@ -16,7 +16,7 @@ extension ModelConfiguration {
         json["architectures"] = .array([.string("MoultForCausalLM")])
         json["torch_dtype"] = .string(dtype.rawValue)
         json["moult"] = .object([
-            "version": .number(1), "layers": .array(mixers.map { .string($0) }),
+            "version": 1, "layers": .array(mixers.map { .string($0) }),
             GatedSlotAttention.name: slotAttention.json,
             "source_model_type": .string(decoder.modelType),
         ])
@@ -29,20 +29,20 @@ extension ModelConfiguration {
             "model_type": .string("gsa"),
             "architectures": .array([.string("GSAForCausalLM")]),
             "torch_dtype": .string(dtype.rawValue),
-            "vocab_size": .number(Double(decoder.vocabularySize)),
-            "hidden_size": .number(Double(decoder.hiddenSize)),
-            "num_hidden_layers": .number(Double(decoder.layerCount)),
-            "num_heads": .number(Double(decoder.headCount)),
-            "num_kv_heads": .number(Double(decoder.keyValueHeadCount)),
-            "num_slots": .number(Double(slotAttention.slots)),
-            "intermediate_size": .number(Double(decoder.intermediateSize)),
+            "vocab_size": .integer(decoder.vocabularySize),
+            "hidden_size": .integer(decoder.hiddenSize),
+            "num_hidden_layers": .integer(decoder.layerCount),
+            "num_heads": .integer(decoder.headCount),
+            "num_kv_heads": .integer(decoder.keyValueHeadCount),
+            "num_slots": .integer(slotAttention.slots),
+            "intermediate_size": .integer(decoder.intermediateSize),
             "hidden_act": .string("swish"),
-            "hidden_ratio": .number(4),
-            "max_position_embeddings": .number(Double(decoder.maximumPositions)),
+            "hidden_ratio": 4,
+            "max_position_embeddings": .integer(decoder.maximumPositions),
             "norm_eps": .decimal(decoder.normEpsilon),
             "tie_word_embeddings": .bool(decoder.tiedEmbeddings),
-            "exapnd_k": .number(1), "exapnd_v": .number(1),
-            "gate_logit_normalizer": .number(8),
+            "exapnd_k": 1, "exapnd_v": 1,
+            "gate_logit_normalizer": 8,
             "feature_map": .string("swish"),
             "use_short_conv": .bool(false), "use_output_gate": .bool(false),
             "use_norm": .bool(true), "elementwise_affine": .bool(true), "use_cache": .bool(true),
@@ -50,17 +50,17 @@ extension ModelConfiguration {
         ]
         if !kept.isEmpty {
             json["attn"] = .object([
-                "layers": .array(kept.map { .number(Double($0)) }),
-                "num_heads": .number(Double(decoder.headCount)),
-                "num_kv_heads": .number(Double(decoder.keyValueHeadCount)),
+                "layers": .array(kept.map { .integer($0) }),
+                "num_heads": .integer(decoder.headCount),
+                "num_kv_heads": .integer(decoder.keyValueHeadCount),
                 "qkv_bias": .bool(false),
-                "window_size": decoder.slidingWindow.map { .number(Double($0)) } ?? .null,
+                "window_size": decoder.slidingWindow.map { .integer($0) } ?? .null,
                 "rope_theta": .number(decoder.ropeTheta),
             ])
         }
-        json["bos_token_id"] = decoder.bosTokens.first.map { .number(Double($0)) } ?? .null
-        json["eos_token_id"] = decoder.eosTokens.first.map { .number(Double($0)) } ?? .null
-        json["pad_token_id"] = decoder.padToken.map { .number(Double($0)) } ?? .null
+        json["bos_token_id"] = decoder.bosTokens.first.map { .integer($0) } ?? .null
+        json["eos_token_id"] = decoder.eosTokens.first.map { .integer($0) } ?? .null
+        json["pad_token_id"] = decoder.padToken.map { .integer($0) } ?? .null
         return json
     }
 }
@@ -75,30 +75,30 @@ extension DecoderConfiguration {
     func huggingFaceJSON() -> JSONObject {
         var result = json
         for key in ["auto_map", "quantization_config", "rope_parameters", "dtype", "_name_or_path"] { result[key] = nil }
-        result["vocab_size"] = .number(Double(vocabularySize))
-        result["hidden_size"] = .number(Double(hiddenSize))
-        result["num_hidden_layers"] = .number(Double(layerCount))
-        result["num_attention_heads"] = .number(Double(headCount))
-        result["num_key_value_heads"] = .number(Double(keyValueHeadCount))
-        result["head_dim"] = .number(Double(headDim))
-        result["intermediate_size"] = .number(Double(intermediateSize))
-        result["max_position_embeddings"] = .number(Double(maximumPositions))
+        result["vocab_size"] = .integer(vocabularySize)
+        result["hidden_size"] = .integer(hiddenSize)
+        result["num_hidden_layers"] = .integer(layerCount)
+        result["num_attention_heads"] = .integer(headCount)
+        result["num_key_value_heads"] = .integer(keyValueHeadCount)
+        result["head_dim"] = .integer(headDim)
+        result["intermediate_size"] = .integer(intermediateSize)
+        result["max_position_embeddings"] = .integer(maximumPositions)
         result["rms_norm_eps"] = .decimal(normEpsilon)
         result["rope_theta"] = .number(ropeTheta)
         result["rope_scaling"] = ropeScaling?.json ?? .null
-        result["sliding_window"] = slidingWindow.map { .number(Double($0)) } ?? .null
+        result["sliding_window"] = slidingWindow.map { .integer($0) } ?? .null
         result["hidden_act"] = .string("silu")
         result["tie_word_embeddings"] = .bool(tiedEmbeddings)
         result["attention_bias"] = .bool(attentionBias)
         result["mlp_bias"] = .bool(mlpBias)
         result["bos_token_id"] = Self.json(bosTokens)
         result["eos_token_id"] = Self.json(eosTokens)
-        result["pad_token_id"] = padToken.map { .number(Double($0)) } ?? .null
+        result["pad_token_id"] = padToken.map { .integer($0) } ?? .null
         return result
     }
 
     private static func json(_ tokens: [Int]) -> JSONValue {
-        let numbers = tokens.map { JSONValue.number(Double($0)) }
+        let numbers = tokens.map { JSONValue.integer($0) }
         return numbers.count > 1 ? .array(numbers) : numbers.first ?? .null
     }
 }
@@ -112,7 +112,7 @@ extension RopeScaling {
         case .llama3(let factor, let low, let high, let positions):
             .object([
                 "rope_type": .string("llama3"), "factor": .number(factor), "low_freq_factor": .number(low),
-                "high_freq_factor": .number(high), "original_max_position_embeddings": .number(Double(positions)),
+                "high_freq_factor": .number(high), "original_max_position_embeddings": .integer(positions),
             ])
         }
     }

@@ -6,11 +6,11 @@ public struct ModelConfiguration: Sendable, Equatable {
     /// The mixer of each layer, by ``TokenMixer/name``.
     public var mixers: [String]
     /// Each mixer's own options, by its name, as config.json holds them under "moult".
-    public var mixerOptions: [String: JSONValue]
+    public var mixerOptions: JSONObject
     /// What the checkpoint calls its parameters.
     public var names: ParameterNames
 
-    public init(decoder: DecoderConfiguration, mixers: [String], mixerOptions: [String: JSONValue], names: ParameterNames) {
+    public init(decoder: DecoderConfiguration, mixers: [String], mixerOptions: JSONObject, names: ParameterNames) {
         self.decoder = decoder
         self.mixers = mixers
         self.mixerOptions = mixerOptions
@@ -29,50 +29,50 @@ public struct ModelConfiguration: Sendable, Equatable {
                 for layer in try Self.layers(attention["layers"], count: layers) { mixers[layer] = SoftmaxAttention.name }
                 try Self.adopt(attention, into: &decoder)
             }
-            self.init(decoder: decoder, mixers: mixers, mixerOptions: [:], names: .flashLinearAttention)
+            self.init(decoder: decoder, mixers: mixers, mixerOptions: JSONObject(), names: .flashLinearAttention)
         case "moult":
             guard let moult = decoder.json["moult"], case .object(let options) = moult else {
                 throw ModelError.configuration(key: "moult", expected: "an object", found: "nothing")
             }
-            guard options["version"] == .number(1) else {
+            guard options["version"]?.doubleValue == 1 else {
                 throw ModelError.configuration(
-                    key: "moult.version", expected: "1, the version this Moult reads", found: "\(options["version"] ?? .null)")
+                    key: "moult.version", expected: "1, the version this Moult reads", found: (options["version"] ?? .null).summary)
             }
             guard case .array(let entries)? = options["layers"], entries.count == layers else {
                 throw ModelError.configuration(
-                    key: "moult.layers", expected: "\(layers) mixer names", found: "\(options["layers"] ?? .null)")
+                    key: "moult.layers", expected: "\(layers) mixer names", found: (options["layers"] ?? .null).summary)
             }
             let mixers = try entries.map { entry in
                 guard case .string(let name) = entry else {
-                    throw ModelError.configuration(key: "moult.layers", expected: "mixer names", found: "\(entry)")
+                    throw ModelError.configuration(key: "moult.layers", expected: "mixer names", found: entry.summary)
                 }
                 return try MixerRegistry.mixer(named: name).name
             }
             self.init(decoder: decoder, mixers: mixers, mixerOptions: options, names: .huggingFace)
         default:
             self.init(
-                decoder: decoder, mixers: .init(repeating: SoftmaxAttention.name, count: layers), mixerOptions: [:],
+                decoder: decoder, mixers: .init(repeating: SoftmaxAttention.name, count: layers), mixerOptions: JSONObject(),
                 names: .huggingFace)
         }
     }
 
     /// Takes over the positions and the window of the softmax layers of a flash-linear-attention hybrid.
     private static func adopt(_ attention: JSONObject, into decoder: inout DecoderConfiguration) throws {
-        let required: JSONObject = [
-            "num_heads": .number(Double(decoder.headCount)), "num_kv_heads": .number(Double(decoder.keyValueHeadCount)),
-            "qkv_bias": .bool(false), "qk_norm": .bool(false),
+        let required: [(String, JSONValue)] = [
+            ("num_heads", .integer(decoder.headCount)), ("num_kv_heads", .integer(decoder.keyValueHeadCount)),
+            ("qkv_bias", false), ("qk_norm", false),
         ]
         for (key, expected) in required {
             if let found = attention[key], found != expected, found != .null {
-                throw ModelError.configuration(key: "attn.\(key)", expected: "\(expected)", found: "\(found)")
+                throw ModelError.configuration(key: "attn.\(key)", expected: expected.summary, found: found.summary)
             }
         }
         decoder.ropeTheta = 10_000
-        if case .number(let theta)? = attention["rope_theta"] { decoder.ropeTheta = theta }
-        if case .number(let window)? = attention["window_size"] { decoder.slidingWindow = Int(exactly: window) }
+        if let theta = attention["rope_theta"]?.doubleValue { decoder.ropeTheta = theta }
+        if let window = attention["window_size"]?.doubleValue { decoder.slidingWindow = Int(exactly: window) }
         guard decoder.ropeTheta.isFinite, decoder.ropeTheta > 0, decoder.slidingWindow.map({ $0 > 0 }) ?? true else {
             throw ModelError.configuration(
-                key: "attn", expected: "a positive rope_theta and window_size", found: "\(JSONValue.object(attention))")
+                key: "attn", expected: "a positive rope_theta and window_size", found: JSONValue.object(attention).text())
         }
     }
 
@@ -85,10 +85,10 @@ public struct ModelConfiguration: Sendable, Equatable {
 
     private static func layers(_ json: JSONValue?, count: Int) throws -> [Int] {
         let failure = ModelError.configuration(
-            key: "attn.layers", expected: "layer numbers from 0 to \(count - 1)", found: "\(json ?? .null)")
+            key: "attn.layers", expected: "layer numbers from 0 to \(count - 1)", found: (json ?? .null).summary)
         guard case .array(let entries)? = json else { throw failure }
         return try entries.map { entry in
-            guard case .number(let number) = entry, let layer = Int(exactly: number), (0..<count).contains(layer) else {
+            guard let number = entry.doubleValue, let layer = Int(exactly: number), (0..<count).contains(layer) else {
                 throw failure
             }
             return layer

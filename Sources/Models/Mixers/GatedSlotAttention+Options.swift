@@ -32,7 +32,7 @@ extension GatedSlotAttention {
                 window = 0
                 let json = decoder.json
                 try Self.require(json, "feature_map", equals: .string("swish"))
-                try Self.require(json, "gate_logit_normalizer", equals: .number(Double(gateDivisor)))
+                try Self.require(json, "gate_logit_normalizer", equals: .integer(Int(gateDivisor)))
                 for key in ["use_short_conv", "use_output_gate"] { try Self.require(json, key, equals: .bool(false)) }
                 for key in ["use_norm", "elementwise_affine"] { try Self.require(json, key, equals: .bool(true)) }
                 try Self.require(json, "attnres_block_size", equals: .null)
@@ -41,7 +41,7 @@ extension GatedSlotAttention {
                 let json = configuration.mixerOptions[GatedSlotAttention.name]
                 if let found = json?["profile"], found != .string(Profile.softmaxPreserving.rawValue) {
                     throw ModelError.configuration(
-                        key: "moult.gsa.profile", expected: "'\(Profile.softmaxPreserving.rawValue)'", found: "\(found)")
+                        key: "moult.gsa.profile", expected: "'\(Profile.softmaxPreserving.rawValue)'", found: found.summary)
                 }
                 slots = try Self.integer(json?["slots"], key: "moult.gsa.slots", in: 1...4096) ?? slots
                 window = try Self.integer(json?["window"], key: "moult.gsa.window", in: 0...1_048_576) ?? 0
@@ -62,20 +62,22 @@ extension GatedSlotAttention {
         /// The options as the "moult.gsa" object of config.json.
         public var json: JSONValue {
             .object([
-                "profile": .string(profile.rawValue), "slots": .number(Double(slots)), "window": .number(Double(window)),
+                "profile": .string(profile.rawValue), "slots": .integer(slots), "window": .integer(window),
             ])
         }
 
         private static func require(_ json: JSONObject, _ key: String, equals expected: JSONValue) throws {
-            guard let found = json[key], found != expected else { return }
-            throw ModelError.configuration(key: key, expected: "\(expected)", found: "\(found)")
+            guard let found = json[key], found != expected, found.doubleValue == nil || found.doubleValue != expected.doubleValue else {
+                return
+            }
+            throw ModelError.configuration(key: key, expected: expected.summary, found: found.summary)
         }
 
         private static func integer(_ json: JSONValue?, key: String, in range: ClosedRange<Int>) throws -> Int? {
             guard let json, json != .null else { return nil }
-            guard case .number(let number) = json, let value = Int(exactly: number), range.contains(value) else {
+            guard let number = json.doubleValue, let value = Int(exactly: number), range.contains(value) else {
                 throw ModelError.configuration(
-                    key: key, expected: "an integer from \(range.lowerBound) to \(range.upperBound)", found: "\(json)")
+                    key: key, expected: "an integer from \(range.lowerBound) to \(range.upperBound)", found: json.summary)
             }
             return value
         }

@@ -21,7 +21,8 @@ public struct GatedSlotAttention: TokenMixer {
     let windowShare: Linear?
     /// Weight over H · V of the norm before the output; only in the fla profile.
     let outputNorm: Tensor?
-    let normEpsilon: Float
+    /// flash-linear-attention's output norm has this whatever the model's own is.
+    static let outputNormEpsilon: Float = 1e-5
 
     // MARK: Parameters
 
@@ -55,7 +56,6 @@ public struct GatedSlotAttention: TokenMixer {
         options = try Options(configuration)
         let prefix = configuration.names.mixer(layer)
         projections = try AttentionProjections(configuration, layer: layer, parameters: parameters)
-        normEpsilon = configuration.decoder.normEpsilon
         switch options.profile {
         case .fla:
             gate = try parameters.linear("\(prefix).f_proj")
@@ -86,7 +86,7 @@ public struct GatedSlotAttention: TokenMixer {
             state: &state.slots, documents: context.documents)
         if let outputNorm {
             let flat = try slots.silu().reshaped(x.shape.prefix(2) + [projections.heads * projections.headDim])
-            return try projections.outputMap(flat.rmsNorm(weight: outputNorm, epsilon: normEpsilon))
+            return try projections.outputMap(flat.rmsNorm(weight: outputNorm, epsilon: Self.outputNormEpsilon))
         }
         guard windowShare != nil else { return try projections.output(slots) }
         if let cache = state.window { (k, v) = try cache.extend(keys: k, values: v) }

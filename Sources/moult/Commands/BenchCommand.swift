@@ -63,7 +63,7 @@ struct BenchCommand: ParsableCommand {
         }
         bar.finish()
         if output.json {
-            return try output.print([
+            return output.print([
                 "model": .string(self.model), "backend": .string(Device.cpu.backend.name),
                 "prefill": .object(["tokens": .integer(prefill), "tokens_per_second": .number(median(prefillRates))]),
                 "decode": .array(

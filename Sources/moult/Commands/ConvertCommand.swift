@@ -51,7 +51,7 @@ struct ConvertCommand: ParsableCommand {
         if format.json {
             guard case .object(var json) = report.json else { return }
             json["output"] = written.map { .string($0) } ?? .null
-            return try format.print(json)
+            return format.print(json)
         }
         print(written.map { "wrote \($0)" } ?? "plan (nothing written)")
         print(report.summary)

@@ -55,7 +55,7 @@ struct GenerateCommand: ParsableCommand {
         let stepRate = count > 1 ? Double(count - 1) / seconds : 0
 
         if output.json {
-            return try output.print([
+            return output.print([
                 "prompt": .string(prompt), "text": .string(text), "prompt_tokens": .integer(tokens.count),
                 "tokens": .integer(count), "prompt_tokens_per_second": .number(Double(tokens.count) / readSeconds),
                 "tokens_per_second": .number(stepRate), "state_bytes": .integer(session.state.byteCount),

@@ -44,8 +44,8 @@ struct InspectCommand: ParsableCommand {
                     .object(["vocabulary": .integer($0.vocabularySize), "chat_template": .bool($0.chatTemplate != nil)])
                 } ?? .null,
             ]
-            if check { json["non_finite"] = .object(nonFinite.mapValues { .integer($0) }) }
-            return try output.print(json)
+            if check { json["non_finite"] = .object(JSONObject(nonFinite.sorted { $0.key < $1.key }.map { ($0.key, .integer($0.value)) })) }
+            return output.print(json)
         }
         var rows: [(String, String)] = [
             ("file", model),

@@ -49,7 +49,7 @@ struct PerplexityCommand: ParsableCommand {
                         ])
                     })
             }
-            return try output.print(json)
+            return output.print(json)
         }
         print("perplexity    \(String(format: "%.3f", result.perplexity))")
         print("bits per byte \(String(format: "%.4f", result.bitsPerByte))")

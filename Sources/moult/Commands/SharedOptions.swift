@@ -8,10 +8,8 @@ import Tokenizers
 struct OutputOptions: ParsableArguments {
     @Flag(help: "Print one JSON object on standard output.") var json = false
 
-    func print(_ object: JSONObject) throws {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        FileHandle.standardOutput.write(try encoder.encode(JSONValue.object(object)) + Data("\n".utf8))
+    func print(_ object: JSONObject) {
+        FileHandle.standardOutput.write(Data((JSONValue.object(object).text(indented: true) + "\n").utf8))
     }
 }
 

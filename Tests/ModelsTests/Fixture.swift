@@ -1,0 +1,41 @@
+import Testing
+import Checkpoints
+import Foundation
+import Models
+import Tensors
+
+/// A tiny model with the logits that its own implementation gives, made by Tools/fixtures/models.py.
+struct Fixture: Sendable, CustomTestStringConvertible {
+    let name: String
+    var testDescription: String { name }
+
+    static let all = [
+        "llama-tied", "llama-biases-llama3-rope", "llama-old-keys", "llama-linear-rope", "mistral-sliding-window",
+        "fla-gsa-untied", "fla-gsa-tied", "fla-gsa-hybrid", "moult-gsa", "moult-gsa-window", "moult-hybrid",
+    ].map(Fixture.init)
+
+    static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Fixtures").path
+
+    var path: String { "\(Self.root)/\(name)" }
+
+    func model() throws -> DecoderModel { try DecoderModel.load(path, as: .float32) }
+
+    /// Token ids (B, T) and the logits (B · T · V) expected for them.
+    func expected() throws -> (tokens: [[Int32]], logits: [Float]) {
+        let file = try SafetensorsCheckpoint(path: "\(path)/expected.safetensors")
+        let tokens = try file.load("tokens", as: nil)
+        let ids = try tokens.array(Int64.self).map { Int32($0) }
+        let length = tokens.shape[1]
+        return (
+            (0..<tokens.shape[0]).map { Array(ids[$0 * length..<($0 + 1) * length]) },
+            try file.load("logits", as: .float32).array()
+        )
+    }
+}
+
+/// The largest absolute difference over the largest magnitude of `expected`; infinite when a value is NaN.
+func relativeError(_ found: [Float], _ expected: [Float]) -> Float {
+    guard found.count == expected.count, found.allSatisfy(\.isFinite) else { return .infinity }
+    let scale = expected.reduce(0) { max($0, abs($1)) }
+    return zip(found, expected).reduce(0) { max($0, abs($1.0 - $1.1)) } / max(scale, 1e-20)
+}

@@ -1,0 +1,98 @@
+import Checkpoints
+import Foundation
+import Models
+import Tensors
+import Testing
+
+@Suite("Models refuse what they cannot run")
+struct ModelErrorTests {
+    let fixture = Fixture(name: "moult-gsa-window")
+
+    /// A copy of the fixture's folder with `change` made to its config.json.
+    private func copy(_ fixture: Fixture? = nil, _ change: (inout JSONObject) -> Void) throws -> String {
+        let source = (fixture ?? self.fixture).path
+        let folder = NSTemporaryDirectory() + "moult-models-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        try FileManager.default.copyItem(atPath: "\(source)/model.safetensors", toPath: "\(folder)/model.safetensors")
+        guard case .object(var json) = try JSONValue(file: "\(source)/config.json") else { throw CocoaError(.coderReadCorrupt) }
+        change(&json)
+        try JSONValue.object(json).text().write(toFile: "\(folder)/config.json", atomically: true, encoding: .utf8)
+        return folder
+    }
+
+    private func options(_ change: @escaping (inout JSONObject) -> Void) -> (inout JSONObject) -> Void {
+        { json in
+            guard case .object(var moult)? = json["moult"], case .object(var gsa)? = moult["gsa"] else { return }
+            change(&gsa)
+            moult["gsa"] = .object(gsa)
+            json["moult"] = .object(moult)
+        }
+    }
+
+    @Test func missingParameter() throws {
+        let folder = try copy { json in
+            guard case .object(var moult)? = json["moult"] else { return }
+            moult["layers"] = ["gsa", "attention"]
+            json["moult"] = .object(moult)
+            json["attention_bias"] = true
+        }
+        #expect(throws: ModelError.missingParameter(
+            name: "model.layers.0.self_attn.q_proj.bias", path: folder)) { try DecoderModel.load(folder) }
+    }
+
+    @Test func wrongShape() throws {
+        let folder = try copy(nil, options { $0["slots"] = 3 })
+        let error = #expect(throws: ModelError.self) { try DecoderModel.load(folder) }
+        guard case .parameterShape(let name, _, let expected, let found)? = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(name == "model.layers.0.self_attn.gate_proj.weight" && expected[0] == 6 && found[0] != 6)
+    }
+
+    @Test("options of the mixer", arguments: ["slots", "window", "profile"])
+    func badOptions(_ key: String) throws {
+        for value: JSONValue in [-1, 1.5, "many", true, 1e300] {
+            let folder = try copy(nil, options { $0[key] = value })
+            let error = #expect(throws: ModelError.self) { try DecoderModel.load(folder) }
+            #expect(error.map { "\($0)" }?.contains("moult.gsa.\(key)") == true)
+        }
+    }
+
+    @Test func unknownMixerAndVersion() throws {
+        let changes: [(String, JSONValue, String)] = [
+            ("layers", ["gsa", "magic"], "'magic'"), ("layers", ["gsa"], "2 mixer names"), ("layers", 5, "2 mixer names"),
+            ("version", 2, "moult.version"),
+        ]
+        for (key, value, message) in changes {
+            let folder = try copy { json in
+                guard case .object(var moult)? = json["moult"] else { return }
+                moult[key] = value
+                json["moult"] = .object(moult)
+            }
+            let error = #expect(throws: ModelError.self) { try DecoderModel.load(folder) }
+            #expect(error.map { "\($0)" }?.contains(message) == true, "\(String(describing: error))")
+        }
+    }
+
+    @Test("what flash-linear-attention can do and Moult cannot")
+    func unsupportedFlashLinearAttention() throws {
+        for (key, value): (String, JSONValue) in [("feature_map", "relu"), ("use_short_conv", true), ("gate_logit_normalizer", 16)] {
+            let folder = try copy(Fixture(name: "fla-gsa-tied")) { $0[key] = value }
+            let error = #expect(throws: ModelError.self) { try DecoderModel.load(folder) }
+            #expect(error.map { "\($0)" }?.contains(key) == true)
+        }
+    }
+
+    @Test func badInput() throws {
+        let model = try fixture.model()
+        #expect(throws: ModelError.self) { try model.logits([]) }
+        #expect(throws: ModelError.self) { try model.logits([[]]) }
+        #expect(throws: ModelError.self) { try model.logits([[1, 2], [3]]) }
+        #expect(throws: ModelError.self) { try model.logits([[1], [2]], state: model.makeState()) }
+        for token: Int32 in [-1, 128, .max] {
+            let error = #expect(throws: TensorError.self) { try model.logits([[1, token]]) }
+            #expect(error.map { "\($0)" }?.contains("\(token)") == true)
+        }
+    }
+}
