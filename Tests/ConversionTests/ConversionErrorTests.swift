@@ -1,0 +1,121 @@
+import Checkpoints
+import Conversion
+import Foundation
+import Models
+import Tensors
+import Testing
+
+@Suite("Conversion refuses, and leaves nothing behind")
+struct ConversionErrorTests {
+    /// Converts and expects an error whose text has every one of `parts`, and a folder with nothing new in it.
+    private func expectRefusal(
+        _ source: SourceModel, output: String = "student", _ parts: String...,
+        progress: (Int, Int, String) throws -> Void = { _, _, _ in },
+        location: SourceLocation = #_sourceLocation, change: (inout ConversionOptions) -> Void = { _ in }
+    ) throws {
+        var options = ConversionOptions()
+        options.slots = 8
+        change(&options)
+        let folder = try TemporaryFolder()
+        let target = output.hasPrefix("/") ? output : "\(folder.path)/\(output)"
+        let error = #expect(throws: (any Error).self, sourceLocation: location) {
+            try Converter(ModelFiles.open(source.path), options: options).run(output: target, progress: progress)
+        }
+        let text = error.map { "\($0)" } ?? ""
+        for part in parts { #expect(text.contains(part), "\(text)", sourceLocation: location) }
+        #expect(!text.contains("\n"), sourceLocation: location)
+        #expect(folder.contents == [], sourceLocation: location)
+    }
+
+    @Test func missingTensor() throws {
+        let source = try SourceModel("llama-tied", tensors: { $0.removeAll { $0.name == "model.layers.1.mlp.up_proj.weight" } })
+        try expectRefusal(source, source.path, "'model.layers.1.mlp.up_proj.weight' is missing")
+    }
+
+    @Test func wrongShape() throws {
+        let source = try SourceModel("llama-tied", configuration: { $0["intermediate_size"] = 32 })
+        try expectRefusal(source, source.path, "mlp.gate_proj.weight", "expected [32, 48]")
+    }
+
+    @Test func unexplainedTensor() throws {
+        let source = try SourceModel(
+            "llama-tied",
+            tensors: { tensors in
+                let norm = try Tensor([Float](repeating: 1, count: 8), shape: [8])
+                tensors.append(("model.layers.0.self_attn.q_norm.weight", norm))
+            })
+        try expectRefusal(source, "'model.layers.0.self_attn.q_norm.weight'", "model_type")
+    }
+
+    @Test func unknownArchitecture() throws {
+        let source = try SourceModel("llama-tied", configuration: { $0["model_type"] = "rwkv7" })
+        try expectRefusal(source, "rwkv7", "llama")
+    }
+
+    @Test("a model that was converted before", arguments: ["moult-gsa", "fla-gsa-tied"])
+    func convertedAlready(_ name: String) throws {
+        try expectRefusal(try SourceModel(name), "expected a Transformer")
+    }
+
+    @Test("options out of range")
+    func options() throws {
+        let source = try SourceModel("llama-tied")
+        try expectRefusal(source, "--slots", "1 to 4096") { $0.slots = 0 }
+        try expectRefusal(source, "--window", "found -1") { $0.window = -1 }
+        try expectRefusal(source, "--window", "--profile fla") { ($0.profile, $0.window) = (.fla, 64) }
+        try expectRefusal(source, "--keep-attention", "layers from 0 to 1", "found 2") { $0.keptAttention = [0, 2] }
+        try expectRefusal(source, "--mixer", "'gsa'", "'mamba'") { $0.mixer = "mamba" }
+        try expectRefusal(source, "--dtype") { $0.dtype = .int32 }
+    }
+
+    @Test("what the fla profile cannot express")
+    func flaLimits() throws {
+        try expectRefusal(try SourceModel("llama-biases-llama3-rope"), "head_dim", "fla profile") { $0.profile = .fla }
+        try expectRefusal(try SourceModel("llama-linear-rope"), "--keep-attention", "RoPE scaling") {
+            ($0.profile, $0.keptAttention) = (.fla, [0])
+        }
+    }
+
+    @Test func nonFiniteWeights() throws {
+        let source = try SourceModel(
+            "llama-tied",
+            tensors: { tensors in
+                guard let index = tensors.firstIndex(where: { $0.name == "model.norm.weight" }) else { return }
+                tensors[index].tensor = try Tensor([Float.nan, .infinity] + [Float](repeating: 1, count: 46), shape: [48])
+            })
+        try expectRefusal(source, "'model.norm.weight'", "2 NaN or infinite", "--allow-non-finite")
+        var options = ConversionOptions()
+        options.allowNonFinite = true
+        let folder = try TemporaryFolder()
+        let report = try Converter(ModelFiles.open(source.path), options: options).run(output: "\(folder.path)/student")
+        #expect(report.nonFinite == ["model.norm.weight": 2])
+        #expect(report.summary.contains("warning: model.norm.weight has 2"))
+    }
+
+    @Test func outputExists() throws {
+        let source = try SourceModel("llama-tied")
+        let folder = try TemporaryFolder()
+        let target = "\(folder.path)/student"
+        try FileManager.default.createDirectory(atPath: target, withIntermediateDirectories: true)
+        try "mine".write(toFile: "\(target)/notes.txt", atomically: true, encoding: .utf8)
+        #expect(throws: ConversionError.outputExists(path: target)) {
+            try Converter(ModelFiles.open(source.path), options: ConversionOptions()).run(output: target)
+        }
+        #expect(folder.contents == ["student"])
+        #expect(try String(contentsOfFile: "\(target)/notes.txt", encoding: .utf8) == "mine")
+    }
+
+    @Test("a place that cannot be written")
+    func unwritable() throws {
+        // Not even root can make a folder in /proc.
+        let target = "/proc/moult/student"
+        try expectRefusal(try SourceModel("llama-tied"), output: target, target, "cannot be written")
+    }
+
+    @Test("stopped half-way")
+    func cancelled() throws {
+        try expectRefusal(
+            try SourceModel("llama-tied"), "stopped",
+            progress: { done, total, _ in if 2 * done > total { throw ConversionError.cancelled } })
+    }
+}

@@ -1,0 +1,120 @@
+import Checkpoints
+import Conversion
+import Foundation
+import Models
+import Tensors
+import Testing
+
+@Suite("Conversion")
+struct ConverterTests {
+    private func options(_ profile: GatedSlotAttention.Profile, window: Int? = nil) -> ConversionOptions {
+        var options = ConversionOptions()
+        (options.profile, options.slots, options.window) = (profile, 12, window)
+        return options
+    }
+
+    private func bytes(_ path: String) throws -> Data { try Data(contentsOf: URL(fileURLWithPath: path)) }
+
+    @Test("every tensor of the target is planned, and every one of the source accounted for")
+    func plan() throws {
+        let source = try SourceModel("llama-tied")
+        let plan = try Converter(ModelFiles.open(source.path), options: options(.softmaxPreserving, window: 8)).plan
+        let names = plan.entries.map(\.name)
+        #expect(Set(names).count == names.count)
+        let fresh = plan.entries.filter { if case .initialised = $0.action { true } else { false } }.map(\.name)
+        let expected = (0..<2).flatMap { layer in
+            ["gate_proj.weight", "gate_proj.bias", "window_proj.weight", "window_proj.bias"].map {
+                "model.layers.\(layer).self_attn.\($0)"
+            }
+        }
+        #expect(Set(fresh) == Set(expected))
+        let sourceNames = try SafetensorsCheckpoint(path: source.path).tensors.map(\.name)
+        #expect(Set(names.filter { !fresh.contains($0) } + plan.dropped.map(\.name)) == Set(sourceNames))
+        let report = ConversionReport(plan)
+        #expect(report.reused.parameters + report.initialised.parameters == report.targetParameters)
+        #expect(abs(report.reused.percent + report.initialised.percent - 100) < 1e-9)
+        #expect(report.summary.contains("model.layers.*.self_attn.gate_proj.bias × 2"))
+    }
+
+    @Test("reused weights are the source's bit for bit", arguments: [GatedSlotAttention.Profile.softmaxPreserving, .fla])
+    func reusedWeights(_ profile: GatedSlotAttention.Profile) throws {
+        let source = try SourceModel("llama-tied")
+        let folder = try TemporaryFolder()
+        let output = "\(folder.path)/student"
+        let report = try Converter(ModelFiles.open(source.path), options: options(profile)).run(output: output)
+        let (before, after) = (try SafetensorsCheckpoint(path: source.path), try SafetensorsCheckpoint(path: output))
+        #expect(after.tensors.map(\.name) == report.plan.entries.map(\.name))
+        for entry in report.plan.entries {
+            let name: String
+            switch entry.action {
+            case .copied: name = entry.name
+            case .renamed(let old): name = old
+            case .initialised: continue
+            }
+            let (old, new) = (try before.load(name), try after.load(entry.name))
+            #expect(old.dtype == new.dtype)
+            #expect(old.withUnsafeBytes { Data($0) } == new.withUnsafeBytes { Data($0) }, "\(entry.name)")
+        }
+        #expect(folder.contents == ["student"])
+        let files = try FileManager.default.contentsOfDirectory(atPath: output).sorted()
+        #expect(files == ["README.md", "config.json", "conversion.json", "generation_config.json", "model.safetensors"])
+        // The result is a model that runs, with the mixers asked for.
+        let model = try DecoderModel.load(output)
+        #expect(model.configuration.mixers == ["gsa", "gsa"])
+        #expect(try model.logits([[1, 2, 3]]).array().allSatisfy(\.isFinite))
+    }
+
+    @Test("converting twice gives the same bytes, another seed gives others")
+    func reproducible() throws {
+        let source = try SourceModel("llama-biases-llama3-rope")
+        let folder = try TemporaryFolder()
+        for (name, seed) in [("a", UInt64(3)), ("b", 3), ("c", 4)] {
+            var options = options(.softmaxPreserving, window: 8)
+            (options.seed, options.dtype) = (seed, .bfloat16)
+            _ = try Converter(ModelFiles.open(source.path), options: options).run(output: "\(folder.path)/\(name)")
+        }
+        for file in ["model.safetensors", "config.json", "conversion.json"] {
+            #expect(try bytes("\(folder.path)/a/\(file)") == bytes("\(folder.path)/b/\(file)"))
+        }
+        #expect(try bytes("\(folder.path)/a/model.safetensors") != bytes("\(folder.path)/c/model.safetensors"))
+    }
+
+    @Test("a window that covers the text, alone, is the source's attention")
+    func windowIsTheSource() throws {
+        let source = try SourceModel("llama-tied")
+        let folder = try TemporaryFolder()
+        let output = "\(folder.path)/student"
+        _ = try Converter(ModelFiles.open(source.path), options: options(.softmaxPreserving, window: 64)).run(output: output)
+        // With the window's share driven to 1 the student must give the teacher's logits.
+        let configuration = try ModelConfiguration(ModelFiles.open(output).configuration)
+        let checkpoint = try SafetensorsCheckpoint(path: output)
+        var tensors: [String: Tensor] = [:]
+        for rule in try DecoderModel.rules(configuration) {
+            tensors[rule.name] = try checkpoint.load(rule.name, as: .float32)
+            if rule.name.hasSuffix("window_proj.bias") {
+                tensors[rule.name] = try Tensor([Float](repeating: 100, count: rule.shape[0]), shape: rule.shape)
+            }
+        }
+        let tokens: [[Int32]] = [(0..<40).map { Int32($0 * 37 % 128) }]
+        let student = try DecoderModel(configuration, parameters: Parameters(tensors)).logits(tokens).array()
+        let teacher = try DecoderModel.load(source.path, as: .float32).logits(tokens).array()
+        #expect(zip(student, teacher).allSatisfy { abs($0 - $1) < 1e-4 })
+    }
+
+    @Test("layers that keep softmax attention", arguments: [GatedSlotAttention.Profile.softmaxPreserving, .fla])
+    func keptLayers(_ profile: GatedSlotAttention.Profile) throws {
+        let source = try SourceModel("llama-tied")
+        let folder = try TemporaryFolder()
+        var options = options(profile)
+        options.keptAttention = [1]
+        _ = try Converter(ModelFiles.open(source.path), options: options).run(output: "\(folder.path)/student")
+        let model = try DecoderModel.load("\(folder.path)/student")
+        #expect(model.configuration.mixers == ["gsa", "attention"])
+        #expect(model.configuration.decoder.ropeTheta == (try ModelFiles.open(source.path)).configuration.ropeTheta)
+        options.keptAttention = [0, 1]
+        _ = try Converter(ModelFiles.open(source.path), options: options).run(output: "\(folder.path)/all")
+        let tokens: [[Int32]] = [[5, 6, 7, 8, 9]]
+        let (all, teacher) = (try DecoderModel.load("\(folder.path)/all"), try DecoderModel.load(source.path))
+        #expect(try all.logits(tokens).array() == teacher.logits(tokens).array())
+    }
+}
