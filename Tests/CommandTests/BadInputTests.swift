@@ -1,0 +1,89 @@
+import Checkpoints
+import Foundation
+import Testing
+
+@Suite("Bad input gives one clear line and a failing exit code")
+struct BadInputTests {
+    /// Expects a failure whose message is one line with all of `parts`.
+    private func expectFailure(_ result: MoultProcess, _ parts: String..., location: SourceLocation = #_sourceLocation) {
+        #expect(result.status != 0, sourceLocation: location)
+        // Above 128 it would be a signal: a trap.
+        #expect(result.status < 128, sourceLocation: location)
+        #expect(result.output == "", sourceLocation: location)
+        let lines = result.error.split(separator: "\n").filter { !$0.hasPrefix("Usage:") && !$0.hasPrefix("  See '") }
+        #expect(lines.count == 1 && lines.first?.hasPrefix("Error: ") == true, "\(result.error)", sourceLocation: location)
+        for part in parts { #expect(result.error.contains(part), "\(result.error)", sourceLocation: location) }
+    }
+
+    private let fixtures = "\(packageRoot)/Tests/ModelsTests/Fixtures"
+
+    @Test("models that are none", arguments: ["inspect", "perplexity", "generate", "convert"])
+    func noModel(_ command: String) throws {
+        let folder = try TemporaryFolder()
+        let rest = ["perplexity": ["--data", #filePath], "generate": ["--prompt", "x"], "convert": ["--output", "\(folder.path)/o"]]
+        func run(_ path: String) throws -> MoultProcess {
+            let more = rest[command] ?? []
+            return more.isEmpty ? try MoultProcess(command, path) : try MoultProcess(command, path, more[0], more[1])
+        }
+        expectFailure(try run("\(folder.path)/missing"), "\(folder.path)/missing")
+        expectFailure(try run(folder.path), folder.path)
+        expectFailure(try run(try folder.file("empty.gguf", Data())), "empty.gguf")
+        expectFailure(try run(try folder.file("wrong.gguf", Data("GGML".utf8) + Data(count: 100))), "wrong.gguf")
+        expectFailure(try run(#filePath), "BadInputTests.swift")
+        #expect(!FileManager.default.fileExists(atPath: "\(folder.path)/o"))
+    }
+
+    @Test func configurationWithoutHiddenSize() throws {
+        let folder = try TemporaryFolder()
+        guard case .object(var json) = try JSONValue(file: "\(fixtures)/llama-tied/config.json") else { return }
+        try FileManager.default.copyItem(
+            atPath: "\(fixtures)/llama-tied/model.safetensors", toPath: "\(folder.path)/model.safetensors")
+        json["hidden_size"] = nil
+        _ = try folder.file("config.json", Data(JSONValue.object(json).text().utf8))
+        expectFailure(try MoultProcess("inspect", folder.path), "config.json", "hidden_size")
+        json["hidden_size"] = 48
+        json["num_attention_heads"] = 7
+        _ = try folder.file("config.json", Data(JSONValue.object(json).text().utf8))
+        expectFailure(try MoultProcess("inspect", folder.path), "config.json", "7")
+    }
+
+    @Test func truncatedWeights() throws {
+        let folder = try TemporaryFolder()
+        try FileManager.default.copyItem(atPath: "\(fixtures)/llama-tied/config.json", toPath: "\(folder.path)/config.json")
+        let weights = try Data(contentsOf: URL(fileURLWithPath: "\(fixtures)/llama-tied/model.safetensors"))
+        _ = try folder.file("model.safetensors", weights.dropLast(5))
+        expectFailure(try MoultProcess("inspect", folder.path), "model.safetensors")
+        expectFailure(try MoultProcess("convert", folder.path, "--output", "\(folder.path)/out"), "model.safetensors")
+        #expect(!FileManager.default.fileExists(atPath: "\(folder.path)/out"))
+    }
+
+    @Test func textThatIsNotUTF8() throws {
+        let folder = try TemporaryFolder()
+        let text = try folder.file("latin1.txt", Data("caf\u{E9}".utf8.prefix(3)) + Data([0xE9, 0x20, 0x61]))
+        expectFailure(try MoultProcess("perplexity", smolLM2, "--data", text), "latin1.txt", "byte 3", "UTF-8")
+        let empty = try folder.file("empty.txt", Data())
+        expectFailure(try MoultProcess("perplexity", smolLM2, "--data", empty), "at least 2")
+    }
+
+    @Test func emptyPrompt() throws {
+        expectFailure(try MoultProcess("generate", smolLM2, "--prompt", ""), "prompt is empty")
+    }
+
+    @Test func optionsOutOfRange() throws {
+        expectFailure(try MoultProcess("generate", smolLM2, "--prompt", "x", "--top-p", "2"), "--top-p")
+        expectFailure(try MoultProcess("generate", smolLM2, "--prompt", "x", "--temperature", "-1"), "--temperature")
+        expectFailure(try MoultProcess("generate", smolLM2, "--prompt", "x", "--max-tokens", "-1"), "--max-tokens")
+        expectFailure(try MoultProcess("perplexity", smolLM2, "--data", #filePath, "--window", "0"), "--window")
+        expectFailure(try MoultProcess("convert", smolLM2, "--dry-run", "--slots", "0"), "--slots")
+        expectFailure(try MoultProcess("convert", smolLM2, "--dry-run", "--keep-attention", "0,30"), "--keep-attention", "30")
+        expectFailure(try MoultProcess("convert", smolLM2, "--dry-run", "--keep-attention", "a"), "keep-attention")
+        expectFailure(try MoultProcess("convert", smolLM2, "--dry-run", "--dtype", "f16"), "dtype")
+        expectFailure(try MoultProcess("convert", smolLM2), "--output")
+        expectFailure(try MoultProcess("convert", smolLM2, "--dry-run", "--profile", "fla", "--window", "64"), "--window")
+    }
+
+    @Test("a folder without a tokenizer")
+    func noTokenizer() throws {
+        expectFailure(try MoultProcess("generate", "\(fixtures)/llama-tied", "--prompt", "x"), "tokenizer.json")
+    }
+}

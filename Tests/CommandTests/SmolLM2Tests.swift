@@ -1,0 +1,79 @@
+import Checkpoints
+import Foundation
+import Testing
+
+/// The whole way on the real model: inspect, convert, measure, generate.
+@Suite("The command line on SmolLM2-135M", .serialized)
+struct SmolLM2Tests {
+    private func text(_ folder: TemporaryFolder) throws -> String {
+        // A few windows of the encyclopedia that `make fetch` provides.
+        let file = try String(contentsOfFile: "\(packageRoot)/.data/encyclopedia_valid.txt", encoding: .utf8)
+        return try folder.file("text.txt", Data(file.prefix(16_000).utf8))
+    }
+
+    @Test func inspect() throws {
+        let json = try MoultProcess("inspect", smolLM2, "--json").json()
+        #expect(json["parameters"] == 134_515_008)
+        #expect(json["layers"] == 30)
+        #expect(json["state"]?["bytes_per_token"] == .integer(30 * 2 * 3 * 64 * 4))
+        #expect(json["state"]?["constant_bytes"] == 0)
+        #expect(json["tokenizer"]?["vocabulary"] == 49152)
+        #expect(json["tensors"]?.arrayValue?.count == 272)
+        #expect(try MoultProcess("inspect", smolLM2).output.contains("134,515,008"))
+    }
+
+    @Test("convert, measure and generate")
+    func convert() throws {
+        let folder = try TemporaryFolder()
+        let (text, student) = (try text(folder), "\(folder.path)/student")
+        let report = try MoultProcess("convert", smolLM2, "--output", student, "--json").json()
+        // Gates: 3 · 64 · (576 + 1) and the window's share 9 · (576 + 1), in each of 30 layers.
+        #expect(report["initialised"]?["parameters"] == .integer(30 * 577 * (192 + 9)))
+        #expect(report["reused"]?["parameters"] == 134_515_008)
+        #expect(report["dropped"]?["parameters"] == 0)
+
+        let teacher = try MoultProcess("perplexity", smolLM2, "--data", text, "--json").json()
+        let converted = try MoultProcess("perplexity", student, "--data", text, "--json", "--by-position").json()
+        let (before, after) = (teacher["perplexity"]?.doubleValue ?? .nan, converted["perplexity"]?.doubleValue ?? .nan)
+        #expect(before > 5 && before < 40)
+        // Untrained, the window keeps the student within a small factor of the teacher.
+        #expect(after > before && after < 5 * before, "teacher \(before), student \(after)")
+        #expect(converted["tokens"] == teacher["tokens"])
+
+        // The state is the same after 20 tokens and after 300.
+        let sizes = try [4, 280].map { tokens in
+            try MoultProcess(
+                "generate", student, "--prompt", "The capital of France is", "--max-tokens", "\(tokens)", "--json"
+            ).json()["state_bytes"]
+        }
+        #expect(sizes[0] == sizes[1])
+        let costs = try MoultProcess("inspect", student, "--json").json()["state"]
+        #expect(sizes[0] == costs?["constant_bytes"])
+        #expect(costs?["bytes_per_token"] == 0)
+
+        let again = try MoultProcess("convert", smolLM2, "--output", student)
+        #expect(again.status != 0 && again.error.contains("exists already"))
+    }
+
+    @Test("the teacher knows its facts, and a seed repeats itself")
+    func generate() throws {
+        let greedy = try MoultProcess(
+            "generate", smolLM2, "--prompt", "The capital of France is", "--max-tokens", "8", "--json").json()
+        #expect(greedy["text"]?.stringValue?.contains("Paris") == true)
+        let samples = try (0..<2).map { _ in
+            try MoultProcess(
+                "generate", smolLM2, "--prompt", "Once", "--max-tokens", "12", "--temperature", "1", "--top-p", "0.9",
+                "--seed", "5", "--json"
+            ).json()["text"]
+        }
+        #expect(samples[0] == samples[1])
+    }
+
+    @Test("a dry run writes nothing and shows the plan")
+    func dryRun() throws {
+        let result = try MoultProcess("convert", smolLM2, "--dry-run", "--profile", "fla")
+        #expect(result.status == 0)
+        #expect(result.output.contains("nothing written"))
+        #expect(result.output.contains("model.layers.*.attn.f_proj.weight × 30"))
+    }
+}
