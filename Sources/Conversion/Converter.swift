@@ -59,7 +59,8 @@ public struct Converter {
             for entry in plan.entries {
                 try progress(done, total, entry.name)
                 let tensor = try make(entry)
-                let bad = try tensor.nonFiniteCount()
+                let counts = try tensor.nonFiniteCounts()
+                let bad = counts.nan + counts.infinity
                 if bad > 0 {
                     guard plan.options.allowNonFinite else {
                         throw ConversionError.nonFinite(name: entry.name, path: plan.sourcePath, count: bad)
@@ -102,9 +103,8 @@ public struct Converter {
             }
             written.append(name)
         }
-        if files.checkpoint is GGUFCheckpoint, let tokenizer = try Tokenizer.load(files) {
-            let made = try tokenizer.huggingFaceFiles()
-            for (name, data) in [("tokenizer.json", made.tokenizer), ("tokenizer_config.json", made.configuration)] {
+        if files.kind == .gguf, let tokenizer = try Tokenizer.load(files) {
+            for (name, data) in tokenizer.huggingFaceFiles.named {
                 try write(data, to: folder.appendingPathComponent(name))
                 written.append(name)
             }

@@ -88,8 +88,8 @@ struct InspectCommand: ParsableCommand {
         var counts: [String: Int] = [:]
         let bar = ProgressBar("checking weights", total: checkpoint.tensors.count)
         for (index, tensor) in checkpoint.tensors.enumerated() {
-            let count = try checkpoint.load(tensor.name, as: nil).nonFiniteCount()
-            if count > 0 { counts[tensor.name] = count }
+            let found = try checkpoint.load(tensor.name).nonFiniteCounts()
+            if found.nan + found.infinity > 0 { counts[tensor.name] = found.nan + found.infinity }
             try bar.update(index + 1)
         }
         bar.finish()
