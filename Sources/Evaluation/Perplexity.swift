@@ -51,7 +51,7 @@ public struct Perplexity: Sendable {
         _ model: DecoderModel, tokenizer: Tokenizer, text: String, window: Int = 1024, limit: Int? = nil,
         progress: (Int, Int, Double) throws -> Void = { _, _, _ in }
     ) throws -> Perplexity {
-        let tokens = try tokenizer.encode(text, addSpecialTokens: false)
+        let tokens = tokenizer.encode(text, addSpecialTokens: false)
         guard tokens.count > 1 else { throw EvaluationError.textTooShort(tokens: tokens.count) }
         let length = min(window, tokens.count - 1)
         let available = (tokens.count - 1) / length
@@ -66,7 +66,7 @@ public struct Perplexity: Sendable {
                 lossByPosition[position] += Double(loss)
                 total += Double(loss)
             }
-            bytes += try tokenizer.byteCount(of: span.dropFirst())
+            bytes += try tokenizer.decode(Array(span.dropFirst()), skipSpecialTokens: false).utf8.count
             try progress(index + 1, windows, exp(total / Double((index + 1) * length)))
         }
         let elapsed = start.duration(to: .now)

@@ -2,6 +2,7 @@ import ArgumentParser
 import Checkpoints
 import Generation
 import Models
+import Tensors
 import Tokenizers
 
 struct BenchCommand: ParsableCommand {

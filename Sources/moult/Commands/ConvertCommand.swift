@@ -77,4 +77,4 @@ enum WeightType: String, ExpressibleByArgument, CaseIterable {
     var dtype: DType { self == .f32 ? .float32 : .bfloat16 }
 }
 
-extension GatedSlotAttention.Profile: @retroactive ExpressibleByArgument {}
+extension GatedSlotAttention.Profile: ExpressibleByArgument {}

@@ -68,12 +68,12 @@ struct GenerateCommand: ParsableCommand {
     }
 
     private func promptTokens(_ tokenizer: Tokenizer) throws -> [Int32] {
-        guard chat else { return try tokenizer.encode(prompt, addSpecialTokens: true) }
+        guard chat else { return tokenizer.encode(prompt, addSpecialTokens: true) }
         guard let template = tokenizer.chatTemplate else {
             throw ValidationError("--chat: \(model) has no chat template; leave --chat out.")
         }
         let text = try template.render(messages: [.init(role: "user", content: prompt)], addGenerationPrompt: true)
-        return try tokenizer.encode(text, addSpecialTokens: false)
+        return tokenizer.encode(text, addSpecialTokens: false)
     }
 
     private func write(_ text: String) { FileHandle.standardOutput.write(Data(text.utf8)) }

@@ -1,21 +1,17 @@
 import ArgumentParser
-import Dispatch
 import Foundation
 import Synchronization
 
 /// SIGINT and SIGTERM, noticed at the next safe point, so that a half-written folder is removed.
 enum Interrupt {
     private static let requested = Atomic<Bool>(false)
-    /// Made once; the sources live as long as the program.
-    private static let sources: [any DispatchSourceSignal] = [SIGINT, SIGTERM].map { number in
-        signal(number, SIG_IGN)
-        let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-        source.setEventHandler { requested.store(true, ordering: .relaxed) }
-        source.resume()
-        return source
-    }
 
-    static func install() { _ = sources }
+    /// Replaces the signals' default, which would end the program at once.
+    static func install() {
+        // Touched first, so that the handler finds it made.
+        _ = requested.load(ordering: .relaxed)
+        for number in [SIGINT, SIGTERM] { signal(number) { _ in Interrupt.requested.store(true, ordering: .relaxed) } }
+    }
 
     /// - Throws: an exit with the shell's code for an interrupted program.
     static func check() throws {

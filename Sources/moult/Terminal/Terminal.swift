@@ -32,7 +32,7 @@ func megabytes(_ bytes: Int) -> String { String(format: "%.1f MB", Double(bytes)
 /// The most memory that this process has held, in bytes.
 func peakMemory() -> Int {
     var usage = rusage()
-    getrusage(RUSAGE_SELF, &usage)
+    getrusage(RUSAGE_SELF.rawValue, &usage)
     return usage.ru_maxrss * 1024
 }
 
