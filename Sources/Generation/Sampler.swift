@@ -27,12 +27,24 @@ public struct Sampler: Sendable {
     /// - Throws: ``GenerationError/nonFiniteLogits`` when no choice makes sense.
     public mutating func sample(_ logits: Tensor) throws -> Int32 {
         try logits.withElements(Float.self) { logits in
-            guard logits.allSatisfy(\.isFinite), let best = logits.indices.max(by: { logits[$0] < logits[$1] }) else {
-                throw GenerationError.nonFiniteLogits
-            }
+            guard let (best, peak) = Self.largest(logits) else { throw GenerationError.nonFiniteLogits }
             guard temperature > 0 else { return Int32(best) }
-            return draw(logits, best: logits[best])
+            return draw(logits, best: peak)
         }
+    }
+
+    /// The first largest value and its place; nil when there is none or one is not finite. One pass, since this is done
+    /// for every token.
+    private static func largest(_ values: UnsafeBufferPointer<Float>) -> (index: Int, value: Float)? {
+        guard var peak = values.first else { return nil }
+        var best = 0
+        // NaN and infinities make this NaN; finite values leave it zero.
+        var taint: Float = 0
+        for (index, value) in values.enumerated() {
+            taint += value * 0
+            if value > peak { (best, peak) = (index, value) }
+        }
+        return taint == 0 ? (best, peak) : nil
     }
 
     private mutating func draw(_ logits: UnsafeBufferPointer<Float>, best: Float) -> Int32 {
