@@ -90,6 +90,7 @@ extension DecoderConfiguration {
         result["hidden_act"] = .string("silu")
         result["tie_word_embeddings"] = .bool(tiedEmbeddings)
         result["attention_bias"] = .bool(attentionBias)
+        result["attention_output_bias"] = outputBias == attentionBias ? nil : .bool(outputBias)
         result["mlp_bias"] = .bool(mlpBias)
         result["bos_token_id"] = Self.json(bosTokens)
         result["eos_token_id"] = Self.json(eosTokens)

@@ -16,7 +16,7 @@ extension DecoderConfiguration {
                 file: file, what: "model_type", found: type ?? "(none)",
                 supported: Self.supported.joined(separator: ", "))
         }
-        try Self.refuseUnsupported(reader, isGSA: type == "gsa")
+        try Self.refuseUnsupported(reader)
 
         let keys = type == "gsa" ? Keys.gsa : Keys.llama
         let width = 1...1 << 20
@@ -82,7 +82,7 @@ extension DecoderConfiguration {
     }
 
     /// Refuses settings that would change the computation and are not implemented.
-    private static func refuseUnsupported(_ reader: ConfigurationReader, isGSA: Bool) throws {
+    private static func refuseUnsupported(_ reader: ConfigurationReader) throws {
         func refuse(_ key: String, _ found: String, _ supported: String) -> CheckpointError {
             .unsupported(file: reader.file, what: key, found: found, supported: supported)
         }
@@ -96,9 +96,6 @@ extension DecoderConfiguration {
         }
         if let part = reader.value("partial_rotary_factor")?.doubleValue, part != 1 {
             throw refuse("partial_rotary_factor", "\(part)", "1")
-        }
-        if isGSA, let hybrid = reader.value("attn") {
-            throw refuse("attn (hybrid layers)", hybrid.summary, "null")
         }
     }
 
