@@ -2,7 +2,6 @@ import Checkpoints
 import Foundation
 import Models
 import Tensors
-import Tokenizers
 
 /// Carries out a ``ConversionPlan``: one tensor at a time, so that memory is bounded by the largest tensor.
 public struct Converter {
@@ -30,7 +29,11 @@ public struct Converter {
         }
         do {
             let nonFinite = try writeWeights(to: partial.path, progress: progress)
-            let tokenizerFiles = try writeTokenizer(to: partial)
+            var tokenizerFiles = try writeTokenizer(to: partial)
+            if !tokenizerFiles.contains("generation_config.json") {
+                try write(generationConfiguration(), to: partial.appendingPathComponent("generation_config.json"))
+                tokenizerFiles.append("generation_config.json")
+            }
             let report = ConversionReport(plan, nonFinite: nonFinite, tokenizerFiles: tokenizerFiles)
             try write(.object(plan.target.decoder.json), to: partial.appendingPathComponent("config.json"))
             try write(report.modelCard(name: target.lastPathComponent), to: partial.appendingPathComponent("README.md"))
@@ -88,46 +91,21 @@ public struct Converter {
         }
     }
 
-    // MARK: Tokenizer
-
-    /// Copies the tokenizer's files of a folder, or makes them from a .gguf file; returns their names.
-    private func writeTokenizer(to folder: URL) throws -> [String] {
-        var written: [String] = []
-        for name in [
-            "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.model", "vocab.json",
-            "merges.txt", "added_tokens.json", "chat_template.jinja", "generation_config.json",
-        ] {
-            guard let path = files.file(name) else { continue }
-            try Self.filing(name) {
-                try FileManager.default.copyItem(atPath: path, toPath: folder.appendingPathComponent(name).path)
-            }
-            written.append(name)
-        }
-        if files.kind == .gguf, let tokenizer = try Tokenizer.load(files) {
-            for (name, data) in tokenizer.huggingFaceFiles.named {
-                try write(data, to: folder.appendingPathComponent(name))
-                written.append(name)
-            }
-        }
-        if !written.contains("generation_config.json") {
-            let decoder = plan.source.huggingFaceJSON()
-            let keys = ["bos_token_id", "eos_token_id", "pad_token_id"]
-            try write(
-                .object(JSONObject(decoder.pairs.filter { keys.contains($0.key) && $0.value != .null })),
-                to: folder.appendingPathComponent("generation_config.json"))
-            written.append("generation_config.json")
-        }
-        return written
+    /// A generation_config.json for a source that has none: its special tokens.
+    private func generationConfiguration() -> JSONValue {
+        let keys = ["bos_token_id", "eos_token_id", "pad_token_id"]
+        let decoder = plan.source.huggingFaceJSON()
+        return .object(JSONObject(decoder.pairs.filter { keys.contains($0.key) && $0.value != .null }))
     }
 
     // MARK: Files
 
-    private func write(_ json: JSONValue, to url: URL) throws { try write(json.text(indented: true) + "\n", to: url) }
-    private func write(_ text: String, to url: URL) throws { try write(Data(text.utf8), to: url) }
-    private func write(_ data: Data, to url: URL) throws { try Self.filing(url.path) { try data.write(to: url) } }
+    func write(_ json: JSONValue, to url: URL) throws { try write(json.text(indented: true) + "\n", to: url) }
+    func write(_ text: String, to url: URL) throws { try write(Data(text.utf8), to: url) }
+    func write(_ data: Data, to url: URL) throws { try Self.filing(url.path) { try data.write(to: url) } }
 
     /// Turns the file system's errors into one line that names the path.
-    private static func filing(_ path: String, _ body: () throws -> Void) throws {
+    static func filing(_ path: String, _ body: () throws -> Void) throws {
         do { try body() } catch {
             throw ConversionError.file(path: path, reason: "cannot be written: \((error as NSError).plainReason)")
         }

@@ -12,8 +12,10 @@ public struct RotaryEmbedding: Sendable {
     public init(_ configuration: DecoderConfiguration) {
         let headDim = configuration.headDim
         let base = configuration.ropeTheta
-        let unscaled = (0..<headDim / 2).map { 1 / pow(base, Double(2 * $0) / Double(headDim)) }
-        frequencies = unscaled.map { Float(configuration.ropeScaling?.scaled($0) ?? $0) }
+        let divisors = configuration.ropeScaling?.divisors(headDim: headDim, theta: base)
+        frequencies = (0..<headDim / 2).map { pair in
+            Float(1 / pow(base, Double(2 * pair) / Double(headDim)) / (divisors?[pair] ?? 1))
+        }
     }
 
     /// Cosines and sines (count, K/2) for positions `offset ..< offset + count`.
@@ -41,21 +43,4 @@ public struct RotaryTable: Sendable {
 
     /// Turns x (B, T, H, K).
     func callAsFunction(_ x: Tensor) throws -> Tensor { try x.rope(cosines: cosines, sines: sines, offset: 0) }
-}
-
-extension RopeScaling {
-    /// The scaled frequency: divided by the factor (linear), or as Llama 3.1 does: long wavelengths divided, short
-    /// ones kept, and those between interpolated.
-    func scaled(_ frequency: Double) -> Double {
-        switch self {
-        case .linear(let factor): return frequency / factor
-        case .llama3(let factor, let lowFactor, let highFactor, let originalPositions):
-            let wavelength = 2 * Double.pi / frequency
-            let turns = Double(originalPositions) / wavelength
-            if turns < lowFactor { return frequency / factor }
-            if turns > highFactor { return frequency }
-            let smooth = (turns - lowFactor) / (highFactor - lowFactor)
-            return (1 - smooth) * frequency / factor + smooth * frequency
-        }
-    }
 }

@@ -39,7 +39,7 @@ struct GenerateCommand: ParsableCommand {
 
         if !output.json, !chat { write(prompt) }
         var text = ""
-        var decoder = tokenizer.makeStreamingDecoder(skipSpecialTokens: true)
+        var decoder = StreamingDecoder(tokenizer)
         func show(_ piece: String) {
             text += piece
             if !output.json { write(piece) }

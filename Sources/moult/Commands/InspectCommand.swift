@@ -25,7 +25,7 @@ struct InspectCommand: ParsableCommand {
         let formats = Dictionary(stored.map { ($0.format.rawValue, 1) }, uniquingKeysWith: +)
         let decoder = configuration.decoder
         if output.json {
-            var json: JSONObject = [
+            var json: Checkpoints.JSONObject = [
                 "model_type": .string(decoder.modelType), "parameters": .integer(parameters), "bytes": .integer(bytes),
                 "layers": .integer(decoder.layerCount), "hidden_size": .integer(decoder.hiddenSize),
                 "heads": .integer(decoder.headCount), "key_value_heads": .integer(decoder.keyValueHeadCount),
@@ -44,7 +44,7 @@ struct InspectCommand: ParsableCommand {
                     .object(["vocabulary": .integer($0.vocabularySize), "chat_template": .bool($0.chatTemplate != nil)])
                 } ?? .null,
             ]
-            if check { json["non_finite"] = .object(JSONObject(nonFinite.sorted { $0.key < $1.key }.map { ($0.key, .integer($0.value)) })) }
+            if check { json["non_finite"] = .object(Checkpoints.JSONObject(nonFinite.sorted { $0.key < $1.key }.map { ($0.key, .integer($0.value)) })) }
             return output.print(json)
         }
         var rows: [(String, String)] = [

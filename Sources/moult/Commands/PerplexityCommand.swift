@@ -2,7 +2,6 @@ import ArgumentParser
 import Checkpoints
 import Evaluation
 import Models
-import Tokenizers
 
 struct PerplexityCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
