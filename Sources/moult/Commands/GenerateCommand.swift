@@ -15,7 +15,6 @@ struct GenerateCommand: ParsableCommand {
     @Option(help: "Sample among this many of the most likely tokens.") var topK: Int?
     @Option(help: "Sample among the most likely tokens that together have this probability.") var topP: Float = 1
     @Option(help: "Seed of the sampling.") var seed: UInt64 = 0
-    @Flag(help: "Treat the prompt as a user's message, through the model's chat template.") var chat = false
     @OptionGroup var weights: WeightOptions
     @OptionGroup var output: OutputOptions
 
@@ -26,7 +25,7 @@ struct GenerateCommand: ParsableCommand {
     func run() throws {
         var sampler = try Sampler(temperature: temperature, topK: topK, topP: topP, seed: seed)
         let (model, tokenizer) = try weights.load(self.model)
-        let tokens = try promptTokens(tokenizer)
+        let tokens = tokenizer.encode(prompt)
         let session = try GenerationSession(model)
         let stops = Set(model.configuration.decoder.eosTokens.map { Int32(truncatingIfNeeded: $0) } + (tokenizer.eosToken.map { [$0] } ?? []))
 
@@ -37,7 +36,7 @@ struct GenerateCommand: ParsableCommand {
         bar.finish()
         let readSeconds = reading.duration(to: .now) / .seconds(1)
 
-        if !output.json, !chat { write(prompt) }
+        if !output.json { write(prompt) }
         var text = ""
         var decoder = StreamingDecoder(tokenizer)
         func show(_ piece: String) {
@@ -65,15 +64,6 @@ struct GenerateCommand: ParsableCommand {
         write("\n")
         let rates = String(format: "prompt %.0f tok/s, generation %.1f tok/s", Double(tokens.count) / readSeconds, stepRate)
         Terminal.error("\(tokens.count) + \(count) tokens: \(rates), state \(megabytes(session.state.byteCount))")
-    }
-
-    private func promptTokens(_ tokenizer: Tokenizer) throws -> [Int32] {
-        guard chat else { return tokenizer.encode(prompt, addSpecialTokens: true) }
-        guard let template = tokenizer.chatTemplate else {
-            throw ValidationError("--chat: \(model) has no chat template; leave --chat out.")
-        }
-        let text = try template.render(messages: [.init(role: "user", content: prompt)], addGenerationPrompt: true)
-        return tokenizer.encode(text, addSpecialTokens: false)
     }
 
     private func write(_ text: String) { FileHandle.standardOutput.write(Data(text.utf8)) }

@@ -21,10 +21,17 @@ struct WeightOptions: ParsableArguments {
 
     func load(_ path: String) throws -> (DecoderModel, Tokenizer) {
         let files = try ModelFiles.open(path)
+        return (try DecoderModel.load(files, as: dtype?.dtype), try Self.tokenizer(files))
+    }
+
+    /// The tokenizer of the model at `path`, which must have one.
+    static func tokenizer(_ path: String) throws -> Tokenizer { try tokenizer(ModelFiles.open(path)) }
+
+    private static func tokenizer(_ files: ModelFiles) throws -> Tokenizer {
         guard let tokenizer = try Tokenizer.load(files) else {
-            throw ValidationError("\(path): no tokenizer.json; put the model's tokenizer.json into the folder.")
+            throw ValidationError("\(files.path): no tokenizer.json; put the model's tokenizer.json into the folder.")
         }
-        return (try DecoderModel.load(files, as: dtype?.dtype), tokenizer)
+        return tokenizer
     }
 }
 

@@ -1,0 +1,18 @@
+import ArgumentParser
+import Foundation
+import Models
+import Tokenizers
+
+/// Prints a text's token ids as a JSON list, for comparison with another implementation.
+struct TokensCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "debug-tokens", abstract: "Print the token ids of a text.", shouldDisplay: false)
+
+    @Argument(help: "A Hugging Face folder or a .gguf file.") var model: String
+    @Option(help: "A UTF-8 text file.") var data: String
+
+    func run() throws {
+        let ids = try WeightOptions.tokenizer(model).encode(TextFile.read(data), addSpecialTokens: false)
+        print("[\(ids.map(String.init).joined(separator: ","))]")
+    }
+}
