@@ -87,7 +87,8 @@ public struct ConversionPlan: Sendable {
                 found: "a model that has been converted already (model_type '\(files.configuration.modelType)')")
         }
         guard options.mixer == GatedSlotAttention.name else {
-            throw ConversionError.option(name: "--mixer", expected: "'\(GatedSlotAttention.name)'", found: "'\(options.mixer)'")
+            throw ConversionError.option(
+                name: "--mixer", expected: "'\(GatedSlotAttention.name)'", found: "'\(options.mixer)'")
         }
         if let dtype = options.dtype, dtype != .float32, dtype != .bfloat16 {
             throw ConversionError.option(name: "--dtype", expected: "f32 or bf16", found: dtype.rawValue)
@@ -100,7 +101,8 @@ public struct ConversionPlan: Sendable {
         let slotAttention = try options.slotAttention()
         if slotAttention.profile == .fla, !options.keptAttention.isEmpty, source.decoder.ropeScaling != nil {
             throw ConversionError.option(
-                name: "--keep-attention", expected: "a source without RoPE scaling in the fla profile, which cannot express it",
+                name: "--keep-attention",
+                expected: "a source without RoPE scaling in the fla profile, which cannot express it",
                 found: "rope_scaling in \(files.path)")
         }
         var target = source
@@ -109,12 +111,14 @@ public struct ConversionPlan: Sendable {
         }
         target.names = slotAttention.profile == .fla ? .flashLinearAttention : .huggingFace
         target.mixerOptions = JSONObject([(GatedSlotAttention.name, slotAttention.json)])
-        target.decoder.json = target.configurationFile(slotAttention, dtype: options.dtype ?? dtype(of: files.checkpoint))
+        target.decoder.json = target.configurationFile(
+            slotAttention, dtype: options.dtype ?? dtype(of: files.checkpoint))
         return target
     }
 
     /// The type that a reused tensor is written in: vectors stay as they are (float32 when quantised).
-    private static func dtype(_ stored: TensorDescription, _ rule: ParameterRule, _ options: ConversionOptions) -> DType {
+    private static func dtype(_ stored: TensorDescription, _ rule: ParameterRule, _ options: ConversionOptions) -> DType
+    {
         if rule.shape.count < 2 { return stored.format.dtype ?? .float32 }
         return options.dtype ?? stored.format.dtype ?? .bfloat16
     }
@@ -122,7 +126,8 @@ public struct ConversionPlan: Sendable {
     /// The type of most of the source's matrices, bfloat16 when they are quantised.
     private static func dtype(of checkpoint: any Checkpoint) -> DType {
         let matrices = checkpoint.tensors.filter { $0.shape.count >= 2 }
-        let sizes = Dictionary(matrices.map { ($0.format.dtype ?? .bfloat16, $0.byteCount) }, uniquingKeysWith: { $0 &+ $1 })
+        let sizes = Dictionary(
+            matrices.map { ($0.format.dtype ?? .bfloat16, $0.byteCount) }, uniquingKeysWith: { $0 &+ $1 })
         let common = sizes.max { ($0.value, $0.key.rawValue) < ($1.value, $1.key.rawValue) }?.key ?? .bfloat16
         return common == .float32 ? .float32 : .bfloat16
     }

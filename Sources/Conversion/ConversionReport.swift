@@ -40,7 +40,8 @@ public struct ConversionReport: Sendable {
         let entries = plan.entries.filter { belongs($0.action) }
         let parameters = entries.reduce(0) { $0 + $1.count }
         return Share(
-            tensors: entries.count, parameters: parameters, percent: 100 * Double(parameters) / Double(max(1, targetParameters)))
+            tensors: entries.count, parameters: parameters,
+            percent: 100 * Double(parameters) / Double(max(1, targetParameters)))
     }
 
     /// New tensors, one line per kind: the layers' numbers folded away.
@@ -70,12 +71,14 @@ public struct ConversionReport: Sendable {
     public var json: JSONValue {
         func share(_ share: Share) -> JSONValue {
             .object([
-                "tensors": .integer(share.tensors), "parameters": .integer(share.parameters), "percent": .number(share.percent),
+                "tensors": .integer(share.tensors), "parameters": .integer(share.parameters),
+                "percent": .number(share.percent),
             ])
         }
         let tensors: [JSONValue] = plan.entries.map { entry in
             var object: JSONObject = [
-                "name": .string(entry.name), "shape": .array(entry.shape.map { .integer($0) }), "dtype": .string(entry.dtype.rawValue),
+                "name": .string(entry.name), "shape": .array(entry.shape.map { .integer($0) }),
+                "dtype": .string(entry.dtype.rawValue),
             ]
             switch entry.action {
             case .copied: object["action"] = .string("copied")
@@ -102,7 +105,8 @@ public struct ConversionReport: Sendable {
                 plan.dropped.map {
                     .object(["name": .string($0.name), "parameters": .integer($0.count), "reason": .string($0.reason)])
                 }),
-            "non_finite": .object(JSONObject(nonFinite.sorted { $0.key < $1.key }.map { ($0.key, .integer($0.value)) })),
+            "non_finite": .object(
+                JSONObject(nonFinite.sorted { $0.key < $1.key }.map { ($0.key, .integer($0.value)) })),
             "tokenizer_files": .array(tokenizerFiles.map { .string($0) }),
         ])
     }

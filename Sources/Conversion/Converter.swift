@@ -17,7 +17,9 @@ public struct Converter {
     /// anything fails, nothing is left.
     /// - Parameter progress: called with bytes done and in all and the tensor in hand; throwing stops the conversion.
     /// - Returns: the report, which the folder's README.md holds too.
-    public func run(output: String, progress: (Int, Int, String) throws -> Void = { _, _, _ in }) throws -> ConversionReport {
+    public func run(output: String, progress: (Int, Int, String) throws -> Void = { _, _, _ in }) throws
+        -> ConversionReport
+    {
         let manager = FileManager.default
         let target = URL(fileURLWithPath: output).standardizedFileURL
         guard !manager.fileExists(atPath: target.path) else { throw ConversionError.outputExists(path: output) }
@@ -87,7 +89,8 @@ public struct Converter {
         case .copied: try files.checkpoint.load(entry.name, as: entry.dtype)
         case .renamed(let source): try files.checkpoint.load(source, as: entry.dtype)
         case .initialised(let initialiser):
-            try initialiser.make(name: entry.name, shape: entry.shape, seed: plan.options.seed).converted(to: entry.dtype)
+            try initialiser.make(name: entry.name, shape: entry.shape, seed: plan.options.seed).converted(
+                to: entry.dtype)
         }
     }
 
@@ -125,4 +128,3 @@ extension NSError {
         return domain == NSPOSIXErrorDomain ? String(cString: strerror(Int32(code))) : localizedDescription
     }
 }
-

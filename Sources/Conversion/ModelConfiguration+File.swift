@@ -74,7 +74,9 @@ extension DecoderConfiguration {
     /// The configuration under Hugging Face's Llama keys, over whatever else the source's config.json holds.
     func huggingFaceJSON() -> JSONObject {
         var result = json
-        for key in ["auto_map", "quantization_config", "rope_parameters", "dtype", "_name_or_path"] { result[key] = nil }
+        for key in ["auto_map", "quantization_config", "rope_parameters", "dtype", "_name_or_path"] {
+            result[key] = nil
+        }
         result["vocab_size"] = .integer(vocabularySize)
         result["hidden_size"] = .integer(hiddenSize)
         result["num_hidden_layers"] = .integer(layerCount)

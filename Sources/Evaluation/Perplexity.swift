@@ -83,7 +83,8 @@ public enum EvaluationError: Error, Equatable, CustomStringConvertible {
 
     public var description: String {
         switch self {
-        case .textTooShort(let tokens): "the text has \(tokens) token(s); at least 2 are needed to predict one from another"
+        case .textTooShort(let tokens):
+            "the text has \(tokens) token(s); at least 2 are needed to predict one from another"
         case .nonFiniteLoss(let window, let position):
             "the loss at window \(window), position \(position) is not a finite number; are the weights finite? See 'moult inspect'"
         }

@@ -48,7 +48,9 @@ public struct Sampler: Sendable {
     }
 
     private mutating func draw(_ logits: UnsafeBufferPointer<Float>, best: Float) -> Int32 {
-        var candidates = logits.indices.map { (token: Int32($0), weight: Double(exp((logits[$0] - best) / temperature))) }
+        var candidates = logits.indices.map {
+            (token: Int32($0), weight: Double(exp((logits[$0] - best) / temperature)))
+        }
         if topK != nil || topP < 1 {
             candidates.sort { $0.weight > $1.weight }
             if let topK { candidates.removeLast(max(0, candidates.count - topK)) }

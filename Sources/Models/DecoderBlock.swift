@@ -26,7 +26,9 @@ struct MLP: Sendable {
         let (prefix, source) = (configuration.names.mlp(layer), ParameterNames.huggingFace.mlp(layer))
         let (wide, narrow) = (decoder.intermediateSize, decoder.hiddenSize)
         var rules: [ParameterRule] = []
-        for (name, shape) in [("gate_proj", [wide, narrow]), ("up_proj", [wide, narrow]), ("down_proj", [narrow, wide])] {
+        for (name, shape) in [
+            ("gate_proj", [wide, narrow]), ("up_proj", [wide, narrow]), ("down_proj", [narrow, wide]),
+        ] {
             rules.append(.reused("\(prefix).\(name).weight", from: "\(source).\(name).weight", shape: shape))
             if decoder.mlpBias {
                 rules.append(.reused("\(prefix).\(name).bias", from: "\(source).\(name).bias", shape: [shape[0]]))

@@ -68,10 +68,12 @@ public struct DecoderModel: Sendable {
     ///   - documents: ascending starts of packed documents (B = 1), the first being 0.
     public func hidden(_ tokens: [[Int32]], state: DecoderState? = nil, documents: [Int]? = nil) throws -> Tensor {
         guard let length = tokens.first?.count, length > 0, tokens.allSatisfy({ $0.count == length }) else {
-            throw ModelError.input(expected: "at least one token, and sequences of one length", found: "\(tokens.map(\.count))")
+            throw ModelError.input(
+                expected: "at least one token, and sequences of one length", found: "\(tokens.map(\.count))")
         }
         guard tokens.count == 1 || (state == nil && documents == nil) else {
-            throw ModelError.input(expected: "one sequence with a state or packed documents", found: "\(tokens.count) sequences")
+            throw ModelError.input(
+                expected: "one sequence with a state or packed documents", found: "\(tokens.count) sequences")
         }
         let context = MixerContext(
             rotary: try rotary.table(offset: state?.position ?? 0, count: length), documents: documents)

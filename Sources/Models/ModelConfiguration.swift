@@ -26,7 +26,9 @@ public struct ModelConfiguration: Sendable, Equatable {
             var mixers = [String](repeating: GatedSlotAttention.name, count: layers)
             var decoder = decoder
             if case .object(let attention)? = decoder.json["attn"] {
-                for layer in try Self.layers(attention["layers"], count: layers) { mixers[layer] = SoftmaxAttention.name }
+                for layer in try Self.layers(attention["layers"], count: layers) {
+                    mixers[layer] = SoftmaxAttention.name
+                }
                 try Self.adopt(attention, into: &decoder)
             }
             self.init(decoder: decoder, mixers: mixers, mixerOptions: JSONObject(), names: .flashLinearAttention)
@@ -36,7 +38,8 @@ public struct ModelConfiguration: Sendable, Equatable {
             }
             guard options["version"]?.doubleValue == 1 else {
                 throw ModelError.configuration(
-                    key: "moult.version", expected: "1, the version this Moult reads", found: (options["version"] ?? .null).summary)
+                    key: "moult.version", expected: "1, the version this Moult reads",
+                    found: (options["version"] ?? .null).summary)
             }
             guard case .array(let entries)? = options["layers"], entries.count == layers else {
                 throw ModelError.configuration(
@@ -51,7 +54,8 @@ public struct ModelConfiguration: Sendable, Equatable {
             self.init(decoder: decoder, mixers: mixers, mixerOptions: options, names: .huggingFace)
         default:
             self.init(
-                decoder: decoder, mixers: .init(repeating: SoftmaxAttention.name, count: layers), mixerOptions: JSONObject(),
+                decoder: decoder, mixers: .init(repeating: SoftmaxAttention.name, count: layers),
+                mixerOptions: JSONObject(),
                 names: .huggingFace)
         }
     }
@@ -72,7 +76,8 @@ public struct ModelConfiguration: Sendable, Equatable {
         if let window = attention["window_size"]?.doubleValue { decoder.slidingWindow = Int(exactly: window) }
         guard decoder.ropeTheta.isFinite, decoder.ropeTheta > 0, decoder.slidingWindow.map({ $0 > 0 }) ?? true else {
             throw ModelError.configuration(
-                key: "attn", expected: "a positive rope_theta and window_size", found: JSONValue.object(attention).text())
+                key: "attn", expected: "a positive rope_theta and window_size",
+                found: JSONValue.object(attention).text())
         }
     }
 

@@ -5,13 +5,15 @@ import Testing
 @Suite("Bad input gives one clear line and a failing exit code")
 struct BadInputTests {
     /// Expects a failure whose message is one line with all of `parts`.
-    private func expectFailure(_ result: MoultProcess, _ parts: String..., location: SourceLocation = #_sourceLocation) {
+    private func expectFailure(_ result: MoultProcess, _ parts: String..., location: SourceLocation = #_sourceLocation)
+    {
         #expect(result.status != 0, sourceLocation: location)
         // Above 128 it would be a signal: a trap.
         #expect(result.status < 128, sourceLocation: location)
         #expect(result.output == "", sourceLocation: location)
         let lines = result.error.split(separator: "\n").filter { !$0.hasPrefix("Usage:") && !$0.hasPrefix("  See '") }
-        #expect(lines.count == 1 && lines.first?.hasPrefix("Error: ") == true, "\(result.error)", sourceLocation: location)
+        #expect(
+            lines.count == 1 && lines.first?.hasPrefix("Error: ") == true, "\(result.error)", sourceLocation: location)
         for part in parts { #expect(result.error.contains(part), "\(result.error)", sourceLocation: location) }
     }
 
@@ -20,7 +22,10 @@ struct BadInputTests {
     @Test("models that are none", arguments: ["inspect", "perplexity", "generate", "convert"])
     func noModel(_ command: String) throws {
         let folder = try TemporaryFolder()
-        let rest = ["perplexity": ["--data", #filePath], "generate": ["--prompt", "x"], "convert": ["--output", "\(folder.path)/o"]]
+        let rest = [
+            "perplexity": ["--data", #filePath], "generate": ["--prompt", "x"],
+            "convert": ["--output", "\(folder.path)/o"],
+        ]
         func run(_ path: String) throws -> MoultProcess {
             let more = rest[command] ?? []
             return more.isEmpty ? try MoultProcess(command, path) : try MoultProcess(command, path, more[0], more[1])
@@ -49,7 +54,8 @@ struct BadInputTests {
 
     @Test func truncatedWeights() throws {
         let folder = try TemporaryFolder()
-        try FileManager.default.copyItem(atPath: "\(fixtures)/llama-tied/config.json", toPath: "\(folder.path)/config.json")
+        try FileManager.default.copyItem(
+            atPath: "\(fixtures)/llama-tied/config.json", toPath: "\(folder.path)/config.json")
         let weights = try Data(contentsOf: URL(fileURLWithPath: "\(fixtures)/llama-tied/model.safetensors"))
         _ = try folder.file("model.safetensors", weights.dropLast(5))
         expectFailure(try MoultProcess("inspect", folder.path), "model.safetensors")
@@ -75,11 +81,13 @@ struct BadInputTests {
         expectFailure(try MoultProcess("generate", smolLM2, "--prompt", "x", "--max-tokens", "-1"), "--max-tokens")
         expectFailure(try MoultProcess("perplexity", smolLM2, "--data", #filePath, "--window", "0"), "--window")
         expectFailure(try MoultProcess("convert", smolLM2, "--dry-run", "--slots", "0"), "--slots")
-        expectFailure(try MoultProcess("convert", smolLM2, "--dry-run", "--keep-attention", "0,30"), "--keep-attention", "30")
+        expectFailure(
+            try MoultProcess("convert", smolLM2, "--dry-run", "--keep-attention", "0,30"), "--keep-attention", "30")
         expectFailure(try MoultProcess("convert", smolLM2, "--dry-run", "--keep-attention", "a"), "keep-attention")
         expectFailure(try MoultProcess("convert", smolLM2, "--dry-run", "--dtype", "f16"), "dtype")
         expectFailure(try MoultProcess("convert", smolLM2), "--output")
-        expectFailure(try MoultProcess("convert", smolLM2, "--dry-run", "--profile", "fla", "--window", "64"), "--window")
+        expectFailure(
+            try MoultProcess("convert", smolLM2, "--dry-run", "--profile", "fla", "--window", "64"), "--window")
     }
 
     @Test("a folder without a tokenizer")

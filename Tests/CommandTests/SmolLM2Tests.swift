@@ -58,7 +58,8 @@ struct SmolLM2Tests {
     @Test("the teacher knows its facts, and a seed repeats itself")
     func generate() throws {
         let greedy = try MoultProcess(
-            "generate", smolLM2, "--prompt", "The capital of France is", "--max-tokens", "8", "--json").json()
+            "generate", smolLM2, "--prompt", "The capital of France is", "--max-tokens", "8", "--json"
+        ).json()
         #expect(greedy["text"]?.stringValue?.contains("Paris") == true)
         let samples = try (0..<2).map { _ in
             try MoultProcess(

@@ -28,7 +28,8 @@ struct ConversionErrorTests {
     }
 
     @Test func missingTensor() throws {
-        let source = try SourceModel("llama-tied", tensors: { $0.removeAll { $0.name == "model.layers.1.mlp.up_proj.weight" } })
+        let source = try SourceModel(
+            "llama-tied", tensors: { $0.removeAll { $0.name == "model.layers.1.mlp.up_proj.weight" } })
         try expectRefusal(source, source.path, "'model.layers.1.mlp.up_proj.weight' is missing")
     }
 
@@ -81,7 +82,8 @@ struct ConversionErrorTests {
             "llama-tied",
             tensors: { tensors in
                 guard let index = tensors.firstIndex(where: { $0.name == "model.norm.weight" }) else { return }
-                tensors[index].tensor = try Tensor([Float.nan, .infinity] + [Float](repeating: 1, count: 46), shape: [48])
+                tensors[index].tensor = try Tensor(
+                    [Float.nan, .infinity] + [Float](repeating: 1, count: 46), shape: [48])
             })
         try expectRefusal(source, "'model.norm.weight'", "2 NaN or infinite", "--allow-non-finite")
         var options = ConversionOptions()

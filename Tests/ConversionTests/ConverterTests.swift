@@ -36,7 +36,8 @@ struct ConverterTests {
         #expect(report.summary.contains("model.layers.*.self_attn.gate_proj.bias × 2"))
     }
 
-    @Test("reused weights are the source's bit for bit", arguments: [GatedSlotAttention.Profile.softmaxPreserving, .fla])
+    @Test(
+        "reused weights are the source's bit for bit", arguments: [GatedSlotAttention.Profile.softmaxPreserving, .fla])
     func reusedWeights(_ profile: GatedSlotAttention.Profile) throws {
         let source = try SourceModel("llama-tied")
         let folder = try TemporaryFolder()
@@ -57,7 +58,8 @@ struct ConverterTests {
         }
         #expect(folder.contents == ["student"])
         let files = try FileManager.default.contentsOfDirectory(atPath: output).sorted()
-        #expect(files == ["README.md", "config.json", "conversion.json", "generation_config.json", "model.safetensors"])
+        #expect(
+            files == ["README.md", "config.json", "conversion.json", "generation_config.json", "model.safetensors"])
         // The result is a model that runs, with the mixers asked for.
         let model = try DecoderModel.load(output)
         #expect(model.configuration.mixers == ["gsa", "gsa"])
@@ -84,7 +86,8 @@ struct ConverterTests {
         let source = try SourceModel("llama-tied")
         let folder = try TemporaryFolder()
         let output = "\(folder.path)/student"
-        _ = try Converter(ModelFiles.open(source.path), options: options(.softmaxPreserving, window: 64)).run(output: output)
+        _ = try Converter(ModelFiles.open(source.path), options: options(.softmaxPreserving, window: 64)).run(
+            output: output)
         // With the window's share driven to 1 the student must give the teacher's logits.
         let configuration = try ModelConfiguration(ModelFiles.open(output).configuration)
         let checkpoint = try SafetensorsCheckpoint(path: output)

@@ -27,7 +27,9 @@ struct SourceModel {
     ) throws {
         folder = try TemporaryFolder()
         let source = "\(Self.fixtures)/\(fixture)"
-        guard case .object(var json) = try JSONValue(file: "\(source)/config.json") else { throw CocoaError(.coderReadCorrupt) }
+        guard case .object(var json) = try JSONValue(file: "\(source)/config.json") else {
+            throw CocoaError(.coderReadCorrupt)
+        }
         configuration(&json)
         try JSONValue.object(json).text().write(toFile: "\(folder.path)/config.json", atomically: true, encoding: .utf8)
         let checkpoint = try SafetensorsCheckpoint(path: source)

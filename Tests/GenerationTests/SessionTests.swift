@@ -12,7 +12,9 @@ struct SessionTests {
         return try DecoderModel.load(tests.appendingPathComponent("ModelsTests/Fixtures/\(name)").path, as: .float32)
     }
 
-    @Test("a long prompt is read in segments, and greedy tokens are those of whole sequences", arguments: ["llama-tied", "moult-gsa-window"])
+    @Test(
+        "a long prompt is read in segments, and greedy tokens are those of whole sequences",
+        arguments: ["llama-tied", "moult-gsa-window"])
     func greedy(_ name: String) throws {
         let model = try model(name)
         var sequence = (0..<700).map { Int32($0 * 31 % 128) }
@@ -51,7 +53,10 @@ struct SessionTests {
 
     @Test("memory does not grow with the text where there is only a recurrent state")
     func constantState() throws {
-        for (name, grows) in [("moult-gsa-window", false), ("fla-gsa-tied", false), ("mistral-sliding-window", false), ("llama-tied", true)] {
+        for (name, grows) in [
+            ("moult-gsa-window", false), ("fla-gsa-tied", false), ("mistral-sliding-window", false),
+            ("llama-tied", true),
+        ] {
             let session = try GenerationSession(try model(name))
             let tokens = (0..<600).map { Int32($0 % 100) }
             try session.read(tokens)

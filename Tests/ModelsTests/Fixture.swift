@@ -1,8 +1,8 @@
-import Testing
 import Checkpoints
 import Foundation
 import Models
 import Tensors
+import Testing
 
 /// A tiny model with the logits that its own implementation gives, made by Tools/fixtures/models.py.
 struct Fixture: Sendable, CustomTestStringConvertible {
@@ -14,7 +14,8 @@ struct Fixture: Sendable, CustomTestStringConvertible {
         "fla-gsa-untied", "fla-gsa-tied", "fla-gsa-hybrid", "moult-gsa", "moult-gsa-window", "moult-hybrid",
     ].map(Fixture.init)
 
-    static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Fixtures").path
+    static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Fixtures")
+        .path
 
     var path: String { "\(Self.root)/\(name)" }
 

@@ -1,5 +1,5 @@
-import Foundation
 import Checkpoints
+import Foundation
 import Models
 import Tensors
 import Testing
@@ -20,7 +20,9 @@ struct GoldenModelTests {
         let model = try fixture.model()
         let sequence = tokens[0]
         let whole = Array(expected.prefix(expected.count / tokens.count))
-        for pieces in [[Int](repeating: 1, count: sequence.count), [7, 1, 1, 13, 1, sequence.count - 23], [sequence.count - 1, 1]] {
+        for pieces in [
+            [Int](repeating: 1, count: sequence.count), [7, 1, 1, 13, 1, sequence.count - 23], [sequence.count - 1, 1],
+        ] {
             let state = try model.makeState()
             var logits: [Float] = []
             var position = 0

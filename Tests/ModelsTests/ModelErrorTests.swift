@@ -14,7 +14,9 @@ struct ModelErrorTests {
         let folder = NSTemporaryDirectory() + "moult-models-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         try FileManager.default.copyItem(atPath: "\(source)/model.safetensors", toPath: "\(folder)/model.safetensors")
-        guard case .object(var json) = try JSONValue(file: "\(source)/config.json") else { throw CocoaError(.coderReadCorrupt) }
+        guard case .object(var json) = try JSONValue(file: "\(source)/config.json") else {
+            throw CocoaError(.coderReadCorrupt)
+        }
         change(&json)
         try JSONValue.object(json).text().write(toFile: "\(folder)/config.json", atomically: true, encoding: .utf8)
         return folder
@@ -36,8 +38,10 @@ struct ModelErrorTests {
             json["moult"] = .object(moult)
             json["attention_bias"] = true
         }
-        #expect(throws: ModelError.missingParameter(
-            name: "model.layers.0.self_attn.q_proj.bias", path: folder)) { try DecoderModel.load(folder) }
+        #expect(
+            throws: ModelError.missingParameter(
+                name: "model.layers.0.self_attn.q_proj.bias", path: folder)
+        ) { try DecoderModel.load(folder) }
     }
 
     @Test func wrongShape() throws {
@@ -61,7 +65,8 @@ struct ModelErrorTests {
 
     @Test func unknownMixerAndVersion() throws {
         let changes: [(String, JSONValue, String)] = [
-            ("layers", ["gsa", "magic"], "'magic'"), ("layers", ["gsa"], "2 mixer names"), ("layers", 5, "2 mixer names"),
+            ("layers", ["gsa", "magic"], "'magic'"), ("layers", ["gsa"], "2 mixer names"),
+            ("layers", 5, "2 mixer names"),
             ("version", 2, "moult.version"),
         ]
         for (key, value, message) in changes {
@@ -77,7 +82,9 @@ struct ModelErrorTests {
 
     @Test("what flash-linear-attention can do and Moult cannot")
     func unsupportedFlashLinearAttention() throws {
-        for (key, value): (String, JSONValue) in [("feature_map", "relu"), ("use_short_conv", true), ("gate_logit_normalizer", 16)] {
+        for (key, value): (String, JSONValue) in [
+            ("feature_map", "relu"), ("use_short_conv", true), ("gate_logit_normalizer", 16),
+        ] {
             let folder = try copy(Fixture(name: "fla-gsa-tied")) { $0[key] = value }
             let error = #expect(throws: ModelError.self) { try DecoderModel.load(folder) }
             #expect(error.map { "\($0)" }?.contains(key) == true)

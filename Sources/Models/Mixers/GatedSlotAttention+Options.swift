@@ -41,7 +41,8 @@ extension GatedSlotAttention {
                 let json = configuration.mixerOptions[GatedSlotAttention.name]
                 if let found = json?["profile"], found != .string(Profile.softmaxPreserving.rawValue) {
                     throw ModelError.configuration(
-                        key: "moult.gsa.profile", expected: "'\(Profile.softmaxPreserving.rawValue)'", found: found.summary)
+                        key: "moult.gsa.profile", expected: "'\(Profile.softmaxPreserving.rawValue)'",
+                        found: found.summary)
                 }
                 slots = try Self.integer(json?["slots"], key: "moult.gsa.slots", in: 1...4096) ?? slots
                 window = try Self.integer(json?["window"], key: "moult.gsa.window", in: 0...1_048_576) ?? 0
@@ -49,12 +50,14 @@ extension GatedSlotAttention {
             let values = decoder.headCount * decoder.headDim
             if profile == .fla, values != decoder.hiddenSize {
                 throw ModelError.configuration(
-                    key: "head_dim", expected: "heads × head_dim = hidden_size (\(decoder.hiddenSize)) in the fla profile",
+                    key: "head_dim",
+                    expected: "heads × head_dim = hidden_size (\(decoder.hiddenSize)) in the fla profile",
                     found: "\(decoder.headCount) × \(decoder.headDim) = \(values)")
             }
             if profile == .fla, decoder.attentionBias || decoder.outputBias || decoder.mlpBias {
                 throw ModelError.configuration(
-                    key: "attention_bias", expected: "a model without biases in the fla profile, or the softmax-preserving profile",
+                    key: "attention_bias",
+                    expected: "a model without biases in the fla profile, or the softmax-preserving profile",
                     found: "true")
             }
         }
@@ -67,7 +70,9 @@ extension GatedSlotAttention {
         }
 
         private static func require(_ json: JSONObject, _ key: String, equals expected: JSONValue) throws {
-            guard let found = json[key], found != expected, found.doubleValue == nil || found.doubleValue != expected.doubleValue else {
+            guard let found = json[key], found != expected,
+                found.doubleValue == nil || found.doubleValue != expected.doubleValue
+            else {
                 return
             }
             throw ModelError.configuration(key: key, expected: expected.summary, found: found.summary)
@@ -77,7 +82,8 @@ extension GatedSlotAttention {
             guard let json, json != .null else { return nil }
             guard let number = json.doubleValue, let value = Int(exactly: number), range.contains(value) else {
                 throw ModelError.configuration(
-                    key: key, expected: "an integer from \(range.lowerBound) to \(range.upperBound)", found: json.summary)
+                    key: key, expected: "an integer from \(range.lowerBound) to \(range.upperBound)",
+                    found: json.summary)
             }
             return value
         }

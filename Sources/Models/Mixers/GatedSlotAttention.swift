@@ -34,11 +34,13 @@ public struct GatedSlotAttention: TokenMixer {
         var rules = AttentionProjections.rules(configuration, layer: layer)
         switch options.profile {
         case .fla:
-            rules.append(.new("\(prefix).f_proj.weight", shape: [gates, decoder.hiddenSize], .normal(standardDeviation: 0.02)))
+            rules.append(
+                .new("\(prefix).f_proj.weight", shape: [gates, decoder.hiddenSize], .normal(standardDeviation: 0.02)))
             rules.append(.new("\(prefix).g_norm.weight", shape: [decoder.hiddenSize], .constant(1)))
         case .softmaxPreserving:
             rules.append(
-                .new("\(prefix).gate_proj.weight", shape: [gates, decoder.hiddenSize], .normal(standardDeviation: 0.01)))
+                .new(
+                    "\(prefix).gate_proj.weight", shape: [gates, decoder.hiddenSize], .normal(standardDeviation: 0.01)))
             rules.append(
                 .new(
                     "\(prefix).gate_proj.bias", shape: [gates],

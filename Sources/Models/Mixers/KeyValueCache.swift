@@ -65,7 +65,8 @@ public final class KeyValueCache: MixerState {
         return (try allKeys.batched(), try allValues.batched())
     }
 
-    private func append(_ newKeys: Tensor, _ newValues: Tensor, _ tokens: Int) throws -> (keys: Tensor, values: Tensor) {
+    private func append(_ newKeys: Tensor, _ newValues: Tensor, _ tokens: Int) throws -> (keys: Tensor, values: Tensor)
+    {
         if count + tokens > capacity {
             capacity = max(2 * capacity, count + tokens)
             keys = try keys.grown(to: capacity, keeping: count)
@@ -96,7 +97,8 @@ extension Tensor {
         let stride = shape.dropFirst().reduce(1, *)
         try withMutable(Float.self) { target in
             try source.withElements(Float.self) { elements in
-                let destination = UnsafeMutableBufferPointer(rebasing: target[start * stride..<start * stride + elements.count])
+                let destination = UnsafeMutableBufferPointer(
+                    rebasing: target[start * stride..<start * stride + elements.count])
                 _ = destination.update(from: elements)
             }
         }

@@ -56,12 +56,14 @@ struct AttentionProjections: Sendable {
         var rules: [ParameterRule] = []
         for (name, outputs) in [("q_proj", query), ("k_proj", keyValue), ("v_proj", keyValue)] {
             rules.append(
-                .reused("\(prefix).\(name).weight", from: "\(source).\(name).weight", shape: [outputs, decoder.hiddenSize]))
+                .reused(
+                    "\(prefix).\(name).weight", from: "\(source).\(name).weight", shape: [outputs, decoder.hiddenSize]))
             if decoder.attentionBias {
                 rules.append(.reused("\(prefix).\(name).bias", from: "\(source).\(name).bias", shape: [outputs]))
             }
         }
-        rules.append(.reused("\(prefix).o_proj.weight", from: "\(source).o_proj.weight", shape: [decoder.hiddenSize, query]))
+        rules.append(
+            .reused("\(prefix).o_proj.weight", from: "\(source).o_proj.weight", shape: [decoder.hiddenSize, query]))
         if decoder.outputBias {
             rules.append(.reused("\(prefix).o_proj.bias", from: "\(source).o_proj.bias", shape: [decoder.hiddenSize]))
         }

@@ -40,7 +40,8 @@ struct BenchCommand: ParsableCommand {
         var prefillRates: [Double] = []
         for index in 0..<repeats {
             let state = try model.makeState()
-            prefillRates.append(Double(prefill) / (try time { _ = try model.nextLogits(tokens(prefill), state: state) }))
+            prefillRates.append(
+                Double(prefill) / (try time { _ = try model.nextLogits(tokens(prefill), state: state) }))
             try bar.update(index + 1, note: "prefill")
         }
         var decodes: [(depth: Int, rate: Double, state: Int)] = []
@@ -70,7 +71,8 @@ struct BenchCommand: ParsableCommand {
                 "decode": .array(
                     decodes.map {
                         .object([
-                            "depth": .integer($0.depth), "tokens": .integer(decode), "tokens_per_second": .number($0.rate),
+                            "depth": .integer($0.depth), "tokens": .integer(decode),
+                            "tokens_per_second": .number($0.rate),
                             "state_bytes": .integer($0.state),
                         ])
                     }),
@@ -79,7 +81,9 @@ struct BenchCommand: ParsableCommand {
         }
         print(String(format: "prefill %6d tokens   %9.1f tok/s", prefill, median(prefillRates)))
         for line in decodes {
-            print(String(format: "decode after %8d   %7.1f tok/s   state %@", line.depth, line.rate, megabytes(line.state)))
+            print(
+                String(
+                    format: "decode after %8d   %7.1f tok/s   state %@", line.depth, line.rate, megabytes(line.state)))
         }
     }
 

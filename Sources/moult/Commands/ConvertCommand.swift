@@ -6,7 +6,8 @@ import Tensors
 
 struct ConvertCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "convert", abstract: "Build a recurrent model from a Transformer, reusing every parameter that fits.",
+        commandName: "convert",
+        abstract: "Build a recurrent model from a Transformer, reusing every parameter that fits.",
         discussion: """
             The output is a Hugging Face folder with a model card. With --profile fla it loads in
             flash-linear-attention as GSAForCausalLM.
@@ -42,7 +43,9 @@ struct ConvertCommand: ParsableCommand {
         guard let output, !dryRun else { return try show(ConversionReport(converter.plan), written: nil) }
         let bar = ProgressBar("converting", total: 1, unit: .bytes)
         defer { bar.finish() }
-        let report = try converter.run(output: output) { done, total, name in try bar.update(done, of: total, note: name) }
+        let report = try converter.run(output: output) { done, total, name in
+            try bar.update(done, of: total, note: name)
+        }
         bar.finish()
         try show(report, written: output)
     }

@@ -6,7 +6,8 @@ import Models
 import Tokenizers
 
 struct GenerateCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "generate", abstract: "Continue a prompt, token by token.")
+    static let configuration = CommandConfiguration(
+        commandName: "generate", abstract: "Continue a prompt, token by token.")
 
     @Argument(help: "A Hugging Face folder or a .gguf file.") var model: String
     @Option(help: "The text to continue.") var prompt: String
@@ -27,7 +28,9 @@ struct GenerateCommand: ParsableCommand {
         let (model, tokenizer) = try weights.load(self.model)
         let tokens = tokenizer.encode(prompt)
         let session = try GenerationSession(model)
-        let stops = Set(model.configuration.decoder.eosTokens.map { Int32(truncatingIfNeeded: $0) } + (tokenizer.eosToken.map { [$0] } ?? []))
+        let stops = Set(
+            model.configuration.decoder.eosTokens.map { Int32(truncatingIfNeeded: $0) }
+                + (tokenizer.eosToken.map { [$0] } ?? []))
 
         let reading = ContinuousClock.now
         let bar = ProgressBar("reading", total: tokens.count, unit: .tokens)
@@ -62,7 +65,8 @@ struct GenerateCommand: ParsableCommand {
             ])
         }
         write("\n")
-        let rates = String(format: "prompt %.0f tok/s, generation %.1f tok/s", Double(tokens.count) / readSeconds, stepRate)
+        let rates = String(
+            format: "prompt %.0f tok/s, generation %.1f tok/s", Double(tokens.count) / readSeconds, stepRate)
         Terminal.error("\(tokens.count) + \(count) tokens: \(rates), state \(megabytes(session.state.byteCount))")
     }
 

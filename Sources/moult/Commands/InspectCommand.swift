@@ -32,7 +32,9 @@ struct InspectCommand: ParsableCommand {
                 "head_dim": .integer(decoder.headDim), "intermediate_size": .integer(decoder.intermediateSize),
                 "vocabulary": .integer(decoder.vocabularySize), "tied_embeddings": .bool(decoder.tiedEmbeddings),
                 "mixers": .array(configuration.mixers.map { .string($0) }),
-                "state": .object(["constant_bytes": .integer(cost.constant), "bytes_per_token": .integer(cost.perToken)]),
+                "state": .object([
+                    "constant_bytes": .integer(cost.constant), "bytes_per_token": .integer(cost.perToken),
+                ]),
                 "tensors": .array(
                     stored.map {
                         .object([
@@ -44,7 +46,10 @@ struct InspectCommand: ParsableCommand {
                     .object(["vocabulary": .integer($0.vocabularySize), "chat_template": .bool($0.chatTemplate != nil)])
                 } ?? .null,
             ]
-            if check { json["non_finite"] = .object(Checkpoints.JSONObject(nonFinite.sorted { $0.key < $1.key }.map { ($0.key, .integer($0.value)) })) }
+            if check {
+                json["non_finite"] = .object(
+                    Checkpoints.JSONObject(nonFinite.sorted { $0.key < $1.key }.map { ($0.key, .integer($0.value)) }))
+            }
             return output.print(json)
         }
         var rows: [(String, String)] = [
@@ -62,7 +67,9 @@ struct InspectCommand: ParsableCommand {
             ),
             (
                 "tokenizer",
-                tokenizer.map { "\(grouped($0.vocabularySize)) tokens\($0.chatTemplate == nil ? "" : ", chat template")" }
+                tokenizer.map {
+                    "\(grouped($0.vocabularySize)) tokens\($0.chatTemplate == nil ? "" : ", chat template")"
+                }
                     ?? "none found"
             ),
             (
@@ -73,13 +80,19 @@ struct InspectCommand: ParsableCommand {
             ),
         ]
         if check {
-            rows.append(("weights", nonFinite.isEmpty ? "all finite" : "\(nonFinite.count) tensors with NaN or infinite values"))
+            rows.append(
+                ("weights", nonFinite.isEmpty ? "all finite" : "\(nonFinite.count) tensors with NaN or infinite values")
+            )
         }
         for (label, value) in rows { print("\(label.padded(to: 14))\(value)") }
-        for (name, count) in nonFinite.sorted(by: { $0.key < $1.key }) { print("  \(name): \(grouped(count)) not finite") }
+        for (name, count) in nonFinite.sorted(by: { $0.key < $1.key }) {
+            print("  \(name): \(grouped(count)) not finite")
+        }
         if tensors {
             print("")
-            for tensor in stored { print("\(tensor.name.padded(to: 52)) \(tensor.format.rawValue.padded(to: 6)) \(tensor.shape)") }
+            for tensor in stored {
+                print("\(tensor.name.padded(to: 52)) \(tensor.format.rawValue.padded(to: 6)) \(tensor.shape)")
+            }
         }
     }
 
@@ -100,7 +113,8 @@ struct InspectCommand: ParsableCommand {
     private func mixerText(_ mixers: [String]) -> String {
         let kinds = Dictionary(grouping: mixers.indices, by: { mixers[$0] }).sorted { $0.value.count > $1.value.count }
         return kinds.enumerated().map { order, kind in
-            "\(kind.value.count) \(kind.key)" + (order > 0 ? " (\(kind.value.map(String.init).joined(separator: ", ")))" : "")
+            "\(kind.value.count) \(kind.key)"
+                + (order > 0 ? " (\(kind.value.map(String.init).joined(separator: ", ")))" : "")
         }.joined(separator: ", ")
     }
 }

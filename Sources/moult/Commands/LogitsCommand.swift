@@ -10,7 +10,8 @@ struct LogitsCommand: ParsableCommand {
 
     @Argument(help: "A Hugging Face folder or a .gguf file.") var model: String
     @Option(help: "A JSON file: a list of lists of token ids, all of one length.") var tokens: String
-    @Option(help: "Folder to write model.safetensors to, with the tensor 'logits' (rows, tokens, vocabulary).") var output: String
+    @Option(help: "Folder to write model.safetensors to, with the tensor 'logits' (rows, tokens, vocabulary).")
+    var output: String
     @OptionGroup var weights: WeightOptions
 
     func run() throws {

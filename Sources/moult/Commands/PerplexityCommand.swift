@@ -17,7 +17,9 @@ struct PerplexityCommand: ParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func validate() throws {
-        guard (1...1_048_576).contains(window) else { throw ValidationError("--window: expected 1 to 1048576, found \(window).") }
+        guard (1...1_048_576).contains(window) else {
+            throw ValidationError("--window: expected 1 to 1048576, found \(window).")
+        }
         if let limit, limit < 1 { throw ValidationError("--limit: expected 1 or more, found \(limit).") }
     }
 

@@ -15,7 +15,8 @@ struct OutputOptions: ParsableArguments {
 
 /// How a command holds a model's weights.
 struct WeightOptions: ParsableArguments {
-    @Option(help: "Hold weight matrices as f32 or bf16. (default: as stored; f32 when quantised)") var dtype: WeightType?
+    @Option(help: "Hold weight matrices as f32 or bf16. (default: as stored; f32 when quantised)") var dtype:
+        WeightType?
 
     func loadModel(_ path: String) throws -> DecoderModel { try DecoderModel.load(path, as: dtype?.dtype) }
 
@@ -43,7 +44,8 @@ enum TextFile {
             throw ValidationError("\(path): cannot be read; expected a UTF-8 text file.")
         }
         guard let text = String(validating: data, as: UTF8.self) else {
-            throw ValidationError("\(path): not UTF-8 at byte \(firstInvalidByte(data)); convert the text to UTF-8 first.")
+            throw ValidationError(
+                "\(path): not UTF-8 at byte \(firstInvalidByte(data)); convert the text to UTF-8 first.")
         }
         return text
     }
