@@ -2,7 +2,7 @@ import Foundation
 
 /// A parser for JSON text that keeps the order of keys, refuses invalid UTF-8 and deep nesting, and never traps.
 struct JSONParser {
-    private static let maximumDepth = 128
+    static let maximumDepth = 128
 
     private let bytes: UnsafeBufferPointer<UInt8>
     private let file: String
@@ -169,5 +169,14 @@ struct JSONParser {
             position += 1
         }
         return code
+    }
+}
+
+extension JSONValue {
+    /// The value of JSON text.
+    ///
+    /// - Throws: ``TokenizerError/invalidJSON(file:offset:reason:)``.
+    public init(parsing text: String) throws {
+        self = try JSONParser.parse(Data(text.utf8), file: "the JSON text")
     }
 }

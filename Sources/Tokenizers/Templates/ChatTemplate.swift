@@ -1,0 +1,53 @@
+/// A chat template: a Jinja program that turns the messages of a conversation into the text a model was trained on.
+///
+/// A subset of Jinja with the settings of Hugging Face transformers (`trim_blocks`, `lstrip_blocks`): for, if, set,
+/// break, continue, expressions, and the filters, tests and functions that chat templates use. Anything else is refused
+/// with its line, when the template is read where that can be known, and when it is reached otherwise. Nesting, work and
+/// output are limited, so that a template from a stranger can neither hang nor exhaust memory.
+public struct ChatTemplate: Sendable {
+    private let statements: [TemplateStatement]
+
+    /// - Throws: ``TokenizerError/template(line:reason:)`` for what is malformed or not supported.
+    public init(_ source: String) throws {
+        var parser = TemplateParser(try TemplateLexer.parts(of: source))
+        statements = try parser.template()
+    }
+
+    /// Renders the template.
+    ///
+    /// - Parameters:
+    ///   - messages: objects with `role` and `content`.
+    ///   - addGenerationPrompt: ends the text where the assistant's answer begins.
+    ///   - variables: other variables, such as `bos_token`, `eos_token` and `tools`.
+    /// - Throws: ``TokenizerError/template(line:reason:)``, or ``TokenizerError/templateRaised(message:)`` if the template
+    ///   refuses the messages.
+    public func render(
+        messages: [JSONValue], addGenerationPrompt: Bool = true, variables: [String: JSONValue] = [:]
+    ) throws -> String {
+        var values = variables.mapValues { TemplateValue.json($0) }
+        values["messages"] = .json(.array(messages))
+        values["add_generation_prompt"] = .json(.bool(addGenerationPrompt))
+        var renderer = TemplateRenderer(variables: values)
+        return try renderer.render(statements)
+    }
+}
+
+extension Tokenizer {
+    /// The text of a conversation by ``chatTemplate``; nil if this tokenizer has none.
+    ///
+    /// Encode it with `addSpecialTokens: false`: templates write those tokens themselves.
+    public func renderChat(
+        messages: [JSONValue], addGenerationPrompt: Bool = true, variables: [String: JSONValue] = [:]
+    ) throws -> String? {
+        guard let chatTemplate else { return nil }
+        var values = variables
+        let names = [
+            "bos_token": bosToken, "eos_token": eosToken, "unk_token": unknownToken, "pad_token": paddingToken,
+        ]
+        for (name, id) in names where values[name] == nil {
+            if let id, let token = token(for: id) { values[name] = .string(token) }
+        }
+        return try ChatTemplate(chatTemplate).render(
+            messages: messages, addGenerationPrompt: addGenerationPrompt, variables: values)
+    }
+}
