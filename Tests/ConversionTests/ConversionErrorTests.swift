@@ -10,8 +10,8 @@ struct ConversionErrorTests {
     /// Converts and expects an error whose text has every one of `parts`, and a folder with nothing new in it.
     private func expectRefusal(
         _ source: SourceModel, output: String = "student", _ parts: String...,
-        progress: (Int, Int, String) throws -> Void = { _, _, _ in },
-        location: SourceLocation = #_sourceLocation, change: (inout ConversionOptions) -> Void = { _ in }
+        location: SourceLocation = #_sourceLocation, change: (inout ConversionOptions) -> Void = { _ in },
+        progress: (Int, Int, String) throws -> Void = { _, _, _ in }
     ) throws {
         var options = ConversionOptions()
         options.slots = 8
