@@ -11,7 +11,10 @@ struct BadInputTests {
         // Above 128 it would be a signal: a trap.
         #expect(result.status < 128, sourceLocation: location)
         #expect(result.output == "", sourceLocation: location)
-        let lines = result.error.split(separator: "\n").filter { !$0.hasPrefix("Usage:") && !$0.hasPrefix("  See '") }
+        // The error is one line; a command line that cannot be parsed is followed by the option's help and the usage.
+        let lines = result.error.split(separator: "\n").filter {
+            !$0.hasPrefix("Usage:") && !$0.hasPrefix("  See '") && !$0.hasPrefix("Help:")
+        }
         #expect(
             lines.count == 1 && lines.first?.hasPrefix("Error: ") == true, "\(result.error)", sourceLocation: location)
         for part in parts { #expect(result.error.contains(part), "\(result.error)", sourceLocation: location) }
@@ -78,7 +81,7 @@ struct BadInputTests {
     @Test func optionsOutOfRange() throws {
         expectFailure(try MoultProcess("generate", smolLM2, "--prompt", "x", "--top-p", "2"), "--top-p")
         expectFailure(try MoultProcess("generate", smolLM2, "--prompt", "x", "--temperature", "-1"), "--temperature")
-        expectFailure(try MoultProcess("generate", smolLM2, "--prompt", "x", "--max-tokens", "-1"), "--max-tokens")
+        expectFailure(try MoultProcess("generate", smolLM2, "--prompt", "x", "--max-tokens=-1"), "--max-tokens")
         expectFailure(try MoultProcess("perplexity", smolLM2, "--data", #filePath, "--window", "0"), "--window")
         expectFailure(try MoultProcess("convert", smolLM2, "--dry-run", "--slots", "0"), "--slots")
         expectFailure(

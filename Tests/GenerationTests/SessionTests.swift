@@ -58,7 +58,7 @@ struct SessionTests {
             ("llama-tied", true),
         ] {
             let session = try GenerationSession(try model(name))
-            let tokens = (0..<600).map { Int32($0 % 100) }
+            let tokens = (0..<600).map { Int32($0 % 64) }
             try session.read(tokens)
             let early = session.state.byteCount
             for _ in 0..<4 { try session.read(tokens) }

@@ -76,11 +76,22 @@ def load_with_transformers(path=GGUF, dtype=torch.float32):
 
 
 def tokenizer(path=GGUF):
-    """The tokenizer of the GGUF file, built by transformers."""
+    """The tokenizer of the GGUF file, built by transformers.
+
+    transformers gives every GGUF vocabulary GPT-2's pre-tokeniser, whatever `tokenizer.ggml.pre` says. This file's is
+    "smollm", which SmolLM2's own tokenizer.json spells as digits one by one, then GPT-2's."""
+    from gguf import GGUFReader
+    from tokenizers import pre_tokenizers
     from transformers import AutoTokenizer
 
     path = Path(path)
-    return AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+    result = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+    kind = GGUFReader(path).fields["tokenizer.ggml.pre"].contents()
+    if kind != "smollm":
+        raise RuntimeError(f"{path}: pre-tokeniser {kind!r} is not known here")
+    result.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    return result
 
 
 def encode(text, path=GGUF):
