@@ -36,7 +36,9 @@ enum GradientOracle {
         (siluBackward(zip(gradient, up).map(*), x: gate), zip(gradient, silu(gate)).map(*))
     }
 
-    static func logGate(_ x: Values, divisor: Double) -> Values { x.map { (min($0, 0) - log1p(exp(-abs($0)))) / divisor } }
+    static func logGate(_ x: Values, divisor: Double) -> Values {
+        x.map { (min($0, 0) - log1p(exp(-abs($0)))) / divisor }
+    }
 
     static func logGateBackward(_ gradient: Values, x: Values, divisor: Double) -> Values {
         zip(gradient, x).map { g, x in g * sigmoid(-x) / divisor }
@@ -61,7 +63,8 @@ enum GradientOracle {
             slopes[i / dim] += gradient[i] * (x[i] - y[i]) * w * (1 - w)
         }
         return (
-            x.indices.map { gradient[$0] * weights[$0 / dim] }, x.indices.map { gradient[$0] * (1 - weights[$0 / dim]) },
+            x.indices.map { gradient[$0] * weights[$0 / dim] },
+            x.indices.map { gradient[$0] * (1 - weights[$0 / dim]) },
             slopes
         )
     }

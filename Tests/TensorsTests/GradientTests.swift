@@ -39,7 +39,8 @@ extension KernelTests {
                 let gates = try backend.logGateBackward(ones, x: x, divisor: 8).array(Float.self)
                 for (i, value) in values.enumerated() {
                     let s = value < 0 ? exp(Double(value)) / (1 + exp(Double(value))) : 1 / (1 + exp(-Double(value)))
-                    let other = value < 0 ? 1 / (1 + exp(Double(value))) : exp(-Double(value)) / (1 + exp(-Double(value)))
+                    let other =
+                        value < 0 ? 1 / (1 + exp(Double(value))) : exp(-Double(value)) / (1 + exp(-Double(value)))
                     #expect(abs(Double(silu[i]) - s * (1 + Double(value) * other)) <= 0x1p-20, "\(value) \(choice)")
                     #expect(abs(Double(gates[i]) - other / 8) <= 0x1p-20 * other + 0x1p-148, "\(value) \(choice)")
                 }

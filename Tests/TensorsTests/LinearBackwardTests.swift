@@ -11,7 +11,9 @@ extension KernelTests {
             half && moult_onednn_has_bfloat16() ? try x.converted(to: .bfloat16).converted(to: .float32) : x
         }
 
-        static let extents = [(1, 1, 1), (1, 7, 3), (3, 17, 5), (33, 65, 17), (70, 3, 63), (257, 65, 193), (193, 576, 65)]
+        static let extents = [
+            (1, 1, 1), (1, 7, 3), (3, 17, 5), (33, 65, 17), (70, 3, 63), (257, 65, 193), (193, 576, 65),
+        ]
 
         @Test(arguments: [DType.float32, .bfloat16, .float16])
         func inputGradientsAddUp(_ dtype: DType) throws {
@@ -49,7 +51,8 @@ extension KernelTests {
                     let turned = GradientOracle.transposed(
                         try doubles(Self.multiplied(gradient, half: half)), rows: rows, columns: outputs)
                     let sum = GradientOracle.product(
-                        turned, try doubles(Self.multiplied(x, half: half)), rows: outputs, depth: rows, columns: inputs)
+                        turned, try doubles(Self.multiplied(x, half: half)), rows: outputs, depth: rows, columns: inputs
+                    )
                     var weight = before
                     try backend.accumulateLinearGradient(gradient, x: x, into: &weight, half: half)
                     expectClose(

@@ -20,7 +20,8 @@ extension KernelTests {
         /// Compares the results of a loss with the losses per row and the gradient of its logits.
         private func expect(
             _ found: (losses: [Float], hiddenGradient: Tensor), headGradient: Tensor?, headBefore: Tensor,
-            expected: (losses: [Double], gradient: [Double]), scale: Double, hidden: Tensor, head: Tensor, _ what: String
+            expected: (losses: [Double], gradient: [Double]), scale: Double, hidden: Tensor, head: Tensor,
+            _ what: String
         ) throws {
             let (rows, inputs, outputs) = (hidden.shape[0], head.shape[1], head.shape[0])
             expectClose(
@@ -43,7 +44,8 @@ extension KernelTests {
         func crossEntropy(_ dtype: DType) throws {
             var random = Random(71)
             for (rows, inputs, outputs) in Self.extents {
-                let hidden = try random.tensor([rows, inputs], scale: 2), head = try random.tensor([outputs, inputs], dtype)
+                let hidden = try random.tensor([rows, inputs], scale: 2),
+                    head = try random.tensor([outputs, inputs], dtype)
                 let before = try random.tensor([outputs, inputs], scale: 0.5)
                 let targets = (0..<rows).map { Int32($0 % 4 == 2 ? -1 : $0 * 7919 % outputs) }
                 try withEveryKernel { choice in
