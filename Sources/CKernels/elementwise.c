@@ -1,23 +1,15 @@
 #include "include/moult_elementwise.h"
 
-#include "include/moult_pool.h"
-#include "kernels.h"
-
-/// Elements per chunk: enough work to pay for a hand-off.
-enum { grain = 16384, costly_grain = 4096 };
-
-static int64_t rows_per_chunk(int64_t dim) { return dim > 0 && dim < costly_grain ? costly_grain / dim : 1; }
+#include "body.h"
+#include "include/moult_training.h"
 
 /// The arguments of one call, for whichever body runs it.
 struct job {
     const float *x, *y, *z;
     float *out;
-    float number;
+    float number;  // epsilon, divisor or direction
     int64_t dim, heads, tokens;
 };
-
-#define BODY(name) static void name(void *context, int64_t begin, int64_t end, int thread)
-#define JOB(type) const struct type *job = context; (void)thread
 
 BODY(add_body) {
     JOB(job);
@@ -87,18 +79,33 @@ BODY(rope_body) {
     for (int64_t i = begin; i < end; i++) {
         int64_t angle = i % job->tokens * half;
         moult_kernels()->rope(
-            job->x + i * size, job->y + angle, job->z + angle, job->out + i * size, job->heads, job->dim);
+            job->x + i * size, job->y + angle, job->z + angle, job->number, job->out + i * size, job->heads, job->dim);
     }
+}
+
+static void rotate(
+    const float *x, const float *cosines, const float *sines, float direction, int64_t offset, float *out,
+    int64_t batch, int64_t tokens, int64_t heads, int64_t dim
+) {
+    int64_t skip = offset * (dim / 2);
+    struct job job = {
+        .x = x, .y = cosines + skip, .z = sines + skip, .out = out, .number = direction, .dim = dim, .heads = heads,
+        .tokens = tokens};
+    moult_parallel_for(batch * tokens, rows_per_chunk(heads * dim), rope_body, &job);
 }
 
 void moult_rope(
     const float *x, const float *cosines, const float *sines, int64_t offset, float *out, int64_t batch,
     int64_t tokens, int64_t heads, int64_t dim
 ) {
-    int64_t skip = offset * (dim / 2);
-    struct job job = {
-        .x = x, .y = cosines + skip, .z = sines + skip, .out = out, .dim = dim, .heads = heads, .tokens = tokens};
-    moult_parallel_for(batch * tokens, rows_per_chunk(heads * dim), rope_body, &job);
+    rotate(x, cosines, sines, 1, offset, out, batch, tokens, heads, dim);
+}
+
+void moult_rope_backward(
+    const float *gradient, const float *cosines, const float *sines, int64_t offset, float *out, int64_t batch,
+    int64_t tokens, int64_t heads, int64_t dim
+) {
+    rotate(gradient, cosines, sines, -1, offset, out, batch, tokens, heads, dim);
 }
 
 struct conversion {

@@ -10,7 +10,23 @@
 
 #include "include/moult_attention.h"
 #include "include/moult_gated_slot_attention.h"
+#include "include/moult_training.h"
 #include "include/moult_types.h"
+
+/// out (rows, columns) = a · b + bias, or += a · b. Strides count elements; one of b's is 1.
+struct moult_dense {
+    int64_t rows, columns, depth;
+    const float *a;        // (rows, depth)
+    const uint16_t *half;  // a in bfloat16, for a processor that multiplies it by b in bfloat16; or NULL
+    int64_t a_row, a_depth;
+    const void *b;  // (depth, columns)
+    enum moult_type type;
+    int64_t b_depth, b_column;
+    const float *bias;  // (columns), or NULL
+    bool add;           // to what `out` holds; no bias then
+    float *out;
+    int64_t out_row;
+};
 
 /// The single-threaded kernels of one instruction set. Each is written once, in a *.inc file, over the vector type of
 /// vector.h; kernels_<set>.c compiles all of them for one set and fills one table. The functions that Swift calls
@@ -28,9 +44,44 @@ struct moult_kernels {
     void (*narrow)(const float *x, enum moult_type type, uint16_t *out, int64_t count);
     void (*mix)(const float *x, const float *y, const float *logits, float *out, int64_t rows, int64_t dim);
 
+    // elementwise_backward.inc
+    void (*add_scaled)(const float *x, float scale, float *y, int64_t count);
+    void (*silu_backward)(const float *gradient, const float *x, float *out, int64_t count);
+    void (*swiglu_backward)(
+        const float *gradient, const float *gate, const float *up, float *gate_out, float *up_out, int64_t count);
+    void (*log_gate_backward)(const float *gradient, const float *x, float divisor, float *out, int64_t count);
+    void (*mix_backward)(
+        const float *gradient, const float *x, const float *y, const float *logits, float *x_out, float *y_out,
+        float *logits_out, int64_t rows, int64_t dim);
+    /// Adds the sums of `columns` columns of x (rows, stride) to `sums`.
+    void (*column_sums)(const float *x, int64_t rows, int64_t stride, float *sums, int64_t columns);
+    /// Replaces `weight_sums` (dim).
+    void (*rms_norm_backward)(
+        const float *gradient, const float *x, const float *weight, float epsilon, float *out, float *weight_sums,
+        int64_t rows, int64_t dim);
+
+    // losses.inc
+    double (*sum_of_squares)(const float *x, int64_t count);
+    /// The sum of (x - y)².
+    double (*squared_distance)(const float *x, const float *y, int64_t count);
+    /// out = scale · (x - y).
+    void (*scaled_difference)(const float *x, const float *y, float scale, float *out, int64_t count);
+    /// The largest of x and of y, the sums of exp(x - largest) and exp(y - largest), and that of
+    /// exp(y - largest) · (y - x).
+    void (*divergence)(const float *x, const float *y, int64_t count, float results[5]);
+    /// x = scale · exp(x - x_shift) - y_scale · exp(y - y_shift), without the second term where y is NULL.
+    void (*softmax_gradient)(
+        float *x, float scale, float x_shift, const float *y, float y_scale, float y_shift, int64_t count);
+
+    // optimiser.inc
+    void (*adam_w)(const struct moult_adam_w *step, int64_t begin, int64_t end);
+
     // rows.inc
     void (*rms_norm)(const float *x, const float *weight, float epsilon, float *out, int64_t rows, int64_t dim);
-    void (*rope)(const float *x, const float *cosines, const float *sines, float *out, int64_t heads, int64_t dim);
+    /// `direction` is 1, or -1 for the inverse rotation.
+    void (*rope)(
+        const float *x, const float *cosines, const float *sines, float direction, float *out, int64_t heads,
+        int64_t dim);
     /// The largest of x and the sum of exp(x - largest).
     void (*log_sum_exp)(const float *x, int64_t count, float *largest, float *sum);
 
@@ -39,10 +90,8 @@ struct moult_kernels {
         const float *x, int64_t rows, int64_t inputs, const void *weight, enum moult_type type, const float *bias,
         int64_t outputs, float *out, int64_t stride);
 
-    // many_rows.inc: the same for any number of rows; `scratch` holds moult_many_rows_scratch bytes, 64-byte aligned.
-    void (*many_rows)(
-        const float *x, int64_t rows, int64_t inputs, const void *weight, enum moult_type type, const float *bias,
-        int64_t outputs, float *out, int64_t stride, float *scratch);
+    // dense.inc: `scratch` holds moult_dense_scratch bytes, 64-byte aligned.
+    void (*dense)(const struct moult_dense *x, float *scratch);
 
     // attention.inc; the functions named ..._scratch say how many floats of scratch the next one needs.
     int64_t (*attention_scratch)(const struct moult_attention *job, int64_t tokens);
@@ -72,7 +121,7 @@ struct moult_kernels {
 /// Tokens between the states that the chunked form of gated slot attention stores.
 enum { moult_slot_chunk = 64 };
 
-enum { moult_few_rows = 8, moult_many_rows_scratch = 1 << 16 };
+enum { moult_few_rows = 8, moult_dense_scratch = 1 << 16 };
 
 /// The chosen set.
 const struct moult_kernels *moult_kernels(void);

@@ -9,10 +9,7 @@
 enum { loss_rows = 128, loss_outputs = 512 };
 
 struct loss_job {
-    struct input input;
-    int64_t outputs;
-    const char *head;
-    enum moult_type type;
+    struct moult_dense logits;  // all of them; never in memory
     const int32_t *targets;
     float *losses;    // the target's logit until the end
     float *partials;  // (tiles across, rows, 2)
@@ -22,24 +19,23 @@ struct loss_job {
 static void loss_body(void *context, int64_t begin, int64_t end, int thread) {
     (void)thread;
     struct loss_job *job = context;
-    float *scratch = moult_scratch(moult_many_rows_scratch + sizeof(float) * loss_rows * loss_outputs);
+    float *scratch = moult_scratch(moult_dense_scratch + sizeof(float) * loss_rows * loss_outputs);
     if (!scratch) {
         atomic_store(&job->failed, true);
         return;
     }
-    float *logits = scratch + moult_many_rows_scratch / sizeof(float);
-    int64_t inputs = job->input.inputs, down = divide_up(job->input.rows, loss_rows);
+    float *logits = scratch + moult_dense_scratch / sizeof(float);
+    int64_t down = divide_up(job->logits.rows, loss_rows);
     for (int64_t t = begin; t < end; t++) {
         int64_t row = t % down * loss_rows, across = t / down, output = across * loss_outputs;
-        int64_t rows = least(job->input.rows - row, loss_rows), outputs = least(job->outputs - output, loss_outputs);
-        product_tile(
-            &job->input, row, rows, job->head + output * inputs * size_of(job->type), job->type, NULL, outputs, logits,
-            loss_outputs, scratch);
-        for (int64_t r = 0; r < rows; r++) {
-            float *partial = job->partials + (across * job->input.rows + row + r) * 2;
-            moult_kernels()->log_sum_exp(logits + r * loss_outputs, outputs, &partial[0], &partial[1]);
+        struct moult_dense tile = tile_of(job->logits, row, loss_rows, output, loss_outputs);
+        tile.out = logits;
+        compute_product(&tile, scratch);
+        for (int64_t r = 0; r < tile.rows; r++) {
+            float *partial = job->partials + (across * job->logits.rows + row + r) * 2;
+            moult_kernels()->log_sum_exp(logits + r * loss_outputs, tile.columns, &partial[0], &partial[1]);
             int64_t target = job->targets[row + r] - output;
-            if (target >= 0 && target < outputs) job->losses[row + r] = logits[r * loss_outputs + target];
+            if (target >= 0 && target < tile.columns) job->losses[row + r] = logits[r * loss_outputs + target];
         }
     }
 }
@@ -52,8 +48,11 @@ enum moult_status moult_negative_log_likelihood(
     int64_t across = divide_up(outputs, loss_outputs);
     float *partials = malloc((size_t)(across * rows) * 2 * sizeof(float));
     if (!partials) return moult_out_of_memory;
-    struct input input = prepare(hidden, rows, inputs, type == moult_bfloat16);
-    struct loss_job job = {input, outputs, head, type, targets, losses, partials, false};
+    uint16_t *half = type == moult_bfloat16 ? round_to_half(hidden, rows * inputs) : NULL;
+    struct moult_dense logits = {
+        .rows = rows, .columns = outputs, .depth = inputs, .a = hidden, .half = half, .a_row = inputs, .a_depth = 1,
+        .b = head, .type = type, .b_depth = 1, .b_column = inputs, .out_row = loss_outputs};
+    struct loss_job job = {logits, targets, losses, partials, false};
     moult_parallel_for(divide_up(rows, loss_rows) * across, 1, loss_body, &job);
     for (int64_t r = 0; r < rows; r++) {
         float largest = partials[r * 2];
@@ -65,7 +64,7 @@ enum moult_status moult_negative_log_likelihood(
         }
         losses[r] = (float)(log(sum) + (double)largest - losses[r]);
     }
-    free(input.rounded);
+    free(half);
     free(partials);
     return atomic_load(&job.failed) ? moult_out_of_memory : moult_success;
 }

@@ -9,7 +9,9 @@
 enum { tile_rows = 256, tile_outputs = 192 };
 
 struct job {
-    struct input input;
+    const float *x;
+    const uint16_t *half;
+    int64_t rows, inputs;
     const struct moult_product *products;
     int64_t count;
     atomic_bool failed;
@@ -19,13 +21,13 @@ struct job {
 static void few_rows_body(void *context, int64_t begin, int64_t end, int thread) {
     (void)thread;
     struct job *job = context;
-    int64_t inputs = job->input.inputs, first = 0;
+    int64_t inputs = job->inputs, first = 0;
     for (int64_t p = 0; p < job->count && first < end; first += job->products[p++].outputs) {
         const struct moult_product *product = &job->products[p];
         int64_t from = begin > first ? begin - first : 0, to = least(end - first, product->outputs);
         if (from >= to) continue;
         moult_kernels()->few_rows(
-            job->input.x, job->input.rows, inputs,
+            job->x, job->rows, inputs,
             (const char *)product->weight + from * inputs * size_of(product->type), product->type,
             product->bias ? product->bias + from : NULL, to - from, product->out + from, product->outputs);
     }
@@ -35,22 +37,22 @@ static void few_rows_body(void *context, int64_t begin, int64_t end, int thread)
 static void many_rows_body(void *context, int64_t begin, int64_t end, int thread) {
     (void)thread;
     struct job *job = context;
-    float *scratch = moult_scratch(moult_many_rows_scratch);
+    float *scratch = moult_scratch(moult_dense_scratch);
     if (!scratch) {
         atomic_store(&job->failed, true);
         return;
     }
-    int64_t rows = job->input.rows, inputs = job->input.inputs, down = divide_up(rows, tile_rows), first = 0;
+    int64_t down = divide_up(job->rows, tile_rows), first = 0;
     for (int64_t p = 0; p < job->count && first < end; p++) {
         const struct moult_product *product = &job->products[p];
+        const struct moult_dense whole = {
+            .rows = job->rows, .columns = product->outputs, .depth = job->inputs, .a = job->x, .half = job->half,
+            .a_row = job->inputs, .a_depth = 1, .b = product->weight, .type = product->type, .b_depth = 1,
+            .b_column = job->inputs, .bias = product->bias, .out = product->out, .out_row = product->outputs};
         int64_t tiles = down * divide_up(product->outputs, tile_outputs);
         for (int64_t t = begin > first ? begin - first : 0; t < least(end - first, tiles); t++) {
-            int64_t row = t % down * tile_rows, output = t / down * tile_outputs;
-            product_tile(
-                &job->input, row, least(rows - row, tile_rows),
-                (const char *)product->weight + output * inputs * size_of(product->type), product->type,
-                product->bias ? product->bias + output : NULL, least(product->outputs - output, tile_outputs),
-                product->out + row * product->outputs + output, product->outputs, scratch);
+            struct moult_dense tile = tile_of(whole, t % down * tile_rows, tile_rows, t / down * tile_outputs, tile_outputs);
+            compute_product(&tile, scratch);
         }
         first += tiles;
     }
@@ -59,7 +61,7 @@ static void many_rows_body(void *context, int64_t begin, int64_t end, int thread
 enum moult_status moult_linear(
     const float *x, int64_t rows, int64_t inputs, const struct moult_product *products, int64_t count
 ) {
-    struct job job = {{x, NULL, rows, inputs}, products, count, false};
+    struct job job = {x, NULL, rows, inputs, products, count, false};
     int64_t units = 0;
     if (rows <= moult_few_rows) {
         for (int64_t p = 0; p < count; p++) units += products[p].outputs;
@@ -71,9 +73,10 @@ enum moult_status moult_linear(
             half |= products[p].type == moult_bfloat16;
             units += divide_up(rows, tile_rows) * divide_up(products[p].outputs, tile_outputs);
         }
-        job.input = prepare(x, rows, inputs, half);
+        uint16_t *rounded = half ? round_to_half(x, rows * inputs) : NULL;
+        job.half = rounded;
         moult_parallel_for(units, 1, many_rows_body, &job);
-        free(job.input.rounded);
+        free(rounded);
     }
     return atomic_load(&job.failed) ? moult_out_of_memory : moult_success;
 }

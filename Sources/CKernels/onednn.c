@@ -42,6 +42,12 @@ static struct {
     dnnl_status (*matmul_desc_init)(
         dnnl_descriptor *, const dnnl_descriptor *, const dnnl_descriptor *, const dnnl_descriptor *,
         const dnnl_descriptor *);
+    dnnl_status (*primitive_attr_create)(dnnl_handle *);
+    dnnl_status (*primitive_attr_set_post_ops)(dnnl_handle, dnnl_handle);
+    dnnl_status (*primitive_attr_destroy)(dnnl_handle);
+    dnnl_status (*post_ops_create)(dnnl_handle *);
+    dnnl_status (*post_ops_append_sum)(dnnl_handle, float);
+    dnnl_status (*post_ops_destroy)(dnnl_handle);
     dnnl_status (*primitive_desc_create)(dnnl_handle *, const void *, dnnl_handle, dnnl_handle, dnnl_handle);
     dnnl_status (*primitive_desc_destroy)(dnnl_handle);
     dnnl_status (*primitive_create)(dnnl_handle *, dnnl_handle);
@@ -90,6 +96,12 @@ static void load(void) {
         {"dnnl_stream_destroy", &library.stream_destroy},
         {"dnnl_memory_desc_init_by_strides", &library.memory_desc_init_by_strides},
         {"dnnl_matmul_desc_init", &library.matmul_desc_init},
+        {"dnnl_primitive_attr_create", &library.primitive_attr_create},
+        {"dnnl_primitive_attr_set_post_ops", &library.primitive_attr_set_post_ops},
+        {"dnnl_primitive_attr_destroy", &library.primitive_attr_destroy},
+        {"dnnl_post_ops_create", &library.post_ops_create},
+        {"dnnl_post_ops_append_sum", &library.post_ops_append_sum},
+        {"dnnl_post_ops_destroy", &library.post_ops_destroy},
         {"dnnl_primitive_desc_create", &library.primitive_desc_create},
         {"dnnl_primitive_desc_destroy", &library.primitive_desc_destroy},
         {"dnnl_primitive_create", &library.primitive_create},
@@ -132,20 +144,20 @@ static void use_one_thread(void) {
     done = true;
 }
 
-bool onednn_float32(
-    const float *x, int64_t rows, int64_t inputs, const float *weight, int64_t outputs, float *out, int64_t stride
-) {
-    if (!in_use()) return false;
-    use_one_thread();
-    return library.sgemm('N', 'T', rows, outputs, inputs, 1, x, inputs, weight, inputs, 0, out, stride) == 0;
+static bool float32_product(const struct moult_dense *x) {
+    const bool a_across = x->a_depth != 1, b_across = x->b_column != 1;
+    return library.sgemm(
+        a_across ? 'T' : 'N', b_across ? 'T' : 'N', x->rows, x->columns, x->depth, 1, x->a,
+        a_across ? x->a_depth : x->a_row, x->b, b_across ? x->b_column : x->b_depth, x->add ? 1 : 0, x->out,
+        x->out_row) == 0;
 }
 
 // A thread keeps the products that it has used, by shape.
 
-enum { kept_products = 16 };
+enum { kept_products = 64 };
 
 struct product {
-    int64_t rows, inputs, outputs, stride;
+    struct moult_dense key;  // extents, strides and `add`; no addresses
     dnnl_handle primitive, source, weights, destination;
 };
 
@@ -181,63 +193,82 @@ static struct products *thread_products(void) {
     return NULL;
 }
 
-/// Row-major, or with `transposed` a (columns, rows) row-major matrix seen as (rows, columns).
 static bool describe(
-    dnnl_descriptor *descriptor, int64_t rows, int64_t columns, int type, int64_t stride, bool transposed
+    dnnl_descriptor *descriptor, int type, int64_t rows, int64_t columns, int64_t row, int64_t column
 ) {
-    int64_t extents[] = {rows, columns}, strides[] = {transposed ? 1 : stride, transposed ? stride : 1};
+    int64_t extents[] = {rows, columns}, strides[] = {row, column};
     return library.memory_desc_init_by_strides(descriptor, 2, extents, type, strides) == 0;
 }
 
-static bool make_product(struct product *product, int64_t rows, int64_t inputs, int64_t outputs, int64_t stride) {
+/// An attribute that adds to the destination; NULL when it cannot be made.
+static dnnl_handle make_addition(void) {
+    dnnl_handle attribute = NULL, operations = NULL;
+    if (library.primitive_attr_create(&attribute) != 0) return NULL;
+    bool made = library.post_ops_create(&operations) == 0;
+    if (made) {
+        made = library.post_ops_append_sum(operations, 1) == 0
+            && library.primitive_attr_set_post_ops(attribute, operations) == 0;
+        library.post_ops_destroy(operations);
+    }
+    if (made) return attribute;
+    library.primitive_attr_destroy(attribute);
+    return NULL;
+}
+
+static bool make_product(struct product *product, const struct moult_dense *key) {
     dnnl_descriptor source, weights, destination, operation;
-    if (!describe(&source, rows, inputs, dnnl_bf16, inputs, false)) return false;
-    if (!describe(&weights, inputs, outputs, dnnl_bf16, inputs, true)) return false;
-    if (!describe(&destination, rows, outputs, dnnl_f32, stride, false)) return false;
+    if (!describe(&source, dnnl_bf16, key->rows, key->depth, key->a_row, key->a_depth)) return false;
+    if (!describe(&weights, dnnl_bf16, key->depth, key->columns, key->b_depth, key->b_column)) return false;
+    if (!describe(&destination, dnnl_f32, key->rows, key->columns, key->out_row, 1)) return false;
     if (library.matmul_desc_init(&operation, &source, &weights, NULL, &destination) != 0) return false;
-    dnnl_handle description = NULL;
-    if (library.primitive_desc_create(&description, &operation, NULL, library.engine, NULL) != 0) return false;
-    bool made = library.primitive_create(&product->primitive, description) == 0
+    dnnl_handle description = NULL, addition = key->add ? make_addition() : NULL;
+    if (key->add && !addition) return false;
+    bool made = library.primitive_desc_create(&description, &operation, addition, library.engine, NULL) == 0;
+    if (addition) library.primitive_attr_destroy(addition);
+    if (!made) return false;
+    made = library.primitive_create(&product->primitive, description) == 0
         && library.memory_create(&product->source, &source, library.engine, NULL) == 0
         && library.memory_create(&product->weights, &weights, library.engine, NULL) == 0
         && library.memory_create(&product->destination, &destination, library.engine, NULL) == 0;
     library.primitive_desc_destroy(description);
-    product->rows = rows;
-    product->inputs = inputs;
-    product->outputs = outputs;
-    product->stride = stride;
+    product->key = *key;
     if (!made) free_product(product);
     return made;
 }
 
-static struct product *find_product(
-    struct products *products, int64_t rows, int64_t inputs, int64_t outputs, int64_t stride
-) {
+static bool same_key(const struct moult_dense *x, const struct moult_dense *y) {
+    return x->rows == y->rows && x->columns == y->columns && x->depth == y->depth && x->a_row == y->a_row
+        && x->a_depth == y->a_depth && x->b_depth == y->b_depth && x->b_column == y->b_column
+        && x->out_row == y->out_row && x->add == y->add;
+}
+
+static struct product *find_product(struct products *products, const struct moult_dense *x) {
     for (int i = 0; i < kept_products; i++) {
         struct product *product = &products->kept[i];
-        if (product->primitive && product->rows == rows && product->inputs == inputs && product->outputs == outputs
-            && product->stride == stride) return product;
+        if (product->primitive && same_key(&product->key, x)) return product;
     }
     struct product *product = &products->kept[products->next];
     products->next = (products->next + 1) % kept_products;
     free_product(product);
-    return make_product(product, rows, inputs, outputs, stride) ? product : NULL;
+    return make_product(product, x) ? product : NULL;
 }
 
-bool onednn_bfloat16(
-    const uint16_t *x, int64_t rows, int64_t inputs, const uint16_t *weight, int64_t outputs, float *out,
-    int64_t stride
-) {
-    if (!in_use()) return false;
-    use_one_thread();
+static bool bfloat16_product(const struct moult_dense *x) {
     struct products *products = thread_products();
-    struct product *product = products ? find_product(products, rows, inputs, outputs, stride) : NULL;
+    struct product *product = products ? find_product(products, x) : NULL;
     if (!product) return false;
-    if (library.memory_set_data_handle(product->source, (void *)x) != 0
-        || library.memory_set_data_handle(product->weights, (void *)weight) != 0
-        || library.memory_set_data_handle(product->destination, out) != 0) return false;
+    if (library.memory_set_data_handle(product->source, (void *)x->half) != 0
+        || library.memory_set_data_handle(product->weights, (void *)x->b) != 0
+        || library.memory_set_data_handle(product->destination, x->out) != 0) return false;
     dnnl_argument arguments[] = {
         {dnnl_source, product->source}, {dnnl_weights, product->weights}, {dnnl_destination, product->destination}};
     return library.primitive_execute(product->primitive, products->stream, 3, arguments) == 0
         && library.stream_wait(products->stream) == 0;
+}
+
+bool onednn_product(const struct moult_dense *x) {
+    const bool half = x->type == moult_bfloat16 && x->half;
+    if (!in_use() || !(half || x->type == moult_float32)) return false;
+    use_one_thread();
+    return half ? bfloat16_product(x) : float32_product(x);
 }

@@ -5,17 +5,11 @@
 #include <stdint.h>
 
 #include "include/moult_onednn.h"
+#include "kernels.h"
 
-// Single-threaded products through oneDNN, on the calling thread: the pool shares the tiles, so that OpenMP's threads
-// are never started and never compete with the pool's. Both return false when oneDNN is not in use or refuses.
-
-/// out (rows, stride) = x (rows, inputs) · weight (outputs, inputs)ᵀ.
-bool onednn_float32(
-    const float *x, int64_t rows, int64_t inputs, const float *weight, int64_t outputs, float *out, int64_t stride);
-
-/// The same with bfloat16 x and weight; products accumulate in float32.
-bool onednn_bfloat16(
-    const uint16_t *x, int64_t rows, int64_t inputs, const uint16_t *weight, int64_t outputs, float *out,
-    int64_t stride);
+/// Computes `x`, less its bias, on the calling thread alone: the pool shares the tiles, so that OpenMP's threads are
+/// never started and never compete with the pool's. Takes float32 by float32, and bfloat16 by bfloat16 with float32 sums.
+/// False when oneDNN is not in use, does not take the types, or refuses; `out` is then as it was.
+bool onednn_product(const struct moult_dense *x);
 
 #endif

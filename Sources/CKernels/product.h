@@ -13,38 +13,41 @@ static inline int64_t divide_up(int64_t count, int64_t size) { return (count + s
 
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/// The rows that a product starts from.
-struct input {
-    const float *x;
-    uint16_t *rounded;  // x in bfloat16 when products of bfloat16 go through oneDNN, or NULL
-    int64_t rows, inputs;
-};
-
-/// Rounds x where that pays: on processors that multiply bfloat16. Without memory it leaves x as it is.
-static inline struct input prepare(const float *x, int64_t rows, int64_t inputs, bool half) {
-    struct input input = {x, NULL, rows, inputs};
-    if (!half || !moult_onednn_has_bfloat16()) return input;
-    input.rounded = malloc((size_t)(rows * inputs) * sizeof *input.rounded);
-    if (input.rounded) moult_convert(x, moult_float32, input.rounded, moult_bfloat16, rows * inputs);
-    return input;
+/// x in bfloat16, to be freed; NULL where the processor does not multiply bfloat16, or without memory.
+static inline uint16_t *round_to_half(const float *x, int64_t count) {
+    if (!moult_onednn_has_bfloat16()) return NULL;
+    uint16_t *rounded = malloc((size_t)count * sizeof *rounded);
+    if (rounded) moult_convert(x, moult_float32, rounded, moult_bfloat16, count);
+    return rounded;
 }
 
-/// out (rows, stride) = x · weightᵀ + bias for rows from `row` on.
-static inline void product_tile(
-    const struct input *input, int64_t row, int64_t rows, const void *weight, enum moult_type type, const float *bias,
-    int64_t outputs, float *out, int64_t stride, float *scratch
+/// The part of `x` from (row, column) on, at most (rows, columns). `half`, like a, moves with the rows.
+static inline struct moult_dense tile_of(
+    struct moult_dense x, int64_t row, int64_t rows, int64_t column, int64_t columns
 ) {
-    const struct moult_kernels *kernels = moult_kernels();
-    const int64_t inputs = input->inputs, at = row * inputs;
-    bool done = type == moult_float32
-        ? onednn_float32(input->x + at, rows, inputs, weight, outputs, out, stride)
-        : type == moult_bfloat16 && input->rounded
-            && onednn_bfloat16(input->rounded + at, rows, inputs, weight, outputs, out, stride);
-    if (!done) {
-        kernels->many_rows(input->x + at, rows, inputs, weight, type, bias, outputs, out, stride, scratch);
-    } else if (bias) {
-        for (int64_t r = 0; r < rows; r++) kernels->add(out + r * stride, bias, out + r * stride, outputs);
+    x.rows = least(x.rows - row, rows);
+    x.columns = least(x.columns - column, columns);
+    x.a += row * x.a_row;
+    if (x.half) x.half += row * x.a_row;
+    x.b = (const char *)x.b + column * x.b_column * size_of(x.type);
+    if (x.bias) x.bias += column;
+    x.out += row * x.out_row + column;
+    return x;
+}
+
+/// Computes `x` on this thread; `scratch` as of moult_kernels' dense.
+static inline void compute_product(const struct moult_dense *x, float *scratch) {
+    if (!onednn_product(x)) {
+        moult_kernels()->dense(x, scratch);
+    } else if (x->bias) {
+        for (int64_t r = 0; r < x->rows; r++) {
+            moult_kernels()->add(x->out + r * x->out_row, x->bias, x->out + r * x->out_row, x->columns);
+        }
     }
 }
+
+/// Computes `x` in tiles of (rows, columns) over the pool; every element is summed within one tile, whatever the number of
+/// threads. False without memory.
+bool moult_tiled_product(const struct moult_dense *x, int64_t rows, int64_t columns);
 
 #endif

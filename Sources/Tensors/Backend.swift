@@ -4,7 +4,7 @@
 /// Activations are float32. Weights of ``linear(_:weights:biases:)`` and ``embedding(_:table:)`` may be float32,
 /// bfloat16 or float16; products of half-precision weights accumulate in float32. Shape letters: B batch, T tokens,
 /// S keys, D model width, I and O inputs and outputs, H query heads, N key/value heads, K key dim, V value dim, M slots.
-public protocol Backend: Sendable {
+public protocol Backend: GradientBackend {
     /// A short name for reports, such as "cpu (avx2, oneDNN)".
     var name: String { get }
 

@@ -1,0 +1,135 @@
+import CKernels
+
+extension CPUBackend {
+    public func linearBackward(_ gradients: [Tensor], weights: [Tensor]) throws -> Tensor {
+        guard let gradient = gradients.first, let weight = weights.first else { return try Tensor.zeros([0]) }
+        let inputs = weight.shape[1]
+        let rows = gradient.count / max(weight.shape[0], 1)
+        let terms = try zip(gradients, weights).map { gradient, weight in
+            moult_term(
+                gradient: gradient.floats, weight: weight.address, outputs: Int64(weight.shape[0]),
+                type: try weight.dtype.requiredKernelType(operation: "linearBackward", argument: "weight"))
+        }
+        return try withExtendedLifetime((gradients, weights)) {
+            try .filled(gradient.shape.dropLast() + [inputs]) {
+                try moult_linear_backward(terms, Int64(terms.count), Int64(rows), Int64(inputs), $0)
+                    .check(bytes: gradient.byteCount)
+            }
+        }
+    }
+
+    public func accumulateLinearGradient(
+        _ gradient: Tensor, x: Tensor, into weight: inout Tensor, half: Bool
+    ) throws {
+        let (outputs, inputs) = (weight.shape[0], weight.shape[1])
+        try withExtendedLifetime((gradient, x)) {
+            try weight.withMutable(Float.self) {
+                try moult_linear_weight_gradient(
+                    gradient.floats, x.floats, Int64(x.count / max(inputs, 1)), Int64(outputs), Int64(inputs), half,
+                    $0.baseAddress
+                ).check(bytes: gradient.byteCount + x.byteCount)
+            }
+        }
+    }
+
+    public func accumulateColumnSums(_ gradient: Tensor, into bias: inout Tensor) throws {
+        let columns = bias.count
+        try withExtendedLifetime(gradient) {
+            try bias.withMutable(Float.self) {
+                moult_column_sums(
+                    gradient.floats, Int64(gradient.count / max(columns, 1)), Int64(columns), $0.baseAddress)
+            }
+        }
+    }
+
+    public func accumulateEmbeddingGradient(_ gradient: Tensor, ids: [Int32], into table: inout Tensor) throws {
+        let dim = table.shape[1]
+        try withExtendedLifetime(gradient) {
+            try table.withMutable(Float.self) {
+                moult_embedding_backward(gradient.floats, ids, Int64(ids.count), Int64(dim), $0.baseAddress)
+            }
+        }
+    }
+
+    public func accumulate(_ x: Tensor, into y: inout Tensor, scale: Float) throws {
+        try withExtendedLifetime(x) {
+            try y.withMutable(Float.self) { moult_add_scaled(x.floats, scale, $0.baseAddress, Int64(x.count)) }
+        }
+    }
+
+    public func rmsNormBackward(
+        _ gradient: Tensor, x: Tensor, weight: Tensor, epsilon: Float, weightGradient: inout Tensor
+    ) throws -> Tensor {
+        let dim = weight.count
+        return try withExtendedLifetime((gradient, x, weight)) {
+            try .filled(x.shape) { out in
+                try weightGradient.withMutable(Float.self) {
+                    try moult_rms_norm_backward(
+                        gradient.floats, x.floats, weight.floats, epsilon, out, $0.baseAddress,
+                        Int64(x.count / max(dim, 1)), Int64(dim)
+                    ).check(bytes: x.byteCount)
+                }
+            }
+        }
+    }
+
+    public func siluBackward(_ gradient: Tensor, x: Tensor) throws -> Tensor {
+        try withExtendedLifetime((gradient, x)) {
+            try .filled(x.shape) { moult_silu_backward(gradient.floats, x.floats, $0, Int64(x.count)) }
+        }
+    }
+
+    public func swigluBackward(_ gradient: Tensor, gate: Tensor, up: Tensor) throws -> (gate: Tensor, up: Tensor) {
+        var upGradient = try Tensor.empty(up.shape)
+        let gateGradient = try withExtendedLifetime((gradient, gate, up)) {
+            try Tensor.filled(gate.shape) { out in
+                try upGradient.withMutable(Float.self) {
+                    moult_swiglu_backward(
+                        gradient.floats, gate.floats, up.floats, out, $0.baseAddress, Int64(gate.count))
+                }
+            }
+        }
+        return (gateGradient, upGradient)
+    }
+
+    public func logGateBackward(_ gradient: Tensor, x: Tensor, divisor: Float) throws -> Tensor {
+        try withExtendedLifetime((gradient, x)) {
+            try .filled(x.shape) { moult_log_gate_backward(gradient.floats, x.floats, divisor, $0, Int64(x.count)) }
+        }
+    }
+
+    public func mixBackward(
+        _ gradient: Tensor, x: Tensor, y: Tensor, logits: Tensor
+    ) throws -> (x: Tensor, y: Tensor, logits: Tensor) {
+        var (yGradient, logitsGradient) = (try Tensor.empty(y.shape), try Tensor.empty(logits.shape))
+        let xGradient = try withExtendedLifetime((gradient, x, y, logits)) {
+            try Tensor.filled(x.shape) { out in
+                try yGradient.withMutable(Float.self) { yOut in
+                    try logitsGradient.withMutable(Float.self) { logitsOut in
+                        moult_mix_backward(
+                            gradient.floats, x.floats, y.floats, logits.floats, out, yOut.baseAddress,
+                            logitsOut.baseAddress, Int64(logits.count), Int64(x.shape.last ?? 1))
+                    }
+                }
+            }
+        }
+        return (xGradient, yGradient, logitsGradient)
+    }
+
+    public func ropeBackward(_ gradient: Tensor, cosines: Tensor, sines: Tensor, offset: Int) throws -> Tensor {
+        try withExtendedLifetime((gradient, cosines, sines)) {
+            try .filled(gradient.shape) {
+                moult_rope_backward(
+                    gradient.floats, cosines.floats, sines.floats, Int64(offset), $0, Int64(gradient.shape[0]),
+                    Int64(gradient.shape[1]), Int64(gradient.shape[2]), Int64(gradient.shape[3]))
+            }
+        }
+    }
+}
+
+extension moult_status {
+    /// - Throws: ``TensorError/outOfMemory(bytes:)``, with about as many bytes as were asked for.
+    func check(bytes: Int) throws {
+        guard self == moult_success else { throw TensorError.outOfMemory(bytes: bytes) }
+    }
+}

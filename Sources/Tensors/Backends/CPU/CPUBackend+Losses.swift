@@ -1,0 +1,61 @@
+import CKernels
+
+extension CPUBackend {
+    /// By blocks of rows, whose logits become their own gradient in place: the logits of all rows are never held.
+    public func crossEntropy(
+        _ hidden: Tensor, head: Tensor, targets: [Int32], scale: Float, headGradient: inout Tensor?
+    ) throws -> (losses: [Float], hiddenGradient: Tensor) {
+        try loss("crossEntropy", hidden, head: head, scale: scale, headGradient: &headGradient) {
+            moult_cross_entropy(&$0, targets)
+        }
+    }
+
+    public func klDivergence(
+        _ hidden: Tensor, head: Tensor, teacherHidden: Tensor, teacherHead: Tensor, scale: Float,
+        headGradient: inout Tensor?
+    ) throws -> (losses: [Float], hiddenGradient: Tensor) {
+        let type = try teacherHead.dtype.requiredKernelType(operation: "klDivergence", argument: "teacherHead")
+        return try withExtendedLifetime((teacherHidden, teacherHead)) {
+            try loss("klDivergence", hidden, head: head, scale: scale, headGradient: &headGradient) {
+                moult_divergence(
+                    &$0, teacherHidden.floats, Int64(teacherHead.shape[1]), teacherHead.address, type)
+            }
+        }
+    }
+
+    private func loss(
+        _ operation: String, _ hidden: Tensor, head: Tensor, scale: Float, headGradient: inout Tensor?,
+        _ run: (inout moult_loss) -> moult_status
+    ) throws -> (losses: [Float], hiddenGradient: Tensor) {
+        let type = try head.dtype.requiredKernelType(operation: operation, argument: "head")
+        let (outputs, inputs) = (head.shape[0], head.shape[1])
+        let rows = hidden.count / max(inputs, 1)
+        var losses = [Float](repeating: 0, count: rows)
+        let gradient = try withExtendedLifetime((hidden, head)) {
+            try Tensor.filled(hidden.shape) { hiddenGradient in
+                try losses.withUnsafeMutableBufferPointer { losses in
+                    var job = moult_loss(
+                        rows: Int64(rows), inputs: Int64(inputs), outputs: Int64(outputs), hidden: hidden.floats,
+                        head: head.address, type: type, scale: scale, losses: losses.baseAddress,
+                        hidden_gradient: hiddenGradient, head_gradient: nil)
+                    let status = try headGradient?.withMutable(Float.self) {
+                        job.head_gradient = $0.baseAddress
+                        return run(&job)
+                    }
+                    try (status ?? run(&job)).check(bytes: hidden.byteCount)
+                }
+            }
+        }
+        return (losses, gradient)
+    }
+
+    public func meanSquaredError(_ x: Tensor, target: Tensor) throws -> (loss: Double, gradient: Tensor) {
+        var loss = 0.0
+        let gradient = try withExtendedLifetime((x, target)) {
+            try Tensor.filled(x.shape) {
+                try moult_squared_error(x.floats, target.floats, Int64(x.count), &loss, $0).check(bytes: x.byteCount)
+            }
+        }
+        return (loss, gradient)
+    }
+}

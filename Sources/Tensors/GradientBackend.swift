@@ -1,0 +1,92 @@
+/// The backward operations, losses and optimiser of a device: what training needs beside ``Backend``'s forward
+/// operations. The gradient tape and the checked methods of ``Tensor`` call these; arguments are taken as valid.
+///
+/// Gradients are float32 and have the shape of what they are the gradient of. Where a gradient is added to an `inout`
+/// tensor, several uses of one parameter add up. Sums are taken in an order that depends on the shapes alone: a result
+/// is the same to the bit from run to run, whatever the number of threads. Shape letters are those of ``Backend``, with
+/// R rows: all leading dimensions together.
+public protocol GradientBackend: Sendable {
+    // MARK: Products
+
+    /// The gradient of the input of ``Backend/linear(_:weights:biases:)``: Σ dy · W over gradients dy (..., O) and
+    /// weights W (O, I) → (..., I).
+    func linearBackward(_ gradients: [Tensor], weights: [Tensor]) throws -> Tensor
+
+    /// weight += dyᵀ · x: dy (..., O), x (..., I), `weight` the gradient (O, I) of a weight. `half` allows dy and x to be
+    /// rounded to bfloat16, where the processor multiplies bfloat16; the sums stay float32.
+    func accumulateLinearGradient(_ gradient: Tensor, x: Tensor, into weight: inout Tensor, half: Bool) throws
+
+    /// bias += the sum of the rows of dy (..., O): `bias` is the gradient (O) of a bias.
+    func accumulateColumnSums(_ gradient: Tensor, into bias: inout Tensor) throws
+
+    /// Adds row i of dy (ids.count, D) to row ids[i] of `table`, the gradient (R, D) of an embedding.
+    func accumulateEmbeddingGradient(_ gradient: Tensor, ids: [Int32], into table: inout Tensor) throws
+
+    // MARK: Element by element
+
+    /// y += scale · x.
+    func accumulate(_ x: Tensor, into y: inout Tensor, scale: Float) throws
+
+    /// The gradient of the input of ``Backend/rmsNorm(_:weight:epsilon:)``; that of the weight is added to
+    /// `weightGradient`.
+    func rmsNormBackward(
+        _ gradient: Tensor, x: Tensor, weight: Tensor, epsilon: Float, weightGradient: inout Tensor
+    ) throws -> Tensor
+
+    /// The gradients of ``Backend/swiglu(gate:up:)``.
+    func swigluBackward(_ gradient: Tensor, gate: Tensor, up: Tensor) throws -> (gate: Tensor, up: Tensor)
+
+    /// The gradient of ``Backend/silu(_:)``.
+    func siluBackward(_ gradient: Tensor, x: Tensor) throws -> Tensor
+
+    /// The gradient of ``Backend/logGate(_:divisor:)``.
+    func logGateBackward(_ gradient: Tensor, x: Tensor, divisor: Float) throws -> Tensor
+
+    /// The gradients of ``Backend/mix(_:_:logits:)``.
+    func mixBackward(
+        _ gradient: Tensor, x: Tensor, y: Tensor, logits: Tensor
+    ) throws -> (x: Tensor, y: Tensor, logits: Tensor)
+
+    /// The gradient of ``Backend/rope(_:cosines:sines:offset:)``: the rotation by the negative angles.
+    func ropeBackward(_ gradient: Tensor, cosines: Tensor, sines: Tensor, offset: Int) throws -> Tensor
+
+    // MARK: Losses
+
+    /// Cross-entropy of one target per row under softmax(hidden · headᵀ): hidden (R, D), head (O, D). A target of -1
+    /// leaves its row out. Gives the loss of each row in nats (0 where left out) and the gradient of scale · Σ losses
+    /// with respect to hidden; that with respect to the head (O, D) is added to `headGradient` unless it is nil.
+    func crossEntropy(
+        _ hidden: Tensor, head: Tensor, targets: [Int32], scale: Float, headGradient: inout Tensor?
+    ) throws -> (losses: [Float], hiddenGradient: Tensor)
+
+    /// The divergence KL(teacher ‖ student) of softmax(hidden · headᵀ), the student's, from
+    /// softmax(teacherHidden · teacherHeadᵀ): hidden (R, D), head (O, D), and the teacher's with a width of their own.
+    /// Results as of ``crossEntropy(_:head:targets:scale:headGradient:)``; the teacher gets no gradient.
+    func klDivergence(
+        _ hidden: Tensor, head: Tensor, teacherHidden: Tensor, teacherHead: Tensor, scale: Float,
+        headGradient: inout Tensor?
+    ) throws -> (losses: [Float], hiddenGradient: Tensor)
+
+    /// mean((x - target)²) / mean(target²) and its gradient with respect to x. Not finite for a target of zeros.
+    func meanSquaredError(_ x: Tensor, target: Tensor) throws -> (loss: Double, gradient: Tensor)
+
+    // MARK: The optimiser
+
+    /// One step of AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101, algorithm 2) on float32 tensors of one shape,
+    /// with g = gradientScale · gradient and `step` counted from 1:
+    ///
+    ///     parameter -= learningRate · weightDecay · parameter
+    ///     first      = beta1 · first  + (1 - beta1) · g
+    ///     second     = beta2 · second + (1 - beta2) · g²
+    ///     parameter -= learningRate · (first / (1 - beta1ˢᵗᵉᵖ)) / (√(second / (1 - beta2ˢᵗᵉᵖ)) + epsilon)
+    ///
+    /// `copy`, unless it is nil, receives the parameter in bfloat16.
+    func adamW(
+        parameter: inout Tensor, gradient: Tensor, first: inout Tensor, second: inout Tensor, copy: inout Tensor?,
+        learningRate: Float, beta1: Float, beta2: Float, epsilon: Float, weightDecay: Float, step: Int,
+        gradientScale: Float
+    ) throws
+
+    /// Σ x², in float64. Not finite when an element is not.
+    func sumOfSquares(_ x: Tensor) throws -> Double
+}

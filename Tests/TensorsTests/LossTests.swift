@@ -1,0 +1,135 @@
+import CKernels
+import Tensors
+import Testing
+
+extension KernelTests {
+    @Suite struct LossTests {
+        private let backend = Device.cpu.backend
+        static let extents = [(1, 1, 1), (9, 17, 3), (300, 33, 517), (33, 63, 1027)]
+
+        /// Rounding of a gradient to bfloat16, where the products are.
+        private func tolerance(_ dtype: DType, terms: Int) -> Double {
+            dtype == .bfloat16 && moult_onednn_has_bfloat16() ? 0x1p-8 : LinearTests.tolerance(inputs: terms)
+        }
+
+        private func logits(_ hidden: Tensor, _ head: Tensor) throws -> [Double] {
+            try LinearTests.naive(
+                LinearBackwardTests.multiplied(hidden, half: head.dtype == .bfloat16), head, nil)
+        }
+
+        /// Compares the results of a loss with the losses per row and the gradient of its logits.
+        private func expect(
+            _ found: (losses: [Float], hiddenGradient: Tensor), headGradient: Tensor?, headBefore: Tensor,
+            expected: (losses: [Double], gradient: [Double]), scale: Double, hidden: Tensor, head: Tensor,
+            _ what: String
+        ) throws {
+            let (rows, inputs, outputs) = (hidden.shape[0], head.shape[1], head.shape[0])
+            expectClose(
+                found.losses.map(Double.init), expected.losses, 16 * LinearTests.tolerance(inputs: inputs),
+                "losses \(what)")
+            let gradient = expected.gradient.map { $0 * scale }
+            expectClose(
+                try doubles(found.hiddenGradient),
+                GradientOracle.product(gradient, try doubles(head), rows: rows, depth: outputs, columns: inputs),
+                scale * 16 * tolerance(head.dtype, terms: outputs), "hidden \(what)")
+            guard let headGradient else { return }
+            let turned = GradientOracle.transposed(gradient, rows: rows, columns: outputs)
+            let sum = GradientOracle.product(turned, try doubles(hidden), rows: outputs, depth: rows, columns: inputs)
+            expectClose(
+                try doubles(headGradient), zip(sum, try doubles(headBefore)).map(+),
+                scale * 16 * tolerance(head.dtype, terms: rows), "head \(what)")
+        }
+
+        @Test(arguments: [DType.float32, .bfloat16, .float16])
+        func crossEntropy(_ dtype: DType) throws {
+            var random = Random(71)
+            for (rows, inputs, outputs) in Self.extents {
+                let hidden = try random.tensor([rows, inputs], scale: 2),
+                    head = try random.tensor([outputs, inputs], dtype)
+                let before = try random.tensor([outputs, inputs], scale: 0.5)
+                let targets = (0..<rows).map { Int32($0 % 4 == 2 ? -1 : $0 * 7919 % outputs) }
+                try withEveryKernel { choice in
+                    let expected = GradientOracle.crossEntropy(try logits(hidden, head), targets: targets)
+                    for scale in [Float(1), 0.125] {
+                        var headGradient = scale == 1 ? before : nil
+                        let found = try backend.crossEntropy(
+                            hidden, head: head, targets: targets, scale: scale, headGradient: &headGradient)
+                        try expect(
+                            found, headGradient: headGradient, headBefore: before, expected: expected,
+                            scale: Double(scale), hidden: hidden, head: head, "\(rows)×\(outputs) \(choice)")
+                        for (row, target) in targets.enumerated() where target < 0 {
+                            #expect(found.losses[row] == 0)
+                            #expect(try found.hiddenGradient.rows(row..<row + 1).array().allSatisfy { $0 == 0 })
+                        }
+                    }
+                }
+            }
+        }
+
+        @Test(arguments: [DType.float32, .bfloat16])
+        func klDivergence(_ dtype: DType) throws {
+            var random = Random(72)
+            for (rows, inputs, outputs) in Self.extents {
+                let hidden = try random.tensor([rows, inputs]), head = try random.tensor([outputs, inputs], dtype)
+                let before = try random.tensor([outputs, inputs], scale: 0.5)
+                let teacherHidden = try random.tensor([rows, inputs + 3])
+                let teacherHead = try random.tensor([outputs, inputs + 3], dtype)
+                try withEveryKernel { choice in
+                    let expected = GradientOracle.klDivergence(
+                        try logits(hidden, head), teacher: try logits(teacherHidden, teacherHead), outputs: outputs)
+                    var headGradient: Tensor? = before
+                    let found = try backend.klDivergence(
+                        hidden, head: head, teacherHidden: teacherHidden, teacherHead: teacherHead, scale: 0.5,
+                        headGradient: &headGradient)
+                    try expect(
+                        found, headGradient: headGradient, headBefore: before, expected: expected, scale: 0.5,
+                        hidden: hidden, head: head, "\(rows)×\(outputs) \(choice)")
+                }
+            }
+        }
+
+        @Test func nothingToLearnFromOneself() throws {
+            var random = Random(73)
+            let hidden = try random.tensor([40, 33], scale: 4), head = try random.tensor([300, 33], .bfloat16)
+            try withEveryKernel { choice in
+                var none: Tensor?
+                let found = try backend.klDivergence(
+                    hidden, head: head, teacherHidden: hidden, teacherHead: head, scale: 1, headGradient: &none)
+                #expect(found.losses.allSatisfy { abs($0) < 1e-5 }, "\(choice)")
+                #expect(try found.hiddenGradient.array().allSatisfy { $0 == 0 }, "\(choice)")
+            }
+        }
+
+        @Test func lossesSurviveLargeLogits() throws {
+            let hidden = try Tensor([Float(1000), -1000], shape: [2, 1])
+            let head = try Tensor([Float(1), 0, -1], shape: [3, 1])
+            try withEveryKernel { choice in
+                var headGradient: Tensor? = try .zeros([3, 1])
+                let found = try backend.crossEntropy(
+                    hidden, head: head, targets: [0, 0], scale: 1, headGradient: &headGradient)
+                #expect(found.losses == [0, 2000], "\(choice)")
+                #expect(try found.hiddenGradient.array(Float.self) == [0, -2], "\(choice)")
+                #expect(try headGradient?.array(Float.self) == [1000, 0, -1000], "\(choice)")
+                let divergence = try backend.klDivergence(
+                    hidden, head: head, teacherHidden: hidden, teacherHead: head, scale: 1, headGradient: &headGradient)
+                #expect(divergence.losses == [0, 0], "\(choice)")
+            }
+        }
+
+        @Test func meanSquaredError() throws {
+            var random = Random(74)
+            for shape in [[1], [7, 65], [300, 576]] {
+                let x = try random.tensor(shape), target = try random.tensor(shape, scale: 3)
+                let expected = GradientOracle.meanSquaredError(try doubles(x), target: try doubles(target))
+                try withEveryKernel { choice in
+                    let found = try backend.meanSquaredError(x, target: target)
+                    #expect(abs(found.loss - expected.loss) <= 1e-12 * expected.loss, "\(shape) \(choice)")
+                    let scale = Double(x.count)
+                    expectClose(
+                        try doubles(found.gradient).map { $0 * scale }, expected.gradient.map { $0 * scale }, 0x1p-20,
+                        "\(shape) \(choice)")
+                }
+            }
+        }
+    }
+}
