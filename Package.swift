@@ -27,7 +27,7 @@ let package = Package(
         .executableTarget(
             name: "moult",
             dependencies: [
-                "Tensors", "Checkpoints", "Tokenizers", "Models", "Conversion", "Evaluation", "Generation",
+                "Tensors", "Checkpoints", "Tokenizers", "Models", "Conversion", "Evaluation", "Training", "Generation",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]
         ),

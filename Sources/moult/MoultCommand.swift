@@ -12,6 +12,6 @@ struct MoultCommand: ParsableCommand {
         version: "0.1.0",
         subcommands: [
             InspectCommand.self, ConvertCommand.self, PerplexityCommand.self, GenerateCommand.self, BenchCommand.self,
-            LogitsCommand.self, TokensCommand.self,
+            ReportCommand.self, LogitsCommand.self, TokensCommand.self,
         ])
 }
