@@ -9,8 +9,8 @@ package enum Figures {
         let rounded = Double(String(format: "%.*e", digits - 1, value)) ?? value
         let magnitude = rounded.magnitude
         guard magnitude >= 10_000 else {
-            // Below a thousandth, the exponent is easier to read than zeros.
-            let format = magnitude > 0 && magnitude < 1e-3 ? "%.*e" : "%.*g"
+            // Below, an exponent is easier to read than zeros.
+            let format = magnitude > 0 && magnitude < 1e-4 ? "%.*e" : "%.*g"
             return tidied(String(format: format, magnitude < 1000 ? digits : max(4, digits), rounded))
         }
         let scales: [(Double, String)] = [(1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")]

@@ -25,7 +25,8 @@ struct Markup: Sendable, ExpressibleByStringInterpolation {
         /// A coordinate, to a hundredth.
         mutating func appendInterpolation(_ coordinate: Double) {
             let hundredths = (coordinate * 100).rounded() / 100
-            text += hundredths == hundredths.rounded() && hundredths.magnitude < 1e9
+            text +=
+                hundredths == hundredths.rounded() && hundredths.magnitude < 1e9
                 ? String(Int(hundredths)) : String(hundredths)
         }
     }

@@ -59,7 +59,8 @@ extension RunReport {
                 x: Double(validation.tokens), values: [(.student, validation.perplexity)],
                 lines: [
                     "perplexity \(Figures.perplexity(validation.perplexity))"
-                        + (teacherPerplexity.map { ", \(Figures.short(validation.perplexity / $0))× the teacher's" } ?? ""),
+                        + (teacherPerplexity.map { ", \(Figures.short(validation.perplexity / $0))× the teacher's" }
+                            ?? ""),
                     "\(Figures.short(Double(validation.tokens))) tokens, step \(Figures.grouped(validation.step))",
                 ])
         }
@@ -67,7 +68,7 @@ extension RunReport {
     }
 
     /// The loss of every step; a stage has its own measure, so the line has a gap between stages.
-    var lossChart: Chart? { curve("loss", size: .half, isSmoothed: true) { $0.loss } }
+    var lossChart: Chart? { curve("loss", isTitled: true, size: .half, isSmoothed: true) { $0.loss } }
 
     var learningRateChart: Chart? { curve("learning rate", size: .third, scale: .linear) { $0.learningRate } }
 
@@ -78,9 +79,11 @@ extension RunReport {
     }
 
     /// A chart of one value of every step.
-    /// - Parameter values: More that the axis must show.
+    /// - Parameters:
+    ///   - isTitled: Whether the title stands above the axis, because the figure's heading says something else.
+    ///   - values: More that the axis must show.
     private func curve(
-        _ title: String, size: Chart.Size, scale: Axis.Scale? = nil, isSmoothed: Bool = false,
+        _ title: String, isTitled: Bool = false, size: Chart.Size, scale: Axis.Scale? = nil, isSmoothed: Bool = false,
         from values: [Double] = [], _ value: (MetricsEvent.Step) -> Double?
     ) -> Chart? {
         let segments = stageRuns.map { run in
@@ -90,7 +93,7 @@ extension RunReport {
         let bins = series.bins().flatMap { $0 }
         guard bins.count > 1, let x = tokenAxis(size),
             let y = Axis(
-                title, values: bins.flatMap { [$0.low, $0.high] } + values, scale: scale,
+                isTitled ? title : "", values: bins.flatMap { [$0.low, $0.high] } + values, scale: scale,
                 length: Chart.plot(size).height, isHorizontal: false)
         else { return nil }
         var chart = Chart(summary: "\(title) against tokens", size: size, x: x, y: y)

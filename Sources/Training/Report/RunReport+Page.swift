@@ -55,10 +55,12 @@ extension RunReport {
     /// The outcome in a sentence or two.
     private var summary: String {
         guard let best else { return "The run has not been measured since training began." }
-        var text = "After \(Figures.short(Double(best.tokens))) tokens the student's perplexity on text held apart is "
+        var text =
+            "After \(Figures.short(Double(best.tokens))) tokens the student's perplexity on text held apart is "
             + Figures.perplexity(best.perplexity)
         if let teacherPerplexity {
-            text += ", \(Figures.short(best.perplexity / teacherPerplexity)) times its teacher's "
+            text +=
+                ", \(Figures.short(best.perplexity / teacherPerplexity)) times its teacher's "
                 + Figures.perplexity(teacherPerplexity)
         }
         text += untrained.map { "; untrained it was \(Figures.perplexity($0.perplexity))." } ?? "."
@@ -69,7 +71,8 @@ extension RunReport {
         var facts: [String] = []
         if let start {
             facts.append(start.time.formatted(.iso8601.year().month().day()))
-            facts.append("\(Figures.grouped(start.parameters)) parameters, \(Figures.grouped(start.trainedParameters)) trained")
+            let (all, trained) = (Figures.grouped(start.parameters), Figures.grouped(start.trainedParameters))
+            facts.append("\(all) parameters, \(trained) trained")
             facts.append("rows of \(Figures.grouped(start.sequenceLength)) tokens")
         }
         facts.append(end.map { "\($0.reason) at step \(Figures.grouped($0.step))" } ?? "not ended")
@@ -88,13 +91,13 @@ extension RunReport {
         if let best {
             tiles.append(("student, trained", Figures.perplexity(best.perplexity), "perplexity", "student"))
             if let teacherPerplexity {
-                tiles.append(
-                    ("student to teacher", "\(Figures.short(best.perplexity / teacherPerplexity))×", "of perplexity", "student"))
+                let ratio = "\(Figures.short(best.perplexity / teacherPerplexity))×"
+                tiles.append(("student to teacher", ratio, "of perplexity", "student"))
             }
         }
         if tokens > 0 {
             tiles.append(("trained on", Figures.short(Double(tokens)), "tokens", ""))
-            let rate = seconds > 0 ? "\(Figures.short(Double(tokens) / seconds)) tokens per second" : "of steps"
+            let rate = seconds > 0 ? "\(Figures.short(Double(tokens) / seconds)) tokens/s" : "of steps"
             tiles.append(("training time", Figures.duration(seconds), rate, ""))
         }
         let items: [Markup] = tiles.map { tile in
@@ -112,29 +115,33 @@ extension RunReport {
     private var figures: Markup {
         """
         <section class="figures">
-        \(figure("Quality", perplexityChart, .perplexity(hasTeacher: teacherPerplexity != nil), "wide",
+        \(figure("Quality", perplexityChart, .wide, .perplexity(hasTeacher: teacherPerplexity != nil),
             "Perplexity on text that is held apart, measured as training goes on; lower is better."))
-        \(figure("Training loss", lossChart, .steps, "half", lossCaption))
-        \(figure("Alignment by layer", alignmentChart, .alignment, "half",
+        \(figure("Training loss", lossChart, .half, .steps, lossCaption))
+        \(figure("Alignment by layer", alignmentChart, .half, .alignment,
             "How far each mixer's output is from that of the teacher's attention: squared error over squared output."))
-        \(figure("Perplexity by position", positionChart, .comparison(hasTeacher: positions?.teacher != nil), "half",
+        \(figure("Perplexity by position", positionChart, .half, .comparison(hasTeacher: positions?.teacher != nil),
             "What the model makes of a context that grows: a student that forgets stops getting better."))
-        \(figure("Memory of a sequence", memoryChart, .comparison(hasTeacher: memory?.teacher != nil), "half", memoryCaption))
-        \(figure("Learning rate", learningRateChart, nil, "third", ""))
-        \(figure("Gradient norm", gradientChart, nil, "third", ""))
-        \(figure("Throughput", throughputChart, nil, "third", ""))
+        \(figure("Memory of a sequence", memoryChart, .half, .comparison(hasTeacher: memory?.teacher != nil),
+            memoryCaption))
+        \(figure("Learning rate", learningRateChart, .third))
+        \(figure("Gradient norm", gradientChart, .third))
+        \(figure("Throughput", throughputChart, .third))
         </section>
         """
     }
 
+    /// The share of the page's width that a figure takes.
+    private enum Width: String { case wide, half, third }
+
     /// A chart with its heading; nothing when there is no chart.
-    private func figure(_ heading: String, _ chart: Chart?, _ legend: Legend?, _ width: String, _ caption: String)
-        -> Markup
-    {
+    private func figure(
+        _ heading: String, _ chart: Chart?, _ width: Width, _ legend: Legend? = nil, _ caption: String = ""
+    ) -> Markup {
         guard let chart else { return "" }
         let text: Markup = caption.isEmpty ? "" : "<figcaption>\(caption)</figcaption>"
         return """
-            <figure class="\(width)"><h2>\(heading)</h2>\(text)\(legend?.markup)
+            <figure class="\(width.rawValue)"><h2>\(heading)</h2>\(text)\(legend?.markup)
             <div class="plot">\(chart.svg)</div></figure>
             """
     }
@@ -182,7 +189,8 @@ extension RunReport {
             return """
                 <tr><th scope="row">\(run.stage)</th><td>\(Figures.grouped(tokens))</td>\
                 <td>\(Figures.grouped(run.steps.count))</td><td>\(stage.map { Figures.grouped($0.sequences) } ?? "–")</td>\
-                <td>\(Figures.short(run.steps.first?.loss ?? .nan))</td><td>\(Figures.short(run.steps.last?.loss ?? .nan))</td>\
+                <td>\(Figures.short(run.steps.first?.loss ?? .nan))</td>\
+                <td>\(Figures.short(run.steps.last?.loss ?? .nan))</td>\
                 <td>\(Figures.duration(run.seconds))</td><td>\(speed)</td></tr>
 
                 """
@@ -200,7 +208,9 @@ extension RunReport {
         guard let conversion, !conversion.parts.isEmpty else { return "" }
         let parts = conversion.parts.filter { $0.name != "dropped" }
         let bars: [Markup] = parts.map {
-            #"<rect class="part-\#($0.name)" x="\#(offset(of: $0, in: parts))" y="0" width="\#(9.6 * $0.percent)" height="14"/>"#
+            """
+            <rect class="part-\($0.name)" x="\(offset(of: $0, in: parts))" y="0" width="\(9.6 * $0.percent)" height="14"/>
+            """
         }
         let rows: [Markup] = conversion.parts.map { part in
             """
@@ -215,7 +225,7 @@ extension RunReport {
         return """
             <section class="card"><h2>Conversion</h2><p class="caption">\(origin.joined(separator: ", ")).</p>
             <svg viewBox="0 0 960 14" preserveAspectRatio="none" class="share" aria-hidden="true">\(bars)</svg>
-            <div class="plot"><table><thead><tr><th scope="col">parameters</th><th scope="col">share</th>\
+            <div class="plot"><table><thead><tr><th scope="col">kind</th><th scope="col">share</th>\
             <th scope="col">tensors</th><th scope="col">parameters</th></tr></thead><tbody>\(rows)</tbody></table></div>
             </section>
             """

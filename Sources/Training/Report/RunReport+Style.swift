@@ -21,15 +21,15 @@ extension RunReport {
         h2 { margin: 0; font-size: 16px; letter-spacing: -.005em; }
         .lead { margin: 0; font-size: 17px; max-width: 46em; }
         .facts { margin: 8px 0 0; color: var(--soft); font-size: 13px; }
-        .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 1px; margin: 26px 0 18px;
+        .tiles { display: flex; flex-wrap: wrap; gap: 1px; margin: 26px 0 18px;
           padding: 0; list-style: none; background: var(--hair); border: 1px solid var(--hair); border-radius: 12px;
           overflow: hidden; }
-        .tiles li { display: flex; flex-direction: column; background: var(--card); padding: 14px 16px 12px; }
-        .tiles strong { font-size: 26px; font-weight: 650; line-height: 1.25; letter-spacing: -.02em;
+        .tiles li { flex: 1 1 150px; display: flex; flex-direction: column; background: var(--card); padding: 14px 16px 12px; }
+        .tiles strong { font-size: 23px; font-weight: 650; line-height: 1.3; letter-spacing: -.03em;
           font-variant-numeric: tabular-nums; white-space: nowrap; }
         .tiles .teacher strong { color: var(--teacher); }
         .tiles .student strong { color: var(--student); }
-        .label, .detail, figcaption, .caption { color: var(--soft); font-size: 13px; }
+        .tiles .label, .detail, figcaption, .caption { color: var(--soft); font-size: 13px; }
         .figures { display: grid; grid-template-columns: repeat(6, minmax(0, 1fr)); gap: 18px; margin-bottom: 18px; }
         figure, .card { margin: 0; background: var(--card); border: 1px solid var(--hair); border-radius: 12px;
           padding: 16px 18px 10px; break-inside: avoid; }
@@ -45,9 +45,10 @@ extension RunReport {
         .sign { width: 22px; height: 14px; margin-right: 6px; vertical-align: -2px; }
         .plot { overflow-x: auto; }
         .plot svg { display: block; width: 100%; height: auto; }
-        .wide svg { min-width: 620px; }
+        .wide .plot svg { min-width: 620px; }
         svg text { font-size: 12px; fill: var(--soft); font-variant-numeric: tabular-nums; }
         .third svg text { font-size: 11px; }
+        .third .plot svg { max-width: 420px; }
         svg .grid { stroke: var(--hair); }
         svg .base { stroke: var(--soft); stroke-opacity: .5; }
         svg .line, svg .every { fill: none; stroke: currentColor; stroke-width: 2.2; stroke-linejoin: round;
@@ -86,7 +87,7 @@ extension RunReport {
         pre { margin: 10px 0 0; max-height: 26em; overflow: auto; font: 12.5px/1.5 ui-monospace, "SF Mono", Menlo,
           Consolas, "DejaVu Sans Mono", monospace; }
         footer { max-width: 1060px; margin: 0 auto; padding: 6px 24px 40px; color: var(--soft); font-size: 13px; }
-        @media (max-width: 820px) { .half, .third { grid-column: span 6; } h1 { font-size: 25px; }
+        @media screen and (max-width: 820px) { .half, .third { grid-column: span 6; } h1 { font-size: 25px; }
           main { padding: 24px 14px 8px; } }
         @media print {
           :root { --page: #ffffff; --card: #ffffff; --ink: #000000; --soft: #4a4f57; --hair: #d5d6d3;
@@ -95,6 +96,8 @@ extension RunReport {
           * { print-color-adjust: exact; }
           main { max-width: none; padding: 0; }
           pre { max-height: none; white-space: pre-wrap; }
+          .tiles li { flex-basis: 30%; }
+          .wide .plot svg { min-width: 0; }
           .note { display: none; }
         }
 

@@ -15,7 +15,8 @@ public final class TensorBoardWriter {
     /// - Throws: ``MetricsError/unwritable(file:reason:)``.
     public init(folder: String, purgingFrom step: Int? = nil, now: @escaping () -> Date = Date.init) throws {
         self.now = now
-        let name = "\(folder)/events.out.tfevents.\(Int(now().timeIntervalSince1970))"
+        let name =
+            "\(folder)/events.out.tfevents.\(Int(now().timeIntervalSince1970))"
             + ".\(ProcessInfo.processInfo.hostName).\(getpid())"
         // TensorBoard needs the first part only; the last keeps two files of one second apart.
         path = (0...).lazy.map { "\(name).\($0)" }.first { !FileManager.default.fileExists(atPath: $0) } ?? name

@@ -9,7 +9,8 @@ struct ReportCommand: ParsableCommand {
             replaced.
             """)
 
-    @Argument(help: ArgumentHelp("The folder of a run, as 'moult train' wrote it.", valueName: "run")) var folder: String
+    @Argument(help: ArgumentHelp("The folder of a run, as 'moult train' wrote it.", valueName: "run"))
+    var folder: String
     @Option(help: "The page to write. (default: report.html in the run's folder)") var output: String?
 
     func run() throws {

@@ -63,7 +63,8 @@ struct MetricsLogTests {
                 + #""student":{"constant_bytes":5000,"bytes_per_token":0}}"#)
         #expect(
             JSONValue.object(events[6].json).text()
-                == #"{"event":"positions","step":2,"ranges":[[0,16],[16,32]],"teacher":[30.0,20.5],"student":[31.0,25.0]}"#)
+                == #"{"event":"positions","step":2,"ranges":[[0,16],[16,32]],"teacher":[30.0,20.5],"student":[31.0,25.0]}"#
+        )
     }
 
     @Test("a loss that is not finite is null in the file and NaN when it is read")
@@ -115,20 +116,27 @@ struct MetricsLogTests {
         #expect(try String(contentsOfFile: path, encoding: .utf8) == "precious\n")
     }
 
-    @Test("lines that Moult did not write", arguments: [
-        (#"[1]"#, "JSON value of another kind"), (#"{"event":"step""#, "unexpected end"),
-        (#"{"event":"end","event":"end"}"#, #""event" appears twice"#), (#"{"step":1}"#, "event: expected a string, found nothing"),
-        (#"{"event":"weather"}"#, #"found "weather""#), (#"{"event":"end","step":-1,"reason":""}"#, "step: expected an integer of at least 0, found -1"),
-        (#"{"event":"end","step":1.5,"reason":""}"#, "found 1.5"), (#"{"event":"end","step":1}"#, "reason"),
-        (#"{"event":"memory","student":{"constant_bytes":1}}"#, "student.bytes_per_token"),
-        (#"{"event":"alignment","step":1,"layers":[0.5,"x"]}"#, "layers"),
-        (#"{"event":"positions","step":1,"ranges":[[16,0]],"student":[1]}"#, "ranges"),
-        (#"{"event":"positions","step":1,"ranges":[[0,16,32]],"student":[1]}"#, "ranges"),
-        (#"{"event":"positions","step":1,"ranges":[[0,16]],"student":[1,2]}"#, "student: expected 1 perplexities"),
-        (#"{"event":"start","moult":"1","time":"yesterday"}"#, "time"),
-        (#"{"event":"start","moult":"1","time":"2026-01-01T00:00:00Z","stages":[{"name":"a"}]}"#, "stages[0].tokens"),
-        ("{\"event\":\"\u{1}\"}", "control character"), ("", "unexpected end"),
-    ])
+    @Test(
+        "lines that Moult did not write",
+        arguments: [
+            (#"[1]"#, "JSON value of another kind"), (#"{"event":"step""#, "unexpected end"),
+            (#"{"event":"end","event":"end"}"#, #""event" appears twice"#),
+            (#"{"step":1}"#, "event: expected a string, found nothing"),
+            (#"{"event":"weather"}"#, #"found "weather""#),
+            (#"{"event":"end","step":-1,"reason":""}"#, "step: expected an integer of at least 0, found -1"),
+            (#"{"event":"end","step":1.5,"reason":""}"#, "found 1.5"), (#"{"event":"end","step":1}"#, "reason"),
+            (#"{"event":"memory","student":{"constant_bytes":1}}"#, "student.bytes_per_token"),
+            (#"{"event":"alignment","step":1,"layers":[0.5,"x"]}"#, "layers"),
+            (#"{"event":"positions","step":1,"ranges":[[16,0]],"student":[1]}"#, "ranges"),
+            (#"{"event":"positions","step":1,"ranges":[[0,16,32]],"student":[1]}"#, "ranges"),
+            (#"{"event":"positions","step":1,"ranges":[[0,16]],"student":[1,2]}"#, "student: expected 1 perplexities"),
+            (#"{"event":"start","moult":"1","time":"yesterday"}"#, "time"),
+            (
+                #"{"event":"start","moult":"1","time":"2026-01-01T00:00:00Z","stages":[{"name":"a"}]}"#,
+                "stages[0].tokens"
+            ),
+            ("{\"event\":\"\u{1}\"}", "control character"), ("", "unexpected end"),
+        ])
     func refused(line: String, part: String) throws {
         let folder = try TemporaryFolder()
         let path = try folder.write("metrics.jsonl", #"{"event":"stage_end","step":1,"stage":"align"}"# + "\n\(line)\n")

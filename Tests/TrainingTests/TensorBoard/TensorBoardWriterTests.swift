@@ -49,7 +49,9 @@ struct TensorBoardWriterTests {
     @Test("files have names that TensorBoard looks for, and never one name twice")
     func names() throws {
         let folder = try TemporaryFolder()
-        let writers = try (0..<3).map { _ in try TensorBoardWriter(folder: folder.path) { Date(timeIntervalSince1970: 7) } }
+        let writers = try (0..<3).map { _ in
+            try TensorBoardWriter(folder: folder.path) { Date(timeIntervalSince1970: 7) }
+        }
         #expect(Set(writers.map(\.path)).count == 3)
         for writer in writers {
             let name = try #require(writer.path.split(separator: "/").last)

@@ -34,7 +34,8 @@ package struct Axis: Sendable {
         guard var low = finite.min(), var high = finite.max() else { return nil }
         self.title = title
         self.scale = scale == .linear || low < 1e-100 || (scale == nil && high / low < 20) ? .linear : .logarithmic
-        if high - low <= 1e-9 * max(high.magnitude, low.magnitude, 1e-90) {
+        // Closer together than labels can tell apart: as if there were one value.
+        if high - low <= 1e-4 * max(high.magnitude, low.magnitude, 1e-90) {
             let margin = max(high.magnitude / 10, 1e-6)
             (low, high) = (self.scale == .logarithmic ? low / 2 : low - margin, high + margin)
         }
@@ -92,16 +93,17 @@ package struct Axis: Sendable {
         }
     }
 
-    /// 1, 2 and 5 times powers of ten that enclose `range`; powers alone; every second; …
+    /// 1, 2 and 5 times powers of ten that enclose `range`; 1 and 3 times; powers alone; every second; …
     private static func logarithmicSteps(_ range: ClosedRange<Double>) -> [[Double]] {
         let decades = Int(floor(log10(range.lowerBound)))...Int(ceil(log10(range.upperBound)))
         let all = decades.flatMap { decade in [1.0, 2, 5].map { $0 * pow(10, Double(decade)) } }
         let start = all.lastIndex { $0 <= range.lowerBound } ?? 0
         let end = all.firstIndex { $0 >= range.upperBound } ?? all.count - 1
+        let enclosed = all[start]...max(all[start], all[end])
+        let thirds = decades.flatMap { [pow(10, Double($0)), 3 * pow(10, Double($0))] }
         let sparser = (1...max(1, decades.count)).map { interval in
-            stride(from: decades.lowerBound, through: decades.upperBound, by: interval)
-                .map { pow(10, Double($0)) }.filter { $0 >= all[start] && $0 <= all[end] }
+            stride(from: decades.lowerBound, through: decades.upperBound, by: interval).map { pow(10, Double($0)) }
         }
-        return [Array(all[start...max(start, end)])] + sparser
+        return ([all, thirds] + sparser).map { $0.filter(enclosed.contains) }
     }
 }

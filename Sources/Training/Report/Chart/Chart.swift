@@ -24,9 +24,9 @@ struct Chart: Sendable {
     struct Size: Sendable {
         var width: Double
         var height: Double
-        static let wide = Size(width: 960, height: 300)
-        static let half = Size(width: 470, height: 270)
-        static let third = Size(width: 310, height: 200)
+        static let wide = Size(width: 960, height: 316)
+        static let half = Size(width: 470, height: 286)
+        static let third = Size(width: 310, height: 190)
     }
 
     /// What the chart shows, for those who cannot see it.
@@ -43,13 +43,13 @@ struct Chart: Sendable {
     var marked: (point: Series.Point, label: String)?
     var notes: [Note] = []
 
-    /// The lengths of the axes of a chart of `size`.
-    static func plot(_ size: Size) -> Size { Size(width: size.width - 78, height: size.height - 66) }
+    /// The lengths of the axes of a chart of `size`; the upright one is longer without a title or bands above it.
+    static func plot(_ size: Size) -> Size { Size(width: size.width - 78, height: size.height - 86) }
 
     private var left: Double { 62 }
-    private var top: Double { 22 }
     private var right: Double { left + Self.plot(size).width }
-    private var bottom: Double { top + Self.plot(size).height }
+    private var top: Double { 8 + (y.title.isEmpty ? 0 : 18) + (bands.isEmpty ? 0 : 16) }
+    private var bottom: Double { size.height - 44 }
 
     private func place(x value: Double) -> Double { left + x.position(value) * (right - left) }
     private func place(y value: Double) -> Double { bottom - y.position(value) * (bottom - top) }
@@ -62,26 +62,28 @@ struct Chart: Sendable {
         """
     }
 
+    private func text(_ text: String, x: Double, y: Double, anchor: String, style: String = "label") -> Markup {
+        #"<text class="\#(style)" x="\#(x)" y="\#(y)" text-anchor="\#(anchor)">\#(text)</text>"#
+    }
+
     // MARK: Frame
 
     private var axisMarkup: [Markup] {
         let horizontal: [Markup] = x.ticks.map { tick in
-            """
-            <text class="tick" x="\(place(x: tick.value))" y="\(bottom + 18)" text-anchor="middle">\(tick.label)</text>
-            """
+            text(tick.label, x: place(x: tick.value), y: bottom + 18, anchor: "middle")
         }
         let vertical: [Markup] = y.ticks.map { tick in
             let place = place(y: tick.value)
             return """
                 <line class="grid" x1="\(left)" x2="\(right)" y1="\(place)" y2="\(place)"/>
-                <text class="tick" x="\(left - 8)" y="\(place + 4)" text-anchor="end">\(tick.label)</text>
+                \(text(tick.label, x: left - 8, y: place + 4, anchor: "end"))
                 """
         }
         return vertical + horizontal + [
             """
             <line class="base" x1="\(left)" x2="\(right)" y1="\(bottom)" y2="\(bottom)"/>
-            <text class="axis" x="\((left + right) / 2)" y="\(size.height - 6)" text-anchor="middle">\(x.title)</text>
-            <text class="axis" x="\(left - 54)" y="\(top - 9)">\(y.title)</text>
+            \(text(x.title, x: (left + right) / 2, y: size.height - 6, anchor: "middle"))
+            \(text(y.title, x: left - 54, y: 13, anchor: "start"))
             """
         ]
     }
@@ -90,9 +92,8 @@ struct Chart: Sendable {
         bands.enumerated().map { index, band in
             let (start, end) = (place(x: band.range.lowerBound), place(x: band.range.upperBound))
             // A label wider than its band would run into the next.
-            let label: Markup? =
-                end - start < Axis.labelWidth(band.label)
-                ? nil : #"<text class="band-label" x="\#(end - 6)" y="\#(top - 9)" text-anchor="end">\#(band.label)</text>"#
+            let isLabelled = end - start >= Axis.labelWidth(band.label)
+            let label: Markup = isLabelled ? text(band.label, x: end - 6, y: top - 6, anchor: "end") : ""
             return """
                 <rect class="band-\(index % 3)" x="\(start)" y="\(top)" width="\(end - start)" height="\(bottom - top)">\
                 <title>\(band.label)</title></rect>\(label)
@@ -105,7 +106,7 @@ struct Chart: Sendable {
             let place = place(y: rule.value)
             return """
                 <line class="rule teacher" x1="\(left)" x2="\(right)" y1="\(place)" y2="\(place)"/>
-                <text class="rule-label teacher" x="\(left + 8)" y="\(place - 6)">\(rule.label)</text>
+                \(text(rule.label, x: left + 8, y: place - 6, anchor: "start", style: "rule-label"))
                 """
         }
     }
@@ -114,7 +115,7 @@ struct Chart: Sendable {
 
     private func markup(_ series: Series) -> Markup {
         switch series.style {
-        case .line: return "\(series.segments.map { line($0, "line \(series.role.rawValue)") })"
+        case .line: return "\(series.bins().map { line($0.map(\.mean), "line \(series.role.rawValue)") })"
         case .dotted:
             return "\(series.segments.map { line($0, "line \(series.role.rawValue)") })\(dots(series))"
         case .dots: return dots(series)
@@ -125,7 +126,9 @@ struct Chart: Sendable {
             // and the range of the values where it is many.
             let ranges = bins.map { segment in
                 line(
-                    segment.flatMap { [Series.Point(x: $0.mean.x, y: $0.low), Series.Point(x: $0.mean.x, y: $0.high)] },
+                    segment.flatMap {
+                        [Series.Point(x: $0.mean.x, y: $0.low), Series.Point(x: $0.mean.x, y: $0.high)]
+                    },
                     "every \(series.role.rawValue)")
             }
             let means = bins.map { segment in
@@ -166,7 +169,7 @@ struct Chart: Sendable {
             let (x, y) = (place(x: marked.point.x), place(y: marked.point.y))
             return """
                 <circle class="marked" cx="\(x)" cy="\(y)" r="5"/>
-                <text class="marked-label" x="\(min(x, right - 4))" y="\(y - 12)" text-anchor="end">\(marked.label)</text>
+                \(text(marked.label, x: min(x, right - 4), y: y - 12, anchor: "end", style: "marked-label"))
                 """
         }
     }

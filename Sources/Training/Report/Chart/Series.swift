@@ -8,7 +8,7 @@ struct Series: Sendable {
     /// The role, which gives the colour: the same on all charts.
     enum Role: String, Sendable { case teacher, student, before }
     enum Style: Sendable {
-        /// A line through the points.
+        /// A line through the points, thinned when they are many.
         case line
         /// A line through a moving average, over a faint one through every value.
         case smoothed
