@@ -5,17 +5,19 @@ package enum Figures {
     /// With k, M, B or T for powers of a thousand from ten thousand on: "512", "19.8", "12.4k", "1.2M", "3e-5".
     package static func short(_ value: Double, digits: Int = 3) -> String {
         guard value.isFinite else { return "not finite" }
+        // Thousands without a suffix need four digits.
+        let kept = (999.5..<10_000).contains(value.magnitude) ? max(4, digits) : digits
         // Rounded first: 999,999 is 1M, not 1000k.
-        let rounded = Double(String(format: "%.*e", digits - 1, value)) ?? value
+        let rounded = Double(String(format: "%.*e", kept - 1, value)) ?? value
         let magnitude = rounded.magnitude
         guard magnitude >= 10_000 else {
             // Below, an exponent is easier to read than zeros.
             let format = magnitude > 0 && magnitude < 1e-4 ? "%.*e" : "%.*g"
-            return tidied(String(format: format, magnitude < 1000 ? digits : max(4, digits), rounded))
+            return tidied(String(format: format, kept, rounded))
         }
         let scales: [(Double, String)] = [(1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")]
         let (scale, suffix) = scales.first { magnitude >= $0.0 } ?? (1, "")
-        return tidied(String(format: "%.*g", max(3, digits), rounded / scale)) + suffix
+        return tidied(String(format: "%.*g", max(3, kept), rounded / scale)) + suffix
     }
 
     /// "1.200e-05" → "1.2e-5".

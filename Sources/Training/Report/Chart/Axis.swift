@@ -22,7 +22,8 @@ package struct Axis: Sendable {
     /// - Parameters:
     ///   - scale: Nil for logarithmic when the values are positive and span more than a factor of 20.
     ///   - length: The axis in the units of the drawing.
-    ///   - isHorizontal: Whether labels lie beside each other; the axis then ends at the last value, not at a tick.
+    ///   - isHorizontal: Whether labels lie beside each other; the axis then ends at the last value rather than
+    ///     at a tick, unless it would have none.
     ///   - format: The label of a value.
     /// - Returns: nil when no value is finite.
     package init?(
@@ -35,7 +36,7 @@ package struct Axis: Sendable {
         self.title = title
         self.scale = scale == .linear || low < 1e-100 || (scale == nil && high / low < 20) ? .linear : .logarithmic
         // Closer together than labels can tell apart: as if there were one value.
-        if high - low <= 1e-4 * max(high.magnitude, low.magnitude, 1e-90) {
+        if high - low <= 5e-4 * max(high.magnitude, low.magnitude, 1e-90) {
             let margin = max(high.magnitude / 10, 1e-6)
             (low, high) = (self.scale == .logarithmic ? low / 2 : low - margin, high + margin)
         }
@@ -47,7 +48,7 @@ package struct Axis: Sendable {
         let choices = rounds.map { $0.map { Tick(value: $0, label: format($0)) } }
         // The last choice is the sparsest.
         let chosen = choices.first(where: fits) ?? choices.last ?? []
-        if isHorizontal {
+        if isHorizontal, chosen.contains(where: { (low...high).contains($0.value) }) {
             domain = low...high
         } else {
             domain = min(low, chosen.first?.value ?? low)...max(high, chosen.last?.value ?? high)
