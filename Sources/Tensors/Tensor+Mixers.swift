@@ -5,7 +5,58 @@ extension Tensor {
     public func attention(
         k: Tensor, v: Tensor, scale: Float, window: Int? = nil, documents: [Int]? = nil
     ) throws -> Tensor {
-        let operation = "attention"
+        try requireAttention("attention", k: k, v: v, window: window, documents: documents)
+        return try device.backend.attention(q: self, k: k, v: v, scale: scale, window: window, documents: documents)
+    }
+
+    /// Gradients of q, k and v of ``attention(k:v:scale:window:documents:)`` from the gradient self (B, T, H, V) of its
+    /// result `output`; see ``Backend/attentionBackward(_:q:k:v:output:scale:window:documents:)``.
+    public func attentionBackward(
+        q: Tensor, k: Tensor, v: Tensor, output: Tensor, scale: Float, window: Int? = nil, documents: [Int]? = nil
+    ) throws -> (q: Tensor, k: Tensor, v: Tensor) {
+        let operation = "attentionBackward"
+        try q.requireAttention(operation, k: k, v: v, window: window, documents: documents)
+        let result = Array(q.shape.dropLast() + v.shape.suffix(1))
+        try require(operation, "gradient", result)
+        try output.require(operation, "output", result)
+        return try device.backend.attentionBackward(
+            self, q: q, k: k, v: v, output: output, scale: scale, window: window, documents: documents)
+    }
+
+    /// Gated Slot Attention (Zhang et al. 2024, arXiv 2409.07146): q (B, T, H, K), k (B, T, N, K), v (B, T, N, V),
+    /// logGates (B, T, N, M) → (B, T, H, V). `state` is the initial state and becomes the final one;
+    /// see ``Backend/gatedSlotAttention(q:k:v:logGates:scale:state:documents:)``.
+    public static func gatedSlotAttention(
+        q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, scale: Float, state: inout GatedSlotState,
+        documents: [Int]? = nil
+    ) throws -> Tensor {
+        try requireGatedSlots("gatedSlotAttention", q: q, k: k, v: v, logGates: logGates, documents: documents)
+        try state.require("gatedSlotAttention", "state", k: k, v: v, logGates: logGates)
+        return try q.device.backend.gatedSlotAttention(
+            q: q, k: k, v: v, logGates: logGates, scale: scale, state: &state, documents: documents)
+    }
+
+    /// Gradients of the inputs of ``gatedSlotAttention(q:k:v:logGates:scale:state:documents:)`` begun from `initial`, from
+    /// the gradient self (B, T, H, V) of its outputs and, where it is used, that of its final state; see
+    /// ``Backend/gatedSlotAttentionBackward(_:q:k:v:logGates:scale:initial:finalGradient:documents:)``.
+    public func gatedSlotAttentionBackward(
+        q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, scale: Float, initial: GatedSlotState,
+        finalGradient: GatedSlotState? = nil, documents: [Int]? = nil
+    ) throws -> GatedSlotGradients {
+        let operation = "gatedSlotAttentionBackward"
+        try Tensor.requireGatedSlots(operation, q: q, k: k, v: v, logGates: logGates, documents: documents)
+        try require(operation, "gradient", q.shape.dropLast() + v.shape.suffix(1))
+        try initial.require(operation, "initial", k: k, v: v, logGates: logGates)
+        try finalGradient?.require(operation, "finalGradient", k: k, v: v, logGates: logGates)
+        return try device.backend.gatedSlotAttentionBackward(
+            self, q: q, k: k, v: v, logGates: logGates, scale: scale, initial: initial, finalGradient: finalGradient,
+            documents: documents)
+    }
+
+    /// The arguments of ``attention(k:v:scale:window:documents:)``.
+    private func requireAttention(
+        _ operation: String, k: Tensor, v: Tensor, window: Int?, documents: [Int]?
+    ) throws {
         try requireHeads(operation, k: k, v: v)
         guard k.shape[1] >= shape[1] else {
             throw TensorError.shape(
@@ -16,26 +67,16 @@ extension Tensor {
                 operation: operation, argument: "window", expected: "at least 1", found: "\(window)")
         }
         try Tensor.requireDocuments(documents, batch: shape[0], length: k.shape[1], operation)
-        return try device.backend.attention(q: self, k: k, v: v, scale: scale, window: window, documents: documents)
     }
 
-    /// Gated Slot Attention (Zhang et al. 2024, arXiv 2409.07146): q (B, T, H, K), k (B, T, N, K), v (B, T, N, V),
-    /// logGates (B, T, N, M) → (B, T, H, V). `state` is the initial state and becomes the final one;
-    /// see ``Backend/gatedSlotAttention(q:k:v:logGates:scale:state:documents:)``.
-    public static func gatedSlotAttention(
-        q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, scale: Float, state: inout GatedSlotState,
-        documents: [Int]? = nil
-    ) throws -> Tensor {
-        let operation = "gatedSlotAttention"
+    /// The arguments of ``gatedSlotAttention(q:k:v:logGates:scale:state:documents:)`` but the state.
+    private static func requireGatedSlots(
+        _ operation: String, q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, documents: [Int]?
+    ) throws {
         try q.requireHeads(operation, k: k, v: v)
         try k.requireShape(operation, "k", [nil, q.shape[1], nil, nil])
         try logGates.require(operation, "logGates", [k.shape[0], k.shape[1], k.shape[2], nil])
-        let outer = [k.shape[0], k.shape[2], logGates.shape[3]]
-        try state.keys.require(operation, "state.keys", outer + [k.shape[3]])
-        try state.values.require(operation, "state.values", outer + [v.shape[3]])
         try requireDocuments(documents, batch: q.shape[0], length: q.shape[1], operation)
-        return try q.device.backend.gatedSlotAttention(
-            q: q, k: k, v: v, logGates: logGates, scale: scale, state: &state, documents: documents)
     }
 
     /// self is (B, T, H, K), k (B, S, N, K), v (B, S, N, V), and N divides H.
@@ -48,5 +89,16 @@ extension Tensor {
                 operation: operation, argument: "k", expected: "a number of heads that divides \(shape[2])",
                 found: k.shape)
         }
+    }
+}
+
+extension GatedSlotState {
+    /// Keys (B, N, M, K) and values (B, N, M, V) that go with k, v and logGates.
+    fileprivate func require(
+        _ operation: String, _ argument: String, k: Tensor, v: Tensor, logGates: Tensor
+    ) throws {
+        let outer = [k.shape[0], k.shape[2], logGates.shape[3]]
+        try keys.require(operation, "\(argument).keys", outer + [k.shape[3]])
+        try values.require(operation, "\(argument).values", outer + [v.shape[3]])
     }
 }
