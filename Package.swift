@@ -30,7 +30,8 @@ let package = Package(
         .executableTarget(
             name: "moult",
             dependencies: [
-                "Tensors", "Checkpoints", "Tokenizers", "Models", "Conversion", "Evaluation", "Generation",
+                "Tensors", "Checkpoints", "Tokenizers", "Models", "Conversion", "Evaluation", "Training",
+                "Generation",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]
         ),

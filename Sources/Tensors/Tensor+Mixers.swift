@@ -6,7 +6,15 @@ extension Tensor {
         k: Tensor, v: Tensor, scale: Float, window: Int? = nil, documents: [Int]? = nil
     ) throws -> Tensor {
         try requireAttention("attention", k: k, v: v, window: window, documents: documents)
-        return try device.backend.attention(q: self, k: k, v: v, scale: scale, window: window, documents: documents)
+        let backend = device.backend
+        let output = try backend.attention(q: self, k: k, v: v, scale: scale, window: window, documents: documents)
+        return output.recorded(of: self, k, v) { gradient in
+            let gradients = try backend.attentionBackward(
+                gradient, q: self, k: k, v: v, output: output, scale: scale, window: window, documents: documents)
+            try variable?.add(gradients.q)
+            try k.variable?.add(gradients.k)
+            try v.variable?.add(gradients.v)
+        }
     }
 
     /// Gradients of q, k and v of ``attention(k:v:scale:window:documents:)`` from the gradient self (B, T, H, V) of its
@@ -32,8 +40,28 @@ extension Tensor {
     ) throws -> Tensor {
         try requireGatedSlots("gatedSlotAttention", q: q, k: k, v: v, logGates: logGates, documents: documents)
         try state.require("gatedSlotAttention", "state", k: k, v: v, logGates: logGates)
-        return try q.device.backend.gatedSlotAttention(
+        let backend = q.device.backend
+        // Kept only for the way back: a second owner of the state would keep a step from updating it in place.
+        let watched = [q, k, v, logGates].contains { $0.isRecorded } || state.keys.isRecorded || state.values.isRecorded
+        let kept = watched ? state : nil
+        let output = try backend.gatedSlotAttention(
             q: q, k: k, v: v, logGates: logGates, scale: scale, state: &state, documents: documents)
+        guard let initial = kept else { return output }
+        let arguments = [q, k, v, logGates, initial.keys, initial.values]
+        let results = record([output, state.keys.detached, state.values.detached], of: arguments) { gradients in
+            // Where the outputs or one half of the state were not used, their gradient is zero.
+            let output = try gradients[0] ?? .zeros(output.shape)
+            let final = gradients[1] == nil && gradients[2] == nil ? nil : GatedSlotState(
+                keys: try gradients[1] ?? .zeros(initial.keys.shape),
+                values: try gradients[2] ?? .zeros(initial.values.shape))
+            let found = try backend.gatedSlotAttentionBackward(
+                output, q: q, k: k, v: v, logGates: logGates, scale: scale, initial: initial, finalGradient: final,
+                documents: documents)
+            let parts = [found.q, found.k, found.v, found.logGates, found.initial.keys, found.initial.values]
+            for (argument, gradient) in zip(arguments, parts) { try argument.variable?.add(gradient) }
+        }
+        (state.keys, state.values) = (results[1], results[2])
+        return results[0]
     }
 
     /// Gradients of the inputs of ``gatedSlotAttention(q:k:v:logGates:scale:state:documents:)`` begun from `initial`, from

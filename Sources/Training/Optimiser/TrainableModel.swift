@@ -48,6 +48,9 @@ public final class TrainableModel {
         try self.init(configuration, weights: weights)
     }
 
+    /// The type that products read matrices in.
+    var weightType: DType { weights[configuration.names.embedding]?.dtype ?? .float32 }
+
     /// Whether conversion made this parameter, rather than reuse one of the Transformer's.
     public static func isNew(_ rule: ParameterRule) -> Bool {
         if case .initialised = rule.origin { true } else { false }

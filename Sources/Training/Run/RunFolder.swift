@@ -67,15 +67,12 @@ public struct RunFolder: Sendable {
                 directory: partial, tensors: tensors.map { ($0.name, $0.tensor.shape, $0.tensor.dtype) })
             for (_, tensor) in tensors { try writer.append(tensor) }
             try writer.finish()
-            if manager.fileExists(atPath: target) {
-                // The two change places at once: there is never a moment without a model.
-                guard renameat2(AT_FDCWD, partial, AT_FDCWD, target, UInt32(RENAME_EXCHANGE)) == 0 else {
-                    throw TrainingError.file(path: target, reason: String(cString: strerror(errno)))
-                }
-                try manager.removeItem(atPath: partial)
-            } else {
-                try manager.moveItem(atPath: partial, toPath: target)
-            }
+            // The previous model steps aside and is removed when the new one has its name.
+            let previous = "\(path)/.\(student.rawValue).previous"
+            try? manager.removeItem(atPath: previous)
+            if manager.fileExists(atPath: target) { try manager.moveItem(atPath: target, toPath: previous) }
+            try manager.moveItem(atPath: partial, toPath: target)
+            try? manager.removeItem(atPath: previous)
         } catch {
             try? manager.removeItem(atPath: partial)
             throw error
