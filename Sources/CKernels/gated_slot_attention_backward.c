@@ -10,10 +10,10 @@ enum { fewest_chunks = 4 };  // chunks of a segment, so that sharing them pays
 struct run {
     const struct moult_gated_slot_attention_backward *job;
     const struct moult_kernels *kernels;
-    int64_t chunks;         // of a head
+    int64_t chunks;                    // of a head
     int64_t boundary, adjoint, trace;  // floats of a state, its gradient and a chunk's trace
-    float *boundaries;      // states before each chunk and after the last, head by head
-    float *adjoints;        // gradient of the state between the chunks done and those to do, of each head
+    float *boundaries;  // states before each chunk and after the last, head by head
+    float *adjoints;    // gradient of the state between the chunks done and those to do, of each head
     // A segment: chunks [first, first + count) of every head, whose traces are there at once.
     int64_t first, count;
     float *traces;
