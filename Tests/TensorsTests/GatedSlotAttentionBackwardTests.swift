@@ -90,9 +90,14 @@ extension KernelTests {
             }
         }
 
-        /// Split between threads by heads alone: every bit is the same for one thread and two.
-        @Test func threadsChangeNothing() throws {
-            let test = Case(batch: 2, tokens: 150, heads: 9, keyHeads: 3, keyDim: 24, valueDim: 20, slots: 20)
+        /// Two threads share heads, or, where these are odd, chunks as well: every bit is the same as for one.
+        @Test(arguments: [
+            Case(batch: 2, tokens: 150, heads: 9, keyHeads: 3, keyDim: 24, valueDim: 20, slots: 20),
+            Case(tokens: 900, heads: 9, keyHeads: 3, keyDim: 24, valueDim: 20, slots: 20, gates: .between(1e-5, 9)),
+            Case(
+                tokens: 2300, heads: 3, keyHeads: 1, keyDim: 8, valueDim: 12, slots: 20, documents: [0, 70, 640, 2240]),
+        ])
+        func threadsChangeNothing(_ test: Case) throws {
             let inputs = try test.inputs
             let incoming = try Self.incoming(test, final: true)
             let results = try [1, 2].map { threads in
@@ -125,6 +130,21 @@ extension KernelTests {
                     }
                 }
             }
+        }
+
+        /// Without tokens the gradient of the final state is that of the initial one; without slots all others are zero.
+        @Test func emptyShapes() throws {
+            let test = Case(tokens: 0)
+            let incoming = try Self.incoming(test, final: true)
+            let found = try Self.found(test.inputs, incoming.gradient, incoming.final)
+            let final = try #require(incoming.final)
+            #expect(try found.initial.keys.array(Float.self) == final.keys.array(Float.self))
+            #expect(try found.initial.values.array(Float.self) == final.values.array(Float.self))
+
+            let slotless = Case(tokens: 3, slots: 0)
+            let gradients = try Self.found(slotless.inputs, Self.incoming(slotless, final: false).gradient, nil)
+            for (name, array) in try Self.arrays(gradients) { #expect(array.allSatisfy { $0 == 0 }, "\(name)") }
+            #expect(gradients.q.count > 0)
         }
     }
 }
