@@ -4,16 +4,20 @@
 enum moult_status moult_linear_backward(
     const struct moult_term *terms, int64_t count, int64_t rows, int64_t inputs, float *out
 ) {
+    bool add = false;
     for (int64_t t = 0; t < count; t++) {
         const int64_t outputs = terms[t].outputs;
+        if (outputs == 0) continue;
         const uint16_t *half = terms[t].type == moult_bfloat16
             ? round_to_half(terms[t].gradient, rows * outputs, moult_call_scratch((size_t)(rows * outputs) * 2)) : NULL;
         const struct moult_dense product = {
             .rows = rows, .columns = inputs, .depth = outputs, .a = terms[t].gradient, .half = half, .a_row = outputs,
-            .a_depth = 1, .b = terms[t].weight, .type = terms[t].type, .b_depth = inputs, .b_column = 1, .add = t > 0,
+            .a_depth = 1, .b = terms[t].weight, .type = terms[t].type, .b_depth = inputs, .b_column = 1, .add = add,
             .out = out, .out_row = inputs};
         if (!moult_dense_product(&product)) return moult_out_of_memory;
+        add = true;
     }
+    if (!add) memset(out, 0, (size_t)(rows * inputs) * sizeof *out);
     return moult_success;
 }
 
