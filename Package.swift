@@ -6,19 +6,23 @@ let package = Package(
     name: "moult",
     products: [
         .executable(name: "moult", targets: ["moult"]),
-        .library(name: "Moult", targets: ["Models", "Conversion", "Evaluation", "Generation"]),
+        .library(name: "Moult", targets: ["Models", "Conversion", "Evaluation", "Training", "Generation"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
     ],
     targets: [
         .target(name: "CKernels"),
+        .target(name: "CCompression"),
         .target(name: "Tensors", dependencies: ["CKernels"]),
         .target(name: "Checkpoints", dependencies: ["Tensors"]),
         .target(name: "Tokenizers", dependencies: ["Checkpoints"]),
         .target(name: "Models", dependencies: ["Tensors", "Checkpoints"]),
         .target(name: "Conversion", dependencies: ["Tensors", "Checkpoints", "Models", "Tokenizers"]),
         .target(name: "Evaluation", dependencies: ["Models", "Tokenizers"]),
+        .target(
+            name: "Training",
+            dependencies: ["CCompression", "Tensors", "Checkpoints", "Tokenizers", "Models", "Evaluation"]),
         .target(name: "Generation", dependencies: ["Tensors", "Models", "Tokenizers"]),
         .executableTarget(
             name: "moult",
@@ -37,6 +41,8 @@ let package = Package(
         .testTarget(
             name: "GenerationTests",
             dependencies: ["Generation", "Evaluation", "Models", "Tensors", "Checkpoints", "Tokenizers"]),
+        .testTarget(
+            name: "TrainingTests", dependencies: ["Training", "Tokenizers"], exclude: ["Fixtures"]),
         .testTarget(name: "CommandTests", dependencies: ["moult", "Checkpoints"]),
     ],
     swiftLanguageModes: [.v6]

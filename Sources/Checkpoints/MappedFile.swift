@@ -4,15 +4,15 @@ import Foundation
 ///
 /// Like every program that maps files, this one is ended by the system (SIGBUS) if the file shrinks while it is read;
 /// replace model files by renaming, as ``SafetensorsWriter`` does, and never in place.
-final class MappedFile: @unchecked Sendable {
-    let path: String
-    let bytes: UnsafeRawBufferPointer
+package final class MappedFile: @unchecked Sendable {
+    package let path: String
+    package let bytes: UnsafeRawBufferPointer
     private let isMapped: Bool
 
     /// Maps the file at `path`.
     /// - Throws: ``CheckpointError/unreadable(path:reason:)`` or ``CheckpointError/notAModel(path:expected:found:)``
     ///   when it is not a regular file or is empty.
-    init(path: String) throws {
+    package init(path: String) throws {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {
             throw CheckpointError.unreadable(path: path, reason: String(cString: strerror(errno)))

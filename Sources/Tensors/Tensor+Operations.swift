@@ -1,4 +1,5 @@
-/// The operations of a model. Each checks its arguments, then runs on the tensor's device and gives fresh tensors.
+/// The operations of a model. Each checks its arguments, runs on the tensor's device, gives fresh tensors, and records how
+/// gradients go back through it when an argument is watched by a ``GradientTape``.
 /// Shape letters are those of ``Backend``. All throw ``TensorError`` for shapes, types and values that do not fit.
 extension Tensor {
     // MARK: Products
@@ -25,7 +26,25 @@ extension Tensor {
             try bias?.require("linear", "bias", [weight.shape[0]])
         }
         let all = biases.isEmpty ? [Tensor?](repeating: nil, count: weights.count) : biases
-        return try device.backend.linear(self, weights: weights, biases: all)
+        let backend = device.backend
+        let results = try backend.linear(self, weights: weights, biases: all)
+        return Tensor.record(results, of: [self] + weights + all) { gradients in
+            let used = gradients.enumerated().compactMap { index, gradient in gradient.map { (index, $0) } }
+            if let variable {
+                try variable.add(backend.linearBackward(used.map(\.1), weights: used.map { weights[$0.0] }))
+            }
+            for (index, gradient) in used {
+                let weight = weights[index]
+                try weight.variable?.accumulate(weight.shape) {
+                    try backend.accumulateLinearGradient(gradient, x: self, into: &$0, half: weight.dtype != .float32)
+                }
+                if let bias = all[index] {
+                    try bias.variable?.accumulate(bias.shape) {
+                        try backend.accumulateColumnSums(gradient, into: &$0)
+                    }
+                }
+            }
+        }
     }
 
     /// Rows of `table` (R, D) picked by `ids` → (ids.count, D), float32. An id outside the table throws.
@@ -33,7 +52,10 @@ extension Tensor {
         try table.requireWeight("embedding", "table")
         try table.requireShape("embedding", "table", [nil, nil])
         try requireIds(ids, below: table.shape[0], "embedding", "ids")
-        return try table.device.backend.embedding(ids, table: table)
+        let backend = table.device.backend
+        return try backend.embedding(ids, table: table).recorded(of: table) { gradient in
+            try table.withGradient { try backend.accumulateEmbeddingGradient(gradient, ids: ids, into: &$0) }
+        }
     }
 
     /// Negative log-likelihood, in nats, of one target per row under softmax(self · headᵀ): self (..., D),
@@ -59,27 +81,44 @@ extension Tensor {
     public func rmsNorm(weight: Tensor, epsilon: Float) throws -> Tensor {
         try requireFloat32("rmsNorm", "x")
         try weight.require("rmsNorm", "weight", [try requireLastDimension("rmsNorm", "x")])
-        return try device.backend.rmsNorm(self, weight: weight, epsilon: epsilon)
+        let backend = device.backend
+        return try backend.rmsNorm(self, weight: weight, epsilon: epsilon).recorded(of: self, weight) { gradient in
+            let own = try weight.withGradient {
+                try backend.rmsNormBackward(gradient, x: self, weight: weight, epsilon: epsilon, weightGradient: &$0)
+            }
+            try variable?.add(own)
+        }
     }
 
     /// self + y, of one shape.
     public func adding(_ y: Tensor) throws -> Tensor {
         try requireFloat32("adding", "x")
         try y.require("adding", "y", shape)
-        return try device.backend.add(self, y)
+        return try device.backend.add(self, y).recorded(of: self, y) { gradient in
+            try variable?.add(gradient)
+            try y.variable?.add(gradient)
+        }
     }
 
     /// x / (1 + exp(-x)).
     public func silu() throws -> Tensor {
         try requireFloat32("silu", "x")
-        return try device.backend.silu(self)
+        let backend = device.backend
+        return try backend.silu(self).recorded(of: self) {
+            try variable?.add(backend.siluBackward($0, x: self))
+        }
     }
 
     /// silu(gate) · up, of one shape (Shazeer 2020, arXiv 2002.05202).
     public static func swiglu(gate: Tensor, up: Tensor) throws -> Tensor {
         try gate.requireFloat32("swiglu", "gate")
         try up.require("swiglu", "up", gate.shape)
-        return try gate.device.backend.swiglu(gate: gate, up: up)
+        let backend = gate.device.backend
+        return try backend.swiglu(gate: gate, up: up).recorded(of: gate, up) {
+            let gradients = try backend.swigluBackward($0, gate: gate, up: up)
+            try gate.variable?.add(gradients.gate)
+            try up.variable?.add(gradients.up)
+        }
     }
 
     /// logsigmoid(x) / divisor: a log forget gate. `divisor` is positive.
@@ -89,7 +128,10 @@ extension Tensor {
             throw TensorError.range(
                 operation: "logGate", argument: "divisor", expected: "a positive number", found: "\(divisor)")
         }
-        return try device.backend.logGate(self, divisor: divisor)
+        let backend = device.backend
+        return try backend.logGate(self, divisor: divisor).recorded(of: self) {
+            try variable?.add(backend.logGateBackward($0, x: self, divisor: divisor))
+        }
     }
 
     /// w · x + (1 - w) · y with w = sigmoid(logits): x, y (B, T, H, V), logits (B, T, H).
@@ -97,7 +139,13 @@ extension Tensor {
         try x.require("mix", "x", [nil, nil, nil, nil])
         try y.require("mix", "y", x.shape)
         try logits.require("mix", "logits", Array(x.shape.dropLast()))
-        return try x.device.backend.mix(x, y, logits: logits)
+        let backend = x.device.backend
+        return try backend.mix(x, y, logits: logits).recorded(of: x, y, logits) {
+            let gradients = try backend.mixBackward($0, x: x, y: y, logits: logits)
+            try x.variable?.add(gradients.x)
+            try y.variable?.add(gradients.y)
+            try logits.variable?.add(gradients.logits)
+        }
     }
 
     /// Rotary position embedding (Su et al. 2021, arXiv 2104.09864): rotates the pairs (i, i + K/2) of every head of
@@ -115,6 +163,9 @@ extension Tensor {
                 expected: "positions within the \(cosines.shape[0]) rows of the tables",
                 found: "\(shape[1]) tokens from \(offset)")
         }
-        return try device.backend.rope(self, cosines: cosines, sines: sines, offset: offset)
+        let backend = device.backend
+        return try backend.rope(self, cosines: cosines, sines: sines, offset: offset).recorded(of: self) {
+            try variable?.add(backend.ropeBackward($0, cosines: cosines, sines: sines, offset: offset))
+        }
     }
 }

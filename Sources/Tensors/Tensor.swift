@@ -6,6 +6,8 @@ public struct Tensor: Sendable {
     var storage: Storage
     /// Where this tensor's first element lies in `storage`, in bytes.
     private(set) var byteOffset: Int
+    /// What ties the tensor to a ``GradientTape``; nil when nobody asks for its gradient.
+    public private(set) var variable: Variable?
 
     init(shape: [Int], dtype: DType, storage: Storage, byteOffset: Int = 0) {
         self.shape = shape
@@ -129,7 +131,9 @@ public struct Tensor: Sendable {
             throw TensorError.shape(
                 operation: "reshaped", argument: "tensor", expected: "as many elements as \(shape)", found: self.shape)
         }
-        return Tensor(shape: shape, dtype: dtype, storage: storage, byteOffset: byteOffset)
+        return Tensor(shape: shape, dtype: dtype, storage: storage, byteOffset: byteOffset).recorded(of: self) {
+            try variable?.add($0.reshaped(self.shape))
+        }
     }
 
     /// Rows `range` along the first dimension, without a copy.
@@ -141,6 +145,23 @@ public struct Tensor: Sendable {
         let stride = shape.dropFirst().reduce(dtype.size, *)
         return Tensor(
             shape: [range.count] + shape.dropFirst(), dtype: dtype, storage: storage,
-            byteOffset: byteOffset + range.lowerBound * stride)
+            byteOffset: byteOffset + range.lowerBound * stride
+        ).recorded(of: self) { gradient in
+            try withGradient { sum in
+                try sum.withMutable(Float.self) { sum in
+                    try gradient.withElements(Float.self) { gradient in
+                        let first = range.lowerBound * (stride / dtype.size)
+                        for (index, value) in gradient.enumerated() { sum[first + index] += value }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The same elements, tied to `variable` instead of this tensor's own.
+    func carrying(_ variable: Variable?) -> Tensor {
+        var copy = self
+        copy.variable = variable
+        return copy
     }
 }

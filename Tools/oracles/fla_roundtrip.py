@@ -60,7 +60,7 @@ def main():
         results = [
             back(work, "grouped", num_heads=4, num_kv_heads=2, num_slots=16),
             back(work, "tied", num_heads=4, num_kv_heads=4, num_slots=24, tie_word_embeddings=True),
-            back(work, "hybrid", num_heads=4, num_kv_heads=1, num_slots=8, attn={
+            back(work, "hybrid", num_heads=4, num_kv_heads=2, num_slots=8, attn={
                 "layers": [0], "num_heads": 4, "num_kv_heads": 2, "window_size": 32, "rope_theta": 10000.0}),
             there(work),
         ]

@@ -29,7 +29,7 @@ def run_json(*arguments, environment=None):
 def logits(model, tokens):
     """Moult's logits (B, T, V) float32 for rows of token ids of one length."""
     with tempfile.TemporaryDirectory() as folder:
-        ids, output = Path(folder) / "tokens.json", Path(folder) / "logits.safetensors"
+        ids, output = Path(folder) / "tokens.json", Path(folder) / "logits"
         ids.write_text(json.dumps([list(map(int, row)) for row in tokens]))
         run("debug-logits", model, "--tokens", ids, "--output", output)
-        return load_file(output)["logits"]
+        return load_file(output / "model.safetensors")["logits"]

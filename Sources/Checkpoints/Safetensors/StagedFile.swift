@@ -10,7 +10,7 @@ package struct StagedFile {
 
     /// Creates the temporary file.
     /// - Throws: ``CheckpointError/exists(path:)`` when there is a file at `path`.
-    init(path: String) throws {
+    package init(path: String) throws {
         self.path = path
         let name = "." + (path as NSString).lastPathComponent + ".\(UUID().uuidString).partial"
         temporaryPath = ((path as NSString).deletingLastPathComponent as NSString).appendingPathComponent(name)
@@ -43,13 +43,13 @@ package struct StagedFile {
     }
 
     /// Waits until the contents are on the disk, and closes the file.
-    mutating func sync() throws {
+    package mutating func sync() throws {
         guard fsync(descriptor) == 0 else { throw CheckpointError.unwritable(path: path, reason: Self.lastError()) }
         try close()
     }
 
     /// Gives the file its final name, unless something has taken it meanwhile.
-    func publish() throws {
+    package func publish() throws {
         guard access(path, F_OK) != 0 else { throw CheckpointError.exists(path: path) }
         guard rename(temporaryPath, path) == 0 else {
             throw CheckpointError.unwritable(path: path, reason: Self.lastError())

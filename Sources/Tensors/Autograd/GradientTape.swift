@@ -1,0 +1,104 @@
+/// Reverse-mode differentiation: remembers the operations that were applied to watched tensors and, played back, brings
+/// the gradient of a loss to each of them.
+///
+/// A tensor that takes part carries a ``Variable``. The operations of ``Tensor`` check, compute, and then record how
+/// to turn the gradient of their result into those of their arguments. Losses (Tensor+Losses.swift) put the first
+/// gradients in place; ``playBack()`` does the rest and forgets everything as it goes, so that activations are freed
+/// in the order in which they are no longer needed. A tape is used by one thread at a time.
+public final class GradientTape {
+    /// One operation: where its results' gradients will lie, and what to do with them.
+    private struct Entry {
+        let outputs: [Variable]
+        let backward: ([Tensor?]) throws -> Void
+    }
+
+    private var entries: [Entry] = []
+    /// Whether operations are recorded now; false inside the forward pass of a checkpointed part.
+    private(set) var isRecording = true
+
+    public init() {}
+
+    /// Operations recorded and not yet played back.
+    public var count: Int { entries.count }
+
+    /// `tensor` as an argument whose gradient is wanted: after ``playBack()`` it is in the result's ``Tensor/gradient``.
+    public func watch(_ tensor: Tensor) -> Tensor { tensor.carrying(Variable(on: self)) }
+
+    /// Records an operation with `results`.
+    /// - Parameter backward: gets the gradient of each result, nil where none arrived (but at least one did), and adds
+    ///   to the arguments' variables.
+    func record(_ results: [Tensor], backward: @escaping ([Tensor?]) throws -> Void) -> [Tensor] {
+        let watched = results.map(watch)
+        entries.append(Entry(outputs: watched.compactMap(\.variable), backward: backward))
+        return watched
+    }
+
+    /// Carries the gradients that losses have put in place back to the watched tensors, last operation first.
+    public func playBack() throws { try playBack(to: 0) }
+
+    private func playBack(to start: Int) throws {
+        while entries.count > start {
+            let entry = entries.removeLast()
+            let gradients = entry.outputs.map { $0.takeGradient() }
+            if gradients.contains(where: { $0 != nil }) { try entry.backward(gradients) }
+        }
+    }
+
+    /// Forgets what was recorded, such as after an error.
+    public func clear() { entries.removeAll() }
+
+    /// body(x), keeping nothing of the inside: when the gradient of the result is known, `body` runs once more, recorded
+    /// (Chen et al. 2016, arXiv 1604.06174). Everything but x that needs a gradient must be watched already.
+    public func checkpoint(_ x: Tensor, _ body: @escaping (Tensor) throws -> Tensor) throws -> Tensor {
+        guard isRecording else { return try body(x) }
+        isRecording = false
+        defer { isRecording = true }
+        let result = try body(x)
+        return record([result]) { [unowned self] gradients in
+            guard let gradient = gradients[0] else { return }
+            let start = entries.count
+            let input = watch(x)
+            let again = try body(input)
+            try again.variable?.add(gradient)
+            try playBack(to: start)
+            if let found = input.gradient { try x.variable?.add(found) }
+        }[0]
+    }
+}
+
+/// What a tensor needs to take part in differentiation: the tape, and the gradient that has arrived so far.
+public final class Variable: @unchecked Sendable {
+    // Unchecked: tensors may cross threads, but only the thread that runs a training step touches their variables.
+    private weak var tape: GradientTape?
+    /// The sum of the gradients that have arrived: float32, of the tensor's shape.
+    public private(set) var gradient: Tensor?
+
+    init(on tape: GradientTape) { self.tape = tape }
+
+    /// The tape, if it is recording.
+    var recording: GradientTape? { tape?.isRecording == true ? tape : nil }
+
+    /// Adds `more` to the gradient.
+    func add(_ more: Tensor) throws {
+        if var sum = takeGradient() {
+            try more.device.backend.accumulate(more, into: &sum, scale: 1)
+            gradient = sum
+        } else {
+            gradient = more
+        }
+    }
+
+    /// Calls `body` with the gradient, zeros of `shape` at first, to add to it in place.
+    func accumulate<Result>(_ shape: [Int], _ body: (inout Tensor) throws -> Result) throws -> Result {
+        var sum = try takeGradient() ?? .zeros(shape)
+        defer { gradient = sum }
+        return try body(&sum)
+    }
+
+    /// Removes the gradient and returns it, so that what happens to it next happens in place.
+    @discardableResult
+    public func takeGradient() -> Tensor? {
+        defer { gradient = nil }
+        return gradient
+    }
+}

@@ -1,0 +1,69 @@
+/// The losses: each gives its value and puts the first gradients in place, for ``GradientTape/playBack()`` to carry on.
+/// Made together with the loss, they cost no second pass over the vocabulary.
+extension Tensor {
+    /// The negative log-likelihood, in nats, of one target per row under softmax(self · headᵀ): self (..., D),
+    /// head (O, D). A target of -1 leaves its row out, with a loss of 0. Logits are held for a block of rows at a time.
+    /// - Parameter scale: the loss that is differentiated is scale · Σ losses.
+    public func crossEntropy(head: Tensor, targets: [Int32], scale: Float) throws -> [Float] {
+        let operation = "crossEntropy"
+        let rows = try rows(operation, against: head)
+        guard targets.count == rows else {
+            throw TensorError.range(
+                operation: operation, argument: "targets", expected: "\(rows), one per row", found: "\(targets.count)")
+        }
+        try Tensor.requireIds(targets.map { max($0, 0) }, below: head.shape[0], operation, "targets")
+        return try differentiating(head) { headGradient in
+            try device.backend.crossEntropy(
+                self, head: head.detached, targets: targets, scale: scale, headGradient: &headGradient)
+        }
+    }
+
+    /// The divergence KL(teacher ‖ student), in nats, of every row's two next-token distributions, the student's being
+    /// softmax(self · headᵀ) (Hinton et al. 2015, arXiv 1503.02531). Nothing of the teacher's is differentiated.
+    /// - Parameter scale: the loss that is differentiated is scale · Σ losses.
+    public func klDivergence(head: Tensor, teacher: Tensor, teacherHead: Tensor, scale: Float) throws -> [Float] {
+        let operation = "klDivergence"
+        let rows = try rows(operation, against: head)
+        guard try teacher.rows(operation, against: teacherHead) == rows, teacherHead.shape[0] == head.shape[0] else {
+            throw TensorError.shape(
+                operation: operation, argument: "teacherHead",
+                expected: "a vocabulary of \(head.shape[0]) and \(rows) rows", found: teacherHead.shape)
+        }
+        return try differentiating(head) { headGradient in
+            try device.backend.klDivergence(
+                self, head: head.detached, teacherHidden: teacher.detached, teacherHead: teacherHead.detached,
+                scale: scale, headGradient: &headGradient)
+        }
+    }
+
+    /// How far self is from `target`, of one shape: mean((self - target)²) / mean(target²), which is 0 for a copy and 1
+    /// for zeros.
+    public func relativeSquaredError(to target: Tensor) throws -> Double {
+        let operation = "relativeSquaredError"
+        try requireFloat32(operation, "x")
+        try target.require(operation, "target", shape)
+        let (loss, gradient) = try device.backend.meanSquaredError(detached, target: target.detached)
+        try variable?.add(gradient)
+        return loss
+    }
+
+    /// The number of rows of self (..., D), which `head` (O, D) fits.
+    private func rows(_ operation: String, against head: Tensor) throws -> Int {
+        try requireFloat32(operation, "hidden")
+        let inputs = try requireLastDimension(operation, "hidden")
+        try head.requireWeight(operation, "head")
+        try head.requireShape(operation, "head", [nil, inputs])
+        return count / inputs
+    }
+
+    /// Runs a loss of self and `head`, and adds its gradients to the two of them that are watched.
+    private func differentiating(
+        _ head: Tensor, _ body: (inout Tensor?) throws -> (losses: [Float], hiddenGradient: Tensor)
+    ) throws -> [Float] {
+        var headGradient = head.variable == nil ? nil : try head.variable?.takeGradient() ?? .zeros(head.shape)
+        let (losses, gradient) = try body(&headGradient)
+        if let headGradient { try head.variable?.add(headGradient) }
+        try variable?.add(gradient.reshaped(shape))
+        return losses
+    }
+}

@@ -1,0 +1,7 @@
+/// A row to train on: T tokens and the one after, with documents one behind another.
+public struct PackedRow: Sendable, Equatable {
+    /// T + 1 token ids: position i predicts position i + 1.
+    public let tokens: [Int32]
+    /// Where documents begin among the first T positions, ascending; the first is 0, whether or not one begins there.
+    public let documents: [Int]
+}

@@ -1,0 +1,52 @@
+import Foundation
+import Tokenizers
+
+/// The tokens of some pieces of text, one behind another.
+struct TokenisedText: Sendable {
+    private(set) var tokens: [Int32] = []
+    /// Where documents begin in `tokens`, ascending.
+    private(set) var starts: [Int] = []
+
+    init(_ pieces: [MarkedPiece], _ tokenizer: DocumentTokenizer) throws {
+        for piece in pieces {
+            if piece.startsDocument {
+                starts.append(tokens.count)
+                tokens += tokenizer.prefix
+            }
+            tokens += try tokenizer.tokenizer.encode(utf8: Data(piece.text), addSpecialTokens: false)
+            if piece.endsDocument { tokens += tokenizer.suffix }
+        }
+    }
+}
+
+/// A piece of a document, and whether it is the first and the last one.
+struct MarkedPiece: Sendable {
+    let text: [UInt8]
+    let startsDocument: Bool
+    let endsDocument: Bool
+}
+
+/// A tokenizer, and the tokens around every document.
+struct DocumentTokenizer: Sendable {
+    let tokenizer: Tokenizer
+    /// The token that begins a text, where the tokenizer puts one before each.
+    let prefix: [Int32]
+    /// The token that ends a text, if the tokenizer has one.
+    let suffix: [Int32]
+
+    init(_ tokenizer: Tokenizer) {
+        self.tokenizer = tokenizer
+        let around = tokenizer.encode("")
+        prefix = tokenizer.bosToken.map { around.first == $0 ? [$0] : [] } ?? []
+        suffix = tokenizer.eosToken.map { [$0] } ?? []
+    }
+
+    /// Bytes of a stored token: 2 where every id fits.
+    var bytesPerToken: Int { tokenizer.vocabularySize <= 1 << 16 ? 2 : 4 }
+
+    /// A hash of the files that define the tokenizer.
+    var hash: String {
+        let files = tokenizer.huggingFaceFiles
+        return XXHash64.text(Data("\(files.tokenizer.count):".utf8) + files.tokenizer + (files.configuration ?? Data()))
+    }
+}

@@ -1,0 +1,148 @@
+import Foundation
+import Tokenizers
+
+/// Text as rows of T tokens to train on, in an order that depends on nothing but the seed: ``row(_:)`` is a pure
+/// function, so that a run that was stopped goes on where it was with no more than its step.
+public struct TokenDataset: Sendable {
+    /// What became of a source.
+    public struct SourceReport: Sendable, Equatable {
+        public let path: String
+        public let statistics: DataStatistics
+        /// Rows of T tokens that are trained on, and that are held apart.
+        public let trainingRows: Int
+        public let validationRows: Int
+    }
+
+    /// T, tokens of a row without its last target.
+    public let length: Int
+    public let seed: UInt64
+    /// A hash of all that ``row(_:)`` depends on: equal for equal rows.
+    public let fingerprint: String
+    /// The sources to train on, then those to validate on.
+    public let reports: [SourceReport]
+
+    private let sources: [(shards: TokenShards, plan: RowPlan)]
+    private let trainingRows: [Int]
+    private let mixture: Mixture
+    /// Rows held apart of each source, added up from the first on.
+    private let validationEnds: [Int]
+
+    /// Tokenises the sources, or takes up tokens kept in `cache`.
+    /// - Parameters:
+    ///   - sources: what to train on; either all have weights, or none, and then every row is visited once an epoch.
+    ///   - length: T, at least 2.
+    ///   - cache: a folder for tokens, created where it is missing.
+    ///   - progress: called with bytes done and in all, from the calling thread; throwing stops.
+    /// - Throws: ``DataError``, or what `progress` throws.
+    public init(
+        sources: [DataSource], validation: Validation = .standard, tokenizer: Tokenizer, length: Int, seed: UInt64,
+        cache: String, options: DataOptions = DataOptions(), progress: (Int, Int) throws -> Void = { _, _ in }
+    ) throws {
+        try Self.validate(sources, validation, length)
+        try options.validate()
+        var held: [DataSource] = []
+        var share = 0.0
+        switch validation {
+        case .share(let value): share = value
+        case .sources(let sources): held = sources
+        }
+        let all = sources + held
+        let files = try all.map { try $0.files().map { try DataFile(path: $0) } }
+        try Self.refuseOverlap(files[..<sources.count], files[sources.count...])
+        let total = files.joined().reduce(0) { $0 + $1.size }
+        let cache = ShardCache(folder: cache, options: options, tokenizer: DocumentTokenizer(tokenizer))
+        var (done, opened, reports): (Int, [(TokenShards, RowPlan)], [SourceReport]) = (0, [], [])
+        for (index, source) in all.enumerated() {
+            let shards = try cache.shards(of: files[index]) { try progress(done + $0, total) }
+            done += files[index].reduce(0) { $0 + $1.size }
+            let isHeld = index >= sources.count
+            let share = isHeld ? 0 : share
+            guard let plan = RowPlan(tokens: shards.count, length: length, validationShare: share) else {
+                let needed = RowPlan.leastTokens(length: length, validationShare: share)
+                throw DataError.tooFewTokens(source: source.path, needed: needed, found: shards.count)
+            }
+            opened.append((shards, plan))
+            reports.append(
+                SourceReport(
+                    path: source.path, statistics: shards.manifest.statistics,
+                    trainingRows: isHeld ? 0 : plan.training, validationRows: isHeld ? plan.training : plan.validation))
+        }
+        self.length = length
+        self.seed = seed
+        self.sources = opened
+        self.reports = reports
+        trainingRows = reports.prefix(sources.count).map(\.trainingRows)
+        mixture = Mixture(rows: trainingRows, weights: sources.compactMap(\.weight))
+        var sum = 0
+        validationEnds = reports.map { report in
+            sum += report.validationRows
+            return sum
+        }
+        let parts =
+            ["\(length)", "\(seed)", "\(share)"] + opened.map(\.0.fingerprint) + sources.map { "\($0.weight ?? 0)" }
+        fingerprint = XXHash64.text(Data(parts.joined(separator: " ").utf8))
+    }
+
+    /// Rows that are trained on before all sources together have been visited once.
+    public var rowsPerEpoch: Int { trainingRows.reduce(0, +) }
+
+    /// Row `index` >= 0 of the endless sequence of rows to train on.
+    ///
+    /// Without weights each row comes once in ``rowsPerEpoch`` rows. With weights each source has its share of every
+    /// 1024 rows, exactly, and each of its rows comes once before any comes again.
+    public func row(_ index: Int) -> PackedRow {
+        let (source, row) = mixture.place(index, rows: trainingRows, seed: seed)
+        return packed(source, sources[source].plan.trainingTokens(row))
+    }
+
+    /// The rows that are held apart, source after source in the order of the text. None of their tokens is in a row
+    /// that is trained on.
+    public var validationRows: some RandomAccessCollection<PackedRow> {
+        (0..<(validationEnds.last ?? 0)).lazy.map { index in
+            let source = validationEnds.firstIndex { $0 > index } ?? 0
+            let row = index - (source == 0 ? 0 : validationEnds[source - 1])
+            let plan = sources[source].plan
+            let isHeld = source >= trainingRows.count
+            return packed(source, isHeld ? plan.trainingTokens(row) : plan.validationTokens(row))
+        }
+    }
+
+    private func packed(_ source: Int, _ range: Range<Int>) -> PackedRow {
+        let shards = sources[source].shards
+        let starts = shards.documentStarts(in: range.lowerBound + 1..<range.lowerBound + length)
+        return PackedRow(
+            tokens: shards.tokens(in: range), documents: [0] + starts.map { $0 - range.lowerBound })
+    }
+
+    // MARK: Checks
+
+    private static func validate(_ sources: [DataSource], _ validation: Validation, _ length: Int) throws {
+        guard !sources.isEmpty, sources.count <= Mixture.blockRows else {
+            throw DataError.option(
+                name: "the number of sources", expected: "1 to \(Mixture.blockRows)", found: "\(sources.count)")
+        }
+        guard (2...1 << 24).contains(length) else {
+            throw DataError.option(name: "the row's length", expected: "2 to \(1 << 24)", found: "\(length)")
+        }
+        if case .share(let share) = validation, !(0...0.5).contains(share) {
+            throw DataError.option(name: "the share for validation", expected: "0 to 0.5", found: "\(share)")
+        }
+        for source in sources {
+            if let weight = source.weight, !(weight > 0 && weight.isFinite) {
+                throw DataError.weight(source: source.path, expected: "a positive number", found: "\(weight)")
+            }
+            guard (source.weight == nil) == (sources[0].weight == nil) else {
+                let lacking = source.weight == nil ? source : sources[0]
+                throw DataError.weight(
+                    source: lacking.path, expected: "a weight for every source, or for none", found: "only some")
+            }
+        }
+    }
+
+    /// Refuses files that are in both lists, whatever the names that lead to them.
+    private static func refuseOverlap(_ trained: ArraySlice<[DataFile]>, _ held: ArraySlice<[DataFile]>) throws {
+        func resolved(_ file: DataFile) -> String { URL(fileURLWithPath: file.path).resolvingSymlinksInPath().path }
+        let paths = Set(trained.joined().map(resolved))
+        for file in held.joined() where paths.contains(resolved(file)) { throw DataError.overlap(file: file.path) }
+    }
+}
