@@ -94,10 +94,12 @@ import Training
         var contents: [[String: Data]] = []
         for threads in [1, 2, 3, 8] {
             let cache = "\(folder.path)/threads-\(threads)"
-            let data = try dataset([source], cache: cache, options: Self.options {
-                $0.threads = threads
-                $0.shardTokens = 100_000
-            })
+            let data = try dataset(
+                [source], cache: cache,
+                options: Self.options {
+                    $0.threads = threads
+                    $0.shardTokens = 100_000
+                })
             #expect(data.reports[0].statistics.documents == 6000)
             var files: [String: Data] = [:]
             for name in FileManager.default.enumerator(atPath: cache)?.compactMap({ $0 as? String }) ?? [] {
@@ -113,7 +115,8 @@ import Training
         var files = try Fixtures.tokenizerFiles()
         let added = "\"added_tokens\":["
         let json = String(decoding: files.tokenizer, as: UTF8.self)
-        let token = "{\"id\":70000,\"content\":\"lazy\",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,"
+        let token =
+            "{\"id\":70000,\"content\":\"lazy\",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,"
             + "\"normalized\":false,\"special\":false},"
         files.tokenizer = Data(json.replacingOccurrences(of: added, with: added + token).utf8)
         let tokenizer = try Tokenizer(files: files)
@@ -168,7 +171,8 @@ import Training
         let sound = try dataset()
         let files = try shards()
         let contents = try files.map { try Data(contentsOf: URL(fileURLWithPath: $0)) }
-        let manifest = URL(fileURLWithPath: files[0]).deletingLastPathComponent().appendingPathComponent("manifest.json")
+        let manifest = URL(fileURLWithPath: files[0]).deletingLastPathComponent().appendingPathComponent(
+            "manifest.json")
         let text = try String(contentsOf: manifest, encoding: .utf8)
         #expect(files.count > 2)
         func check(_ damage: () throws -> Void) throws {
@@ -178,7 +182,9 @@ import Training
             #expect(try files.map { try Data(contentsOf: URL(fileURLWithPath: $0)) } == contents)
             #expect(try String(contentsOf: manifest, encoding: .utf8) == text)
         }
-        func write(_ data: Data, _ file: String) throws { try data.write(to: URL(fileURLWithPath: file), options: .atomic) }
+        func write(_ data: Data, _ file: String) throws {
+            try data.write(to: URL(fileURLWithPath: file), options: .atomic)
+        }
         try check {
             var bytes = contents[1]
             bytes[bytes.startIndex + bytes.count / 2] ^= 1
@@ -236,9 +242,11 @@ import Training
     // MARK: Sources
 
     @Test func mixtures() throws {
-        let other = try folder.write("b.jsonl", seededDocuments(40, seed: 6).map { text in
-            "{\"text\":\"\(text.replacingOccurrences(of: "\n", with: "\\n"))\"}"
-        }.joined(separator: "\n"))
+        let other = try folder.write(
+            "b.jsonl",
+            seededDocuments(40, seed: 6).map { text in
+                "{\"text\":\"\(text.replacingOccurrences(of: "\n", with: "\\n"))\"}"
+            }.joined(separator: "\n"))
         let sources = [DataSource(path: path, weight: 1), DataSource(path: other, weight: 3)]
         let data = try dataset(sources, validation: .share(0))
         let alone = try dataset([DataSource(path: other)], validation: .share(0))
@@ -268,8 +276,8 @@ import Training
 
     @Test func heldApartRowsAreNotTrainedOn() throws {
         // Numbers that only grow, so that no two places of the text are alike.
-        let numbers = try folder.write("numbers.txt", (0..<5000).map { "\($0 + 10_000)" }.joined(separator: " "))
-        let data = try dataset([DataSource(path: numbers)], validation: .share(0.1), length: 16)
+        let counted = try folder.write("numbers.txt", (0..<5000).map { "\($0 + 10_000)" }.joined(separator: " "))
+        let data = try dataset([DataSource(path: counted)], validation: .share(0.1), length: 16)
         let held = Array(data.validationRows)
         #expect(held.count >= 8 && Set(held.map(\.tokens)).count == held.count)
         let trained = Set((0..<data.rowsPerEpoch).map { data.row($0).tokens })
@@ -277,7 +285,10 @@ import Training
         let tokenizer = try Fixtures.tokenizer()
         func numbers(_ rows: some Sequence<[Int32]>) throws -> Set<String> {
             // The first and the last number of a row may be parts of one.
-            Set(try rows.flatMap { try tokenizer.decode($0).split(separator: " ").dropFirst().dropLast().map(String.init) })
+            Set(
+                try rows.flatMap {
+                    try tokenizer.decode($0).split(separator: " ").dropFirst().dropLast().map(String.init)
+                })
         }
         let (seen, unseen) = (try numbers(trained), try numbers(held.map(\.tokens)))
         #expect(!unseen.isEmpty && seen.isDisjoint(with: unseen))

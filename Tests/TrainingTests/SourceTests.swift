@@ -8,7 +8,9 @@ import Training
 
     init() throws {
         folder = try TemporaryFolder()
-        for name in ["b.txt", "a.jsonl", "sub/c.parquet", "sub/deep/d.jsonl.zst", "notes.md", ".hidden.txt", ".git/e.txt"] {
+        for name in [
+            "b.txt", "a.jsonl", "sub/c.parquet", "sub/deep/d.jsonl.zst", "notes.md", ".hidden.txt", ".git/e.txt",
+        ] {
             try folder.write(name, "x")
         }
     }
