@@ -42,7 +42,8 @@ extension Tensor {
         try state.require("gatedSlotAttention", "state", k: k, v: v, logGates: logGates)
         let backend = q.device.backend
         // Kept only for the way back: a second owner of the state would keep a step from updating it in place.
-        let watched = [q, k, v, logGates].contains { $0.isRecorded } || state.keys.isRecorded || state.values.isRecorded
+        let watched =
+            [q, k, v, logGates].contains { $0.isRecorded } || state.keys.isRecorded || state.values.isRecorded
         let kept = watched ? state : nil
         let output = try backend.gatedSlotAttention(
             q: q, k: k, v: v, logGates: logGates, scale: scale, state: &state, documents: documents)
@@ -51,9 +52,12 @@ extension Tensor {
         let results = record([output, state.keys.detached, state.values.detached], of: arguments) { gradients in
             // Where the outputs or one half of the state were not used, their gradient is zero.
             let output = try gradients[0] ?? .zeros(output.shape)
-            let final = gradients[1] == nil && gradients[2] == nil ? nil : GatedSlotState(
-                keys: try gradients[1] ?? .zeros(initial.keys.shape),
-                values: try gradients[2] ?? .zeros(initial.values.shape))
+            let final =
+                gradients[1] == nil && gradients[2] == nil
+                ? nil
+                : GatedSlotState(
+                    keys: try gradients[1] ?? .zeros(initial.keys.shape),
+                    values: try gradients[2] ?? .zeros(initial.values.shape))
             let found = try backend.gatedSlotAttentionBackward(
                 output, q: q, k: k, v: v, logGates: logGates, scale: scale, initial: initial, finalGradient: final,
                 documents: documents)

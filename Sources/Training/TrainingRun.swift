@@ -62,7 +62,8 @@ public final class TrainingRun {
         let files = try ModelFiles.open(path)
         let teacher = try DecoderModel.load(files, as: files.kind == .gguf ? student.weightType : nil)
         let (own, other) = (student.configuration.decoder, teacher.configuration.decoder)
-        let same = own.layerCount == other.layerCount && own.hiddenSize == other.hiddenSize
+        let same =
+            own.layerCount == other.layerCount && own.hiddenSize == other.hiddenSize
             && own.vocabularySize == other.vocabularySize
         guard same else {
             throw TrainingError.teacher(

@@ -46,7 +46,8 @@ public struct AdamW: Sendable, Equatable {
             try backend.adamW(
                 parameter: &master.value, gradient: gradient, first: &first, second: &second, copy: &master.copy,
                 learningRate: Float(rate(name)), beta1: beta1, beta2: beta2, epsilon: epsilon,
-                weightDecay: master.value.rank > 1 ? weightDecay : 0, step: step, gradientScale: Float(scale * clipping))
+                weightDecay: master.value.rank > 1 ? weightDecay : 0, step: step, gradientScale: Float(scale * clipping)
+            )
             (master.first, master.second) = (first, second)
         }
         return .updated(gradientNorm: norm)

@@ -46,7 +46,8 @@ public struct RunFolder: Sendable {
         do {
             try configuration.yaml().write(toFile: configurationPath, atomically: true, encoding: .utf8)
         } catch let error as CocoaError {
-            throw TrainingError.file(path: configurationPath, reason: "cannot be written: \(error.localizedDescription)")
+            throw TrainingError.file(
+                path: configurationPath, reason: "cannot be written: \(error.localizedDescription)")
         }
     }
 

@@ -45,7 +45,8 @@ struct TrainingCheckpoint {
             try write(try tensors(of: model), to: partial)
             let hash = try contentHash(partial)
             let json: JSONObject = [
-                "version": 1, "fingerprint": .string(fingerprint), "content": .string(hash), "state": .object(state.json),
+                "version": 1, "fingerprint": .string(fingerprint), "content": .string(hash),
+                "state": .object(state.json),
             ]
             try filing(partial) {
                 try Data((JSONValue.object(json).text(indented: true) + "\n").utf8)
@@ -123,7 +124,9 @@ struct TrainingCheckpoint {
     private static func contentHash(_ folder: String) throws -> String {
         let path = "\(folder)/\(SafetensorsCheckpoint.fileName)"
         var hash = ""
-        try filing(path) { hash = XXHash64.text(try Data(contentsOf: URL(fileURLWithPath: path), options: .alwaysMapped)) }
+        try filing(path) {
+            hash = XXHash64.text(try Data(contentsOf: URL(fileURLWithPath: path), options: .alwaysMapped))
+        }
         return hash
     }
 
@@ -139,7 +142,8 @@ struct TrainingCheckpoint {
     private static func filing(_ path: String, _ body: () throws -> Void) throws {
         do { try body() } catch let error as NSError {
             let below = error.userInfo[NSUnderlyingErrorKey] as? NSError ?? error
-            let reason = below.domain == NSPOSIXErrorDomain
+            let reason =
+                below.domain == NSPOSIXErrorDomain
                 ? String(cString: strerror(Int32(below.code))) : below.localizedDescription
             throw TrainingError.file(path: path, reason: "cannot be written: \(reason)")
         }

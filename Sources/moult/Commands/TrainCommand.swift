@@ -69,7 +69,8 @@ struct TrainCommand: ParsableCommand {
     }
 
     private func settings() throws -> TrainingConfiguration {
-        var settings = try resume
+        var settings =
+            try resume
             ? TrainingConfiguration(path: "\(output)/config.yaml")
             : config.map { try TrainingConfiguration(path: $0) } ?? TrainingConfiguration()
         if resume { return settings }
