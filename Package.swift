@@ -9,7 +9,8 @@ let package = Package(
         .library(name: "Moult", targets: ["Models", "Conversion", "Evaluation", "Training", "Generation"]),
     ],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
     ],
     targets: [
         .target(name: "CKernels"),
@@ -22,12 +23,15 @@ let package = Package(
         .target(name: "Evaluation", dependencies: ["Models", "Tokenizers"]),
         .target(
             name: "Training",
-            dependencies: ["CCompression", "Tensors", "Checkpoints", "Tokenizers", "Models", "Evaluation"]),
+            dependencies: [
+                "CCompression", "Tensors", "Checkpoints", "Tokenizers", "Models", "Evaluation", "Yams",
+            ]),
         .target(name: "Generation", dependencies: ["Tensors", "Models", "Tokenizers"]),
         .executableTarget(
             name: "moult",
             dependencies: [
-                "Tensors", "Checkpoints", "Tokenizers", "Models", "Conversion", "Evaluation", "Training", "Generation",
+                "Tensors", "Checkpoints", "Tokenizers", "Models", "Conversion", "Evaluation", "Training",
+                "Generation",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]
         ),

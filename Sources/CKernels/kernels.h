@@ -28,6 +28,13 @@ struct moult_dense {
     int64_t out_row;
 };
 
+/// Queries [begin, end) of one key/value head, and what they add to the gradients of keys [first_key, last_key) and of
+/// their values: rows of padded K floats, then rows of padded V.
+struct moult_attention_range {
+    int64_t batch, head, begin, end, first_key, last_key;
+    float *sums;
+};
+
 /// The single-threaded kernels of one instruction set. Each is written once, in a *.inc file, over the vector type of
 /// vector.h; kernels_<set>.c compiles all of them for one set and fills one table. The functions that Swift calls
 /// (include/moult_*.h) share the work over the pool and call the table of the chosen set.
@@ -100,6 +107,17 @@ struct moult_kernels {
         const struct moult_attention *job, int64_t batch, int64_t head, int64_t begin, int64_t end, int64_t first_key,
         int64_t last_key, float *scratch, float *partial);
 
+    // attention_backward.inc: a range goes through its queries by blocks of `tokens`. Sums take `..._row` floats a key.
+    int64_t (*attention_backward_row)(const struct moult_attention *job);
+    int64_t (*attention_backward_scratch)(const struct moult_attention *job, int64_t tokens);
+    void (*attention_backward)(
+        const struct moult_attention_backward *job, const struct moult_attention_range *range, int64_t tokens,
+        float *scratch);
+    /// Adds up the sums of `count` ranges of one head for keys [begin, end).
+    void (*attention_collect)(
+        const struct moult_attention_backward *job, const struct moult_attention_range *ranges, int64_t count,
+        int64_t begin, int64_t end);
+
     // gated_slot_attention.inc
     int64_t (*slot_recurrent_scratch)(const struct moult_gated_slot_attention *job);
     void (*slot_recurrent)(const struct moult_gated_slot_attention *job, int64_t batch, int64_t head, float *scratch);
@@ -116,6 +134,22 @@ struct moult_kernels {
         const struct moult_gated_slot_attention *job, int64_t batch, int64_t head, float *boundary);
     void (*slot_store_boundary)(
         const struct moult_gated_slot_attention *job, int64_t batch, int64_t head, const float *boundary);
+
+    // gated_slot_attention_backward.inc
+    int64_t (*slot_trace)(const struct moult_gated_slot_attention *job);
+    int64_t (*slot_recall_scratch)(const struct moult_gated_slot_attention *job);
+    void (*slot_recall)(
+        const struct moult_gated_slot_attention_backward *job, int64_t batch, int64_t head, int64_t begin, int64_t end,
+        const float *boundary, float *trace, float *scratch);
+    int64_t (*slot_return_scratch)(const struct moult_gated_slot_attention *job);
+    void (*slot_return)(
+        const struct moult_gated_slot_attention_backward *job, int64_t batch, int64_t head, int64_t begin, int64_t end,
+        const float *boundary, const float *trace, float *adjoint, float *scratch);
+    int64_t (*slot_adjoint)(const struct moult_gated_slot_attention *job);
+    void (*slot_load_adjoint)(
+        const struct moult_gated_slot_attention_backward *job, int64_t batch, int64_t head, float *adjoint);
+    void (*slot_store_adjoint)(
+        const struct moult_gated_slot_attention_backward *job, int64_t batch, int64_t head, const float *adjoint);
 };
 
 /// Tokens between the states that the chunked form of gated slot attention stores.

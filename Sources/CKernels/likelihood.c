@@ -48,7 +48,8 @@ enum moult_status moult_negative_log_likelihood(
     int64_t across = divide_up(outputs, loss_outputs);
     float *partials = malloc((size_t)(across * rows) * 2 * sizeof(float));
     if (!partials) return moult_out_of_memory;
-    uint16_t *half = type == moult_bfloat16 ? round_to_half(hidden, rows * inputs) : NULL;
+    const uint16_t *half = type == moult_bfloat16
+        ? round_to_half(hidden, rows * inputs, moult_call_scratch((size_t)(rows * inputs) * 2)) : NULL;
     struct moult_dense logits = {
         .rows = rows, .columns = outputs, .depth = inputs, .a = hidden, .half = half, .a_row = inputs, .a_depth = 1,
         .b = head, .type = type, .b_depth = 1, .b_column = inputs, .out_row = loss_outputs};
@@ -64,7 +65,6 @@ enum moult_status moult_negative_log_likelihood(
         }
         losses[r] = (float)(log(sum) + (double)largest - losses[r]);
     }
-    free(half);
     free(partials);
     return atomic_load(&job.failed) ? moult_out_of_memory : moult_success;
 }

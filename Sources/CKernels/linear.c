@@ -5,9 +5,6 @@
 #include "include/moult_pool.h"
 #include "product.h"
 
-// Rows and outputs of one tile: the rows of x that share a packed panel, and the outputs that share those rows.
-enum { tile_rows = 256, tile_outputs = 192 };
-
 struct job {
     const float *x;
     const uint16_t *half;
@@ -33,7 +30,14 @@ static void few_rows_body(void *context, int64_t begin, int64_t end, int thread)
     }
 }
 
-/// `begin` and `end` count tiles over all products; a product's tiles go down the rows first.
+static struct moult_dense dense_of(const struct job *job, const struct moult_product *product) {
+    return (struct moult_dense){
+        .rows = job->rows, .columns = product->outputs, .depth = job->inputs, .a = job->x, .half = job->half,
+        .a_row = job->inputs, .a_depth = 1, .b = product->weight, .type = product->type, .b_depth = 1,
+        .b_column = job->inputs, .bias = product->bias, .out = product->out, .out_row = product->outputs};
+}
+
+/// `begin` and `end` count tiles over all products.
 static void many_rows_body(void *context, int64_t begin, int64_t end, int thread) {
     (void)thread;
     struct job *job = context;
@@ -42,19 +46,14 @@ static void many_rows_body(void *context, int64_t begin, int64_t end, int thread
         atomic_store(&job->failed, true);
         return;
     }
-    int64_t down = divide_up(job->rows, tile_rows), first = 0;
+    int64_t first = 0;
     for (int64_t p = 0; p < job->count && first < end; p++) {
-        const struct moult_product *product = &job->products[p];
-        const struct moult_dense whole = {
-            .rows = job->rows, .columns = product->outputs, .depth = job->inputs, .a = job->x, .half = job->half,
-            .a_row = job->inputs, .a_depth = 1, .b = product->weight, .type = product->type, .b_depth = 1,
-            .b_column = job->inputs, .bias = product->bias, .out = product->out, .out_row = product->outputs};
-        int64_t tiles = down * divide_up(product->outputs, tile_outputs);
-        for (int64_t t = begin > first ? begin - first : 0; t < least(end - first, tiles); t++) {
-            struct moult_dense tile = tile_of(whole, t % down * tile_rows, tile_rows, t / down * tile_outputs, tile_outputs);
-            compute_product(&tile, scratch);
+        const struct moult_dense dense = dense_of(job, &job->products[p]);
+        const struct tiles tiles = tiles_of(&dense);
+        for (int64_t t = begin > first ? begin - first : 0; t < least(end - first, tiles.count); t++) {
+            compute_tile(&dense, tiles, t, scratch);
         }
-        first += tiles;
+        first += tiles.count;
     }
 }
 
@@ -71,12 +70,11 @@ enum moult_status moult_linear(
         bool half = false;
         for (int64_t p = 0; p < count; p++) {
             half |= products[p].type == moult_bfloat16;
-            units += divide_up(rows, tile_rows) * divide_up(products[p].outputs, tile_outputs);
+            const struct moult_dense dense = dense_of(&job, &products[p]);
+            units += tiles_of(&dense).count;
         }
-        uint16_t *rounded = half ? round_to_half(x, rows * inputs) : NULL;
-        job.half = rounded;
+        if (half) job.half = round_to_half(x, rows * inputs, moult_call_scratch((size_t)(rows * inputs) * 2));
         moult_parallel_for(units, 1, many_rows_body, &job);
-        free(rounded);
     }
     return atomic_load(&job.failed) ? moult_out_of_memory : moult_success;
 }

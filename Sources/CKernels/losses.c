@@ -8,7 +8,7 @@
 #include "product.h"
 
 // Rows whose logits are held at once, and the columns of the vocabulary that a tile of them covers.
-enum { block_rows = 256, tile_rows = 128, tile_outputs = 512, gradient_rows = 64, gradient_columns = 192 };
+enum { block_rows = 256, tile_rows = 128, tile_outputs = 512 };
 
 /// Columns that a row's gradient is computed in at a time, to be rounded while they are in the L1 cache.
 enum { gradient_span = 2048 };
@@ -27,7 +27,7 @@ struct softmax {
 struct block {
     const struct moult_loss *loss;
     const int32_t *targets;             // of the block's rows; NULL with a teacher
-    struct moult_dense student, teacher;  // the products that give the logits; the teacher's has no rows if there is none
+    struct moult_dense student, teacher;  // the products that give logits; the teacher's has no rows if there is none
     float *logits, *teacher_logits;     // (rows, stride)
     uint16_t *half;                     // the gradient in bfloat16, or NULL
     int64_t stride;
@@ -130,7 +130,7 @@ static bool multiply_back(const struct block *block, float *hidden_gradient) {
         .rows = rows, .columns = inputs, .depth = outputs, .a = block->logits, .half = block->half,
         .a_row = block->stride, .a_depth = 1, .b = loss->head, .type = loss->type, .b_depth = inputs, .b_column = 1,
         .out = hidden_gradient, .out_row = inputs};
-    if (!moult_tiled_product(&hidden, gradient_rows, gradient_columns)) return false;
+    if (!moult_dense_product(&hidden)) return false;
     if (!loss->head_gradient) return true;
     const bool half = block->half && block->student.half;
     const struct moult_dense head = {
@@ -138,7 +138,7 @@ static bool multiply_back(const struct block *block, float *hidden_gradient) {
         .a_row = 1, .a_depth = block->stride, .b = half ? (const void *)block->student.half : block->student.a,
         .type = half ? moult_bfloat16 : moult_float32, .b_depth = inputs, .b_column = 1, .add = true,
         .out = loss->head_gradient, .out_row = inputs};
-    return moult_tiled_product(&head, 4 * gradient_rows, gradient_columns);
+    return moult_dense_product(&head);
 }
 
 static bool run_block(struct block *block, float *losses, float *hidden_gradient) {
@@ -152,17 +152,12 @@ static bool run_block(struct block *block, float *losses, float *hidden_gradient
 
 /// The product that gives logits, in rows `stride` apart.
 static struct moult_dense logits_of(
-    const float *hidden, uint16_t *half, int64_t rows, int64_t inputs, const void *head, enum moult_type type,
+    const float *hidden, const uint16_t *half, int64_t rows, int64_t inputs, const void *head, enum moult_type type,
     int64_t outputs, float *out, int64_t stride
 ) {
     return (struct moult_dense){
         .rows = rows, .columns = outputs, .depth = inputs, .a = hidden, .half = half, .a_row = inputs, .a_depth = 1,
         .b = head, .type = type, .b_depth = 1, .b_column = inputs, .out = out, .out_row = stride};
-}
-
-static float *reserve(int64_t count) {
-    void *memory = NULL;
-    return posix_memalign(&memory, 64, (size_t)count * sizeof(float)) == 0 ? memory : NULL;
 }
 
 struct teacher {
@@ -172,45 +167,63 @@ struct teacher {
     enum moult_type type;
 };
 
-static enum moult_status run(const struct moult_loss *loss, const int32_t *targets, const struct teacher *teacher) {
-    if (loss->rows <= 0) return moult_success;
-    const int64_t rows = least(loss->rows, block_rows), across = divide_up(loss->outputs, tile_outputs);
+/// Takes `bytes`, in whole cache lines, from the memory at `*next`; starting from 0, it only counts them.
+static void *take(uintptr_t *next, int64_t bytes) {
+    void *memory = (void *)*next;
+    *next += (uintptr_t)divide_up(bytes, 64) * 64;
+    return memory;
+}
+
+/// What a call holds: roundings of all rows, and the memory of one block.
+struct memory {
+    uint16_t *half, *teacher_half;
+    struct block block;
+};
+
+static struct memory lay_out(const struct moult_loss *loss, const struct teacher *teacher, uintptr_t *next) {
+    const int64_t rows = least(loss->rows, block_rows);
     // An odd number of cache lines, so that a column's rows do not fall into one set of the cache.
     const int64_t stride = divide_up(loss->outputs, 32) * 32 + 16;
-    uint16_t *half = loss->type == moult_bfloat16 ? round_to_half(loss->hidden, loss->rows * loss->inputs) : NULL;
-    uint16_t *teacher_half = teacher && teacher->type == moult_bfloat16
-        ? round_to_half(teacher->hidden, loss->rows * teacher->inputs) : NULL;
-    float *logits = reserve(rows * stride), *teacher_logits = teacher ? reserve(rows * stride) : NULL;
-    float *gradient_half = half ? reserve(rows * stride / 2) : NULL;
-    struct part *parts = malloc((size_t)(across * rows) * sizeof *parts);
-    struct softmax *softmaxes = malloc((size_t)rows * sizeof *softmaxes);
-    float *target_logits = reserve(rows);
-    bool done = logits && parts && softmaxes && target_logits && !(teacher && !teacher_logits);
-    for (int64_t row = 0; done && row < loss->rows; row += block_rows) {
-        const int64_t some = least(loss->rows - row, block_rows);
-        struct block block = {
-            .loss = loss, .targets = targets ? targets + row : NULL, .logits = logits, .teacher_logits = teacher_logits,
-            .half = (uint16_t *)gradient_half, .stride = stride, .parts = parts, .target_logits = target_logits,
-            .rows = softmaxes,
-            .student = logits_of(
-                loss->hidden + row * loss->inputs, half ? half + row * loss->inputs : NULL, some, loss->inputs,
-                loss->head, loss->type, loss->outputs, logits, stride)};
+    const bool half = loss->type == moult_bfloat16, teacher_half = teacher && teacher->type == moult_bfloat16;
+    struct memory memory = {.block = {.loss = loss, .stride = stride}};
+    memory.block.logits = take(next, rows * stride * 4);
+    memory.block.parts = take(next, divide_up(loss->outputs, tile_outputs) * rows * (int64_t)sizeof(struct part));
+    memory.block.rows = take(next, rows * (int64_t)sizeof(struct softmax));
+    memory.block.target_logits = take(next, rows * 4);
+    if (teacher) memory.block.teacher_logits = take(next, rows * stride * 4);
+    if (half) memory.block.half = take(next, rows * stride * 2);
+    if (half) memory.half = take(next, loss->rows * loss->inputs * 2);
+    if (teacher_half) memory.teacher_half = take(next, loss->rows * teacher->inputs * 2);
+    return memory;
+}
+
+static enum moult_status run(const struct moult_loss *loss, const int32_t *targets, const struct teacher *teacher) {
+    if (loss->rows <= 0) return moult_success;
+    uintptr_t bytes = 0;
+    lay_out(loss, teacher, &bytes);
+    uintptr_t next = (uintptr_t)moult_call_scratch(bytes);
+    if (next == 0) return moult_out_of_memory;
+    struct memory memory = lay_out(loss, teacher, &next);
+    const uint16_t *half = round_to_half(loss->hidden, loss->rows * loss->inputs, memory.half);
+    const uint16_t *teacher_half = teacher
+        ? round_to_half(teacher->hidden, loss->rows * teacher->inputs, memory.teacher_half) : NULL;
+    struct block block = memory.block;
+    if (!half) block.half = NULL;
+    for (int64_t row = 0; row < loss->rows; row += block_rows) {
+        const int64_t some = least(loss->rows - row, block_rows), at = row * loss->inputs;
+        block.targets = targets ? targets + row : NULL;
+        block.student = logits_of(
+            loss->hidden + at, half ? half + at : NULL, some, loss->inputs, loss->head, loss->type, loss->outputs,
+            block.logits, block.stride);
         if (teacher) {
+            const int64_t other = row * teacher->inputs;
             block.teacher = logits_of(
-                teacher->hidden + row * teacher->inputs, teacher_half ? teacher_half + row * teacher->inputs : NULL,
-                some, teacher->inputs, teacher->head, teacher->type, loss->outputs, teacher_logits, stride);
+                teacher->hidden + other, teacher_half ? teacher_half + other : NULL, some, teacher->inputs,
+                teacher->head, teacher->type, loss->outputs, block.teacher_logits, block.stride);
         }
-        done = run_block(&block, loss->losses + row, loss->hidden_gradient + row * loss->inputs);
+        if (!run_block(&block, loss->losses + row, loss->hidden_gradient + at)) return moult_out_of_memory;
     }
-    free(half);
-    free(teacher_half);
-    free(logits);
-    free(teacher_logits);
-    free(gradient_half);
-    free(parts);
-    free(softmaxes);
-    free(target_logits);
-    return done ? moult_success : moult_out_of_memory;
+    return moult_success;
 }
 
 enum moult_status moult_cross_entropy(const struct moult_loss *loss, const int32_t *targets) {

@@ -13,15 +13,15 @@ static inline int64_t divide_up(int64_t count, int64_t size) { return (count + s
 
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/// x in bfloat16, to be freed; NULL where the processor does not multiply bfloat16, or without memory.
-static inline uint16_t *round_to_half(const float *x, int64_t count) {
-    if (!moult_onednn_has_bfloat16()) return NULL;
-    uint16_t *rounded = malloc((size_t)count * sizeof *rounded);
-    if (rounded) moult_convert(x, moult_float32, rounded, moult_bfloat16, count);
-    return rounded;
+/// Rounds x into `memory`, which it returns; NULL where the processor does not multiply bfloat16, or without memory. Memory
+/// is the call's scratch: fresh pages for every call cost as much as the rounding.
+static inline const uint16_t *round_to_half(const float *x, int64_t count, uint16_t *memory) {
+    if (!memory || !moult_onednn_has_bfloat16()) return NULL;
+    moult_convert(x, moult_float32, memory, moult_bfloat16, count);
+    return memory;
 }
 
-/// The part of `x` from (row, column) on, at most (rows, columns). `half`, like a, moves with the rows.
+/// The part of `x` from (row, column) on, at most (rows, columns).
 static inline struct moult_dense tile_of(
     struct moult_dense x, int64_t row, int64_t rows, int64_t column, int64_t columns
 ) {
@@ -46,8 +46,37 @@ static inline void compute_product(const struct moult_dense *x, float *scratch) 
     }
 }
 
-/// Computes `x` in tiles of (rows, columns) over the pool; every element is summed within one tile, whatever the number of
-/// threads. False without memory.
-bool moult_tiled_product(const struct moult_dense *x, int64_t rows, int64_t columns);
+/// A product's tiles, of one size but for the last: what one thread computes at a time. They depend on the product's extents
+/// alone, and each element is summed within one tile, so that results do not depend on the number of threads.
+struct tiles {
+    int64_t rows, columns, down, count;
+};
+
+static inline int64_t even_part(int64_t extent, int64_t largest) {
+    return divide_up(divide_up(extent, divide_up(extent, largest)), 16) * 16;
+}
+
+/// Large tiles spend the least on packing; where there would be few, smaller ones keep the threads busy.
+static inline struct tiles tiles_of(const struct moult_dense *x) {
+    enum { large_rows = 288, large_columns = 576, small_rows = 144, small_columns = 288, enough = 16 };
+    if (x->rows <= 0 || x->columns <= 0) return (struct tiles){0};
+    bool large = divide_up(x->rows, large_rows) * divide_up(x->columns, large_columns) >= enough;
+    struct tiles tiles = {
+        .rows = even_part(x->rows, large ? large_rows : small_rows),
+        .columns = even_part(x->columns, large ? large_columns : small_columns)};
+    tiles.down = divide_up(x->rows, tiles.rows);
+    tiles.count = tiles.down * divide_up(x->columns, tiles.columns);
+    return tiles;
+}
+
+/// Computes tile `index` of `x`; tiles go down the rows first.
+static inline void compute_tile(const struct moult_dense *x, struct tiles tiles, int64_t index, float *scratch) {
+    struct moult_dense tile = tile_of(
+        *x, index % tiles.down * tiles.rows, tiles.rows, index / tiles.down * tiles.columns, tiles.columns);
+    compute_product(&tile, scratch);
+}
+
+/// Computes `x` over the pool. False without memory.
+bool moult_dense_product(const struct moult_dense *x);
 
 #endif

@@ -10,6 +10,11 @@ struct DecoderBlock: Sendable {
 
     func callAsFunction(_ x: Tensor, state: MixerState?, context: MixerContext) throws -> Tensor {
         let mixed = try mixer(x.rmsNorm(weight: mixerNorm, epsilon: epsilon), state: state, context: context)
+        return try completing(x, mixed: mixed)
+    }
+
+    /// What follows the mixer: its output `mixed` is added to the block's input x, then the MLP's.
+    func completing(_ x: Tensor, mixed: Tensor) throws -> Tensor {
         let residual = try x.adding(mixed)
         return try residual.adding(mlp(residual.rmsNorm(weight: mlpNorm, epsilon: epsilon)))
     }

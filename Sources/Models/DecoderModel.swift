@@ -66,24 +66,39 @@ public struct DecoderModel: Sendable {
     /// - Parameters:
     ///   - state: the sequence so far, advanced by T tokens (B = 1); nil scores whole sequences.
     ///   - documents: ascending starts of packed documents (B = 1), the first being 0.
-    public func hidden(_ tokens: [[Int32]], state: DecoderState? = nil, documents: [Int]? = nil) throws -> Tensor {
+    ///   - recomputation: layers that keep nothing of their inside for training.
+    public func hidden(
+        _ tokens: [[Int32]], state: DecoderState? = nil, documents: [Int]? = nil, recomputation: Recomputation? = nil
+    ) throws -> Tensor {
+        guard tokens.count == 1 || state == nil else {
+            throw ModelError.input(expected: "one sequence with a state", found: "\(tokens.count) sequences")
+        }
+        var (x, context) = try embed(tokens, position: state?.position ?? 0, documents: documents)
+        for (layer, block) in blocks.enumerated() {
+            if let recomputation, layer < recomputation.layers {
+                x = try recomputation.tape.checkpoint(x) { [context] in try block($0, state: nil, context: context) }
+            } else {
+                x = try block(x, state: state?.layers[layer], context: context)
+            }
+        }
+        state?.position += tokens[0].count
+        return try x.rmsNorm(weight: finalNorm, epsilon: configuration.decoder.normEpsilon)
+    }
+
+    /// The embeddings (B, T, D) of token ids (B, T), the first of which stands at `position`, and the context of the
+    /// layers.
+    func embed(_ tokens: [[Int32]], position: Int, documents: [Int]?) throws -> (Tensor, MixerContext) {
         guard let length = tokens.first?.count, length > 0, tokens.allSatisfy({ $0.count == length }) else {
             throw ModelError.input(
                 expected: "at least one token, and sequences of one length", found: "\(tokens.map(\.count))")
         }
-        guard tokens.count == 1 || (state == nil && documents == nil) else {
-            throw ModelError.input(
-                expected: "one sequence with a state or packed documents", found: "\(tokens.count) sequences")
+        guard tokens.count == 1 || documents == nil else {
+            throw ModelError.input(expected: "one sequence of packed documents", found: "\(tokens.count) sequences")
         }
-        let context = MixerContext(
-            rotary: try rotary.table(offset: state?.position ?? 0, count: length), documents: documents)
-        var x = try Tensor.embedding(tokens.flatMap { $0 }, table: embedding)
+        let context = MixerContext(rotary: try rotary.table(offset: position, count: length), documents: documents)
+        let x = try Tensor.embedding(tokens.flatMap { $0 }, table: embedding)
             .reshaped([tokens.count, length, configuration.decoder.hiddenSize])
-        for (layer, block) in blocks.enumerated() {
-            x = try block(x, state: state?.layers[layer], context: context)
-        }
-        state?.position += length
-        return try x.rmsNorm(weight: finalNorm, epsilon: configuration.decoder.normEpsilon)
+        return (x, context)
     }
 
     /// Logits (B, T, vocabulary) of token ids (B, T).
@@ -99,9 +114,10 @@ public struct DecoderModel: Sendable {
     }
 
     /// The negative log-likelihood, in nats, of every token of each sequence but its first: (B · (T - 1)) values.
-    public func negativeLogLikelihood(_ tokens: [[Int32]]) throws -> [Float] {
+    /// - Parameter documents: starts of packed documents among the tokens but the last (B = 1).
+    public func negativeLogLikelihood(_ tokens: [[Int32]], documents: [Int]? = nil) throws -> [Float] {
         let inputs = tokens.map { Array($0.dropLast()) }
-        let hidden = try hidden(inputs)
+        let hidden = try hidden(inputs, documents: documents)
         let rows = inputs.reduce(0) { $0 + $1.count }
         return try hidden.reshaped([rows, configuration.decoder.hiddenSize])
             .negativeLogLikelihood(head: head, targets: tokens.flatMap { $0.dropFirst() })

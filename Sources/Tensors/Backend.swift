@@ -47,6 +47,20 @@ public protocol Backend: GradientBackend {
         q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, scale: Float, state: inout GatedSlotState, documents: [Int]?
     ) throws -> Tensor
 
+    /// Gradients of ``attention(q:k:v:scale:window:documents:)``, whose result was `output`, from the `gradient` of that
+    /// result, both (B, T, H, V).
+    func attentionBackward(
+        _ gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, output: Tensor, scale: Float, window: Int?,
+        documents: [Int]?
+    ) throws -> (q: Tensor, k: Tensor, v: Tensor)
+
+    /// Gradients of ``gatedSlotAttention(q:k:v:logGates:scale:state:documents:)``, begun from the state `initial`, from the
+    /// `gradient` of its outputs (B, T, H, V) and that of its final state; nil where that is not used.
+    func gatedSlotAttentionBackward(
+        _ gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, scale: Float, initial: GatedSlotState,
+        finalGradient: GatedSlotState?, documents: [Int]?
+    ) throws -> GatedSlotGradients
+
     /// w · x + (1 - w) · y with w = sigmoid(logits), one logit per head: x, y (B, T, H, V), logits (B, T, H).
     func mix(_ x: Tensor, _ y: Tensor, logits: Tensor) throws -> Tensor
 

@@ -5,7 +5,90 @@ extension Tensor {
     public func attention(
         k: Tensor, v: Tensor, scale: Float, window: Int? = nil, documents: [Int]? = nil
     ) throws -> Tensor {
-        let operation = "attention"
+        try requireAttention("attention", k: k, v: v, window: window, documents: documents)
+        let backend = device.backend
+        let output = try backend.attention(q: self, k: k, v: v, scale: scale, window: window, documents: documents)
+        return output.recorded(of: self, k, v) { gradient in
+            let gradients = try backend.attentionBackward(
+                gradient, q: self, k: k, v: v, output: output, scale: scale, window: window, documents: documents)
+            try variable?.add(gradients.q)
+            try k.variable?.add(gradients.k)
+            try v.variable?.add(gradients.v)
+        }
+    }
+
+    /// Gradients of q, k and v of ``attention(k:v:scale:window:documents:)`` from the gradient self (B, T, H, V) of its
+    /// result `output`; see ``Backend/attentionBackward(_:q:k:v:output:scale:window:documents:)``.
+    public func attentionBackward(
+        q: Tensor, k: Tensor, v: Tensor, output: Tensor, scale: Float, window: Int? = nil, documents: [Int]? = nil
+    ) throws -> (q: Tensor, k: Tensor, v: Tensor) {
+        let operation = "attentionBackward"
+        try q.requireAttention(operation, k: k, v: v, window: window, documents: documents)
+        let result = Array(q.shape.dropLast() + v.shape.suffix(1))
+        try require(operation, "gradient", result)
+        try output.require(operation, "output", result)
+        return try device.backend.attentionBackward(
+            self, q: q, k: k, v: v, output: output, scale: scale, window: window, documents: documents)
+    }
+
+    /// Gated Slot Attention (Zhang et al. 2024, arXiv 2409.07146): q (B, T, H, K), k (B, T, N, K), v (B, T, N, V),
+    /// logGates (B, T, N, M) → (B, T, H, V). `state` is the initial state and becomes the final one;
+    /// see ``Backend/gatedSlotAttention(q:k:v:logGates:scale:state:documents:)``.
+    public static func gatedSlotAttention(
+        q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, scale: Float, state: inout GatedSlotState,
+        documents: [Int]? = nil
+    ) throws -> Tensor {
+        try requireGatedSlots("gatedSlotAttention", q: q, k: k, v: v, logGates: logGates, documents: documents)
+        try state.require("gatedSlotAttention", "state", k: k, v: v, logGates: logGates)
+        let backend = q.device.backend
+        // Kept only for the way back: a second owner of the state would keep a step from updating it in place.
+        let watched =
+            [q, k, v, logGates].contains { $0.isRecorded } || state.keys.isRecorded || state.values.isRecorded
+        let kept = watched ? state : nil
+        let output = try backend.gatedSlotAttention(
+            q: q, k: k, v: v, logGates: logGates, scale: scale, state: &state, documents: documents)
+        guard let initial = kept else { return output }
+        let arguments = [q, k, v, logGates, initial.keys, initial.values]
+        let results = record([output, state.keys.detached, state.values.detached], of: arguments) { gradients in
+            // Where the outputs or one half of the state were not used, their gradient is zero.
+            let output = try gradients[0] ?? .zeros(output.shape)
+            let final =
+                gradients[1] == nil && gradients[2] == nil
+                ? nil
+                : GatedSlotState(
+                    keys: try gradients[1] ?? .zeros(initial.keys.shape),
+                    values: try gradients[2] ?? .zeros(initial.values.shape))
+            let found = try backend.gatedSlotAttentionBackward(
+                output, q: q, k: k, v: v, logGates: logGates, scale: scale, initial: initial, finalGradient: final,
+                documents: documents)
+            let parts = [found.q, found.k, found.v, found.logGates, found.initial.keys, found.initial.values]
+            for (argument, gradient) in zip(arguments, parts) { try argument.variable?.add(gradient) }
+        }
+        (state.keys, state.values) = (results[1], results[2])
+        return results[0]
+    }
+
+    /// Gradients of the inputs of ``gatedSlotAttention(q:k:v:logGates:scale:state:documents:)`` begun from `initial`, from
+    /// the gradient self (B, T, H, V) of its outputs and, where it is used, that of its final state; see
+    /// ``Backend/gatedSlotAttentionBackward(_:q:k:v:logGates:scale:initial:finalGradient:documents:)``.
+    public func gatedSlotAttentionBackward(
+        q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, scale: Float, initial: GatedSlotState,
+        finalGradient: GatedSlotState? = nil, documents: [Int]? = nil
+    ) throws -> GatedSlotGradients {
+        let operation = "gatedSlotAttentionBackward"
+        try Tensor.requireGatedSlots(operation, q: q, k: k, v: v, logGates: logGates, documents: documents)
+        try require(operation, "gradient", q.shape.dropLast() + v.shape.suffix(1))
+        try initial.require(operation, "initial", k: k, v: v, logGates: logGates)
+        try finalGradient?.require(operation, "finalGradient", k: k, v: v, logGates: logGates)
+        return try device.backend.gatedSlotAttentionBackward(
+            self, q: q, k: k, v: v, logGates: logGates, scale: scale, initial: initial, finalGradient: finalGradient,
+            documents: documents)
+    }
+
+    /// The arguments of ``attention(k:v:scale:window:documents:)``.
+    private func requireAttention(
+        _ operation: String, k: Tensor, v: Tensor, window: Int?, documents: [Int]?
+    ) throws {
         try requireHeads(operation, k: k, v: v)
         guard k.shape[1] >= shape[1] else {
             throw TensorError.shape(
@@ -16,26 +99,16 @@ extension Tensor {
                 operation: operation, argument: "window", expected: "at least 1", found: "\(window)")
         }
         try Tensor.requireDocuments(documents, batch: shape[0], length: k.shape[1], operation)
-        return try device.backend.attention(q: self, k: k, v: v, scale: scale, window: window, documents: documents)
     }
 
-    /// Gated Slot Attention (Zhang et al. 2024, arXiv 2409.07146): q (B, T, H, K), k (B, T, N, K), v (B, T, N, V),
-    /// logGates (B, T, N, M) → (B, T, H, V). `state` is the initial state and becomes the final one;
-    /// see ``Backend/gatedSlotAttention(q:k:v:logGates:scale:state:documents:)``.
-    public static func gatedSlotAttention(
-        q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, scale: Float, state: inout GatedSlotState,
-        documents: [Int]? = nil
-    ) throws -> Tensor {
-        let operation = "gatedSlotAttention"
+    /// The arguments of ``gatedSlotAttention(q:k:v:logGates:scale:state:documents:)`` but the state.
+    private static func requireGatedSlots(
+        _ operation: String, q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, documents: [Int]?
+    ) throws {
         try q.requireHeads(operation, k: k, v: v)
         try k.requireShape(operation, "k", [nil, q.shape[1], nil, nil])
         try logGates.require(operation, "logGates", [k.shape[0], k.shape[1], k.shape[2], nil])
-        let outer = [k.shape[0], k.shape[2], logGates.shape[3]]
-        try state.keys.require(operation, "state.keys", outer + [k.shape[3]])
-        try state.values.require(operation, "state.values", outer + [v.shape[3]])
         try requireDocuments(documents, batch: q.shape[0], length: q.shape[1], operation)
-        return try q.device.backend.gatedSlotAttention(
-            q: q, k: k, v: v, logGates: logGates, scale: scale, state: &state, documents: documents)
     }
 
     /// self is (B, T, H, K), k (B, S, N, K), v (B, S, N, V), and N divides H.
@@ -48,5 +121,16 @@ extension Tensor {
                 operation: operation, argument: "k", expected: "a number of heads that divides \(shape[2])",
                 found: k.shape)
         }
+    }
+}
+
+extension GatedSlotState {
+    /// Keys (B, N, M, K) and values (B, N, M, V) that go with k, v and logGates.
+    fileprivate func require(
+        _ operation: String, _ argument: String, k: Tensor, v: Tensor, logGates: Tensor
+    ) throws {
+        let outer = [k.shape[0], k.shape[2], logGates.shape[3]]
+        try keys.require(operation, "\(argument).keys", outer + [k.shape[3]])
+        try values.require(operation, "\(argument).values", outer + [v.shape[3]])
     }
 }

@@ -11,7 +11,7 @@ struct MoultCommand: ParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            InspectCommand.self, ConvertCommand.self, PerplexityCommand.self, GenerateCommand.self, BenchCommand.self,
-            ReportCommand.self, LogitsCommand.self, TokensCommand.self,
+            InspectCommand.self, ConvertCommand.self, TrainCommand.self, ReportCommand.self, PerplexityCommand.self,
+            GenerateCommand.self, BenchCommand.self, LogitsCommand.self, TokensCommand.self,
         ])
 }

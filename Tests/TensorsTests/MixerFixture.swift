@@ -30,6 +30,23 @@ struct GatedSlotFixture: Decodable {
     var scale: Float
 }
 
+/// One case of attention_backward.json: torch's gradients of q, k and v.
+struct AttentionBackwardFixture: Decodable {
+    var q, k, v, out, gradient: FixtureTensor
+    var gradients: [FixtureTensor]
+    var scale: Float
+    var window: Int?
+    var documents: [Int]?
+}
+
+/// One case of gated_slot_attention_backward.json: torch's gradients of q, k, v, log gates and initial state through
+/// flash-linear-attention's naive recurrence.
+struct GatedSlotBackwardFixture: Decodable {
+    var q, k, v, logGates, keys, values, gradient, finalKeysGradient, finalValuesGradient: FixtureTensor
+    var gradients: [FixtureTensor]
+    var scale: Float
+}
+
 /// The cases of a fixture file of this target.
 func fixture<Case: Decodable>(_ name: String, of type: Case.Type = Case.self) throws -> [Case] {
     let file = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Fixtures/\(name).json")

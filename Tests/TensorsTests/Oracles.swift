@@ -84,7 +84,7 @@ enum Oracle {
         return (out, slotKeys, slotValues)
     }
 
-    private static func softmax(_ logits: [Double]) -> [Double] {
+    static func softmax(_ logits: [Double]) -> [Double] {
         let largest = logits.max() ?? 0
         let weights = logits.map { exp($0 - largest) }
         let sum = weights.reduce(0, +)

@@ -87,3 +87,15 @@ func expectClose(
             sourceLocation: sourceLocation)
     }
 }
+
+/// Fails unless |found - expected| ≤ tolerance · max(0.03, max |expected|) everywhere: for gradients, whose size varies
+/// widely. The least scale is for those that are sums of numbers near 1 which cancel.
+func expectCloseInScale(
+    _ found: [Double], _ expected: [Double], _ tolerance: Double, _ what: String,
+    sourceLocation: SourceLocation = #_sourceLocation
+) {
+    let scale = max(0.03, expected.map(abs).max() ?? 0)
+    expectClose(
+        found.map { $0 / scale }, expected.map { $0 / scale }, tolerance, "\(what), in units of \(scale)",
+        sourceLocation: sourceLocation)
+}

@@ -64,6 +64,27 @@ import Testing
         }
     }
 
+    @Test func backwardMixersRefuseMismatches() throws {
+        let q = try zeros(1, 4, 6, 8), k = try zeros(1, 4, 3, 8), v = try zeros(1, 4, 3, 5), out = try zeros(1, 4, 6, 5)
+        #expect(throws: Never.self) { try out.attentionBackward(q: q, k: k, v: v, output: out, scale: 1) }
+        #expect(throws: TensorError.self) { try q.attentionBackward(q: q, k: k, v: v, output: out, scale: 1) }
+        #expect(throws: TensorError.self) { try out.attentionBackward(q: q, k: k, v: v, output: q, scale: 1) }
+        #expect(throws: TensorError.self) {
+            try out.attentionBackward(q: q, k: k, v: v, output: out, scale: 1, documents: [0, 4])
+        }
+        let gates = try zeros(1, 4, 3, 7)
+        let state = try GatedSlotState.zeros(batch: 1, heads: 3, slots: 7, keyDim: 8, valueDim: 5)
+        let other = try GatedSlotState.zeros(batch: 1, heads: 3, slots: 7, keyDim: 8, valueDim: 4)
+        func backward(_ gradient: Tensor, _ initial: GatedSlotState, _ final: GatedSlotState?) throws {
+            _ = try gradient.gatedSlotAttentionBackward(
+                q: q, k: k, v: v, logGates: gates, scale: 1, initial: initial, finalGradient: final)
+        }
+        #expect(throws: Never.self) { try backward(out, state, state) }
+        #expect(throws: TensorError.self) { try backward(q, state, nil) }
+        #expect(throws: TensorError.self) { try backward(out, other, nil) }
+        #expect(throws: TensorError.self) { try backward(out, state, other) }
+    }
+
     @Test func impossibleShapesAreRefused() throws {
         #expect(throws: TensorError.self) { try Tensor.empty([-1]) }
         #expect(throws: TensorError.self) { try Tensor.empty([.max, 2]) }

@@ -7,8 +7,14 @@ import Training
     private static let rounds = 5_000
 
     @Test(arguments: [
-        (".parquet", UInt64(1), ["v1-plain-snappy-required", "v1-dictionary-none-optional", "v1-dictionary-zstd-required"]),
-        (".parquet", 2, ["v2-plain-none-optional", "v2-dictionary-snappy-optional", "v2-plain-zstd-optional", "nested"]),
+        (
+            ".parquet", UInt64(1),
+            ["v1-plain-snappy-required", "v1-dictionary-none-optional", "v1-dictionary-zstd-required"]
+        ),
+        (
+            ".parquet", 2,
+            ["v2-plain-none-optional", "v2-dictionary-snappy-optional", "v2-plain-zstd-optional", "nested"]
+        ),
         (".jsonl.zst", 3, ["documents"]),
     ])
     func files(suffix: String, seed: UInt64, names: [String]) throws {
@@ -23,7 +29,7 @@ import Training
 
     private static func damage(_ seeds: [[UInt8]], seed: UInt64, suffix: String) throws {
         var generator = SeededGenerator(state: seed)
-        let folder = try TemporaryFolder()
+        let folder = try TemporaryFolder(inMemory: true)
         let path = "\(folder.path)/a\(suffix)"
         var texts = 0
         for round in 0..<rounds {

@@ -35,8 +35,9 @@ import Training
         let read = try ReadDocuments([path], .with { $0.onError = .skip })
         #expect(read.texts == expected.compactMap { $0 }.filter { !$0.isEmpty })
         #expect(read.statistics.skipped == expected.count { $0 == nil })
-        #expect(read.statistics.problems.first == "\(path): row group 1, row 2: expected text under \"text\", "
-            + "found null; name another key or column, or skip what cannot be read")
+        #expect(
+            read.statistics.problems.first == "\(path): row group 1, row 2: expected text under \"text\", "
+                + "found null; name another key or column, or skip what cannot be read")
     }
 
     @Test func parquetGroups() throws {
@@ -58,7 +59,8 @@ import Training
 
     @Test func plainLines() throws {
         let folder = try TemporaryFolder()
-        let path = try folder.write("a.jsonl", "{\"text\":\"one\"}\r\n\n  \n{\"x\":{},\"text\":\"t\\u00e9\\ud83e\\udd8a\"}")
+        let path = try folder.write(
+            "a.jsonl", "{\"text\":\"one\"}\r\n\n  \n{\"x\":{},\"text\":\"t\\u00e9\\ud83e\\udd8a\"}")
         let read = try ReadDocuments([path])
         #expect(read.texts == ["one", "té🦊"])
         #expect(read.pieces.map(\.place) == [.line(1), .line(4)])

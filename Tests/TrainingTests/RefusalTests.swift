@@ -17,8 +17,10 @@ import Training
         ("[\"text\"]", "line 2: expected text under \"text\", found an array of 1"),
         ("{\"text\":\"a\",\"text\":\"b\"}", "line 2, byte 0: not valid JSON: \"text\" appears twice"),
         ("{\"text\":\"\\ud800\"}", "line 2, byte 15: not valid JSON: half of a surrogate pair"),
-        ("{\"text\":\"" + String(repeating: "x", count: 200) + "\"}",
-            "line 2: the line's length in bytes is 211, the limit is 128"),
+        (
+            "{\"text\":\"" + String(repeating: "x", count: 200) + "\"}",
+            "line 2: the line's length in bytes is 211, the limit is 128"
+        ),
     ])
     func lines(line: String, problem: String) throws {
         let path = try folder.write("a.jsonl", "{\"text\":\"before\"}\n\(line)\n{\"text\":\"after\"}\n")
@@ -34,7 +36,8 @@ import Training
     /// A line far above the limit is passed over in parts.
     @Test func hugeLine() throws {
         let line = [UInt8](repeating: 0x78, count: 3 << 20)
-        let path = try folder.write("a.jsonl", Array("{\"text\":\"before\"}\n".utf8) + line + Array("\n{\"text\":\"after\"}".utf8))
+        let path = try folder.write(
+            "a.jsonl", Array("{\"text\":\"before\"}\n".utf8) + line + Array("\n{\"text\":\"after\"}".utf8))
         let options = DataOptions.with {
             $0.maximumLineBytes = 1000
             $0.onError = .skip

@@ -33,9 +33,16 @@ enum Fixtures {
 
 /// A folder that is removed with its owner.
 final class TemporaryFolder: Sendable {
-    let path = NSTemporaryDirectory() + "moult-data-\(UUID().uuidString)"
+    let path: String
 
-    init() throws { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) }
+    /// - Parameter inMemory: whether to make it in memory where the system has a place for that, for many small files.
+    init(inMemory: Bool = false) throws {
+        let memory = "/dev/shm/"
+        let parent = inMemory && access(memory, W_OK) == 0 ? memory : NSTemporaryDirectory()
+        path = parent + "moult-data-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    }
+
     deinit { try? FileManager.default.removeItem(atPath: path) }
 
     /// Writes a file, in a subfolder if its name says so, and returns its path.
@@ -105,6 +112,7 @@ func seededDocuments(_ count: Int, seed: UInt64) -> [String] {
     let words = ["the", "fox", "jumps", "über", "日本", "over", "42", "lazy", "dog,", "and\n", "then.", "🦊"]
     return (0..<count).map { number in
         let length = Int.random(in: 1...120, using: &generator)
-        return "\(number): " + (0..<length).map { _ in words.randomElement(using: &generator) ?? "" }.joined(separator: " ")
+        return "\(number): "
+            + (0..<length).map { _ in words.randomElement(using: &generator) ?? "" }.joined(separator: " ")
     }
 }

@@ -20,4 +20,16 @@ struct moult_attention {
 /// Returns 0, or how many bytes of scratch memory could not be had; `out` is then undefined.
 size_t moult_attention(const struct moult_attention *job);
 
+/// The backward pass of `forward`, whose `out` holds its result: from the gradient of that, in the same shape, to those of
+/// q, k and v.
+struct moult_attention_backward {
+    struct moult_attention forward;
+    const float *gradient;
+    float *q_gradient, *k_gradient, *v_gradient;
+};
+
+/// Returns 0, or how many bytes of scratch memory could not be had; the gradients are then undefined. The results are the
+/// same to the bit for any number of threads.
+size_t moult_attention_backward(const struct moult_attention_backward *job);
+
 #endif

@@ -33,4 +33,17 @@ enum moult_gated_slot_form {
 size_t moult_gated_slot_attention(
     const struct moult_gated_slot_attention *job, enum moult_gated_slot_form form);
 
+/// The backward pass of `forward`, whose slot_keys and slot_values hold the initial state, unchanged, and whose `out` is
+/// not used: from the gradients of the outputs and, unless NULL, of the final state to those of all inputs. Each gradient
+/// has the shape of what it belongs to.
+struct moult_gated_slot_attention_backward {
+    struct moult_gated_slot_attention forward;
+    const float *gradient, *final_keys_gradient, *final_values_gradient;
+    float *q_gradient, *k_gradient, *v_gradient, *log_gates_gradient, *keys_gradient, *values_gradient;
+};
+
+/// Returns 0, or how many bytes of scratch memory could not be had; the gradients are then undefined. The results are the
+/// same to the bit for any number of threads.
+size_t moult_gated_slot_attention_backward(const struct moult_gated_slot_attention_backward *job);
+
 #endif

@@ -8,7 +8,7 @@ public struct SafetensorsCheckpoint: Checkpoint {
     public private(set) var metadata: [String: String] = [:]
     private var table = TensorTable()
 
-    static let fileName = "model.safetensors"
+    public static let fileName = "model.safetensors"
     static let indexName = "model.safetensors.index.json"
 
     /// Opens a .safetensors file, or a folder with `model.safetensors` or else `model.safetensors.index.json`.

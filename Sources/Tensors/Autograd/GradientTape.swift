@@ -22,13 +22,16 @@ public final class GradientTape {
     public var count: Int { entries.count }
 
     /// `tensor` as an argument whose gradient is wanted: after ``playBack()`` it is in the result's ``Tensor/gradient``.
-    public func watch(_ tensor: Tensor) -> Tensor { tensor.carrying(Variable(on: self)) }
+    /// - Parameter variable: one that this tape gave the tensor before, to go on adding to its gradient.
+    public func watch(_ tensor: Tensor, as variable: Variable? = nil) -> Tensor {
+        tensor.carrying(variable ?? Variable(on: self))
+    }
 
     /// Records an operation with `results`.
     /// - Parameter backward: gets the gradient of each result, nil where none arrived (but at least one did), and adds
     ///   to the arguments' variables.
     func record(_ results: [Tensor], backward: @escaping ([Tensor?]) throws -> Void) -> [Tensor] {
-        let watched = results.map(watch)
+        let watched = results.map { watch($0) }
         entries.append(Entry(outputs: watched.compactMap(\.variable), backward: backward))
         return watched
     }

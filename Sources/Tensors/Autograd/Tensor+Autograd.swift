@@ -5,6 +5,9 @@ extension Tensor {
     /// The same elements, outside of any tape.
     public var detached: Tensor { carrying(nil) }
 
+    /// Whether what is done with this tensor now is recorded.
+    var isRecorded: Bool { variable?.recording != nil }
+
     /// Ties `results` to the tape of whichever of `arguments` is watched; without one they stay as they are.
     static func record(
         _ results: [Tensor], of arguments: [Tensor?], backward: @escaping ([Tensor?]) throws -> Void

@@ -3,7 +3,7 @@ import Foundation
 /// How data is read and tokenised.
 public struct DataOptions: Sendable, Equatable {
     /// What to do with a record or a file that cannot be read.
-    public enum ErrorPolicy: String, Sendable, Codable {
+    public enum ErrorPolicy: String, Sendable, Codable, CaseIterable {
         /// Stop with its error.
         case refuse
         /// Leave it out, and count it in ``DataStatistics``.

@@ -11,6 +11,7 @@ final class ProgressBar {
     private let start = ContinuousClock.now
     private var drawn: ContinuousClock.Instant?
     private var finished = false
+    private var first = 0
 
     init(_ label: String, total: Int, unit: Unit = .items) {
         (self.label, self.total, self.unit) = (label, total, unit)
@@ -32,11 +33,21 @@ final class ProgressBar {
         let filled = Int(share * Double(width))
         let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: width - filled)
         var line = "\r\(label) \(bar) \(String(format: "%3.0f%%", 100 * share))"
-        if share > 0, elapsed > 0.5 {
-            line += "  \(rate(Double(done) / elapsed))  \(Self.clock(elapsed * (1 - share) / share)) left"
+        if done > first, elapsed > 0.5 {
+            let speed = Double(done - first) / elapsed
+            line += "  \(rate(speed))  \(Self.clock(Double(total - done) / speed)) left"
         }
         if !note.isEmpty { line += "  \(note)" }
         Terminal.error(line.prefix(Terminal.width) + "\u{1B}[K", newline: false)
+    }
+
+    /// Counts from `done`, such as that of a run that is resumed: speed and time left are those of what follows.
+    func begin(at done: Int) { first = done }
+
+    /// Prints a line that stays, above the bar.
+    func note(_ text: String) {
+        if drawn != nil { Terminal.error("\r\u{1B}[K", newline: false) }
+        Terminal.error(text)
     }
 
     /// Removes the bar.

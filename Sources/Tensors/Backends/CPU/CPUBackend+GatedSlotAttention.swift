@@ -39,4 +39,40 @@ extension CPUBackend {
             }
         }
     }
+
+    /// The gradients by matrix products over the same blocks and chunks. The states at the chunks' boundaries are computed
+    /// again and kept, everything else from them; the cost and the scratch memory are proportional to T. The results do
+    /// not depend on the number of threads.
+    /// - Throws: ``TensorError/outOfMemory(bytes:)``.
+    public func gatedSlotAttentionBackward(
+        _ gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, scale: Float, initial: GatedSlotState,
+        finalGradient: GatedSlotState?, documents: [Int]?
+    ) throws -> GatedSlotGradients {
+        let results = try [q, k, v, logGates, initial.keys, initial.values].map { try Tensor.empty($0.shape) }
+        // The results are fresh: nobody else sees them while the kernels write.
+        let pointers = results.map { UnsafeMutablePointer(mutating: $0.floats) }
+        let starts = (documents ?? []).map(Int64.init)
+        let inputs = (gradient, q, k, v, logGates, initial, finalGradient)
+        let missing = withExtendedLifetime((inputs, results)) {
+            starts.withUnsafeBufferPointer { starts in
+                var job = moult_gated_slot_attention_backward(
+                    forward: moult_gated_slot_attention(
+                        batch: Int64(q.shape[0]), tokens: Int64(q.shape[1]), heads: Int64(q.shape[2]),
+                        key_value_heads: Int64(k.shape[2]), key_dim: Int64(k.shape[3]), value_dim: Int64(v.shape[3]),
+                        slots: Int64(logGates.shape[3]), scale: scale, q: q.floats, k: k.floats, v: v.floats,
+                        log_gates: logGates.floats, slot_keys: UnsafeMutablePointer(mutating: initial.keys.floats),
+                        slot_values: UnsafeMutablePointer(mutating: initial.values.floats), out: nil,
+                        documents: starts.baseAddress, document_count: Int64(starts.count)),
+                    gradient: gradient.floats, final_keys_gradient: finalGradient?.keys.floats,
+                    final_values_gradient: finalGradient?.values.floats, q_gradient: pointers[0],
+                    k_gradient: pointers[1], v_gradient: pointers[2], log_gates_gradient: pointers[3],
+                    keys_gradient: pointers[4], values_gradient: pointers[5])
+                return moult_gated_slot_attention_backward(&job)
+            }
+        }
+        guard missing == 0 else { throw TensorError.outOfMemory(bytes: Int(clamping: missing)) }
+        return GatedSlotGradients(
+            q: results[0], k: results[1], v: results[2], logGates: results[3],
+            initial: GatedSlotState(keys: results[4], values: results[5]))
+    }
 }

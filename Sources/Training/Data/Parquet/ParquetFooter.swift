@@ -62,7 +62,10 @@ struct ParquetFooter {
                     "\(found.chunk.values) of type \(found.type)")
             }
             // Without rows there are no pages, and their place means nothing.
-            guard group.rows > 0 else { continue }
+            guard group.rows > 0 else {
+                column.chunks.append(found.chunk)
+                continue
+            }
             found.chunk.start = min(found.dataStart, found.dictionaryStart ?? found.dataStart)
             // Pages lie between the leading and the closing mark.
             guard found.chunk.start >= 4, found.chunk.start <= end, found.chunk.size <= end - found.chunk.start else {

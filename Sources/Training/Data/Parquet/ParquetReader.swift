@@ -38,7 +38,8 @@ struct ParquetReader: DocumentReader {
         let size = trailer[..<4].reversed().reduce(0) { $0 << 8 | Int($1) }
         guard size <= Self.maximumFooterSize else {
             throw DataError.tooLarge(
-                file: file.path, place: .footer, part: "its length in bytes", limit: Self.maximumFooterSize, found: size)
+                file: file.path, place: .footer, part: "its length in bytes", limit: Self.maximumFooterSize, found: size
+            )
         }
         let start = file.size - 8 - size
         guard start >= 4 else {

@@ -32,7 +32,9 @@ struct RunLengthDecoder {
             guard width > 0 else { return 0 }
             // At most 5 bytes hold 32 bits from any bit on.
             var word: UInt64 = 0
-            for index in bit / 8...(bit + width - 1) / 8 { word |= UInt64(bytes[index]) << UInt64(8 * (index - bit / 8)) }
+            for index in bit / 8...(bit + width - 1) / 8 {
+                word |= UInt64(bytes[index]) << UInt64(8 * (index - bit / 8))
+            }
             return UInt32(truncatingIfNeeded: word >> UInt64(bit % 8) & (1 << UInt64(width) - 1))
         }
     }

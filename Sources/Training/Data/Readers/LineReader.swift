@@ -80,6 +80,7 @@ struct LineReader {
     }
 
     private func tooLong(_ length: Int) -> DataError {
-        .tooLarge(file: source.path, place: .line(line), part: "the line's length in bytes", limit: limit, found: length)
+        .tooLarge(
+            file: source.path, place: .line(line), part: "the line's length in bytes", limit: limit, found: length)
     }
 }

@@ -1,5 +1,5 @@
-/// A permutation of 0..<count that takes no memory: a Feistel network over the next power of four, walked until it lands
-/// inside (Black and Rogaway 2002, "Ciphers with Arbitrary Finite Domains").
+/// A permutation of 0..<count that takes no memory: a Feistel network over the next power of four, walked until it
+/// lands inside (Black and Rogaway 2002, "Ciphers with Arbitrary Finite Domains").
 package struct SeededPermutation: Sendable {
     package let count: Int
     private let seed: UInt64

@@ -3,7 +3,7 @@ import Foundation
 /// Applies a function to items on several threads; results come in the order of the items, whatever the threads do.
 ///
 /// The caller submits and collects from one thread, and so bounds how many items are under way.
-final class OrderedMap<Input: Sendable, Output: Sendable>: @unchecked Sendable {
+package final class OrderedMap<Input: Sendable, Output: Sendable>: @unchecked Sendable {
     private let transform: @Sendable (Input) throws -> Output
     /// Guards everything below, and tells of every change.
     private let condition = NSCondition()
@@ -14,7 +14,7 @@ final class OrderedMap<Input: Sendable, Output: Sendable>: @unchecked Sendable {
     private var isStopped = false
     private var running: Int
 
-    init(threads: Int, transform: @escaping @Sendable (Input) throws -> Output) {
+    package init(threads: Int, transform: @escaping @Sendable (Input) throws -> Output) {
         self.transform = transform
         running = threads
         for _ in 0..<threads {
@@ -25,9 +25,9 @@ final class OrderedMap<Input: Sendable, Output: Sendable>: @unchecked Sendable {
     }
 
     /// Items submitted and not collected.
-    var underWay: Int { submitted - collected }
+    package var underWay: Int { submitted - collected }
 
-    func submit(_ input: Input) {
+    package func submit(_ input: Input) {
         condition.lock()
         defer { condition.unlock() }
         waiting.append((submitted, input))
@@ -37,7 +37,7 @@ final class OrderedMap<Input: Sendable, Output: Sendable>: @unchecked Sendable {
 
     /// The result of the oldest item, when it is there; nil when none is under way.
     /// - Throws: what the function threw for this item.
-    func collect() throws -> Output? {
+    package func collect() throws -> Output? {
         condition.lock()
         defer { condition.unlock() }
         guard underWay > 0 else { return nil }
@@ -51,7 +51,7 @@ final class OrderedMap<Input: Sendable, Output: Sendable>: @unchecked Sendable {
     }
 
     /// Drops what is not begun and waits for the threads to end.
-    func stop() {
+    package func stop() {
         condition.lock()
         defer { condition.unlock() }
         isStopped = true

@@ -6,8 +6,8 @@ struct ShardWriter {
     private let folder: String
     private let bytesPerToken: Int
     private let shardTokens: Int
-    /// The shard being filled: its tokens as stored, and the starts of its documents.
-    private var tokens: [UInt8] = []
+    /// The shard being filled: its tokens, and the starts of its documents.
+    private var tokens: [Int32] = []
     private var starts: [UInt64] = []
     /// Tokens written to files.
     private var written = 0
@@ -20,7 +20,7 @@ struct ShardWriter {
     }
 
     /// Tokens appended.
-    var count: Int { written + tokens.count / bytesPerToken }
+    var count: Int { written + tokens.count }
 
     static func name(_ shard: Int) -> String { "\(shard).tokens" }
 
@@ -29,17 +29,14 @@ struct ShardWriter {
         let base = count
         var position = 0
         while position < text.tokens.count {
-            let end = min(text.tokens.count, position + shardTokens - (count - written))
+            let end = min(text.tokens.count, position + shardTokens - tokens.count)
             while start < text.starts.count, text.starts[start] < end {
                 starts.append(UInt64(base + text.starts[start]))
                 start += 1
             }
-            for token in text.tokens[position..<end] {
-                // Ids are below 2^16 where they take two bytes.
-                withUnsafeBytes(of: token.littleEndian) { tokens += $0.prefix(bytesPerToken) }
-            }
+            tokens += text.tokens[position..<end]
             position = end
-            if count - written == shardTokens { try finishShard() }
+            if tokens.count == shardTokens { try finishShard() }
         }
     }
 
@@ -49,13 +46,34 @@ struct ShardWriter {
     }
 
     private mutating func finishShard() throws {
-        let bytes = starts.flatMap { start in withUnsafeBytes(of: start.littleEndian) { Array($0) } } + tokens
+        let bytes = stored()
         try Self.write(bytes, to: "\(folder)/\(Self.name(shards.count))")
-        let count = tokens.count / bytesPerToken
-        shards.append(.init(tokens: count, documents: starts.count, checksum: XXHash64.text(bytes)))
-        written += count
+        shards.append(.init(tokens: tokens.count, documents: starts.count, checksum: XXHash64.text(bytes)))
+        written += tokens.count
         tokens.removeAll(keepingCapacity: true)
         starts.removeAll(keepingCapacity: true)
+    }
+
+    /// The shard's file: starts, then tokens.
+    private func stored() -> [UInt8] {
+        let offset = 8 * starts.count
+        let size = offset + bytesPerToken * tokens.count
+        return [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+            let output = UnsafeMutableRawBufferPointer(buffer)
+            for (index, start) in starts.enumerated() {
+                output.storeBytes(of: start.littleEndian, toByteOffset: 8 * index, as: UInt64.self)
+            }
+            for (index, token) in tokens.enumerated() {
+                if bytesPerToken == 2 {
+                    // Every id of the vocabulary fits.
+                    let narrow = UInt16(truncatingIfNeeded: token).littleEndian
+                    output.storeBytes(of: narrow, toByteOffset: offset + 2 * index, as: UInt16.self)
+                } else {
+                    output.storeBytes(of: token.littleEndian, toByteOffset: offset + 4 * index, as: Int32.self)
+                }
+            }
+            count = size
+        }
     }
 
     /// Writes a whole file, to the disk.

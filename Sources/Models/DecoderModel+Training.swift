@@ -1,0 +1,49 @@
+import Tensors
+
+/// What training asks of a model beside its predictions.
+extension DecoderModel {
+    /// Runs the model over tokens (B, T) and shows what goes into and comes out of every mixer: `visit` gets the layer,
+    /// the mixer's normed input and its output, (B, T, D) each, and the context that they share. What follows the last
+    /// mixer is not computed.
+    public func visitMixers(
+        _ tokens: [[Int32]], documents: [Int]? = nil,
+        _ visit: (_ layer: Int, _ input: Tensor, _ output: Tensor, _ context: MixerContext) throws -> Void
+    ) throws {
+        var (x, context) = try embed(tokens, position: 0, documents: documents)
+        for (layer, block) in blocks.enumerated() {
+            let input = try x.rmsNorm(weight: block.mixerNorm, epsilon: block.epsilon)
+            let mixed = try block.mixer(input, state: nil, context: context)
+            try visit(layer, input, mixed, context)
+            if layer < blocks.count - 1 { x = try block.completing(x, mixed: mixed) }
+        }
+    }
+
+    /// The output (B, T, D) of the mixer of `layer` for a normed input x (B, T, D).
+    public func mix(_ x: Tensor, layer: Int, context: MixerContext) throws -> Tensor {
+        try blocks[layer].mixer(x, state: nil, context: context)
+    }
+
+    /// The language model's head (vocabulary, D).
+    public var headWeight: Tensor { head }
+
+    /// Floats that recording one token of one layer keeps for the way back: the inputs of every operation.
+    public static func activationFloats(_ configuration: ModelConfiguration) -> Int {
+        let decoder = configuration.decoder
+        let (query, keyValue) = (decoder.headCount * decoder.headDim, decoder.keyValueHeadCount * decoder.headDim)
+        // The residual stream and its norms; projections before and after rotation; what mixers add of their own (gates,
+        // and two outputs to mix); the MLP.
+        return 5 * decoder.hiddenSize + 6 * query + 8 * keyValue + 3 * decoder.intermediateSize
+    }
+}
+
+/// Which layers keep nothing for the way back but their input, and are computed again when gradients reach them.
+public struct Recomputation {
+    let tape: GradientTape
+    /// Layers from the first on.
+    let layers: Int
+
+    public init(_ tape: GradientTape, layers: Int) {
+        self.tape = tape
+        self.layers = layers
+    }
+}

@@ -1,0 +1,80 @@
+/// One stage of the recipe: what is minimised, over which parameters, for how many tokens, and how.
+public struct StageConfiguration: Sendable, Equatable {
+    public enum Kind: String, Sendable, CaseIterable {
+        /// Each mixer learns to give the teacher's mixer's output for the teacher's own input of its layer: relative
+        /// squared error, summed over layers; only mixers are trained. (LoLCATs, arXiv 2410.10254, and MOHAWK,
+        /// arXiv 2408.10189, call it attention transfer and hidden-state alignment.)
+        case align
+        /// The whole model learns the teacher's next-token distributions: KL(teacher ‖ student) (arXiv 1503.02531).
+        case distil
+        /// The whole model learns the text: cross-entropy.
+        case finetune
+    }
+
+    public var kind: Kind
+    /// The stage's budget.
+    public var tokens: Int
+    /// Rows of a batch, and batches whose gradients are added up before an update.
+    public var sequences = 2
+    public var accumulation = 1
+    public var schedule = Schedule()
+    /// The learning rate of parameters that conversion made, relative to that of reused ones.
+    public var newParameterRate = 1.0
+    public var optimiser = AdamW()
+    /// Parameters that are not trained: names, in which * stands for anything.
+    public var freeze: [String] = []
+    /// The share of the divergence from the teacher in the loss of `distil`; the rest is cross-entropy.
+    public var teacherShare = 1.0
+    /// Mixers that `align` trains in one pass over the teacher; fewer need less memory for the optimiser and as many
+    /// passes more. 0 trains all.
+    public var layersAtOnce = 0
+
+    /// The defaults of a stage of `kind`.
+    public init(_ kind: Kind, tokens: Int) {
+        (self.kind, self.tokens) = (kind, tokens)
+        switch kind {
+        case .align: (schedule.peak, schedule.warmUpSteps, optimiser.clip) = (1e-3, 20, 5)
+        case .distil: (schedule.peak, schedule.warmUpSteps, optimiser.clip) = (3e-4, 20, 1)
+        case .finetune: (schedule.peak, schedule.warmUpSteps, optimiser.clip) = (3e-5, 1000, 1)
+        }
+    }
+
+    /// Reads "align=4.9M,distil=11.5M,finetune=0": kinds in any order and number; a budget of 0 leaves the stage out.
+    /// - Throws: ``TrainingError/option(name:expected:found:)``.
+    public static func list(_ text: String) throws -> [StageConfiguration] {
+        let stages = try text.split(separator: ",", omittingEmptySubsequences: false).map { part in
+            let sides = part.split(separator: "=", maxSplits: 1).map { $0.trimmingPrefix { $0 == " " } }
+            guard sides.count == 2, let kind = Kind(rawValue: String(sides[0])),
+                let tokens = Quantity.count(String(sides[1]))
+            else {
+                throw TrainingError.option(
+                    name: "--stages",
+                    expected: "STAGE=TOKENS, … with \(Kind.allCases.map(\.rawValue).joined(separator: ", ")), such as "
+                        + "align=400k,distil=1.2M", found: "'\(part)'")
+            }
+            return StageConfiguration(kind, tokens: tokens)
+        }.filter { $0.tokens > 0 }
+        guard !stages.isEmpty else {
+            throw TrainingError.option(name: "--stages", expected: "at least one stage with tokens", found: "'\(text)'")
+        }
+        return stages
+    }
+
+    /// Updates of the stage, with rows of `length` tokens.
+    public func steps(length: Int) -> Int {
+        let perStep = sequences * accumulation * length
+        return (tokens + perStep - 1) / perStep
+    }
+}
+
+/// Numbers as people write them.
+enum Quantity {
+    /// "4.9M" → 4,900,000; k, M and G (or B) are powers of a thousand; nil for what is none, or beyond 10^15.
+    static func count(_ text: String) -> Int? {
+        let factors: [Character: Double] = ["k": 1e3, "K": 1e3, "m": 1e6, "M": 1e6, "g": 1e9, "G": 1e9, "B": 1e9]
+        let factor = text.last.flatMap { factors[$0] }
+        guard let number = Double(factor == nil ? text : String(text.dropLast())), number >= 0 else { return nil }
+        let value = (number * (factor ?? 1)).rounded()
+        return value <= 1e15 ? Int(value) : nil
+    }
+}

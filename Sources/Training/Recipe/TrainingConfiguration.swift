@@ -1,0 +1,59 @@
+/// Everything that a training run depends on. A run's folder holds it in full, every default included.
+public struct TrainingConfiguration: Sendable, Equatable {
+    /// The model to train: a folder that `moult convert` wrote.
+    public var model = ""
+    /// The Transformer that it was made from; stages `align` and `distil` need it.
+    public var teacher: String?
+    public var seed = 0
+    /// Tokens of a row, T.
+    public var length = 512
+    public var stages: [StageConfiguration] = []
+    public var data = Data()
+    public var validation = Validation()
+    public var checkpoints = Checkpoints()
+    /// What activations kept for the way back may take, bytes: layers beyond it are computed again.
+    public var activationMemory = 2_000_000_000
+    /// Steps in a row whose gradients are not finite that end the run.
+    public var patience = 10
+
+    public init() {}
+
+    public struct Data: Sendable, Equatable {
+        /// Files, folders and patterns, each with a weight after = or all without.
+        public var train: [String] = []
+        /// The same to validate on; none holds a share of the training text apart.
+        public var validation: [String] = []
+        public var validationShare = 0.005
+        public var textKey = "text"
+        public var separator: String?
+        public var onError = DataOptions.ErrorPolicy.refuse
+        /// Where tokens are kept for the next run; nil is the run's own folder.
+        public var cache: String?
+    }
+
+    public struct Validation: Sendable, Equatable {
+        /// Steps between two measurements; there is one at the end of every stage as well.
+        public var every = 100
+        /// Rows to measure on, at most, spread over all that are held apart.
+        public var rows = 32
+    }
+
+    public struct Checkpoints: Sendable, Equatable {
+        /// Steps between two checkpoints; there is one at the end of every stage as well.
+        public var every = 200
+        /// Checkpoints to keep.
+        public var keep = 2
+    }
+
+    /// Refuses what cannot be run.
+    func validate() throws {
+        func require(_ condition: Bool, _ name: String, _ expected: String, _ found: String) throws {
+            if !condition { throw TrainingError.option(name: name, expected: expected, found: found) }
+        }
+        try require(!data.train.isEmpty, "--data", "at least one file, folder or pattern", "none")
+        try require(!stages.isEmpty, "--stages", "at least one stage", "none")
+        for stage in stages where teacher == nil && stage.kind != .finetune {
+            try require(false, "--teacher", "the Transformer for stage \(stage.kind.rawValue)", "none")
+        }
+    }
+}

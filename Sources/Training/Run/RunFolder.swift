@@ -1,0 +1,87 @@
+import Checkpoints
+import Foundation
+import Tensors
+
+/// The folder of a run:
+///
+///     config.yaml        the configuration, every default included
+///     metrics.jsonl      what happened, a JSON object a line
+///     checkpoints/       where to go on after a stop
+///     best/, student/    the model with the lowest validation loss, and the last one: Hugging Face folders
+public struct RunFolder: Sendable {
+    public let path: String
+    /// The folder of the model that is trained: its configuration and tokenizer go with every student.
+    let source: String
+
+    public enum Student: String, Sendable { case best, final = "student" }
+
+    /// A run's folder.
+    /// - Parameter resuming: whether the folder must be there already, or must not.
+    public init(path: String, model source: String, resuming: Bool) throws {
+        (self.path, self.source) = (path, source)
+        let exists = FileManager.default.fileExists(atPath: "\(path)/config.yaml")
+        if resuming, !exists {
+            throw TrainingError.run(
+                path: path, expected: "the folder of a run to resume", found: "no config.yaml in it")
+        }
+        guard !resuming else { return }
+        let contents = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+        guard contents.isEmpty, !FileManager.default.fileExists(atPath: path) || Self.isFolder(path) else {
+            throw TrainingError.run(
+                path: path, expected: "a new folder, or --resume to go on with a run", found: "something there already")
+        }
+        do { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) } catch {
+            throw TrainingError.file(path: path, reason: "the folder cannot be made")
+        }
+    }
+
+    public var configurationPath: String { "\(path)/config.yaml" }
+    public var metricsPath: String { "\(path)/metrics.jsonl" }
+    public var tensorBoardFolder: String { "\(path)/tensorboard" }
+    var checkpointFolder: String { "\(path)/checkpoints" }
+    var checkpoints: [TrainingCheckpoint] { TrainingCheckpoint.all(in: checkpointFolder) }
+
+    /// Writes the configuration.
+    public func write(_ configuration: TrainingConfiguration) throws {
+        do {
+            try configuration.yaml().write(toFile: configurationPath, atomically: true, encoding: .utf8)
+        } catch let error as CocoaError {
+            throw TrainingError.file(
+                path: configurationPath, reason: "cannot be written: \(error.localizedDescription)")
+        }
+    }
+
+    /// Writes the model as a Hugging Face folder in the place of the previous one.
+    func writeStudent(_ model: TrainableModel, as student: Student) throws {
+        let manager = FileManager.default
+        let target = "\(path)/\(student.rawValue)"
+        let partial = "\(path)/.\(student.rawValue).partial"
+        do {
+            try? manager.removeItem(atPath: partial)
+            try manager.createDirectory(atPath: partial, withIntermediateDirectories: false)
+            for name in try manager.contentsOfDirectory(atPath: source)
+            where !name.hasPrefix(".") && !name.contains(".safetensors") && !Self.isFolder("\(source)/\(name)") {
+                try manager.copyItem(atPath: "\(source)/\(name)", toPath: "\(partial)/\(name)")
+            }
+            let tensors = try model.rules.map { (name: $0.name, tensor: try model.stored($0.name)) }
+            let writer = try SafetensorsWriter(
+                directory: partial, tensors: tensors.map { ($0.name, $0.tensor.shape, $0.tensor.dtype) })
+            for (_, tensor) in tensors { try writer.append(tensor) }
+            try writer.finish()
+            // The previous model steps aside and is removed when the new one has its name.
+            let previous = "\(path)/.\(student.rawValue).previous"
+            try? manager.removeItem(atPath: previous)
+            if manager.fileExists(atPath: target) { try manager.moveItem(atPath: target, toPath: previous) }
+            try manager.moveItem(atPath: partial, toPath: target)
+            try? manager.removeItem(atPath: previous)
+        } catch {
+            try? manager.removeItem(atPath: partial)
+            throw error
+        }
+    }
+
+    private static func isFolder(_ path: String) -> Bool {
+        var isFolder: ObjCBool = false
+        return FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) && isFolder.boolValue
+    }
+}

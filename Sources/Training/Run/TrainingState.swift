@@ -1,0 +1,43 @@
+import Checkpoints
+
+/// Where a run is, beside its parameters: enough to go on as if it had never stopped.
+struct TrainingState: Sendable, Equatable {
+    /// Index of the stage in hand.
+    var stage = 0
+    /// Updates of that stage, and of all stages.
+    var stageStep = 0
+    var step = 0
+    /// Rows of the training data that have been read.
+    var rows = 0
+    /// Tokens that have been trained on.
+    var tokens = 0
+    /// Steps left out because gradients were not finite: in all, and in a row until now.
+    var skipped = 0
+    var skippedInARow = 0
+    /// The lowest validation loss so far, nats per token.
+    var bestLoss: Double?
+
+    var json: JSONObject {
+        [
+            "stage": .integer(stage), "stage_step": .integer(stageStep), "step": .integer(step), "rows": .integer(rows),
+            "tokens": .integer(tokens), "skipped": .integer(skipped), "skipped_in_a_row": .integer(skippedInARow),
+            "best_loss": bestLoss.map { .number($0) } ?? .null,
+        ]
+    }
+
+    /// - Returns: nil when a key is missing or negative.
+    init?(_ json: JSONValue) {
+        func integer(_ key: String) -> Int? { json[key]?.integerValue.flatMap { $0 >= 0 ? $0 : nil } }
+        guard let stage = integer("stage"), let stageStep = integer("stage_step"), let step = integer("step"),
+            let rows = integer("rows"), let tokens = integer("tokens"), let skipped = integer("skipped"),
+            let skippedInARow = integer("skipped_in_a_row")
+        else {
+            return nil
+        }
+        (self.stage, self.stageStep, self.step, self.rows) = (stage, stageStep, step, rows)
+        (self.tokens, self.skipped, self.skippedInARow) = (tokens, skipped, skippedInARow)
+        bestLoss = json["best_loss"]?.doubleValue
+    }
+
+    init() {}
+}

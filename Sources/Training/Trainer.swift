@@ -1,0 +1,238 @@
+import Foundation
+import Models
+import Tensors
+
+/// Runs the stages of a configuration: batches, updates, measurements, checkpoints. Everything that it does depends on
+/// the configuration, the data, the parameters and ``TrainingState`` alone, so that a run that is resumed from a
+/// checkpoint goes on bit for bit as if it had not been stopped.
+public final class Trainer {
+    private let configuration: TrainingConfiguration
+    private let phases: [Phase]
+    private let student: TrainableModel
+    private let teacher: DecoderModel?
+    private let data: TokenDataset
+    private let folder: RunFolder
+    private let report: (TrainingEvent) throws -> Void
+    private var state = TrainingState()
+    private var savedStep = 0
+    private let clock = ContinuousClock()
+
+    /// A stage, or of `align` the part of it that trains some layers.
+    private struct Phase {
+        let stage: StageConfiguration
+        let layers: [Int]
+        let steps: Int
+    }
+
+    /// - Parameters:
+    ///   - teacher: the Transformer, when a stage needs it.
+    ///   - report: told of everything that happens; throwing stops the run after a checkpoint.
+    public init(
+        _ configuration: TrainingConfiguration, student: TrainableModel, teacher: DecoderModel?, data: TokenDataset,
+        folder: RunFolder, report: @escaping (TrainingEvent) throws -> Void
+    ) throws {
+        try configuration.validate()
+        (self.configuration, self.student, self.teacher) = (configuration, student, teacher)
+        (self.data, self.folder, self.report) = (data, folder, report)
+        let layers = student.configuration.convertedLayers
+        phases = configuration.stages.flatMap { stage in
+            let steps = stage.steps(length: configuration.length)
+            guard stage.kind == .align, stage.layersAtOnce > 0 else {
+                return [Phase(stage: stage, layers: layers, steps: steps)]
+            }
+            return stride(from: 0, to: layers.count, by: stage.layersAtOnce).map { start in
+                let some = layers[start..<min(start + stage.layersAtOnce, layers.count)]
+                return Phase(stage: stage, layers: Array(some), steps: steps)
+            }
+        }
+        for phase in phases where trained(phase).isEmpty {
+            throw TrainingError.option(
+                name: "stage \(phase.stage.kind.rawValue)", expected: "parameters to train",
+                found: "none: every layer keeps softmax attention, or everything is frozen")
+        }
+    }
+
+    /// Steps of the whole run.
+    public var totalSteps: Int { phases.reduce(0) { $0 + $1.steps } }
+
+    private func trained(_ phase: Phase) -> Set<String> {
+        phase.stage.trained(student.rules, configuration: student.configuration, layers: phase.layers)
+    }
+
+    // MARK: The run
+
+    /// Goes on from the latest checkpoint that is whole. Without one the run starts at the beginning.
+    public func resume() throws {
+        for checkpoint in folder.checkpoints {
+            do {
+                state = try checkpoint.state(fingerprint: fingerprint)
+                if let phase = phases.indices.contains(state.stage) ? phases[state.stage] : nil {
+                    try student.train(trained(phase))
+                }
+                try checkpoint.load(into: student)
+                savedStep = state.step
+                return
+            } catch let error as TrainingError {
+                guard case .file = error else { throw error }
+                try report(.warning("\(error); going on from an earlier checkpoint"))
+            }
+        }
+    }
+
+    /// Where the run stands: the step that ``resume()`` found, or 0.
+    public var step: Int { state.step }
+
+    /// Trains to the end, or until `report` throws.
+    public func run() throws {
+        try report(.started(done: state.step, total: totalSteps))
+        if state.step == 0 { try measure() }
+        while state.stage < phases.count {
+            let phase = phases[state.stage]
+            if state.stageStep == 0 { try student.train(trained(phase)) }
+            try run(phase)
+            try report(.stageEnded(phase.stage.kind, step: state.step))
+            (state.stage, state.stageStep) = (state.stage + 1, 0)
+            // The optimiser's means end with their stage.
+            try student.train([])
+            try save()
+        }
+        try folder.writeStudent(student, as: .final)
+        try report(.ended(complete: true))
+    }
+
+    private func run(_ phase: Phase) throws {
+        let objective = Objective(
+            phase.stage, student: student, teacher: teacher, layers: phase.layers,
+            recomputedLayers: recomputedLayers(phase.stage))
+        while state.stageStep < phase.steps {
+            let start = clock.now
+            let result = try step(phase, objective)
+            try follow(phase, result, seconds: start.duration(to: clock.now) / .seconds(1))
+        }
+    }
+
+    // MARK: Steps
+
+    private struct StepResult {
+        var loss: Double
+        var layers: [Int: Double]
+        var rate: Double
+        var outcome: AdamW.Outcome
+    }
+
+    private func step(_ phase: Phase, _ objective: Objective) throws -> StepResult {
+        let stage = phase.stage
+        var (loss, layers) = (0.0, [Int: Double]())
+        for _ in 0..<stage.accumulation {
+            let rows = (0..<stage.sequences).map { data.row(state.rows + $0) }
+            let result = try objective.accumulate(TrainingBatch(rows))
+            loss += result.loss / Double(stage.accumulation)
+            layers.merge(result.layers) { $0 + $1 }
+            state.rows += stage.sequences
+            state.tokens += stage.sequences * configuration.length
+        }
+        (state.step, state.stageStep) = (state.step + 1, state.stageStep + 1)
+        let rate = stage.schedule.rate(step: state.stageStep, of: phase.steps)
+        let fresh = Set(student.rules.filter { TrainableModel.isNew($0) }.map(\.name))
+        var outcome = try stage.optimiser.step(
+            student, step: state.stageStep, scale: 1 / Double(stage.accumulation)
+        ) { fresh.contains($0) ? rate * stage.newParameterRate : rate }
+        if case .updated = outcome, !loss.isFinite { outcome = .skipped(parameter: "the loss") }
+        return StepResult(
+            loss: loss, layers: layers.mapValues { $0 / Double(stage.accumulation) }, rate: rate, outcome: outcome)
+    }
+
+    /// What comes after an update: the report, and measurements and checkpoints when they are due.
+    private func follow(_ phase: Phase, _ result: StepResult, seconds: Double) throws {
+        let stage = phase.stage
+        var norm: Double?
+        switch result.outcome {
+        case .updated(let gradientNorm): (norm, state.skippedInARow) = (gradientNorm, 0)
+        case .skipped(let parameter):
+            (state.skipped, state.skippedInARow) = (state.skipped + 1, state.skippedInARow + 1)
+            guard state.skippedInARow < configuration.patience else {
+                throw TrainingError.diverged(
+                    step: state.step, count: state.skippedInARow, parameter: parameter,
+                    checkpoint: folder.checkpoints.first?.path)
+            }
+        }
+        let isLast = state.stageStep == phase.steps
+        do {
+            try report(
+                .step(
+                    TrainingEvent.Step(
+                        step: state.step, stage: stage.kind, stageStep: state.stageStep, stageSteps: phase.steps,
+                        tokens: state.tokens, loss: result.loss, learningRate: result.rate, gradientNorm: norm,
+                        tokensPerSecond: Double(stage.sequences * stage.accumulation * configuration.length) / seconds,
+                        skipped: state.skipped, seconds: seconds)))
+            if isLast || state.step % configuration.validation.every == 0 {
+                if !result.layers.isEmpty { try report(.alignment(step: state.step, layers: result.layers)) }
+                try measure()
+            }
+        } catch {
+            // Stopped by whoever watches: nothing of what was done is lost.
+            if !(error is TrainingError) { try save() }
+            throw error
+        }
+        if !isLast, state.step % configuration.checkpoints.every == 0 { try save() }
+    }
+
+    /// Layers that must be computed again for activations to fit the budget.
+    private func recomputedLayers(_ stage: StageConfiguration) -> Int {
+        let tokens = stage.sequences * configuration.length
+        let layer = DecoderModel.activationFloats(student.configuration) * tokens * DType.float32.size
+        let layers = student.configuration.decoder.layerCount
+        return max(0, layers - configuration.activationMemory / max(1, layer))
+    }
+
+    // MARK: Measuring and saving
+
+    /// The loss on the rows held apart; the student with the lowest is kept.
+    private func measure() throws {
+        let held = data.validationRows
+        guard !held.isEmpty else { return }
+        let count = min(held.count, configuration.validation.rows)
+        let model = try student.model()
+        var (sum, predicted) = (0.0, 0)
+        for index in 0..<count {
+            // Spread over everything that is held apart.
+            let batch = TrainingBatch([held[held.index(held.startIndex, offsetBy: index * held.count / count)]])
+            let hidden = try model.hidden(batch.inputs, documents: batch.documents)
+            let losses = try hidden.reshaped([batch.tokens, model.configuration.decoder.hiddenSize])
+                .negativeLogLikelihood(head: model.headWeight, targets: batch.targets.map { max($0, 0) })
+            for (loss, target) in zip(losses, batch.targets) where target >= 0 {
+                sum += Double(loss)
+                predicted += 1
+            }
+        }
+        let loss = sum / Double(max(1, predicted))
+        let isBest = loss.isFinite && loss < state.bestLoss ?? .infinity
+        if isBest {
+            state.bestLoss = loss
+            if state.step > 0 { try folder.writeStudent(student, as: .best) }
+        }
+        let stage = phases[min(state.stage, phases.count - 1)].stage.kind
+        try report(
+            .measured(
+                TrainingEvent.Measurement(
+                    step: state.step, stage: stage, tokens: state.tokens, loss: loss, isBest: isBest)))
+    }
+
+    private func save() throws {
+        guard state.step > savedStep || folder.checkpoints.isEmpty || state.stageStep == 0 else { return }
+        let checkpoint = try TrainingCheckpoint.save(
+            student, state: state, fingerprint: fingerprint, folder: folder.checkpointFolder,
+            keep: configuration.checkpoints.keep)
+        savedStep = state.step
+        try report(.saved(step: state.step, path: checkpoint.path))
+    }
+
+    /// What a checkpoint must have in common with the run that goes on from it.
+    private var fingerprint: String {
+        var same = configuration
+        // Where tokens are kept, and how often the run is measured and saved, changes no parameter.
+        (same.data.cache, same.validation, same.checkpoints) = (nil, .init(), .init())
+        let text = (try? same.yaml()) ?? ""
+        return XXHash64.text(Foundation.Data((text + data.fingerprint).utf8))
+    }
+}

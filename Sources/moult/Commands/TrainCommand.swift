@@ -1,0 +1,90 @@
+import ArgumentParser
+import Checkpoints
+import Foundation
+import Models
+import Tensors
+import Tokenizers
+import Training
+
+struct TrainCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "train",
+        abstract: "Train a converted model back to quality.",
+        discussion: """
+            Stages: align (each mixer learns its teacher's attention), distil (the whole model learns the teacher's
+            distributions), finetune (cross-entropy on text). The output folder holds config.yaml with every setting,
+            metrics.jsonl, TensorBoard events, checkpoints/, best/ and, at the end, student/.
+
+            A stopped run goes on, bit for bit, with: moult train --resume --output DIR
+            """)
+
+    @Argument(help: "The model to train: a folder that 'moult convert' wrote.") var model: String?
+    @Option(help: "The Transformer it was made from: a Hugging Face folder or a .gguf file.") var teacher: String?
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp(
+            "Text to train on: .txt, .jsonl, .jsonl.zst or .parquet files, folders, patterns; FILE=WEIGHT mixes.",
+            valueName: "file"))
+    var data: [String] = []
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp("Text to validate on. (default: 0.5% of --data, held apart)", valueName: "file"))
+    var validation: [String] = []
+    @Option(help: "Folder of the run.") var output: String
+    @Option(help: "A YAML file with settings; options given here come before it.") var config: String?
+    @Option(help: "Stages and their tokens. (default: align=100k,distil=300k)") var stages: String?
+    @Option(help: "Tokens of a row. (default: 512)") var length: Int?
+    @Option(help: "Where tokens are kept for other runs. (default: in the run's folder)") var cache: String?
+    @Option(help: "Seed of the order of the data. (default: 0)") var seed: Int?
+    @Flag(help: "Go on with the run in --output.") var resume = false
+    @Option(help: "Where to train: cpu.") var device = Device.cpu
+
+    func validate() throws {
+        if !resume, model == nil, config == nil { throw ValidationError("MODEL is needed, or --config, or --resume.") }
+        let given = model ?? teacher ?? config ?? stages ?? data.first
+        if resume, given != nil {
+            throw ValidationError(
+                "--resume: expected no other settings, since \(output)/config.yaml holds them; found '\(given ?? "")'.")
+        }
+    }
+
+    func run() throws {
+        let configuration = try settings()
+        let folder = try RunFolder(path: output, model: configuration.model, resuming: resume)
+        let run = try TrainingRun(configuration, folder: folder, resuming: resume) { label in
+            let bar = ProgressBar(label, total: 1, unit: .bytes)
+            return { done, total in
+                try bar.update(done, of: total)
+                if done == total { bar.finish() }
+            }
+        }
+        let display = TrainingDisplay(run: output, totalSteps: run.totalSteps)
+        do { try run.train { try display.show($0) } } catch let code as ExitCode {
+            display.finish()
+            Terminal.error("stopped; everything is saved. Go on with: moult train --resume --output \(output)")
+            throw code
+        }
+        display.finish()
+        print("trained model: \(output)/student, best on validation: \(output)/best")
+    }
+
+    private func settings() throws -> TrainingConfiguration {
+        var settings =
+            try resume
+            ? TrainingConfiguration(path: "\(output)/config.yaml")
+            : config.map { try TrainingConfiguration(path: $0) } ?? TrainingConfiguration()
+        if resume { return settings }
+        if let model { settings.model = model }
+        if let teacher { settings.teacher = teacher }
+        if !data.isEmpty { settings.data.train = data }
+        if !validation.isEmpty { settings.data.validation = validation }
+        if let cache { settings.data.cache = cache }
+        if let seed { settings.seed = seed }
+        if let length { settings.length = length }
+        if let stages { settings.stages = try StageConfiguration.list(stages) }
+        if settings.stages.isEmpty { settings.stages = try StageConfiguration.list("align=100k,distil=300k") }
+        return settings
+    }
+}
+
+extension Device: ExpressibleByArgument {}

@@ -1,0 +1,38 @@
+import Foundation
+import Training
+
+/// Shows a run on the terminal: a bar with loss, speed and time left, and a line for every measurement.
+final class TrainingDisplay {
+    private let bar: ProgressBar
+    private let totalSteps: Int
+
+    init(run: String, totalSteps: Int) {
+        self.totalSteps = totalSteps
+        bar = ProgressBar("training", total: totalSteps, unit: .steps)
+    }
+
+    func show(_ event: TrainingEvent) throws {
+        switch event {
+        case .started(let done, let total):
+            if done > 0 { bar.note("going on after step \(done) of \(total)") }
+            bar.begin(at: done)
+        case .step(let step):
+            let perplexity = step.stage == .align ? "" : String(format: "  perplexity %.2f", exp(step.loss))
+            let skipped = step.skipped > 0 ? "  \(step.skipped) skipped" : ""
+            try bar.update(
+                step.step,
+                note: step.stage.rawValue + String(format: "  loss %.4f", step.loss) + perplexity
+                    + String(format: "  %.0f tok/s", step.tokensPerSecond) + skipped)
+        case .measured(let measurement):
+            let place = String(format: "step %6d  %9d tokens", measurement.step, measurement.tokens)
+            bar.note(
+                "\(place)  \(measurement.stage.rawValue)".padded(to: 42)
+                    + String(format: "validation perplexity %9.3f", measurement.perplexity)
+                    + (measurement.isBest && measurement.step > 0 ? "  best" : ""))
+        case .warning(let text): bar.note("warning: \(text)")
+        case .alignment, .saved, .stageEnded, .ended: break
+        }
+    }
+
+    func finish() { bar.finish() }
+}
