@@ -220,10 +220,10 @@ extension RunReport {
 
             """
         }
-        let mixers = conversion.mixers.map { "\(Figures.grouped($0.layers)) layers of \($0.name)" }
-        let origin = (conversion.source.map { ["From \($0)"] } ?? []) + mixers
+        let mixers = conversion.mixers.map { "\(Figures.grouped($0.layers)) \($0.name)" }.joined(separator: ", ")
+        let origin = (conversion.source.map { ["From \($0)"] } ?? []) + (mixers.isEmpty ? [] : ["layers: \(mixers)"])
         return """
-            <section class="card"><h2>Conversion</h2><p class="caption">\(origin.joined(separator: ", ")).</p>
+            <section class="card"><h2>Conversion</h2><p class="caption">\(origin.joined(separator: "; ")).</p>
             <svg viewBox="0 0 960 14" preserveAspectRatio="none" class="share" aria-hidden="true">\(bars)</svg>
             <div class="plot"><table><thead><tr><th scope="col">kind</th><th scope="col">share</th>\
             <th scope="col">tensors</th><th scope="col">parameters</th></tr></thead><tbody>\(rows)</tbody></table></div>

@@ -54,7 +54,7 @@ struct RunReportTests {
         #expect(rows.contains { $0.contains("distil") && $0.contains("61,440") })
         #expect(rows.contains { $0.contains("reused") && $0.contains("97.47% of the student") })
         #expect(rows.contains { $0.contains("dropped") && $0.contains("0.50% of the source") })
-        #expect(parsed.texts("p").contains("From SmolLM2, 2 layers of gsa, 1 layers of attention."))
+        #expect(parsed.texts("p").contains("From SmolLM2; layers: 2 gsa, 1 attention."))
         #expect(
             parsed.texts("figcaption").contains(
                 "The student needs 5.9 MB whatever the length; the teacher 4.61 GB for 100k tokens, 781 times as much.")
@@ -113,7 +113,7 @@ struct RunReportTests {
         #expect(parsed.texts("h1") == ["\(shown), made recurrent"])
         #expect(parsed.texts("pre") == [shown])
         #expect(parsed.texts("th").contains(shown))
-        #expect(parsed.texts("p").contains { $0.contains("From \(shown), 1 layers of \(shown)") })
+        #expect(parsed.texts("p").contains { $0.contains("From \(shown); layers: 1 \(shown)") })
         #expect(parsed.elements.contains { $0.attributes["class"] == "facts" && $0.text.contains(shown) })
     }
 
