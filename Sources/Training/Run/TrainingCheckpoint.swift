@@ -35,7 +35,7 @@ struct TrainingCheckpoint {
         let target = "\(folder)/\(name)"
         let partial = "\(folder)/.\(name).partial"
         do {
-            try filing(folder) {
+            try FileAction.written.filing(folder) {
                 try manager.createDirectory(atPath: folder, withIntermediateDirectories: true)
                 for left in try manager.contentsOfDirectory(atPath: folder) where left.hasSuffix(".partial") {
                     try manager.removeItem(atPath: "\(folder)/\(left)")
@@ -48,7 +48,7 @@ struct TrainingCheckpoint {
                 "version": 1, "fingerprint": .string(fingerprint), "content": .string(hash),
                 "state": .object(state.json),
             ]
-            try filing(partial) {
+            try FileAction.written.filing(partial) {
                 try Data((JSONValue.object(json).text(indented: true) + "\n").utf8)
                     .write(to: URL(fileURLWithPath: "\(partial)/state.json"))
                 // A checkpoint of this step may be there when a run was resumed from an earlier one.
@@ -124,7 +124,7 @@ struct TrainingCheckpoint {
     private static func contentHash(_ folder: String) throws -> String {
         let path = "\(folder)/\(SafetensorsCheckpoint.fileName)"
         var hash = ""
-        try filing(path) {
+        try FileAction.read.filing(path) {
             hash = XXHash64.text(try Data(contentsOf: URL(fileURLWithPath: path), options: .alwaysMapped))
         }
         return hash
@@ -137,15 +137,5 @@ struct TrainingCheckpoint {
         guard descriptor >= 0 else { return }
         fsync(descriptor)
         close(descriptor)
-    }
-
-    private static func filing(_ path: String, _ body: () throws -> Void) throws {
-        do { try body() } catch let error as NSError {
-            let below = error.userInfo[NSUnderlyingErrorKey] as? NSError ?? error
-            let reason =
-                below.domain == NSPOSIXErrorDomain
-                ? String(cString: strerror(Int32(below.code))) : below.localizedDescription
-            throw TrainingError.file(path: path, reason: "cannot be written: \(reason)")
-        }
     }
 }
