@@ -52,7 +52,7 @@ struct TrainingCheckpoint {
                 try Data((JSONValue.object(json).text(indented: true) + "\n").utf8)
                     .write(to: URL(fileURLWithPath: "\(partial)/state.json"))
                 // A checkpoint of this step may be there when a run was resumed from an earlier one.
-                if manager.fileExists(atPath: target) { try manager.removeItem(atPath: target) }
+                if manager.fileExists(atPath: target) { try TrainingCheckpoint(path: target).remove() }
                 synchronise("\(partial)/state.json")
                 synchronise(partial)
                 try manager.moveItem(atPath: partial, toPath: target)
@@ -62,8 +62,18 @@ struct TrainingCheckpoint {
             try? manager.removeItem(atPath: partial)
             throw error
         }
-        for old in all(in: folder).dropFirst(keep) { try? manager.removeItem(atPath: old.path) }
+        for old in all(in: folder).dropFirst(keep) { try? old.remove() }
         return TrainingCheckpoint(path: target)
+    }
+
+    /// Takes the name away first: a folder that has it is whole, also when the removal is cut off.
+    private func remove() throws {
+        let url = URL(fileURLWithPath: path)
+        let unnamed = url.deletingLastPathComponent().appendingPathComponent(
+            ".\(url.lastPathComponent).removed.partial")
+        try? FileManager.default.removeItem(at: unnamed)
+        try FileManager.default.moveItem(at: url, to: unnamed)
+        try FileManager.default.removeItem(at: unnamed)
     }
 
     private static func tensors(of model: TrainableModel) throws -> [(name: String, tensor: Tensor)] {
