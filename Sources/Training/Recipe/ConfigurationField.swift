@@ -111,7 +111,8 @@ struct ConfigurationField<Root> {
 
     /// A text that YAML does not take for a number or null.
     private static func quoted(_ text: String) -> Node {
-        Node(text, Tag(.str), Double(text) == nil && Node(text).null == nil && !text.isEmpty ? .any : .doubleQuoted)
+        let isPlain = Double(text) == nil && Node(text, .implicit, .plain).null == nil
+        return Node(text, Tag(.str), isPlain ? .any : .doubleQuoted)
     }
 }
 
