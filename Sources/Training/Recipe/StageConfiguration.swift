@@ -69,12 +69,14 @@ public struct StageConfiguration: Sendable, Equatable {
 
 /// Numbers as people write them.
 enum Quantity {
-    /// "4.9M" → 4,900,000; k, M and G (or B) are powers of a thousand; nil for what is none, or beyond 10^15.
+    /// "4.9M" → 4,900,000; k, M and G (or B) are powers of a thousand; nil for what is none, a part of one, or
+    /// beyond 10^15.
     static func count(_ text: String) -> Int? {
         let factors: [Character: Double] = ["k": 1e3, "K": 1e3, "m": 1e6, "M": 1e6, "g": 1e9, "G": 1e9, "B": 1e9]
         let factor = text.last.flatMap { factors[$0] }
         guard let number = Double(factor == nil ? text : String(text.dropLast())), number >= 0 else { return nil }
         let value = (number * (factor ?? 1)).rounded()
-        return value <= 1e15 ? Int(value) : nil
+        guard value <= 1e15, factor != nil || value == number else { return nil }
+        return Int(value)
     }
 }
