@@ -11,6 +11,8 @@ public final class Trainer {
     private let student: TrainableModel
     private let teacher: DecoderModel?
     private let data: TokenDataset
+    /// What the student is measured on.
+    let held: HeldRows
     private let folder: RunFolder
     private let origin: String
     private let report: (TrainingEvent) throws -> Void
@@ -39,6 +41,7 @@ public final class Trainer {
         try configuration.validate()
         (self.configuration, self.student, self.teacher) = (configuration, student, teacher)
         (self.data, self.folder, self.origin, self.report) = (data, folder, origin, report)
+        held = HeldRows(data, limit: configuration.validation.rows)
         let layers = student.configuration.convertedLayers
         phases = configuration.stages.flatMap { stage in
             let steps = stage.steps(length: configuration.length)
@@ -59,6 +62,22 @@ public final class Trainer {
 
     /// Steps of the whole run.
     public var totalSteps: Int { phases.reduce(0) { $0 + $1.steps } }
+
+    /// What a run's record begins with.
+    func start(teacher: MetricsEvent.Start.Teacher?, resuming: Bool) -> MetricsEvent.Start {
+        let trained = phases.reduce(into: Set<String>()) { $0.formUnion(self.trained($1)) }
+        func count(_ rules: [ParameterRule]) -> Int { rules.reduce(0) { $0 + $1.shape.reduce(1, *) } }
+        return MetricsEvent.Start(
+            version: Moult.version,
+            stages: phases.map {
+                MetricsEvent.Start.Stage(
+                    name: $0.stage.kind.rawValue, tokens: $0.stage.tokens, steps: $0.steps,
+                    sequences: $0.stage.sequences * $0.stage.accumulation)
+            },
+            sequenceLength: configuration.length, parameters: count(student.rules),
+            trainedParameters: count(student.rules.filter { trained.contains($0.name) }), teacher: teacher,
+            resumedFrom: resuming ? step : nil)
+    }
 
     private func trained(_ phase: Phase) -> Set<String> {
         phase.stage.trained(student.rules, configuration: student.configuration, layers: phase.layers)
@@ -205,23 +224,9 @@ public final class Trainer {
 
     /// The loss on the rows held apart; the student with the lowest is kept.
     private func measure() throws {
-        let held = data.validationRows
         guard !held.isEmpty else { return }
-        let count = min(held.count, configuration.validation.rows)
-        let model = try student.model()
-        var (sum, predicted) = (0.0, 0)
-        for index in 0..<count {
-            // Spread over everything that is held apart.
-            let batch = TrainingBatch([held[held.index(held.startIndex, offsetBy: index * held.count / count)]])
-            let hidden = try model.hidden(batch.inputs, documents: batch.documents)
-            let losses = try hidden.reshaped([batch.tokens, model.configuration.decoder.hiddenSize])
-                .negativeLogLikelihood(head: model.headWeight, targets: batch.targets.map { max($0, 0) })
-            for (loss, target) in zip(losses, batch.targets) where target >= 0 {
-                sum += Double(loss)
-                predicted += 1
-            }
-        }
-        let loss = sum / Double(max(1, predicted))
+        let result = try held.measure(student.model())
+        let loss = result.loss
         let isBest = loss.isFinite && loss < state.bestLoss ?? .infinity
         if isBest {
             state.bestLoss = loss
@@ -231,7 +236,7 @@ public final class Trainer {
         tell(
             .measured(
                 TrainingEvent.Measurement(
-                    step: state.step, stage: stage, tokens: state.tokens, loss: loss, isBest: isBest)))
+                    step: state.step, stage: stage, tokens: state.tokens, result: result, isBest: isBest)))
     }
 
     private func save() throws {

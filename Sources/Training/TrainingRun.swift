@@ -8,6 +8,9 @@ import Tokenizers
 public final class TrainingRun {
     private let trainer: Trainer
     private let resuming: Bool
+    private let folder: RunFolder
+    private let student: ModelConfiguration
+    private let teacher: (name: String, model: DecoderModel)?
     private var watch: (TrainingEvent) throws -> Void = { _ in }
 
     /// Steps of the whole run.
@@ -20,7 +23,7 @@ public final class TrainingRun {
         progress: (String) -> (Int, Int) throws -> Void
     ) throws {
         try configuration.validate()
-        self.resuming = resuming
+        (self.resuming, self.folder) = (resuming, folder)
         let files = try ModelFiles.open(configuration.model)
         guard files.kind != .gguf else {
             throw TrainingError.run(
@@ -32,6 +35,8 @@ public final class TrainingRun {
         }
         let teacherFiles = try Self.teacherFiles(configuration)
         let teacher = try teacherFiles.map { try Self.teacher($0, of: student) }
+        self.student = student.configuration
+        self.teacher = teacher.map { (configuration.teacher ?? "", $0) }
         let origin = try files.contentHash() + (teacherFiles?.contentHash() ?? "")
         var report: (TrainingEvent) throws -> Void = { _ in }
         if !resuming { try folder.create() }
@@ -48,11 +53,31 @@ public final class TrainingRun {
         report = { [unowned self] in try watch($0) }
     }
 
-    /// Trains to the end, or until `watch` throws, which it may at any event.
+    /// Trains to the end, or until `watch` throws, which it may at any event; what happens is recorded in the folder.
     public func train(_ watch: @escaping (TrainingEvent) throws -> Void) throws {
         self.watch = watch
         if resuming { try trainer.resume() }
-        try trainer.run()
+        let recorder = try recorder()
+        self.watch = {
+            try recorder.record($0)
+            try watch($0)
+        }
+        // What a run records ends with the run; the recorder's files are closed then.
+        defer { self.watch = watch }
+        do { try trainer.run() } catch let error as TrainingError {
+            recorder.failed(error)
+            throw error
+        }
+    }
+
+    private func recorder() throws -> RunRecorder {
+        let measured = try teacher.flatMap { trainer.held.isEmpty ? nil : try trainer.held.measure($0.model) }
+        let start = trainer.start(
+            teacher: teacher.map { .init(name: $0.name, perplexity: measured.map { exp($0.loss) }) }, resuming: resuming)
+        let memory = MetricsEvent.Memory(
+            teacher: try teacher?.model.configuration.stateCost(), student: try student.stateCost())
+        return try RunRecorder(
+            folder, start: start, memory: memory, layers: student.decoder.layerCount, teacher: measured)
     }
 
     private static func data(

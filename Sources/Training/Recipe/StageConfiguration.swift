@@ -33,8 +33,10 @@ public struct StageConfiguration: Sendable, Equatable {
     public init(_ kind: Kind, tokens: Int) {
         (self.kind, self.tokens) = (kind, tokens)
         switch kind {
-        case .align: (schedule.peak, schedule.warmUpSteps, optimiser.clip) = (1e-3, 20, 5)
-        case .distil: (schedule.peak, schedule.warmUpSteps, optimiser.clip) = (3e-4, 20, 1)
+        // For small budgets of small steps, measured on SmolLM2-135M; see docs/recipe.md.
+        case .align: (schedule.peak, newParameterRate, schedule.warmUpSteps, optimiser.clip) = (2e-3, 10, 20, 5)
+        case .distil: (schedule.peak, newParameterRate, schedule.warmUpSteps, optimiser.clip) = (1e-4, 5, 20, 1)
+        // As published for converted models.
         case .finetune: (schedule.peak, schedule.warmUpSteps, optimiser.clip) = (3e-5, 1000, 1)
         }
     }
