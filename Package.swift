@@ -46,7 +46,9 @@ let package = Package(
             name: "GenerationTests",
             dependencies: ["Generation", "Evaluation", "Models", "Tensors", "Checkpoints", "Tokenizers"]),
         .testTarget(
-            name: "TrainingTests", dependencies: ["Training", "Tokenizers"], exclude: ["Fixtures"]),
+            name: "TrainingTests",
+            dependencies: ["Training", "Conversion", "Evaluation", "Models", "Tensors", "Checkpoints", "Tokenizers"],
+            exclude: ["Fixtures"]),
         .testTarget(name: "CommandTests", dependencies: ["moult", "Checkpoints"]),
     ],
     swiftLanguageModes: [.v6]

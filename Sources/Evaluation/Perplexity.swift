@@ -30,13 +30,15 @@ public struct Perplexity: Sendable {
         exp(lossByPosition[range].reduce(0, +) / Double(range.count * windows))
     }
 
-    /// Ranges of positions that double: 0..<16, 16..<32, 32..<64, ..., to the window's end.
-    public var positionRanges: [Range<Int>] {
+    public var positionRanges: [Range<Int>] { Self.positionRanges(length: lossByPosition.count) }
+
+    /// Ranges of positions that double: 0..<16, 16..<32, 32..<64, ..., to the end of a window of `length` tokens.
+    public static func positionRanges(length: Int) -> [Range<Int>] {
         var ranges: [Range<Int>] = []
-        var (start, end) = (0, min(16, lossByPosition.count))
-        while start < lossByPosition.count {
+        var (start, end) = (0, min(16, length))
+        while start < length {
             ranges.append(start..<end)
-            (start, end) = (end, min(2 * end, lossByPosition.count))
+            (start, end) = (end, min(2 * end, length))
         }
         return ranges
     }

@@ -11,10 +11,15 @@ public final class Trainer {
     private let student: TrainableModel
     private let teacher: DecoderModel?
     private let data: TokenDataset
+    /// What the student is measured on.
+    let held: HeldRows
     private let folder: RunFolder
+    private let origin: String
     private let report: (TrainingEvent) throws -> Void
     private var state = TrainingState()
     private var savedStep = 0
+    /// The first thing that `report` threw: the run stops when the step in hand is complete.
+    private var stop: (any Error)?
     private let clock = ContinuousClock()
 
     /// A stage, or of `align` the part of it that trains some layers.
@@ -26,14 +31,17 @@ public final class Trainer {
 
     /// - Parameters:
     ///   - teacher: the Transformer, when a stage needs it.
-    ///   - report: told of everything that happens; throwing stops the run after a checkpoint.
+    ///   - origin: a hash of the model and the teacher as they are before the run.
+    ///   - report: told of everything that happens. What it throws stops the run when the step in hand, with what is
+    ///     due after it, is complete and saved; until then it is told on.
     public init(
         _ configuration: TrainingConfiguration, student: TrainableModel, teacher: DecoderModel?, data: TokenDataset,
-        folder: RunFolder, report: @escaping (TrainingEvent) throws -> Void
+        folder: RunFolder, origin: String, report: @escaping (TrainingEvent) throws -> Void
     ) throws {
         try configuration.validate()
         (self.configuration, self.student, self.teacher) = (configuration, student, teacher)
-        (self.data, self.folder, self.report) = (data, folder, report)
+        (self.data, self.folder, self.origin, self.report) = (data, folder, origin, report)
+        held = HeldRows(data, limit: configuration.validation.rows)
         let layers = student.configuration.convertedLayers
         phases = configuration.stages.flatMap { stage in
             let steps = stage.steps(length: configuration.length)
@@ -55,6 +63,22 @@ public final class Trainer {
     /// Steps of the whole run.
     public var totalSteps: Int { phases.reduce(0) { $0 + $1.steps } }
 
+    /// What a run's record begins with.
+    func start(teacher: MetricsEvent.Start.Teacher?, resuming: Bool) -> MetricsEvent.Start {
+        let trained = phases.reduce(into: Set<String>()) { $0.formUnion(self.trained($1)) }
+        func count(_ rules: [ParameterRule]) -> Int { rules.reduce(0) { $0 + $1.shape.reduce(1, *) } }
+        return MetricsEvent.Start(
+            version: Moult.version,
+            stages: phases.map {
+                MetricsEvent.Start.Stage(
+                    name: $0.stage.kind.rawValue, tokens: $0.stage.tokens, steps: $0.steps,
+                    sequences: $0.stage.sequences * $0.stage.accumulation)
+            },
+            sequenceLength: configuration.length, parameters: count(student.rules),
+            trainedParameters: count(student.rules.filter { trained.contains($0.name) }), teacher: teacher,
+            resumedFrom: resuming ? step : nil)
+    }
+
     private func trained(_ phase: Phase) -> Set<String> {
         phase.stage.trained(student.rules, configuration: student.configuration, layers: phase.layers)
     }
@@ -74,9 +98,10 @@ public final class Trainer {
                 return
             } catch let error as TrainingError {
                 guard case .file = error else { throw error }
-                try report(.warning("\(error); going on from an earlier checkpoint"))
+                tell(.warning("\(error); looking for an earlier checkpoint"))
             }
         }
+        tell(.warning("\(folder.path): there is no whole checkpoint; the run starts at its beginning"))
     }
 
     /// Where the run stands: the step that ``resume()`` found, or 0.
@@ -84,20 +109,33 @@ public final class Trainer {
 
     /// Trains to the end, or until `report` throws.
     public func run() throws {
-        try report(.started(done: state.step, total: totalSteps))
+        tell(.started(done: state.step, total: totalSteps))
         if state.step == 0 { try measure() }
+        try stopIfAsked()
         while state.stage < phases.count {
             let phase = phases[state.stage]
             if state.stageStep == 0 { try student.train(trained(phase)) }
             try run(phase)
-            try report(.stageEnded(phase.stage.kind, step: state.step))
+            tell(.stageEnded(phase.stage.kind, step: state.step))
             (state.stage, state.stageStep) = (state.stage + 1, 0)
             // The optimiser's means end with their stage.
             try student.train([])
             try save()
+            try stopIfAsked()
         }
         try folder.writeStudent(student, as: .final)
-        try report(.ended(complete: true))
+        tell(.ended(complete: true))
+        if let stop { throw stop }
+    }
+
+    private func tell(_ event: TrainingEvent) {
+        do { try report(event) } catch { stop = stop ?? error }
+    }
+
+    private func stopIfAsked() throws {
+        guard let stop else { return }
+        tell(.ended(complete: false))
+        throw stop
     }
 
     private func run(_ phase: Phase) throws {
@@ -134,10 +172,9 @@ public final class Trainer {
         (state.step, state.stageStep) = (state.step + 1, state.stageStep + 1)
         let rate = stage.schedule.rate(step: state.stageStep, of: phase.steps)
         let fresh = Set(student.rules.filter { TrainableModel.isNew($0) }.map(\.name))
-        var outcome = try stage.optimiser.step(
-            student, step: state.stageStep, scale: 1 / Double(stage.accumulation)
+        let outcome = try stage.optimiser.step(
+            student, step: state.stageStep, loss: loss, scale: 1 / Double(stage.accumulation)
         ) { fresh.contains($0) ? rate * stage.newParameterRate : rate }
-        if case .updated = outcome, !loss.isFinite { outcome = .skipped(parameter: "the loss") }
         return StepResult(
             loss: loss, layers: layers.mapValues { $0 / Double(stage.accumulation) }, rate: rate, outcome: outcome)
     }
@@ -156,25 +193,23 @@ public final class Trainer {
                     checkpoint: folder.checkpoints.first?.path)
             }
         }
+        tell(
+            .step(
+                TrainingEvent.Step(
+                    step: state.step, stage: stage.kind, stageStep: state.stageStep, stageSteps: phase.steps,
+                    tokens: state.tokens, loss: result.loss, learningRate: result.rate, gradientNorm: norm,
+                    tokensPerSecond: Double(stage.sequences * stage.accumulation * configuration.length) / seconds,
+                    skipped: state.skipped, seconds: seconds)))
         let isLast = state.stageStep == phase.steps
-        do {
-            try report(
-                .step(
-                    TrainingEvent.Step(
-                        step: state.step, stage: stage.kind, stageStep: state.stageStep, stageSteps: phase.steps,
-                        tokens: state.tokens, loss: result.loss, learningRate: result.rate, gradientNorm: norm,
-                        tokensPerSecond: Double(stage.sequences * stage.accumulation * configuration.length) / seconds,
-                        skipped: state.skipped, seconds: seconds)))
-            if isLast || state.step % configuration.validation.every == 0 {
-                if !result.layers.isEmpty { try report(.alignment(step: state.step, layers: result.layers)) }
-                try measure()
-            }
-        } catch {
-            // Stopped by whoever watches: nothing of what was done is lost.
-            if !(error is TrainingError) { try save() }
-            throw error
+        if isLast || state.step % configuration.validation.every == 0 {
+            if !result.layers.isEmpty { tell(.alignment(step: state.step, layers: result.layers)) }
+            try measure()
         }
-        if !isLast, state.step % configuration.checkpoints.every == 0 { try save() }
+        // The end of a stage is saved with the beginning of the next.
+        guard !isLast else { return }
+        let isDue = state.step % configuration.checkpoints.every == 0 && state.skippedInARow == 0
+        if isDue || stop != nil { try save() }
+        try stopIfAsked()
     }
 
     /// Layers that must be computed again for activations to fit the budget.
@@ -189,33 +224,19 @@ public final class Trainer {
 
     /// The loss on the rows held apart; the student with the lowest is kept.
     private func measure() throws {
-        let held = data.validationRows
         guard !held.isEmpty else { return }
-        let count = min(held.count, configuration.validation.rows)
-        let model = try student.model()
-        var (sum, predicted) = (0.0, 0)
-        for index in 0..<count {
-            // Spread over everything that is held apart.
-            let batch = TrainingBatch([held[held.index(held.startIndex, offsetBy: index * held.count / count)]])
-            let hidden = try model.hidden(batch.inputs, documents: batch.documents)
-            let losses = try hidden.reshaped([batch.tokens, model.configuration.decoder.hiddenSize])
-                .negativeLogLikelihood(head: model.headWeight, targets: batch.targets.map { max($0, 0) })
-            for (loss, target) in zip(losses, batch.targets) where target >= 0 {
-                sum += Double(loss)
-                predicted += 1
-            }
-        }
-        let loss = sum / Double(max(1, predicted))
+        let result = try held.measure(student.model())
+        let loss = result.loss
         let isBest = loss.isFinite && loss < state.bestLoss ?? .infinity
         if isBest {
             state.bestLoss = loss
             if state.step > 0 { try folder.writeStudent(student, as: .best) }
         }
         let stage = phases[min(state.stage, phases.count - 1)].stage.kind
-        try report(
+        tell(
             .measured(
                 TrainingEvent.Measurement(
-                    step: state.step, stage: stage, tokens: state.tokens, loss: loss, isBest: isBest)))
+                    step: state.step, stage: stage, tokens: state.tokens, result: result, isBest: isBest)))
     }
 
     private func save() throws {
@@ -224,7 +245,7 @@ public final class Trainer {
             student, state: state, fingerprint: fingerprint, folder: folder.checkpointFolder,
             keep: configuration.checkpoints.keep)
         savedStep = state.step
-        try report(.saved(step: state.step, path: checkpoint.path))
+        tell(.saved(step: state.step, path: checkpoint.path))
     }
 
     /// What a checkpoint must have in common with the run that goes on from it.
@@ -233,6 +254,6 @@ public final class Trainer {
         // Where tokens are kept, and how often the run is measured and saved, changes no parameter.
         (same.data.cache, same.validation, same.checkpoints) = (nil, .init(), .init())
         let text = (try? same.yaml()) ?? ""
-        return XXHash64.text(Foundation.Data((text + data.fingerprint).utf8))
+        return XXHash64.text(Foundation.Data((text + data.fingerprint + origin).utf8))
     }
 }

@@ -6,8 +6,8 @@ public enum TrainingError: Error, Equatable, CustomStringConvertible {
     case configuration(path: String, line: Int?, reason: String)
     /// The teacher and the student do not fit together.
     case teacher(path: String, expected: String, found: String)
-    /// Gradients were not finite in `count` steps in a row, first in `parameter`.
-    case diverged(step: Int, count: Int, parameter: String, checkpoint: String?)
+    /// `count` steps in a row were not finite: in the last the gradient of `parameter`, or, where it is nil, the loss.
+    case diverged(step: Int, count: Int, parameter: String?, checkpoint: String?)
     /// The run's folder is not what the command needs.
     case run(path: String, expected: String, found: String)
     /// A file of the run cannot be read or written.
@@ -21,8 +21,9 @@ public enum TrainingError: Error, Equatable, CustomStringConvertible {
         case .teacher(let path, let expected, let found): return "\(path): expected \(expected), found \(found)"
         case .diverged(let step, let count, let parameter, let checkpoint):
             let saved = checkpoint.map { "the last good checkpoint is \($0)" } ?? "nothing had been saved yet"
-            return "training diverged at step \(step): the gradient of '\(parameter)' was not finite in \(count) steps "
-                + "in a row; \(saved); lower the learning rate or the clip"
+            let what = parameter.map { "the gradient of '\($0)'" } ?? "the loss"
+            return "training diverged at step \(step): \(what) is not finite, after \(count) such steps in a row; "
+                + "\(saved); lower the learning rate or the clip"
         case .run(let path, let expected, let found): return "\(path): expected \(expected), found \(found)"
         case .file(let path, let reason): return "\(path): \(reason)"
         }

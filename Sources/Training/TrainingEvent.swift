@@ -23,9 +23,10 @@ public enum TrainingEvent: Sendable {
         public var step: Int
         public var stage: StageConfiguration.Kind
         public var tokens: Int
-        /// Nats per token of the rows that are held apart.
-        public var loss: Double
+        let result: HeldRows.Result
         public var isBest: Bool
+        /// Nats per token of the rows that are held apart.
+        public var loss: Double { result.loss }
         public var perplexity: Double { exp(loss) }
     }
 

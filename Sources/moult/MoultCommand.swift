@@ -1,4 +1,5 @@
 import ArgumentParser
+import Models
 
 @main
 struct MoultCommand: ParsableCommand {
@@ -9,9 +10,9 @@ struct MoultCommand: ParsableCommand {
             MODEL and SOURCE are a Hugging Face folder (config.json, *.safetensors, tokenizer.json) or a .gguf file.
             With --json, standard output holds one JSON object and nothing else; progress goes to standard error.
             """,
-        version: "0.1.0",
+        version: Moult.version,
         subcommands: [
-            InspectCommand.self, ConvertCommand.self, TrainCommand.self, PerplexityCommand.self, GenerateCommand.self,
-            BenchCommand.self, LogitsCommand.self, TokensCommand.self,
+            InspectCommand.self, ConvertCommand.self, TrainCommand.self, ReportCommand.self, PerplexityCommand.self,
+            GenerateCommand.self, BenchCommand.self, LogitsCommand.self, TokensCommand.self,
         ])
 }

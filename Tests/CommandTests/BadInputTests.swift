@@ -93,6 +93,21 @@ struct BadInputTests {
             try MoultProcess("convert", smolLM2, "--dry-run", "--profile", "fla", "--window", "64"), "--window")
     }
 
+    @Test("reports of what is no run")
+    func noRun() throws {
+        let folder = try TemporaryFolder()
+        expectFailure(try MoultProcess("report", "\(folder.path)/missing"), "missing", "metrics.jsonl")
+        expectFailure(try MoultProcess("report", folder.path), folder.path, "metrics.jsonl")
+        let metrics = try folder.file(
+            "metrics.jsonl", Data("{\"event\":\"end\",\"step\":1,\"reason\":\"stopped\"}\n".utf8))
+        let precious = try folder.file("precious.txt", Data("precious".utf8))
+        expectFailure(try MoultProcess("report", folder.path, "--output", precious), "precious.txt")
+        #expect(try String(contentsOfFile: precious, encoding: .utf8) == "precious")
+        #expect(try MoultProcess("report", folder.path).status == 0)
+        try FileHandle(forWritingTo: URL(fileURLWithPath: metrics)).write(contentsOf: Data("[1]\n".utf8))
+        expectFailure(try MoultProcess("report", folder.path), "metrics.jsonl:1")
+    }
+
     @Test("a folder without a tokenizer")
     func noTokenizer() throws {
         expectFailure(try MoultProcess("generate", "\(fixtures)/llama-tied", "--prompt", "x"), "tokenizer.json")

@@ -11,19 +11,15 @@ struct MoultProcess {
     static let executable = URL(fileURLWithPath: CommandLine.arguments[0]).standardizedFileURL
         .deletingLastPathComponent().appendingPathComponent("moult")
 
-    init(_ arguments: String...) throws {
-        let process = Process()
-        process.executableURL = Self.executable
-        process.arguments = arguments
-        let (output, error) = (Pipe(), Pipe())
-        (process.standardOutput, process.standardError) = (output, error)
-        process.standardInput = FileHandle.nullDevice
-        try process.run()
-        // Standard error is short: reading one pipe after the other cannot block.
-        self.output = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        self.error = String(decoding: error.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        process.waitUntilExit()
-        status = process.terminationStatus
+    init(_ arguments: String...) throws { try self.init(arguments: arguments) }
+
+    /// - Parameter executable: what is run in place of `moult`.
+    init(executable: String = Self.executable.path, arguments: [String]) throws {
+        self = try RunningMoult(arguments, executable: executable).finish()
+    }
+
+    fileprivate init(status: Int32, output: String, error: String) {
+        (self.status, self.output, self.error) = (status, output, error)
     }
 
     /// Standard output as the one JSON object it must be.
@@ -32,6 +28,42 @@ struct MoultProcess {
             throw CocoaError(.coderReadCorrupt)
         }
         return object
+    }
+}
+
+/// A `moult` that is running.
+final class RunningMoult {
+    private let process = Process()
+    private let (output, error) = (Pipe(), Pipe())
+
+    init(_ arguments: [String], executable: String = MoultProcess.executable.path) throws {
+        process.executableURL = URL(fileURLWithPath: executable)
+        process.arguments = arguments
+        (process.standardOutput, process.standardError) = (output, error)
+        process.standardInput = FileHandle.nullDevice
+        // Threads of a pool block all signals, and a process inherits that from the thread that starts it.
+        var (all, before) = (sigset_t(), sigset_t())
+        sigfillset(&all)
+        pthread_sigmask(SIG_UNBLOCK, &all, &before)
+        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+        try process.run()
+    }
+
+    /// Waits until `condition` holds, or the process has ended.
+    func wait(until condition: () -> Bool) {
+        while process.isRunning, !condition() { usleep(1000) }
+    }
+
+    func signal(_ number: Int32) { kill(process.processIdentifier, number) }
+
+    /// Waits for the end.
+    func finish() -> MoultProcess {
+        // Standard error is short: reading one pipe after the other cannot block.
+        let texts = [output, error].map {
+            String(decoding: $0.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        }
+        process.waitUntilExit()
+        return MoultProcess(status: process.terminationStatus, output: texts[0], error: texts[1])
     }
 }
 

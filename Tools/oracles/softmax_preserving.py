@@ -68,11 +68,17 @@ def gated_slot_attention(q, k, v, log_gate, scale):
     return torch.stack(outputs)
 
 
-def logits(folder, tokens):
-    """Logits (B, T, V), float32, of a model folder of type "moult" for tokens (B, T)."""
+def parameters(folder):
+    """The tensors of a model folder by name, float64."""
+    return {name: x.double() for name, x in load_file(Path(folder) / "model.safetensors").items()}
+
+
+def logits(folder, tokens, tensors=None):
+    """Logits (B, T, V), float64, of a model folder of type "moult" for tokens (B, T); with `tensors` instead of the
+    folder's own parameters where they are given."""
     config = json.loads((Path(folder) / "config.json").read_text())
-    tensors = {name: x.double() for name, x in load_file(Path(folder) / "model.safetensors").items()}
-    return torch.stack([_sequence(config, tensors, row) for row in tokens]).float()
+    tensors = parameters(folder) if tensors is None else tensors
+    return torch.stack([_sequence(config, tensors, row) for row in tokens])
 
 
 def _sequence(config, tensors, tokens):

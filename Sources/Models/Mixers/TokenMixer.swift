@@ -33,6 +33,8 @@ public struct StateCost: Sendable, Equatable {
     public var constant: Int
     public var perToken: Int
 
+    public init(constant: Int, perToken: Int) { (self.constant, self.perToken) = (constant, perToken) }
+
     public static func + (a: StateCost, b: StateCost) -> StateCost {
         StateCost(constant: a.constant + b.constant, perToken: a.perToken + b.perToken)
     }

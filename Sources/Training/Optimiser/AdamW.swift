@@ -17,16 +17,19 @@ public struct AdamW: Sendable, Equatable {
     public enum Outcome: Equatable, Sendable {
         /// The parameters were updated; the norm of the gradient before clipping.
         case updated(gradientNorm: Double)
-        /// Nothing was changed: the gradient of this parameter, the first such, is not finite.
-        case skipped(parameter: String)
+        /// Nothing was changed: the gradient of this parameter, the first such, is not finite, or else the loss.
+        case skipped(parameter: String?)
     }
 
     /// Takes the gradients that have arrived, and updates.
     /// - Parameters:
     ///   - step: counted from 1 within the stage.
+    ///   - loss: what the gradients are of; unless it is finite, nothing is updated.
     ///   - scale: what gradients are multiplied with, such as 1 / accumulated batches.
     ///   - rate: the learning rate of a parameter.
-    func step(_ model: TrainableModel, step: Int, scale: Double, rate: (String) -> Double) throws -> Outcome {
+    func step(
+        _ model: TrainableModel, step: Int, loss: Double, scale: Double, rate: (String) -> Double
+    ) throws -> Outcome {
         let backend = Device.cpu.backend
         let gradients = try model.trained.map { name in
             (name: name, gradient: try model.master(name).variable?.takeGradient())
@@ -38,6 +41,7 @@ public struct AdamW: Sendable, Equatable {
             guard part.isFinite else { return .skipped(parameter: name) }
             squares += part
         }
+        guard loss.isFinite else { return .skipped(parameter: nil) }
         let norm = squares.squareRoot() * scale
         let clipping = clip.map { norm > $0 ? $0 / norm : 1 } ?? 1
         for (name, gradient) in gradients {

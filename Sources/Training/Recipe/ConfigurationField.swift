@@ -99,7 +99,8 @@ struct ConfigurationField<Root> {
 
     static func list(_ key: String, _ path: WritableKeyPath<Root, [String]>) -> Self {
         Self(key) { node, root in
-            let entries = node.sequence.map { $0.map { $0.scalar?.string } } ?? [node.scalar?.string]
+            let single = node.null == nil ? [node.scalar?.string] : []
+            let entries = node.sequence.map { $0.map { $0.scalar?.string } } ?? single
             let texts = entries.compactMap { $0 }
             guard texts.count == entries.count else { throw Unfit(expected: "a list of texts") }
             root[keyPath: path] = texts
@@ -110,7 +111,8 @@ struct ConfigurationField<Root> {
 
     /// A text that YAML does not take for a number or null.
     private static func quoted(_ text: String) -> Node {
-        Node(text, Tag(.str), Double(text) == nil && text != "null" && !text.isEmpty ? .any : .doubleQuoted)
+        let isPlain = Double(text) == nil && Node(text, .implicit, .plain).null == nil
+        return Node(text, Tag(.str), isPlain ? .any : .doubleQuoted)
     }
 }
 

@@ -33,8 +33,10 @@ public struct StageConfiguration: Sendable, Equatable {
     public init(_ kind: Kind, tokens: Int) {
         (self.kind, self.tokens) = (kind, tokens)
         switch kind {
-        case .align: (schedule.peak, schedule.warmUpSteps, optimiser.clip) = (1e-3, 20, 5)
-        case .distil: (schedule.peak, schedule.warmUpSteps, optimiser.clip) = (3e-4, 20, 1)
+        // For small budgets of small steps, measured on SmolLM2-135M; see docs/recipe.md.
+        case .align: (schedule.peak, newParameterRate, schedule.warmUpSteps, optimiser.clip) = (2e-3, 10, 20, 5)
+        case .distil: (schedule.peak, newParameterRate, schedule.warmUpSteps, optimiser.clip) = (1e-4, 5, 20, 1)
+        // As published for converted models.
         case .finetune: (schedule.peak, schedule.warmUpSteps, optimiser.clip) = (3e-5, 1000, 1)
         }
     }
@@ -69,12 +71,14 @@ public struct StageConfiguration: Sendable, Equatable {
 
 /// Numbers as people write them.
 enum Quantity {
-    /// "4.9M" → 4,900,000; k, M and G (or B) are powers of a thousand; nil for what is none, or beyond 10^15.
+    /// "4.9M" → 4,900,000; k, M and G (or B) are powers of a thousand; nil for what is none, a part of one, or
+    /// beyond 10^15.
     static func count(_ text: String) -> Int? {
         let factors: [Character: Double] = ["k": 1e3, "K": 1e3, "m": 1e6, "M": 1e6, "g": 1e9, "G": 1e9, "B": 1e9]
         let factor = text.last.flatMap { factors[$0] }
         guard let number = Double(factor == nil ? text : String(text.dropLast())), number >= 0 else { return nil }
         let value = (number * (factor ?? 1)).rounded()
-        return value <= 1e15 ? Int(value) : nil
+        guard value <= 1e15, factor != nil || value == number else { return nil }
+        return Int(value)
     }
 }

@@ -107,6 +107,10 @@ extension TrainingConfiguration {
         case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
             .composer(_, let problem, let mark, _):
             .configuration(path: path, line: mark.line, reason: "not YAML: \(problem)")
+        case .duplicatedKeysInMapping(let keys, let context):
+            .configuration(
+                path: path, line: context.mark.line, reason: "given twice: \(keys.sorted().joined(separator: ", "))")
+        case .reader(let problem, _, _, _): .configuration(path: path, line: nil, reason: "not YAML: \(problem)")
         default: .configuration(path: path, line: nil, reason: "not YAML")
         }
     }

@@ -52,6 +52,19 @@ public struct TrainingConfiguration: Sendable, Equatable {
         }
         try require(!data.train.isEmpty, "--data", "at least one file, folder or pattern", "none")
         try require(!stages.isEmpty, "--stages", "at least one stage", "none")
+        try require((0...Int(Int32.max)).contains(seed), "--seed", "0 to \(Int32.max)", "\(seed)")
+        try require((2...1 << 24).contains(length), "--length", "2 to \(1 << 24)", "\(length)")
+        for stage in stages {
+            let limit = 1 << 40
+            let perStep = [stage.sequences, stage.accumulation, length].reduce(1) { product, factor in
+                let (value, overflow) = product.multipliedReportingOverflow(by: factor)
+                return factor < 1 || overflow ? 0 : value
+            }
+            try require(
+                (1...limit).contains(perStep), "stage \(stage.kind.rawValue)",
+                "sequences × accumulation × length of 1 to \(limit) tokens",
+                "\(stage.sequences) × \(stage.accumulation) × \(length)")
+        }
         for stage in stages where teacher == nil && stage.kind != .finetune {
             try require(false, "--teacher", "the Transformer for stage \(stage.kind.rawValue)", "none")
         }

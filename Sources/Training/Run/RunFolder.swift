@@ -15,26 +15,45 @@ public struct RunFolder: Sendable {
 
     public enum Student: String, Sendable { case best, final = "student" }
 
-    /// A run's folder.
+    /// Tokens of the training data, which a preparation that was cut off leaves behind.
+    private static let tokens = "tokens"
+
+    /// A run's folder; a new one is made by ``create()``.
     /// - Parameter resuming: whether the folder must be there already, or must not.
     public init(path: String, model source: String, resuming: Bool) throws {
         (self.path, self.source) = (path, source)
-        let exists = FileManager.default.fileExists(atPath: "\(path)/config.yaml")
-        if resuming, !exists {
-            throw TrainingError.run(
-                path: path, expected: "the folder of a run to resume", found: "no config.yaml in it")
+        let exists = FileManager.default.fileExists(atPath: configurationPath)
+        if resuming {
+            guard exists else {
+                throw TrainingError.run(
+                    path: path, expected: "the folder of a run to resume", found: "no config.yaml in it")
+            }
+            return
         }
-        guard !resuming else { return }
         let contents = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
-        guard contents.isEmpty, !FileManager.default.fileExists(atPath: path) || Self.isFolder(path) else {
+        let isFree = !FileManager.default.fileExists(atPath: path) || Self.isFolder(path)
+        guard isFree, contents.allSatisfy({ $0 == Self.tokens }) else {
             throw TrainingError.run(
                 path: path, expected: "a new folder, or --resume to go on with a run", found: "something there already")
         }
-        do { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) } catch {
-            throw TrainingError.file(path: path, reason: "the folder cannot be made")
+    }
+
+    /// The settings of the run in the folder `path`.
+    public static func configuration(_ path: String) throws -> TrainingConfiguration {
+        let folder = try RunFolder(path: path, model: "", resuming: true)
+        return try TrainingConfiguration(path: folder.configurationPath)
+    }
+
+    func create() throws {
+        try FileAction.written.filing(path) {
+            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
         }
     }
 
+    /// Removes the folder of a run that could not begin.
+    func discard() { try? FileManager.default.removeItem(atPath: path) }
+
+    var tokenFolder: String { "\(path)/\(Self.tokens)" }
     public var configurationPath: String { "\(path)/config.yaml" }
     public var metricsPath: String { "\(path)/metrics.jsonl" }
     public var tensorBoardFolder: String { "\(path)/tensorboard" }
@@ -43,11 +62,9 @@ public struct RunFolder: Sendable {
 
     /// Writes the configuration.
     public func write(_ configuration: TrainingConfiguration) throws {
-        do {
-            try configuration.yaml().write(toFile: configurationPath, atomically: true, encoding: .utf8)
-        } catch let error as CocoaError {
-            throw TrainingError.file(
-                path: configurationPath, reason: "cannot be written: \(error.localizedDescription)")
+        let text = try configuration.yaml()
+        try FileAction.written.filing(configurationPath) {
+            try text.write(toFile: configurationPath, atomically: true, encoding: .utf8)
         }
     }
 
@@ -57,11 +74,13 @@ public struct RunFolder: Sendable {
         let target = "\(path)/\(student.rawValue)"
         let partial = "\(path)/.\(student.rawValue).partial"
         do {
-            try? manager.removeItem(atPath: partial)
-            try manager.createDirectory(atPath: partial, withIntermediateDirectories: false)
-            for name in try manager.contentsOfDirectory(atPath: source)
-            where !name.hasPrefix(".") && !name.contains(".safetensors") && !Self.isFolder("\(source)/\(name)") {
-                try manager.copyItem(atPath: "\(source)/\(name)", toPath: "\(partial)/\(name)")
+            try FileAction.written.filing(partial) {
+                try? manager.removeItem(atPath: partial)
+                try manager.createDirectory(atPath: partial, withIntermediateDirectories: false)
+                for name in try manager.contentsOfDirectory(atPath: source)
+                where !name.hasPrefix(".") && !name.contains(".safetensors") && !Self.isFolder("\(source)/\(name)") {
+                    try manager.copyItem(atPath: "\(source)/\(name)", toPath: "\(partial)/\(name)")
+                }
             }
             let tensors = try model.rules.map { (name: $0.name, tensor: try model.stored($0.name)) }
             let writer = try SafetensorsWriter(
@@ -70,10 +89,12 @@ public struct RunFolder: Sendable {
             try writer.finish()
             // The previous model steps aside and is removed when the new one has its name.
             let previous = "\(path)/.\(student.rawValue).previous"
-            try? manager.removeItem(atPath: previous)
-            if manager.fileExists(atPath: target) { try manager.moveItem(atPath: target, toPath: previous) }
-            try manager.moveItem(atPath: partial, toPath: target)
-            try? manager.removeItem(atPath: previous)
+            try FileAction.written.filing(target) {
+                try? manager.removeItem(atPath: previous)
+                if manager.fileExists(atPath: target) { try manager.moveItem(atPath: target, toPath: previous) }
+                try manager.moveItem(atPath: partial, toPath: target)
+                try? manager.removeItem(atPath: previous)
+            }
         } catch {
             try? manager.removeItem(atPath: partial)
             throw error

@@ -35,7 +35,7 @@ struct TrainingCheckpoint {
         let target = "\(folder)/\(name)"
         let partial = "\(folder)/.\(name).partial"
         do {
-            try filing(folder) {
+            try FileAction.written.filing(folder) {
                 try manager.createDirectory(atPath: folder, withIntermediateDirectories: true)
                 for left in try manager.contentsOfDirectory(atPath: folder) where left.hasSuffix(".partial") {
                     try manager.removeItem(atPath: "\(folder)/\(left)")
@@ -48,11 +48,11 @@ struct TrainingCheckpoint {
                 "version": 1, "fingerprint": .string(fingerprint), "content": .string(hash),
                 "state": .object(state.json),
             ]
-            try filing(partial) {
+            try FileAction.written.filing(partial) {
                 try Data((JSONValue.object(json).text(indented: true) + "\n").utf8)
                     .write(to: URL(fileURLWithPath: "\(partial)/state.json"))
                 // A checkpoint of this step may be there when a run was resumed from an earlier one.
-                if manager.fileExists(atPath: target) { try manager.removeItem(atPath: target) }
+                if manager.fileExists(atPath: target) { try TrainingCheckpoint(path: target).remove() }
                 synchronise("\(partial)/state.json")
                 synchronise(partial)
                 try manager.moveItem(atPath: partial, toPath: target)
@@ -62,8 +62,18 @@ struct TrainingCheckpoint {
             try? manager.removeItem(atPath: partial)
             throw error
         }
-        for old in all(in: folder).dropFirst(keep) { try? manager.removeItem(atPath: old.path) }
+        for old in all(in: folder).dropFirst(keep) { try? old.remove() }
         return TrainingCheckpoint(path: target)
+    }
+
+    /// Takes the name away first: a folder that has it is whole, also when the removal is cut off.
+    private func remove() throws {
+        let url = URL(fileURLWithPath: path)
+        let unnamed = url.deletingLastPathComponent().appendingPathComponent(
+            ".\(url.lastPathComponent).removed.partial")
+        try? FileManager.default.removeItem(at: unnamed)
+        try FileManager.default.moveItem(at: url, to: unnamed)
+        try FileManager.default.removeItem(at: unnamed)
     }
 
     private static func tensors(of model: TrainableModel) throws -> [(name: String, tensor: Tensor)] {
@@ -124,7 +134,7 @@ struct TrainingCheckpoint {
     private static func contentHash(_ folder: String) throws -> String {
         let path = "\(folder)/\(SafetensorsCheckpoint.fileName)"
         var hash = ""
-        try filing(path) {
+        try FileAction.read.filing(path) {
             hash = XXHash64.text(try Data(contentsOf: URL(fileURLWithPath: path), options: .alwaysMapped))
         }
         return hash
@@ -137,15 +147,5 @@ struct TrainingCheckpoint {
         guard descriptor >= 0 else { return }
         fsync(descriptor)
         close(descriptor)
-    }
-
-    private static func filing(_ path: String, _ body: () throws -> Void) throws {
-        do { try body() } catch let error as NSError {
-            let below = error.userInfo[NSUnderlyingErrorKey] as? NSError ?? error
-            let reason =
-                below.domain == NSPOSIXErrorDomain
-                ? String(cString: strerror(Int32(below.code))) : below.localizedDescription
-            throw TrainingError.file(path: path, reason: "cannot be written: \(reason)")
-        }
     }
 }

@@ -41,7 +41,9 @@ struct TrainCommand: ParsableCommand {
 
     func validate() throws {
         if !resume, model == nil, config == nil { throw ValidationError("MODEL is needed, or --config, or --resume.") }
-        let given = model ?? teacher ?? config ?? stages ?? data.first
+        let numbers = [length.map { "--length \($0)" }, seed.map { "--seed \($0)" }]
+        let texts = [model, teacher, config, stages, cache, data.first, validation.first]
+        let given = (texts + numbers).compactMap { $0 }.first
         if resume, given != nil {
             throw ValidationError(
                 "--resume: expected no other settings, since \(output)/config.yaml holds them; found '\(given ?? "")'.")
@@ -59,6 +61,7 @@ struct TrainCommand: ParsableCommand {
             }
         }
         let display = TrainingDisplay(run: output, totalSteps: run.totalSteps)
+        defer { display.finish() }
         do { try run.train { try display.show($0) } } catch let code as ExitCode {
             display.finish()
             Terminal.error("stopped; everything is saved. Go on with: moult train --resume --output \(output)")
@@ -69,11 +72,8 @@ struct TrainCommand: ParsableCommand {
     }
 
     private func settings() throws -> TrainingConfiguration {
-        var settings =
-            try resume
-            ? TrainingConfiguration(path: "\(output)/config.yaml")
-            : config.map { try TrainingConfiguration(path: $0) } ?? TrainingConfiguration()
-        if resume { return settings }
+        if resume { return try RunFolder.configuration(output) }
+        var settings = try config.map { try TrainingConfiguration(path: $0) } ?? TrainingConfiguration()
         if let model { settings.model = model }
         if let teacher { settings.teacher = teacher }
         if !data.isEmpty { settings.data.train = data }

@@ -1,0 +1,41 @@
+import Checkpoints
+
+extension MetricsEvent {
+    /// Perplexity by position in the row: what the student makes of a context that grows.
+    public struct Positions: Record {
+        public var step: Int
+        /// Positions that are taken together, from 0.
+        public var ranges: [Range<Int>]
+        /// A perplexity for each range.
+        public var teacher: [Double]?
+        public var student: [Double]
+
+        public init(step: Int, ranges: [Range<Int>], teacher: [Double]?, student: [Double]) {
+            (self.step, self.ranges, self.teacher, self.student) = (step, ranges, teacher, student)
+        }
+
+        static let name = "positions"
+        var place: Int? { step }
+
+        var fields: JSONObject {
+            var fields: JSONObject = [
+                "step": .integer(step),
+                "ranges": .array(ranges.map { [.integer($0.lowerBound), .integer($0.upperBound)] }),
+            ]
+            fields["teacher"] = teacher.map { .array($0.map { .number($0) }) }
+            fields["student"] = .array(student.map { .number($0) })
+            return fields
+        }
+
+        init(_ fields: MetricsFields) throws {
+            step = try fields.count("step")
+            ranges = try fields.ranges("ranges")
+            teacher = try fields.optional("teacher", MetricsFields.numbers)
+            student = try fields.numbers("student")
+            for (key, values) in [("teacher", teacher), ("student", student)]
+            where values != nil && values?.count != ranges.count {
+                throw fields.malformed(key, expected: "\(ranges.count) perplexities, one for each range")
+            }
+        }
+    }
+}

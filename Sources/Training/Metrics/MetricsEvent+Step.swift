@@ -1,0 +1,58 @@
+import Checkpoints
+
+extension MetricsEvent {
+    /// One update of the parameters.
+    public struct Step: Record {
+        /// Updates in all, this one included; of its stage.
+        public var step: Int
+        public var stage: String
+        public var stageStep: Int
+        /// Tokens trained on so far, in all stages.
+        public var tokens: Int
+        /// Of `align` the mean relative squared error of the layers; otherwise nats per token.
+        public var loss: Double
+        public var learningRate: Double
+        /// Before clipping; nil when the step was skipped.
+        public var gradientNorm: Double?
+        public var tokensPerSecond: Double
+        /// Steps skipped so far because gradients were not finite.
+        public var skipped: Int
+        /// What this update took.
+        public var seconds: Double
+
+        public init(
+            step: Int, stage: String, stageStep: Int, tokens: Int, loss: Double, learningRate: Double,
+            gradientNorm: Double?, tokensPerSecond: Double, skipped: Int, seconds: Double
+        ) {
+            (self.step, self.stage, self.stageStep, self.tokens) = (step, stage, stageStep, tokens)
+            (self.loss, self.learningRate, self.gradientNorm) = (loss, learningRate, gradientNorm)
+            (self.tokensPerSecond, self.skipped, self.seconds) = (tokensPerSecond, skipped, seconds)
+        }
+
+        static let name = "step"
+        var place: Int? { step }
+
+        var fields: JSONObject {
+            [
+                "step": .integer(step), "stage": .string(stage), "stage_step": .integer(stageStep),
+                "tokens": .integer(tokens), "loss": .number(loss), "learning_rate": .number(learningRate),
+                "gradient_norm": gradientNorm.map { .number($0) } ?? .null,
+                "tokens_per_second": .number(tokensPerSecond), "skipped": .integer(skipped),
+                "seconds": .number(seconds),
+            ]
+        }
+
+        init(_ fields: MetricsFields) throws {
+            step = try fields.count("step")
+            stage = try fields.string("stage")
+            stageStep = try fields.count("stage_step")
+            tokens = try fields.count("tokens")
+            loss = try fields.number("loss")
+            learningRate = try fields.number("learning_rate")
+            gradientNorm = try fields.optional("gradient_norm", MetricsFields.number)
+            tokensPerSecond = try fields.number("tokens_per_second")
+            skipped = try fields.count("skipped")
+            seconds = try fields.number("seconds")
+        }
+    }
+}

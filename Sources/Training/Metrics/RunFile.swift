@@ -1,0 +1,59 @@
+import Foundation
+
+/// The small files of a run: read whole, written beside and renamed, or appended to.
+enum RunFile {
+    /// The content of a regular file of at most `limit` bytes.
+    static func read(_ path: String, limit: Int) throws -> Data {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        guard descriptor >= 0 else { throw unreadable(path, errno) }
+        let file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw unreadable(path, errno) }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            throw MetricsError.unreadable(file: path, reason: "it is not a regular file")
+        }
+        let content: Data
+        // One byte more shows a file that has grown above the limit since.
+        do { content = try file.read(upToCount: limit + 1) ?? Data() } catch { throw unreadable(path, errno) }
+        guard content.count <= limit else {
+            throw MetricsError.tooLarge(file: path, limit: limit, found: max(Int(status.st_size), content.count))
+        }
+        return content
+    }
+
+    /// Puts `content` in the place of the file at `path`, or makes it. At no time is there half a file.
+    static func replace(_ path: String, with content: Data) throws {
+        let target = URL(fileURLWithPath: path)
+        let partial = target.deletingLastPathComponent().path + "/.\(target.lastPathComponent).partial-\(getpid())"
+        let descriptor = open(partial, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { throw unwritable(path, errno) }
+        do {
+            defer { close(descriptor) }
+            try write(content, to: descriptor, path: path)
+            // Before the rename: after a loss of power there is the old file or the new one.
+            guard fsync(descriptor) == 0, rename(partial, path) == 0 else { throw unwritable(path, errno) }
+        } catch {
+            unlink(partial)
+            throw error
+        }
+    }
+
+    /// Writes everything to an open file; `path` names it in errors.
+    static func write(_ bytes: some Collection<UInt8>, to descriptor: Int32, path: String) throws {
+        var rest = Array(bytes)[...]
+        while !rest.isEmpty {
+            let written = rest.withUnsafeBytes { Foundation.write(descriptor, $0.baseAddress, $0.count) }
+            if written < 0, errno == EINTR { continue }
+            guard written > 0 else { throw unwritable(path, errno) }
+            rest = rest.dropFirst(written)
+        }
+    }
+
+    private static func unreadable(_ path: String, _ code: Int32) -> MetricsError {
+        .unreadable(file: path, reason: String(cString: strerror(code)))
+    }
+
+    private static func unwritable(_ path: String, _ code: Int32) -> MetricsError {
+        .unwritable(file: path, reason: String(cString: strerror(code)))
+    }
+}

@@ -1,0 +1,119 @@
+import Foundation
+import Models
+
+/// Charts of the student beside its teacher, or beside what it was.
+extension RunReport {
+    /// Alignment error of each layer, at first and at last.
+    var alignmentChart: Chart? {
+        guard let last = alignments.last else { return nil }
+        let layers = alignmentErrors
+        let size = Chart.Size.half
+        let values = layers.flatMap { [$0.first, $0.last] }.compactMap { $0 }
+        guard !layers.isEmpty,
+            let y = Axis("relative error", values: values, length: Chart.plot(size).height, isHorizontal: false)
+        else { return nil }
+        var chart = Chart(
+            summary: "Alignment error of each layer", size: size,
+            x: Axis("layer", categories: last.layers.indices.map(String.init), length: Chart.plot(size).width), y: y)
+        chart.series = [
+            Series(
+                "first", .before, .dots,
+                layers.compactMap { layer in layer.first.map { Series.Point(x: Double(layer.index), y: $0) } }),
+            Series("last", .student, .dots, layers.map { Series.Point(x: Double($0.index), y: $0.last) }),
+        ]
+        chart.links = layers.compactMap { layer in layer.first.map { (Double(layer.index), $0, layer.last) } }
+        chart.notes = layers.map { layer in
+            Chart.Note(
+                x: Double(layer.index), values: [],
+                lines: [
+                    "layer \(layer.index)",
+                    (layer.first.map { "\(Figures.short($0)) → " } ?? "") + Figures.short(layer.last),
+                ])
+        }
+        return chart
+    }
+
+    /// Each aligned layer with its first error, when there is more than one, and its last. Layers that are aligned in
+    /// turn have theirs at different steps.
+    var alignmentErrors: [(index: Int, first: Double?, last: Double)] {
+        let count = alignments.map(\.layers.count).max() ?? 0
+        return (0..<count).compactMap { index in
+            let errors = alignments.compactMap { $0.layers.indices.contains(index) ? $0.layers[index] : nil }
+                .filter { $0.magnitude < 1e100 }
+            guard let last = errors.last else { return nil }
+            return (index, errors.count > 1 ? errors.first : nil, last)
+        }
+    }
+
+    /// Perplexity by position in the row, the teacher's beside the student's.
+    var positionChart: Chart? {
+        guard let positions else { return nil }
+        let size = Chart.Size.half
+        func series(_ name: String, _ role: Series.Role, _ values: [Double]) -> Series {
+            Series(name, role, .dotted, values.enumerated().map { Series.Point(x: Double($0.offset), y: $0.element) })
+        }
+        let series =
+            (positions.teacher.map { [series("teacher", .teacher, $0)] } ?? [])
+            + [series("student", .student, positions.student)]
+        let values = series.flatMap { $0.points.map(\.y) }
+        guard let y = Axis("perplexity", values: values, length: Chart.plot(size).height, isHorizontal: false) else {
+            return nil
+        }
+        let x = Axis(
+            "from position", categories: positions.ranges.map { Figures.grouped($0.lowerBound) },
+            length: Chart.plot(size).width)
+        var chart = Chart(summary: "Perplexity by position in the row", size: size, x: x, y: y)
+        chart.series = series
+        chart.notes = positions.ranges.enumerated().map { index, range in
+            let (teacher, student) = (positions.teacher?[index], positions.student[index])
+            return Chart.Note(
+                x: Double(index), values: [],
+                lines: ["positions \(Figures.grouped(range.lowerBound)) to \(Figures.grouped(range.upperBound - 1))"]
+                    + (teacher.map { ["teacher \(Figures.perplexity($0))"] } ?? [])
+                    + ["student \(Figures.perplexity(student))"])
+        }
+        return chart
+    }
+
+    /// The longest context that the memory chart shows, in tokens.
+    static let longestContext = 100_000.0
+
+    /// The memory of one sequence against its length.
+    var memoryChart: Chart? {
+        guard let memory else { return nil }
+        let size = Chart.Size.half
+        // Twelve points a decade from 100 tokens on: the lines bend, as both axes are logarithmic.
+        let contexts = (0...36).map { 100 * pow(10, Double($0) / 12) }
+        func series(_ name: String, _ role: Series.Role, _ cost: StateCost) -> Series {
+            Series(name, role, .line, contexts.map { Series.Point(x: $0, y: cost.bytes(at: $0)) })
+        }
+        let series =
+            (memory.teacher.map { [series("teacher", .teacher, $0)] } ?? [])
+            + [series("student", .student, memory.student)]
+        guard
+            let x = Axis(
+                "tokens of context", values: contexts, scale: .logarithmic, length: Chart.plot(size).width,
+                isHorizontal: true),
+            let y = Axis(
+                "memory of a sequence", values: series.flatMap { $0.points.map(\.y) }, scale: .logarithmic,
+                length: Chart.plot(size).height, isHorizontal: false, format: { Figures.bytes($0) })
+        else { return nil }
+        var chart = Chart(summary: "Memory of a sequence against its length", size: size, x: x, y: y)
+        chart.series = series
+        chart.notes = contexts.map { context in
+            Chart.Note(
+                x: context,
+                values: (memory.teacher.map { [(.teacher, $0.bytes(at: context))] } ?? [])
+                    + [(.student, memory.student.bytes(at: context))],
+                lines: ["\(Figures.short(context)) tokens"]
+                    + (memory.teacher.map { ["teacher \(Figures.bytes($0.bytes(at: context)))"] } ?? [])
+                    + ["student \(Figures.bytes(memory.student.bytes(at: context)))"])
+        }
+        return chart
+    }
+}
+
+extension StateCost {
+    /// Bytes of a sequence of so many tokens; not an integer, because a file may give any counts.
+    func bytes(at tokens: Double) -> Double { Double(constant) + Double(perToken) * tokens }
+}

@@ -1,0 +1,43 @@
+import Evaluation
+import Models
+
+/// Rows that are held apart, and how well a model predicts them.
+struct HeldRows {
+    private let batches: [TrainingBatch]
+
+    /// At most `limit` rows, spread over all that `data` holds apart.
+    init(_ data: TokenDataset, limit: Int) {
+        let held = data.validationRows
+        let count = min(held.count, limit)
+        batches = (0..<count).map { TrainingBatch([held[held.index(held.startIndex, offsetBy: $0 * held.count / count)]]) }
+    }
+
+    var isEmpty: Bool { batches.isEmpty }
+
+    /// Nats per token: over all positions, and over ranges of positions in the row that double in length.
+    struct Result: Sendable {
+        var loss: Double
+        var ranges: [Range<Int>]
+        var lossByRange: [Double]
+    }
+
+    func measure(_ model: DecoderModel) throws -> Result {
+        let length = batches.first?.tokens ?? 0
+        var sums = [Double](repeating: 0, count: length)
+        var counts = [Int](repeating: 0, count: length)
+        for batch in batches {
+            let losses = try model.hidden(batch.inputs, documents: batch.documents)
+                .reshaped([batch.tokens, model.configuration.decoder.hiddenSize])
+                .negativeLogLikelihood(head: model.headWeight, targets: batch.targets.map { max($0, 0) })
+            for (position, target) in batch.targets.enumerated() where target >= 0 {
+                sums[position] += Double(losses[position])
+                counts[position] += 1
+            }
+        }
+        func mean(_ range: Range<Int>) -> Double {
+            sums[range].reduce(0, +) / Double(max(1, counts[range].reduce(0, +)))
+        }
+        let ranges = Perplexity.positionRanges(length: length)
+        return Result(loss: mean(0..<length), ranges: ranges, lossByRange: ranges.map(mean))
+    }
+}

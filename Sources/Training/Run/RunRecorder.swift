@@ -1,0 +1,69 @@
+import Foundation
+import Models
+
+/// Writes what happens in a run to its folder: metrics.jsonl and event files for TensorBoard.
+final class RunRecorder {
+    private let log: MetricsLog
+    private let board: TensorBoardWriter
+    private let layers: Int
+    private let teacher: HeldRows.Result?
+    private var measured: HeldRows.Result?
+    private var step = 0
+
+    /// - Parameters:
+    ///   - start: the first line; a run that is resumed loses what came after the step that it resumes from.
+    ///   - layers: of the model.
+    ///   - teacher: what the teacher makes of the rows on which the student is measured.
+    init(
+        _ folder: RunFolder, start: MetricsEvent.Start, memory: MetricsEvent.Memory, layers: Int,
+        teacher: HeldRows.Result?
+    ) throws {
+        log = try MetricsLog(path: folder.metricsPath, keepingStepsUpTo: start.resumedFrom)
+        board = try TensorBoardWriter(
+            folder: folder.tensorBoardFolder, purgingFrom: start.resumedFrom.map { $0 + 1 })
+        (self.layers, self.teacher, step) = (layers, teacher, start.resumedFrom ?? 0)
+        try write(.start(start))
+        try write(.memory(memory))
+    }
+
+    func record(_ event: TrainingEvent) throws {
+        switch event {
+        case .step(let it):
+            step = it.step
+            try write(
+                .step(
+                    MetricsEvent.Step(
+                        step: it.step, stage: it.stage.rawValue, stageStep: it.stageStep, tokens: it.tokens,
+                        loss: it.loss, learningRate: it.learningRate, gradientNorm: it.gradientNorm,
+                        tokensPerSecond: it.tokensPerSecond, skipped: it.skipped, seconds: it.seconds)))
+        case .alignment(let step, let errors):
+            try write(.alignment(MetricsEvent.Alignment(step: step, layers: (0..<layers).map { errors[$0] })))
+        case .measured(let it):
+            measured = it.result
+            try write(
+                .validation(
+                    MetricsEvent.Validation(
+                        step: it.step, stage: it.stage.rawValue, tokens: it.tokens, loss: it.loss, isBest: it.isBest)))
+        case .stageEnded(let kind, let step):
+            try write(.stageEnd(MetricsEvent.StageEnd(step: step, stage: kind.rawValue)))
+        case .ended(let complete):
+            if complete, let measured {
+                try write(
+                    .positions(
+                        MetricsEvent.Positions(
+                            step: step, ranges: measured.ranges, teacher: teacher?.lossByRange.map { exp($0) },
+                            student: measured.lossByRange.map { exp($0) })))
+            }
+            try write(.end(MetricsEvent.End(step: step, reason: complete ? "complete" : "stopped")))
+        case .started, .saved, .warning: break
+        }
+    }
+
+    /// The last line of a run that an error ended.
+    func failed(_ error: any Error) { try? write(.end(MetricsEvent.End(step: step, reason: "\(error)"))) }
+
+    private func write(_ event: MetricsEvent) throws {
+        try log.append(event)
+        try board.append(event)
+    }
+}

@@ -1,0 +1,103 @@
+import Tensors
+import Testing
+
+extension KernelTests {
+    @Suite("Losses on a tape against differences of their float64 definitions")
+    struct LossGradientTests {
+        private let targets: [Int32] = [3, -1, 0, 6, 3, 1]
+
+        private func logits(_ hidden: Tensor, _ head: Tensor) throws -> [Double] {
+            let (outputs, inputs) = (head.shape[0], head.shape[1])
+            return GradientOracle.product(
+                try doubles(hidden), GradientOracle.transposed(try doubles(head), rows: outputs, columns: inputs),
+                rows: hidden.count / inputs, depth: inputs, columns: outputs)
+        }
+
+        private func expectGradient(
+            _ found: Tensor?, _ point: Tensor, _ what: String, _ loss: (Tensor) throws -> Double
+        ) throws {
+            let expected = try TapeGradients.differences(point, loss)
+            expectCloseInScale(try found.map(doubles) ?? [], expected, 2e-5, what)
+        }
+
+        @Test func crossEntropy() throws {
+            var random = Random(21)
+            let hidden = try random.tensor([2, 3, 5]), head = try random.tensor([7, 5])
+            let tape = GradientTape()
+            let (x, weight) = (tape.watch(hidden), tape.watch(head))
+            let scale: Float = 0.25
+            let losses = try x.crossEntropy(head: weight, targets: targets, scale: scale)
+            let naive = GradientOracle.crossEntropy(try logits(hidden, head), targets: targets).losses
+            expectClose(losses.map(Double.init), naive, 1e-5, "losses")
+            try tape.playBack()
+            func loss(_ hidden: Tensor, _ head: Tensor) throws -> Double {
+                Double(scale)
+                    * GradientOracle.crossEntropy(try logits(hidden, head), targets: targets).losses.reduce(0, +)
+            }
+            try expectGradient(x.gradient, hidden, "hidden") { try loss($0, head) }
+            try expectGradient(weight.gradient, head, "head") { try loss(hidden, $0) }
+        }
+
+        @Test func divergence() throws {
+            var random = Random(22)
+            let hidden = try random.tensor([6, 5]), head = try random.tensor([7, 5])
+            let teacher = try random.tensor([6, 3], scale: 2), teacherHead = try random.tensor([7, 3])
+            let tape = GradientTape()
+            let (x, weight, other) = (tape.watch(hidden), tape.watch(head), tape.watch(teacher))
+            let losses = try x.klDivergence(head: weight, teacher: other, teacherHead: teacherHead, scale: 0.5)
+            let wanted = try logits(teacher, teacherHead)
+            func divergences(_ hidden: Tensor, _ head: Tensor) throws -> [Double] {
+                GradientOracle.klDivergence(try logits(hidden, head), teacher: wanted, outputs: 7).losses
+            }
+            expectClose(losses.map(Double.init), try divergences(hidden, head), 1e-5, "losses")
+            try tape.playBack()
+            #expect(other.gradient == nil, "the teacher is not differentiated")
+            try expectGradient(x.gradient, hidden, "hidden") { 0.5 * (try divergences($0, head)).reduce(0, +) }
+            try expectGradient(weight.gradient, head, "head") { 0.5 * (try divergences(hidden, $0)).reduce(0, +) }
+        }
+
+        @Test("two losses of one tensor add up, with a tied head")
+        func sums() throws {
+            var random = Random(23)
+            let table = try random.tensor([7, 5]), teacher = try random.tensor([6, 5])
+            let ids: [Int32] = [0, 1, 2, 3, 4, 0]
+            let tape = GradientTape()
+            let watched = tape.watch(table)
+            let x = try Tensor.embedding(ids, table: watched)
+            _ = try x.crossEntropy(head: watched, targets: targets, scale: 1)
+            _ = try x.klDivergence(head: watched, teacher: teacher, teacherHead: table.detached, scale: 1)
+            try tape.playBack()
+            let wanted = try logits(teacher, table)
+            try expectGradient(watched.gradient, table, "tied table") { table in
+                let logits = try logits(Tensor.embedding(ids, table: table), table)
+                return GradientOracle.crossEntropy(logits, targets: targets).losses.reduce(0, +)
+                    + GradientOracle.klDivergence(logits, teacher: wanted, outputs: 7).losses.reduce(0, +)
+            }
+        }
+
+        @Test func relativeSquaredError() throws {
+            var random = Random(24)
+            let x = try random.tensor([3, 4]), target = try random.tensor([3, 4])
+            let tape = GradientTape()
+            let watched = tape.watch(x)
+            let naive = GradientOracle.meanSquaredError(try doubles(x), target: try doubles(target))
+            let loss = try watched.relativeSquaredError(to: target)
+            #expect(abs(loss - naive.loss) < 1e-6 * naive.loss)
+            expectCloseInScale(try watched.gradient.map(doubles) ?? [], naive.gradient, 1e-6, "gradient")
+            #expect(try watched.relativeSquaredError(to: x) == 0)
+            #expect(abs(try Tensor.zeros([3, 4]).relativeSquaredError(to: target) - 1) < 1e-6)
+        }
+
+        @Test func refusals() throws {
+            var random = Random(25)
+            let x = try random.tensor([2, 5]), head = try random.tensor([7, 5])
+            #expect(throws: TensorError.self) { try x.crossEntropy(head: head, targets: [1], scale: 1) }
+            #expect(throws: TensorError.self) { try x.crossEntropy(head: head, targets: [1, 7], scale: 1) }
+            #expect(throws: TensorError.self) { try x.crossEntropy(head: x, targets: [1, 2], scale: 1) }
+            #expect(throws: TensorError.self) {
+                try x.klDivergence(head: head, teacher: x, teacherHead: x, scale: 1)
+            }
+            #expect(throws: TensorError.self) { try x.relativeSquaredError(to: head) }
+        }
+    }
+}

@@ -1,0 +1,120 @@
+import Tensors
+import Testing
+
+extension KernelTests {
+    @Suite("Every recorded operation against differences")
+    struct OperationGradientTests {
+        private func tensors(_ seed: UInt64, _ shapes: [Int]..., scale: Float = 1) throws -> [Tensor] {
+            var random = Random(seed)
+            return try shapes.map { try random.tensor($0, scale: scale) }
+        }
+
+        @Test func linear() throws {
+            let inputs = try tensors(1, [2, 3, 5], [4, 5], [4], [3, 5], [3])
+            try TapeGradients.check("two maps with biases", inputs) {
+                try $0[0].linear([$0[1], $0[3]], biases: [$0[2], $0[4]])
+            }
+            try TapeGradients.check("one without", Array(inputs.prefix(2))) { [try $0[0].linear($0[1])] }
+            // A result that nobody uses.
+            try TapeGradients.check("the second of two", [inputs[0], inputs[3], inputs[4]]) {
+                [try $0[0].linear([inputs[1], $0[1]], biases: [nil, $0[2]])[1]]
+            }
+        }
+
+        @Test func linearOfHalfPrecision() throws {
+            var random = Random(2)
+            let weight = try random.tensor([4, 5], .float16)
+            try TapeGradients.check("input of float16 weights", [try random.tensor([3, 5])]) {
+                [try $0[0].linear(weight)]
+            }
+        }
+
+        @Test func embedding() throws {
+            try TapeGradients.check("embedding", try tensors(3, [5, 4])) {
+                [try Tensor.embedding([3, 0, 3, 1, 2, 4], table: $0[0])]
+            }
+        }
+
+        @Test func norm() throws {
+            try TapeGradients.check("norm", try tensors(4, [2, 3, 6], [6], scale: 2)) {
+                [try $0[0].rmsNorm(weight: $0[1], epsilon: 1e-5)]
+            }
+        }
+
+        @Test func elementwise() throws {
+            let inputs = try tensors(5, [3, 7], [3, 7], scale: 3)
+            try TapeGradients.check("adding", inputs) { [try $0[0].adding($0[1])] }
+            try TapeGradients.check("silu", [inputs[0]]) { [try $0[0].silu()] }
+            try TapeGradients.check("swiglu", inputs) { [try Tensor.swiglu(gate: $0[0], up: $0[1])] }
+            try TapeGradients.check("log gate", [inputs[0]]) { [try $0[0].logGate(divisor: 2)] }
+            try TapeGradients.check("mix", try tensors(6, [2, 2, 3, 4], [2, 2, 3, 4], [2, 2, 3], scale: 2)) {
+                [try Tensor.mix($0[0], $0[1], logits: $0[2])]
+            }
+        }
+
+        @Test func rope() throws {
+            let angles = try tensors(7, [6, 2], scale: 3)[0].array(Float.self)
+            let cosines = try Tensor(angles.map { (1 - $0 * $0 / 9) / (1 + $0 * $0 / 9) }, shape: [6, 2])
+            let sines = try Tensor(angles.map { 2 * $0 / 3 / (1 + $0 * $0 / 9) }, shape: [6, 2])
+            try TapeGradients.check("rope", try tensors(8, [2, 3, 2, 4])) {
+                [try $0[0].rope(cosines: cosines, sines: sines, offset: 2)]
+            }
+        }
+
+        @Test(arguments: [nil, 3], [nil, [0, 2, 6]])
+        func attention(window: Int?, documents: [Int]?) throws {
+            let inputs = try tensors(9, [1, 7, 4, 3], [1, 7, 2, 3], [1, 7, 2, 5], scale: 2)
+            try TapeGradients.check("attention", inputs) {
+                [try $0[0].attention(k: $0[1], v: $0[2], scale: 0.6, window: window, documents: documents)]
+            }
+        }
+
+        /// Inputs of GSA with B = `batch`: q, k, v, log gates before the sigmoid, and an initial state.
+        private func slotInputs(_ seed: UInt64, batch: Int) throws -> [Tensor] {
+            try tensors(
+                seed, [batch, 6, 4, 3], [batch, 6, 2, 3], [batch, 6, 2, 5], [batch, 6, 2, 4], [batch, 2, 4, 3],
+                [batch, 2, 4, 5], scale: 2)
+        }
+
+        @Test(arguments: [nil, [0, 1, 4]])
+        func gatedSlotAttention(documents: [Int]?) throws {
+            let inputs = try slotInputs(10, batch: documents == nil ? 2 : 1)
+            func run(_ inputs: [Tensor], outputs: Bool, final: Bool) throws -> [Tensor] {
+                var state = GatedSlotState(keys: inputs[4], values: inputs[5])
+                let output = try Tensor.gatedSlotAttention(
+                    q: inputs[0], k: inputs[1], v: inputs[2], logGates: inputs[3].logGate(divisor: 2), scale: 0.7,
+                    state: &state, documents: documents)
+                return (outputs ? [output] : []) + (final ? [state.keys, state.values] : [])
+            }
+            try TapeGradients.check("outputs and final state", inputs) { try run($0, outputs: true, final: true) }
+            try TapeGradients.check("outputs", inputs) { try run($0, outputs: true, final: false) }
+            if documents == nil {
+                let zeros = try Tensor.zeros(inputs[0].shape)
+                try TapeGradients.check("final state", Array(inputs.dropFirst())) {
+                    try run([zeros] + $0, outputs: false, final: true)
+                }
+            }
+        }
+
+        @Test("a state carried over two calls is one call over both")
+        func segments() throws {
+            let inputs = try slotInputs(11, batch: 2)
+            let first = try tensors(12, [2, 4, 4, 3], [2, 4, 2, 3], [2, 4, 2, 5], [2, 4, 2, 4])
+            try TapeGradients.check("two segments", first + inputs) { all in
+                var state = GatedSlotState(keys: all[8], values: all[9])
+                return try [0, 4].map { start in
+                    try Tensor.gatedSlotAttention(
+                        q: all[start], k: all[start + 1], v: all[start + 2],
+                        logGates: all[start + 3].logGate(divisor: 2), scale: 0.7, state: &state)
+                }
+            }
+        }
+
+        @Test func views() throws {
+            try TapeGradients.check("reshaped", try tensors(13, [2, 6])) { [try $0[0].reshaped([3, 4]).silu()] }
+            try TapeGradients.check("overlapping rows", try tensors(14, [5, 3])) {
+                [try $0[0].rows(1..<4).silu(), try $0[0].rows(0..<2), try $0[0].rows(3..<5)]
+            }
+        }
+    }
+}
