@@ -25,8 +25,10 @@ enum moult_status moult_linear_backward(
 enum { block_rows = 1024 };
 
 enum moult_status moult_linear_weight_gradient(
-    const float *gradient, const float *x, int64_t rows, int64_t outputs, int64_t inputs, bool half, float *weight
+    const float *gradient, const float *x, int64_t rows, int64_t outputs, int64_t inputs, bool half, bool add,
+    float *weight
 ) {
+    if (rows <= 0 && !add) memset(weight, 0, (size_t)(outputs * inputs) * sizeof *weight);
     const int64_t most = least(rows, block_rows);
     uint16_t *memory = half ? moult_call_scratch((size_t)(most * (outputs + inputs)) * sizeof *memory) : NULL;
     for (int64_t row = 0; row < rows; row += block_rows) {
@@ -36,7 +38,8 @@ enum moult_status moult_linear_weight_gradient(
         const struct moult_dense product = {
             .rows = outputs, .columns = inputs, .depth = some, .a = gradient + row * outputs, .half = a, .a_row = 1,
             .a_depth = outputs, .b = b ? (const void *)b : x + row * inputs,
-            .type = b ? moult_bfloat16 : moult_float32, .b_depth = inputs, .b_column = 1, .add = true, .out = weight,
+            .type = b ? moult_bfloat16 : moult_float32, .b_depth = inputs, .b_column = 1, .add = add || row > 0,
+            .out = weight,
             .out_row = inputs};
         if (!moult_dense_product(&product)) return moult_out_of_memory;
     }

@@ -12,9 +12,9 @@ public protocol GradientBackend: Sendable {
     /// weights W (O, I) → (..., I).
     func linearBackward(_ gradients: [Tensor], weights: [Tensor]) throws -> Tensor
 
-    /// weight += dyᵀ · x: dy (..., O), x (..., I), `weight` the gradient (O, I) of a weight. `half` allows dy and x to be
-    /// rounded to bfloat16, where the processor multiplies bfloat16; the sums stay float32.
-    func accumulateLinearGradient(_ gradient: Tensor, x: Tensor, into weight: inout Tensor, half: Bool) throws
+    /// weight += dyᵀ · x: dy (..., O), x (..., I), `weight` the gradient (O, I) of a weight, nil while it is zero. `half`
+    /// allows dy and x to be rounded to bfloat16, where the processor multiplies bfloat16; the sums stay float32.
+    func accumulateLinearGradient(_ gradient: Tensor, x: Tensor, into weight: inout Tensor?, half: Bool) throws
 
     /// bias += the sum of the rows of dy (..., O): `bias` is the gradient (O) of a bias.
     func accumulateColumnSums(_ gradient: Tensor, into bias: inout Tensor) throws

@@ -1,5 +1,6 @@
 /// The operations of a model. Each checks its arguments, runs on the tensor's device, gives fresh tensors, and records how
-/// gradients go back through it when an argument is watched by a ``GradientTape``.
+/// gradients go back through it when an argument is watched by a ``GradientTape``. What is recorded holds on to the tensors
+/// that the way back reads, and of others to their variables alone.
 /// Shape letters are those of ``Backend``. All throw ``TensorError`` for shapes, types and values that do not fit.
 extension Tensor {
     // MARK: Products
@@ -35,7 +36,7 @@ extension Tensor {
             }
             for (index, gradient) in used {
                 let weight = weights[index]
-                try weight.variable?.accumulate(weight.shape) {
+                try weight.variable?.accumulate {
                     try backend.accumulateLinearGradient(gradient, x: self, into: &$0, half: weight.dtype != .float32)
                 }
                 if let bias = all[index] {
@@ -94,9 +95,9 @@ extension Tensor {
     public func adding(_ y: Tensor) throws -> Tensor {
         try requireFloat32("adding", "x")
         try y.require("adding", "y", shape)
-        return try device.backend.add(self, y).recorded(of: self, y) { gradient in
+        return try device.backend.add(self, y).recorded(of: self, y) { [variable, other = y.variable] gradient in
             try variable?.add(gradient)
-            try y.variable?.add(gradient)
+            try other?.add(gradient)
         }
     }
 
@@ -165,6 +166,7 @@ extension Tensor {
         }
         let backend = device.backend
         return try backend.rope(self, cosines: cosines, sines: sines, offset: offset).recorded(of: self) {
+            [variable] in
             try variable?.add(backend.ropeBackward($0, cosines: cosines, sines: sines, offset: offset))
         }
     }

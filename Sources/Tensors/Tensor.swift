@@ -132,7 +132,7 @@ public struct Tensor: Sendable {
                 operation: "reshaped", argument: "tensor", expected: "as many elements as \(shape)", found: self.shape)
         }
         return Tensor(shape: shape, dtype: dtype, storage: storage, byteOffset: byteOffset).recorded(of: self) {
-            try variable?.add($0.reshaped(self.shape))
+            [variable, shape = self.shape] in try variable?.add($0.reshaped(shape))
         }
     }
 

@@ -24,10 +24,11 @@ struct moult_term {
 enum moult_status moult_linear_backward(
     const struct moult_term *terms, int64_t count, int64_t rows, int64_t inputs, float *out);
 
-/// weight (outputs, inputs) += gradientᵀ · x: gradient (rows, outputs), x (rows, inputs). `half` allows both to be
-/// rounded to bfloat16.
+/// weight (outputs, inputs) = gradientᵀ · x, or with `add` +=: gradient (rows, outputs), x (rows, inputs). `half` allows
+/// both to be rounded to bfloat16.
 enum moult_status moult_linear_weight_gradient(
-    const float *gradient, const float *x, int64_t rows, int64_t outputs, int64_t inputs, bool half, float *weight);
+    const float *gradient, const float *x, int64_t rows, int64_t outputs, int64_t inputs, bool half, bool add,
+    float *weight);
 
 /// sums (columns) += the sum of the rows of x (rows, columns).
 void moult_column_sums(const float *x, int64_t rows, int64_t columns, float *sums);

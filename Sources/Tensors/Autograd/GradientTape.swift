@@ -83,12 +83,15 @@ public final class Variable: @unchecked Sendable {
 
     /// Adds `more` to the gradient.
     func add(_ more: Tensor) throws {
-        if var sum = takeGradient() {
-            try more.device.backend.accumulate(more, into: &sum, scale: 1)
-            gradient = sum
-        } else {
-            gradient = more
-        }
+        // Into a fresh tensor: the two terms are often shared with other variables, and would be copied to be written.
+        gradient = try takeGradient().map { try more.device.backend.add($0, more) } ?? more
+    }
+
+    /// Calls `body` with the gradient, nil at first, to add to it in place.
+    func accumulate(_ body: (inout Tensor?) throws -> Void) throws {
+        var sum = takeGradient()
+        defer { gradient = sum }
+        try body(&sum)
     }
 
     /// Calls `body` with the gradient, zeros of `shape` at first, to add to it in place.

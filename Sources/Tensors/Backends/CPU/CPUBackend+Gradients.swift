@@ -19,17 +19,21 @@ extension CPUBackend {
     }
 
     public func accumulateLinearGradient(
-        _ gradient: Tensor, x: Tensor, into weight: inout Tensor, half: Bool
+        _ gradient: Tensor, x: Tensor, into weight: inout Tensor?, half: Bool
     ) throws {
-        let (outputs, inputs) = (weight.shape[0], weight.shape[1])
+        let (outputs, inputs) = (gradient.shape.last ?? 1, x.shape.last ?? 1)
+        let add = weight != nil
+        // Taken out, so that it has one owner and is written in place.
+        var sum = try weight.take() ?? .empty([outputs, inputs])
         try withExtendedLifetime((gradient, x)) {
-            try weight.withMutable(Float.self) {
+            try sum.withMutable(Float.self) {
                 try moult_linear_weight_gradient(
                     gradient.floats, x.floats, Int64(x.count / max(inputs, 1)), Int64(outputs), Int64(inputs), half,
-                    $0.baseAddress
+                    add, $0.baseAddress
                 ).check(bytes: gradient.byteCount + x.byteCount)
             }
         }
+        weight = sum
     }
 
     public func accumulateColumnSums(_ gradient: Tensor, into bias: inout Tensor) throws {
