@@ -53,12 +53,15 @@ extension KernelTests {
                     let sum = GradientOracle.product(
                         turned, try doubles(Self.multiplied(x, half: half)), rows: outputs, depth: rows, columns: inputs
                     )
-                    for (start, expected): (Tensor?, [Double]) in [(before, zip(sum, try doubles(before)).map(+)), (nil, sum)] {
+                    for (start, expected): (Tensor?, [Double]) in [
+                        (before, zip(sum, try doubles(before)).map(+)), (nil, sum),
+                    ] {
                         var weight: Tensor? = start
                         try backend.accumulateLinearGradient(gradient, x: x, into: &weight, half: half)
                         expectClose(
                             try doubles(#require(weight)), expected, LinearTests.tolerance(inputs: rows),
-                            "\(rows)×\(inputs)×\(outputs) half \(half) from \(start == nil ? "nil" : "a sum") \(choice)")
+                            "\(rows)×\(inputs)×\(outputs) half \(half) from \(start == nil ? "nil" : "a sum") \(choice)"
+                        )
                     }
                 }
             }
