@@ -11,7 +11,6 @@ own, so that all see the same machine; figures are medians over the steps of all
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -32,6 +31,15 @@ from transformers_vs_moult import bfloat16_folder  # noqa: E402
 
 TEXT = ROOT / ".data" / "encyclopedia_valid.txt"
 SEQUENCES, LENGTH = 2, 512
+
+
+def peak_memory(process="self"):
+    """The most memory that a process held so far, bytes; None once it has ended. (The kernel's figure for an ended child
+    may be that of the process that started it.)"""
+    for line in Path(f"/proc/{process}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return None
 
 
 def train_transformers(folder, rows, steps):
@@ -79,14 +87,17 @@ def moult_run(model, stage, text, steps, threads, sequences=SEQUENCES, length=LE
                    "--config", str(place / "run.yaml"), "--output", str(place / "run")]
         if source:
             command += ["--teacher", str(source)]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-                                   env=os.environ | {"MOULT_THREADS": str(threads)})
-        errors = process.stderr.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        if status:
-            raise SystemExit(f"moult train failed:\n{errors}")
+        peak, errors = 0, place / "errors"
+        with errors.open("w") as file:
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=file,
+                                       env=os.environ | {"MOULT_THREADS": str(threads)})
+            while process.poll() is None:
+                peak = peak_memory(process.pid) or peak
+                time.sleep(0.05)
+        if process.returncode:
+            raise SystemExit(f"moult train failed:\n{errors.read_text()}")
         lines = map(json.loads, (place / "run" / "metrics.jsonl").read_text().splitlines())
-        return [line for line in lines if line["event"] == "step"], usage.ru_maxrss * 1024
+        return [line for line in lines if line["event"] == "step"], peak
 
 
 def check(source, student, unconverted, text, threads):
@@ -181,7 +192,7 @@ def main():
 def worker(folder, tokens, steps, threads):
     torch.set_num_threads(int(threads))
     records = train_transformers(folder, torch.tensor(json.loads(Path(tokens).read_text())), int(steps))
-    print(json.dumps({"steps": records, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
+    print(json.dumps({"steps": records, "peak": peak_memory()}))
 
 
 if __name__ == "__main__":
