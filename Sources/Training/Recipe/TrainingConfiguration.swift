@@ -12,7 +12,7 @@ public struct TrainingConfiguration: Sendable, Equatable {
     public var validation = Validation()
     public var checkpoints = Checkpoints()
     /// What activations kept for the way back may take, bytes: layers beyond it are computed again.
-    public var activationMemory = 2_000_000_000
+    public var activationMemory = 1_000_000_000
     /// Steps in a row whose gradients are not finite that end the run.
     public var patience = 10
 
