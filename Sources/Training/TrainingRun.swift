@@ -73,7 +73,8 @@ public final class TrainingRun {
     private func recorder() throws -> RunRecorder {
         let measured = try teacher.flatMap { trainer.held.isEmpty ? nil : try trainer.held.measure($0.model) }
         let start = trainer.start(
-            teacher: teacher.map { .init(name: $0.name, perplexity: measured.map { exp($0.loss) }) }, resuming: resuming)
+            teacher: teacher.map { .init(name: $0.name, perplexity: measured.map { exp($0.loss) }) }, resuming: resuming
+        )
         let memory = MetricsEvent.Memory(
             teacher: try teacher?.model.configuration.stateCost(), student: try student.stateCost())
         return try RunRecorder(

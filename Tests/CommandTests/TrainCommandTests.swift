@@ -181,12 +181,17 @@ struct TrainCommandTests {
         let whole = try MoultProcess(arguments: command + ["--output", "\(place.path)/whole"])
         #expect(whole.status == 0, "\(whole.error)")
         let output = "\(place.path)/killed"
+        /// The checkpoints that have their names.
+        func complete() -> Set<String> {
+            let names = (try? FileManager.default.contentsOfDirectory(atPath: "\(output)/checkpoints")) ?? []
+            return Set(names.filter { $0.hasPrefix("step-") })
+        }
         for _ in 0..<3 {
             let isBegun = place.exists("killed/config.yaml")
             let process = try RunningMoult((isBegun ? ["train", "--resume"] : command) + ["--output", output])
             // Not before it has saved something new.
-            let before = try? FileManager.default.contentsOfDirectory(atPath: "\(output)/checkpoints")
-            process.wait { (try? FileManager.default.contentsOfDirectory(atPath: "\(output)/checkpoints")) != before }
+            let before = complete()
+            process.wait { complete() != before }
             process.signal(SIGKILL)
             #expect(process.finish().status != 0)
         }

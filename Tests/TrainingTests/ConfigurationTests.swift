@@ -123,8 +123,10 @@ struct ConfigurationTests {
         #expect(stages.map(\.kind) == [.align, .distil, .align, .distil, .finetune])
         #expect(stages.map(\.tokens) == [4_900_000, 11_500_000, 64_000, 1_000_000_000, 7])
         #expect(stages[0] == StageConfiguration(.align, tokens: 4_900_000))
-        #expect(stages[0].schedule.peak == 1e-3 && stages[0].optimiser.clip == 5)
-        #expect(stages[1].schedule.peak == 3e-4 && stages[4].schedule.warmUpSteps == 1000)
+        #expect(stages[0].schedule.peak == 2e-3 && stages[0].newParameterRate == 10 && stages[0].optimiser.clip == 5)
+        #expect(
+            stages[1].schedule.peak == 1e-4 && stages[1].optimiser.clip == 1
+                && stages[4].schedule.peak == 3e-5 && stages[4].schedule.warmUpSteps == 1000)
     }
 
     @Test(arguments: [

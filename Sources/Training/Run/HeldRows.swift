@@ -9,7 +9,9 @@ struct HeldRows {
     init(_ data: TokenDataset, limit: Int) {
         let held = data.validationRows
         let count = min(held.count, limit)
-        batches = (0..<count).map { TrainingBatch([held[held.index(held.startIndex, offsetBy: $0 * held.count / count)]]) }
+        batches = (0..<count).map {
+            TrainingBatch([held[held.index(held.startIndex, offsetBy: $0 * held.count / count)]])
+        }
     }
 
     var isEmpty: Bool { batches.isEmpty }
