@@ -36,7 +36,7 @@ public final class TrainingRun {
         let teacherFiles = try Self.teacherFiles(configuration)
         let teacher = try teacherFiles.map { try Self.teacher($0, of: student) }
         self.student = student.configuration
-        self.teacher = teacher.map { (configuration.teacher ?? "", $0) }
+        self.teacher = teacher.map { (URL(fileURLWithPath: configuration.teacher ?? "").lastPathComponent, $0) }
         let origin = try files.contentHash() + (teacherFiles?.contentHash() ?? "")
         var report: (TrainingEvent) throws -> Void = { _ in }
         if !resuming { try folder.create() }

@@ -33,9 +33,9 @@ public struct TrainingConfiguration: Sendable, Equatable {
 
     public struct Validation: Sendable, Equatable {
         /// Steps between two measurements; there is one at the end of every stage as well.
-        public var every = 100
+        public var every = 50
         /// Rows to measure on, at most, spread over all that are held apart.
-        public var rows = 32
+        public var rows = 16
     }
 
     public struct Checkpoints: Sendable, Equatable {
