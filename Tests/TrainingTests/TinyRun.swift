@@ -24,7 +24,8 @@ final class TinyRun {
         configuration.data.cache = "\(folder.path)/tokens"
         configuration.data.validationShare = 0.1
         (configuration.model, configuration.teacher) = ("\(folder.path)/model", teacher)
-        (configuration.length, configuration.validation.rows) = (16, 4)
+        configuration.length = 16
+        (configuration.validation.every, configuration.validation.rows) = (1000, 4)
         configuration.stages = try StageConfiguration.list(stages)
         for index in configuration.stages.indices { configuration.stages[index].schedule.warmUpSteps = 2 }
     }
