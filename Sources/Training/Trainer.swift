@@ -9,6 +9,8 @@ public final class Trainer {
     private let configuration: TrainingConfiguration
     private let phases: [Phase]
     private let student: TrainableModel
+    /// What conversion made: the stages' ``StageConfiguration/newParameterRate`` is theirs.
+    private let newParameters: Set<String>
     private let teacher: DecoderModel?
     private let data: TokenDataset
     /// What the student is measured on.
@@ -41,6 +43,7 @@ public final class Trainer {
         try configuration.validate()
         (self.configuration, self.student, self.teacher) = (configuration, student, teacher)
         (self.data, self.folder, self.origin, self.report) = (data, folder, origin, report)
+        newParameters = Set(student.rules.filter { TrainableModel.isNew($0) }.map(\.name))
         held = HeldRows(data, limit: configuration.validation.rows)
         let layers = student.configuration.convertedLayers
         phases = configuration.stages.flatMap { stage in
@@ -171,10 +174,9 @@ public final class Trainer {
         }
         (state.step, state.stageStep) = (state.step + 1, state.stageStep + 1)
         let rate = stage.schedule.rate(step: state.stageStep, of: phase.steps)
-        let fresh = Set(student.rules.filter { TrainableModel.isNew($0) }.map(\.name))
         let outcome = try stage.optimiser.step(
             student, step: state.stageStep, loss: loss, scale: 1 / Double(stage.accumulation)
-        ) { fresh.contains($0) ? rate * stage.newParameterRate : rate }
+        ) { newParameters.contains($0) ? rate * stage.newParameterRate : rate }
         return StepResult(
             loss: loss, layers: layers.mapValues { $0 / Double(stage.accumulation) }, rate: rate, outcome: outcome)
     }

@@ -94,7 +94,7 @@ struct GradientTests {
         let found = try GradientFixture.Watched(configuration, parameters).gradients { model, _ in
             try meanCrossEntropy(model, tokens)
         }
-        var generator = SeededGenerator(state: 7)
+        var generator = SplitMix64(seed: 7)
         for _ in 0..<3 {
             let direction = parameters.sorted { $0.key < $1.key }.map { name, tensor in
                 (name, (0..<tensor.count).map { _ in Float.random(in: -1...1, using: &generator) })
@@ -218,17 +218,4 @@ func relativeNorm(_ found: [Float], _ expected: [Float]) -> Double {
         return (sums.0 + distance * distance, sums.1 + Double(pair.1) * Double(pair.1))
     }
     return (difference / norm).squareRoot()
-}
-
-/// A small generator with a seed (SplitMix64).
-struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ value >> 30) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ value >> 27) &* 0x94D0_49BB_1331_11EB
-        return value ^ value >> 31
-    }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import Models
 import Testing
 import Training
 
@@ -28,7 +29,7 @@ import Training
     }
 
     private static func damage(_ seeds: [[UInt8]], seed: UInt64, suffix: String) throws {
-        var generator = SeededGenerator(state: seed)
+        var generator = SplitMix64(seed: seed)
         let folder = try TemporaryFolder(inMemory: true)
         let path = "\(folder.path)/a\(suffix)"
         var texts = 0
@@ -54,7 +55,7 @@ import Training
         #expect(texts > rounds / 4)
     }
 
-    private static func damaged(_ seed: [UInt8], _ generator: inout SeededGenerator) -> [UInt8] {
+    private static func damaged(_ seed: [UInt8], _ generator: inout SplitMix64) -> [UInt8] {
         let interesting: [UInt64] = [0, 1, 0x7F, 0x80, 0xFF, 0x7FFF_FFFF, 0xFFFF_FFFF, .max >> 1, 1 << 63, .max]
         var bytes = seed
         for _ in 0...Int.random(in: 0...3, using: &generator) where !bytes.isEmpty {

@@ -1,4 +1,5 @@
 import Foundation
+import Models
 import Tokenizers
 import Training
 
@@ -93,22 +94,9 @@ extension DataOptions {
     }
 }
 
-/// A small generator with a seed (SplitMix64).
-struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ value >> 30) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ value >> 27) &* 0x94D0_49BB_1331_11EB
-        return value ^ value >> 31
-    }
-}
-
 /// Text of seeded words, `count` documents.
 func seededDocuments(_ count: Int, seed: UInt64) -> [String] {
-    var generator = SeededGenerator(state: seed)
+    var generator = SplitMix64(seed: seed)
     let words = ["the", "fox", "jumps", "über", "日本", "over", "42", "lazy", "dog,", "and\n", "then.", "🦊"]
     return (0..<count).map { number in
         let length = Int.random(in: 1...120, using: &generator)

@@ -19,20 +19,11 @@ struct ConfigurationField<Root> {
         (self.key, self.read, self.write) = (key, read, write)
     }
 
-    static func number(_ key: String, _ path: WritableKeyPath<Root, Double>, in range: ClosedRange<Double>) -> Self {
+    static func number<Value: BinaryFloatingPoint & LosslessStringConvertible>(
+        _ key: String, _ path: WritableKeyPath<Root, Value>, in range: ClosedRange<Value>
+    ) -> Self {
         Self(key) { node, root in
-            guard let value = Double(node.scalar?.string ?? ""), range.contains(value) else {
-                throw Unfit(expected: "a number from \(range.lowerBound) to \(range.upperBound)")
-            }
-            root[keyPath: path] = value
-        } write: {
-            Node("\($0[keyPath: path])")
-        }
-    }
-
-    static func number(_ key: String, _ path: WritableKeyPath<Root, Float>, in range: ClosedRange<Float>) -> Self {
-        Self(key) { node, root in
-            guard let value = Float(node.scalar?.string ?? ""), range.contains(value) else {
+            guard let value = Value(node.scalar?.string ?? ""), range.contains(value) else {
                 throw Unfit(expected: "a number from \(range.lowerBound) to \(range.upperBound)")
             }
             root[keyPath: path] = value

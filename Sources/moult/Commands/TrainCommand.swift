@@ -60,7 +60,7 @@ struct TrainCommand: ParsableCommand {
                 if done == total { bar.finish() }
             }
         }
-        let display = TrainingDisplay(run: output, totalSteps: run.totalSteps)
+        let display = TrainingDisplay(totalSteps: run.totalSteps)
         defer { display.finish() }
         do { try run.train { try display.show($0) } } catch let code as ExitCode {
             display.finish()

@@ -4,12 +4,8 @@ import Training
 /// Shows a run on the terminal: a bar with loss, speed and time left, and a line for every measurement.
 final class TrainingDisplay {
     private let bar: ProgressBar
-    private let totalSteps: Int
 
-    init(run: String, totalSteps: Int) {
-        self.totalSteps = totalSteps
-        bar = ProgressBar("training", total: totalSteps, unit: .steps)
-    }
+    init(totalSteps: Int) { bar = ProgressBar("training", total: totalSteps, unit: .steps) }
 
     func show(_ event: TrainingEvent) throws {
         switch event {
