@@ -35,6 +35,11 @@ struct moult_attention_range {
     float *sums;
 };
 
+struct moult_grouped {
+    const int8_t *codes;
+    const float *scales, *sums;
+};
+
 /// The single-threaded kernels of one instruction set. Each is written once, in a *.inc file, over the vector type of
 /// vector.h; kernels_<set>.c compiles all of them for one set and fills one table. The functions that Swift calls
 /// (include/moult_*.h) share the work over the pool and call the table of the chosen set.
@@ -96,6 +101,11 @@ struct moult_kernels {
     void (*few_rows)(
         const float *x, int64_t rows, int64_t inputs, const void *weight, enum moult_type type, const float *bias,
         int64_t outputs, float *out, int64_t stride);
+
+    void (*round_rows)(const float *x, int64_t rows, int64_t inputs, int8_t *codes, float *scales, float *sums);
+    void (*grouped_rows)(
+        const struct moult_grouped *x, int64_t rows, const void *weight, enum moult_type type, int64_t inputs,
+        int64_t outputs, int64_t first, int64_t last, const float *bias, float *out, int64_t stride, bool accumulate);
 
     // dense.inc: `scratch` holds moult_dense_scratch bytes, 64-byte aligned.
     void (*dense)(const struct moult_dense *x, float *scratch);

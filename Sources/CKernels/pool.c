@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "spin.h"
+
 // One job at a time. `state` holds the number of workers inside the job (low bits), whether it may be joined, and its
 // generation. A worker joins by adding one to an open state; the caller closes the job once every chunk is taken and
 // then waits only for those that joined, so that a worker that never got a processor delays nobody.
@@ -35,14 +37,6 @@ static struct {
 } pool = {.mutex = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
 
 static _Thread_local bool inside_body;
-
-static inline void relax(void) {
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
 
 static int64_t nanoseconds(void) {
     struct timespec now;

@@ -7,7 +7,11 @@ public final class GenerationSession {
     public let state: DecoderState
     /// Prompts are read in segments of this many tokens, so that memory does not depend on their length.
     static let segment = 512
+    /// Logits after the last token read; nil before the first, and where `step` holds them.
     private var logits: Tensor?
+    /// The recorded step, once single tokens have been read; it holds the logits of the last one.
+    private var step: DecoderStep?
+    private var hasRead = false
 
     public init(_ model: DecoderModel) throws {
         self.model = model
@@ -18,6 +22,14 @@ public final class GenerationSession {
     /// - Parameter progress: called with tokens read and in all; throwing stops between segments.
     public func read(_ tokens: [Int32], progress: (Int, Int) throws -> Void = { _, _ in }) throws {
         guard !tokens.isEmpty else { throw GenerationError.emptyPrompt }
+        hasRead = true
+        if tokens.count == 1 {
+            let step = try self.step ?? DecoderStep(model)
+            self.step = step
+            try step.read(tokens, states: [state])
+            logits = nil
+            return try progress(1, 1)
+        }
         var position = 0
         while position < tokens.count {
             let end = min(position + Self.segment, tokens.count)
@@ -30,8 +42,10 @@ public final class GenerationSession {
     /// Picks the token that follows, without reading it.
     /// - Throws: ``GenerationError/emptyPrompt`` when nothing was read yet.
     public func pick(_ sampler: inout Sampler) throws -> Int32 {
-        guard let logits else { throw GenerationError.emptyPrompt }
-        return try sampler.sample(logits)
+        guard hasRead else { throw GenerationError.emptyPrompt }
+        if let logits { return try logits.withElements(Float.self) { try sampler.sample($0) } }
+        guard let step else { throw GenerationError.emptyPrompt }
+        return try step.withLogits { try sampler.sample($0) }
     }
 
     /// Continues the sequence by up to `limit` tokens, or until one of `stops` is picked.

@@ -25,12 +25,14 @@ public struct Sampler: Sendable {
     }
 
     /// - Throws: ``GenerationError/nonFiniteLogits`` when no choice makes sense.
+    public mutating func sample(_ logits: UnsafeBufferPointer<Float>) throws -> Int32 {
+        guard let (best, peak) = Self.largest(logits) else { throw GenerationError.nonFiniteLogits }
+        guard temperature > 0 else { return Int32(best) }
+        return draw(logits, best: peak)
+    }
+
     public mutating func sample(_ logits: Tensor) throws -> Int32 {
-        try logits.withElements(Float.self) { logits in
-            guard let (best, peak) = Self.largest(logits) else { throw GenerationError.nonFiniteLogits }
-            guard temperature > 0 else { return Int32(best) }
-            return draw(logits, best: peak)
-        }
+        try logits.withElements(Float.self) { try sample($0) }
     }
 
     /// The first largest value and its place; nil when there is none or one is not finite. One pass, since this is done

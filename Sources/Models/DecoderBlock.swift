@@ -20,6 +20,24 @@ struct DecoderBlock: Sendable {
     }
 }
 
+extension DecoderBlock {
+    /// Records the block's part of a step: `residual` (rows, D) goes in and comes out.
+    /// - Returns: what binds the mixer's state of a row.
+    func record(
+        _ step: RecordedStep, residual: RecordedStep.Rows, angles: RecordedStep.Angles
+    ) throws -> StateBinding {
+        let input = try step.norm(residual, weight: mixerNorm, epsilon: epsilon, readers: mixer.inputWeights)
+        let binding = try mixer.record(step, input: input, residual: residual, angles: angles)
+        let normed = try step.norm(
+            residual, weight: mlpNorm, epsilon: epsilon, readers: [mlp.gate.weight, mlp.up.weight])
+        let inner = try step.gatedLinear(
+            normed, gate: (mlp.gate.weight, mlp.gate.bias), up: (mlp.up.weight, mlp.up.bias),
+            readers: [mlp.down.weight])
+        try step.linear(inner, mlp.down, addedTo: residual)
+        return binding
+    }
+}
+
 /// The gated feed-forward network: down(silu(gate(x)) · up(x)) (Shazeer 2020, arXiv 2002.05202).
 struct MLP: Sendable {
     let gate: Linear

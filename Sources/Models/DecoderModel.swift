@@ -129,7 +129,7 @@ public struct DecoderModel: Sendable {
 
 /// Everything a model remembers of one sequence: one state per layer and the number of tokens seen.
 public final class DecoderState {
-    public fileprivate(set) var position = 0
+    public internal(set) var position = 0
     let layers: [any MixerState]
 
     init(layers: [any MixerState]) { self.layers = layers }

@@ -12,6 +12,8 @@ public enum DType: String, Sendable, CaseIterable, Codable {
         }
     }
 
+    public var isQuantised: Bool { false }
+
     /// Whether elements are floating-point numbers.
     public var isFloatingPoint: Bool {
         switch self {

@@ -70,11 +70,16 @@ public struct GatedSlotAttention: TokenMixer {
         }
     }
 
+    /// The maps of the mixer's input beside q, k and v.
+    private var gateMaps: [Linear] { [gate] + (windowShare.map { [$0] } ?? []) }
+
+    private var scale: Float { options.profile == .fla ? 1 : projections.scale }
+
     // MARK: Forward
 
     public func callAsFunction(_ x: Tensor, state: MixerState?, context: MixerContext) throws -> Tensor {
         let state = try state as? State ?? makeSlotState(batch: x.shape[0])
-        var (q, k, v, extra) = try projections.qkv(x, extra: [gate] + (windowShare.map { [$0] } ?? []))
+        var (q, k, v, extra) = try projections.qkv(x, extra: gateMaps)
         let logGates = try extra[0].logGate(divisor: Self.gateDivisor)
             .reshaped(Array(x.shape.prefix(2)) + [projections.keyValueHeads, options.slots])
         switch options.profile {
@@ -84,8 +89,7 @@ public struct GatedSlotAttention: TokenMixer {
             (q, k) = (try context.rotary(q), try context.rotary(k))
         }
         let slots = try Tensor.gatedSlotAttention(
-            q: q, k: k, v: v, logGates: logGates, scale: options.profile == .fla ? 1 : projections.scale,
-            state: &state.slots, documents: context.documents)
+            q: q, k: k, v: v, logGates: logGates, scale: scale, state: &state.slots, documents: context.documents)
         if let outputNorm {
             let flat = try slots.silu().reshaped(x.shape.prefix(2) + [projections.heads * projections.headDim])
             return try projections.outputMap(flat.rmsNorm(weight: outputNorm, epsilon: Self.outputNormEpsilon))
@@ -95,6 +99,39 @@ public struct GatedSlotAttention: TokenMixer {
         let window = try q.attention(
             k: k, v: v, scale: projections.scale, window: options.window, documents: context.documents)
         return try projections.output(Tensor.mix(window, slots, logits: extra[1]))
+    }
+
+    // MARK: The step
+
+    public var inputWeights: [Tensor] { (projections.inputMaps + gateMaps).map(\.weight) }
+
+    public func record(
+        _ step: RecordedStep, input: RecordedStep.Rows, residual: RecordedStep.Rows, angles: RecordedStep.Angles
+    ) throws -> StateBinding {
+        let (projections, output) = (projections, projections.outputMap)
+        let inputs = try step.linear(input, maps: projections.inputMaps + gateMaps)
+        let isFLA = options.profile == .fla
+        let heads = projections.heads(inputs, angles: isFLA ? nil : angles, scale: scale, silu: isFLA)
+        let (slots, states) = try step.gatedSlots(heads, gates: inputs[3], divisor: Self.gateDivisor)
+        let joined: RecordedStep.Rows
+        var caches: RecordedStep.CacheTable?
+        if let outputNorm {
+            joined = try step.join(
+                slots, siluNorm: outputNorm, epsilon: Self.outputNormEpsilon, readers: [output.weight])
+        } else if windowShare != nil {
+            let (window, table) = try step.attention(heads)
+            caches = table
+            joined = try step.join(
+                slots, window: (window, inputs[4]), heads: projections.heads, readers: [output.weight])
+        } else {
+            joined = try step.join(slots, window: nil, heads: projections.heads, readers: [output.weight])
+        }
+        try step.linear(joined, output, addedTo: residual)
+        return { state, row in
+            let state = try state.required(as: State.self)
+            try states.bind(&state.slots, row: row)
+            if let caches { try state.window?.bind(to: caches, row: row) }
+        }
     }
 
     // MARK: State

@@ -65,13 +65,25 @@ public final class KeyValueCache: MixerState {
         return (try allKeys.batched(), try allValues.batched())
     }
 
+    /// Makes room for one more token and binds this cache to a recorded step that writes its key and value.
+    func bind(to table: RecordedStep.CacheTable, row: Int) throws {
+        if window == nil { try reserve(1) }
+        let place = window.map { count % $0 } ?? count
+        count += 1
+        try table.bind(keys: &keys, values: &values, place: place, held: min(count, capacity), row: row)
+    }
+
+    /// Room for `tokens` more in a cache without a window.
+    private func reserve(_ tokens: Int) throws {
+        guard count + tokens > capacity else { return }
+        capacity = max(2 * capacity, count + tokens)
+        keys = try keys.grown(to: capacity, keeping: count)
+        values = try values.grown(to: capacity, keeping: count)
+    }
+
     private func append(_ newKeys: Tensor, _ newValues: Tensor, _ tokens: Int) throws -> (keys: Tensor, values: Tensor)
     {
-        if count + tokens > capacity {
-            capacity = max(2 * capacity, count + tokens)
-            keys = try keys.grown(to: capacity, keeping: count)
-            values = try values.grown(to: capacity, keeping: count)
-        }
+        try reserve(tokens)
         try keys.replaceRows(at: count, with: newKeys.squeezed())
         try values.replaceRows(at: count, with: newValues.squeezed())
         count += tokens

@@ -27,6 +27,19 @@ public struct SoftmaxAttention: TokenMixer {
         return try projections.output(mixed)
     }
 
+    public var inputWeights: [Tensor] { projections.inputMaps.map(\.weight) }
+
+    public func record(
+        _ step: RecordedStep, input: RecordedStep.Rows, residual: RecordedStep.Rows, angles: RecordedStep.Angles
+    ) throws -> StateBinding {
+        let inputs = try step.linear(input, maps: projections.inputMaps)
+        let (mixed, caches) = try step.attention(projections.heads(inputs, angles: angles))
+        let joined = try step.join(
+            mixed, window: nil, heads: projections.heads, readers: [projections.outputMap.weight])
+        try step.linear(joined, projections.outputMap, addedTo: residual)
+        return { try $0.required(as: KeyValueCache.self).bind(to: caches, row: $1) }
+    }
+
     public func makeState() throws -> MixerState { try projections.makeCache(window: window) }
 
     public static func stateCost(_ configuration: ModelConfiguration, layer: Int) throws -> StateCost {
@@ -82,12 +95,24 @@ struct AttentionProjections: Sendable {
 
     /// x (B, T, D) → q (B, T, H, K), k and v (B, T, N, K), and the outputs of `extra` maps of the same input.
     func qkv(_ x: Tensor, extra: [Linear] = []) throws -> (q: Tensor, k: Tensor, v: Tensor, extra: [Tensor]) {
-        let outputs = try x.linear([query, key, value] + extra)
+        let outputs = try x.linear(inputMaps + extra)
         let rows = Array(x.shape.prefix(2))
         return (
             try outputs[0].reshaped(rows + [heads, headDim]), try outputs[1].reshaped(rows + [keyValueHeads, headDim]),
             try outputs[2].reshaped(rows + [keyValueHeads, headDim]), Array(outputs.dropFirst(3))
         )
+    }
+
+    /// The maps of the mixer's input: q, k, v.
+    var inputMaps: [Linear] { [query, key, value] }
+
+    /// The heads of a recorded step whose first projections are those of ``inputMaps``.
+    func heads(
+        _ inputs: [RecordedStep.Rows], angles: RecordedStep.Angles?, scale: Float? = nil, silu: Bool = false
+    ) -> RecordedStep.Heads {
+        RecordedStep.Heads(
+            q: inputs[0], k: inputs[1], v: inputs[2], heads: heads, keyValueHeads: keyValueHeads,
+            scale: scale ?? self.scale, angles: angles, silu: silu)
     }
 
     /// The heads' outputs (B, T, H, V) → (B, T, D).

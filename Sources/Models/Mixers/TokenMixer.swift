@@ -21,12 +21,26 @@ public protocol TokenMixer: Sendable {
     ///   - context: positions and document boundaries, the same for all layers.
     func callAsFunction(_ x: Tensor, state: MixerState?, context: MixerContext) throws -> Tensor
 
+    /// Records the mixer's part of a step, one token for each of several sequences: the normed `input` (rows, D) is
+    /// mixed with the sequences' states, and the result added to `residual` (rows, D).
+    /// - Returns: what binds the state of a row before every run, and advances it.
+    func record(
+        _ step: RecordedStep, input: RecordedStep.Rows, residual: RecordedStep.Rows, angles: RecordedStep.Angles
+    )
+        throws -> StateBinding
+
+    /// The weights that read the mixer's input.
+    var inputWeights: [Tensor] { get }
+
     /// The state of a sequence that has not begun.
     func makeState() throws -> MixerState
 
     /// What the state of `layer` takes.
     static func stateCost(_ configuration: ModelConfiguration, layer: Int) throws -> StateCost
 }
+
+/// Binds one layer's state of the sequence in `row` to a recorded step, which is about to take one more token.
+public typealias StateBinding = (_ state: any MixerState, _ row: Int) throws -> Void
 
 /// Memory of one sequence: bytes whatever its length, and bytes that every token adds.
 public struct StateCost: Sendable, Equatable {
@@ -52,6 +66,16 @@ public protocol MixerState: AnyObject {
     /// Bytes held now.
     var byteCount: Int { get }
     func copy() -> MixerState
+}
+
+extension MixerState {
+    /// This state as that of a certain mixer.
+    func required<State: MixerState>(as type: State.Type) throws -> State {
+        guard let state = self as? State else {
+            throw ModelError.input(expected: "a state of type \(type)", found: "\(Swift.type(of: self))")
+        }
+        return state
+    }
 }
 
 /// The mixers that Moult knows.

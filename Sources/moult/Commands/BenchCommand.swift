@@ -48,6 +48,7 @@ struct BenchCommand: ParsableCommand {
         for (index, depth) in depth.layers.enumerated() {
             let session = try GenerationSession(model)
             try session.read(tokens(depth)) { _, _ in try Interrupt.check() }
+            let step = try DecoderStep(model)
             var rates: [Double] = []
             for _ in 0..<repeats {
                 let fork = session.state.copy()
@@ -55,7 +56,7 @@ struct BenchCommand: ParsableCommand {
                 let seconds = try time {
                     for _ in 0..<decode {
                         token = (token &* 31 &+ 7) % Int32(vocabulary)
-                        _ = try model.nextLogits([token], state: fork)
+                        try step.read([token], states: [fork])
                     }
                 }
                 rates.append(Double(decode) / seconds)

@@ -1,0 +1,94 @@
+#ifndef MOULT_STEP_H
+#define MOULT_STEP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "moult_linear.h"
+#include "moult_types.h"
+
+/// A model's step, one token for each of several sequences: operations recorded once and run for every token, all of them in
+/// one hand-off to the pool and without allocating. Weights and states are read where they are and must outlive the step.
+///
+/// What makes an operation returns NULL or false when there is no memory.
+struct moult_step;
+
+/// A step of at most `rows` sequences.
+struct moult_step *moult_step_create(int64_t rows);
+void moult_step_destroy(struct moult_step *step);
+
+/// Runs the operations in the order in which they were recorded, on the first `rows` rows.
+enum moult_status moult_step_run(struct moult_step *step, int64_t rows);
+
+/// Activations that operations hand on, of the step's rows; they live as long as the step.
+struct moult_step_rows {
+    int64_t width;
+    float *values;         // (rows, width)
+    int8_t *codes;         // the same rounded for quantised weights, or NULL where none reads them
+    float *scales, *sums;  // (rows, width / 32) each, of `codes`
+};
+
+const struct moult_step_rows *moult_step_make_rows(struct moult_step *step, int64_t width, bool rounded);
+
+/// out = the rows of `table` (outputs, out's width) that `tokens` (rows) name.
+bool moult_step_embedding(
+    struct moult_step *step, const int32_t *tokens, const struct moult_product *table, const struct moult_step_rows *out);
+
+/// out = x / sqrt(mean(x²) + epsilon) · weight.
+bool moult_step_norm(
+    struct moult_step *step, const struct moult_step_rows *x, const float *weight, float epsilon,
+    const struct moult_step_rows *out);
+
+/// out = x · weightᵀ + bias for every product, or, where `add` is set, out += that.
+bool moult_step_linear(
+    struct moult_step *step, const struct moult_step_rows *x, const struct moult_product *products, int64_t count, bool add);
+
+/// out = silu(gate) · up with the two products of x; the products' own `out` keeps their results.
+bool moult_step_gated_linear(
+    struct moult_step *step, const struct moult_step_rows *x, const struct moult_product *gate,
+    const struct moult_product *up, const struct moult_step_rows *out);
+
+/// Heads that a mixer joins: q (rows, H, K), k (rows, N, K), v (rows, N, V) → out (rows, H, V).
+struct moult_step_heads {
+    int64_t heads, key_value_heads, key_dim, value_dim;
+    float scale;
+    const float *q, *k, *v;
+    const float *cosines, *sines;  // (rows, K / 2), by which q and k turn; NULL for no positions
+    bool silu;                     // of q, k and v, before anything else
+    float *out;
+};
+
+/// The slots of one sequence, (N, M, K) and (N, M, V), updated in place.
+struct moult_step_slots {
+    float *keys, *values;
+};
+
+/// Gated Slot Attention with log gates logsigmoid(gates) / divisor, gates (rows, N, M).
+/// Returns where the caller puts each row's state before it runs the step.
+struct moult_step_slots *moult_step_gated_slots(
+    struct moult_step *step, const struct moult_step_heads *heads, const float *gates, float divisor, int64_t slots);
+
+/// The keys (·, N, K) and values (·, N, V) of one sequence, in any order.
+struct moult_step_cache {
+    float *keys, *values;
+    int64_t place;  // the row that takes the new token
+    int64_t held;   // rows in use, that one included
+};
+
+/// Softmax attention over what the caches hold. Returns where the caller puts each row's cache before it runs the step.
+struct moult_step_cache *moult_step_attention(struct moult_step *step, const struct moult_step_heads *heads);
+
+/// What comes of the heads' outputs (rows, H, V) before the output projection.
+struct moult_step_join {
+    int64_t heads, value_dim;
+    const float *x;
+    const float *window;       // y of w · y + (1 - w) · x with w = sigmoid(share), or NULL
+    const float *share;        // (rows, H)
+    bool silu;                 // of x
+    const float *norm_weight;  // (H · V) of an RMS norm over all heads, or NULL
+    float norm_epsilon;
+};
+
+bool moult_step_join(struct moult_step *step, const struct moult_step_join *join, const struct moult_step_rows *out);
+
+#endif

@@ -1,0 +1,59 @@
+import Tensors
+
+/// A model's next-token step for several sequences at once, recorded for the CPU: what decoding runs. The time of a step
+/// does not depend on how much a recurrent model has read. Sequences are independent; any of them may take part in any step.
+public final class DecoderStep {
+    public let model: DecoderModel
+    private let step: RecordedStep
+    private let angles: RecordedStep.Angles
+    private let bindings: [StateBinding]
+    private let output: RecordedStep.Rows
+
+    /// - Parameter capacity: the most sequences of one step.
+    public init(_ model: DecoderModel, capacity: Int = 1) throws {
+        self.model = model
+        step = try RecordedStep(capacity: capacity)
+        angles = try step.angles(count: model.rotary.frequencies.count)
+        let x = try step.embedding(model.embedding)
+        let (step, angles) = (step, angles)
+        bindings = try model.blocks.map { try $0.record(step, residual: x, angles: angles) }
+        let normed = try step.norm(
+            x, weight: model.finalNorm, epsilon: model.configuration.decoder.normEpsilon, readers: [model.head])
+        output = try step.linear(normed, weights: [model.head], biases: [nil])[0]
+    }
+
+    public var capacity: Int { step.capacity }
+
+    /// Reads `tokens[i]` after what `states[i]` has seen; the states must be different ones.
+    /// - Throws: ``ModelError`` for tokens and states that do not fit, before any state has changed; ``TensorError`` when
+    ///   memory runs out or a state is that of a model of other dimensions, after which the states are undefined.
+    public func read(_ tokens: [Int32], states: [DecoderState]) throws {
+        let vocabulary = model.configuration.decoder.vocabularySize
+        guard tokens.count == states.count, (1...capacity).contains(tokens.count) else {
+            throw ModelError.input(
+                expected: "1 to \(capacity) tokens and as many states", found: "\(tokens.count) and \(states.count)")
+        }
+        if let token = tokens.first(where: { $0 < 0 || Int($0) >= vocabulary }) {
+            throw ModelError.input(expected: "tokens from 0 to \(vocabulary - 1)", found: "\(token)")
+        }
+        guard states.count == 1 || Set(states.map(ObjectIdentifier.init)).count == states.count else {
+            throw ModelError.input(expected: "a state of its own for every sequence", found: "one state twice")
+        }
+        guard states.allSatisfy({ $0.layers.count == bindings.count }) else {
+            throw ModelError.input(expected: "states of this model", found: "a state of another")
+        }
+        for (row, state) in states.enumerated() {
+            angles.set(row: row, position: state.position, frequencies: model.rotary.frequencies)
+            for (layer, bind) in bindings.enumerated() { try bind(state.layers[layer], row) }
+            state.position += 1
+        }
+        try step.run(tokens: tokens)
+    }
+
+    /// Calls `body` with the logits (vocabulary) of the token after the last one of sequence `row` of the last step.
+    public func withLogits<Result>(
+        of row: Int = 0, _ body: (UnsafeBufferPointer<Float>) throws -> Result
+    ) rethrows -> Result {
+        try step.withRow(row, of: output, body)
+    }
+}

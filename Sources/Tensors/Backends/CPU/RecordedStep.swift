@@ -1,0 +1,285 @@
+import CKernels
+import Foundation
+
+/// A model's step, one token for each of several sequences: operations recorded once and then run for every token, all of
+/// them in one hand-off to the thread pool and without allocating. What ``Backend``'s operations do for whole sequences,
+/// these do for decoding on the CPU. Weights are read in place and kept alive; the states of the sequences are the
+/// caller's, who binds them before every run.
+///
+/// Everything throws ``TensorError``: for shapes and types that do not fit, and without memory.
+public final class RecordedStep {
+    /// The most sequences of one run.
+    public let capacity: Int
+    private let handle: OpaquePointer
+    private let tokens: UnsafeMutablePointer<Int32>
+    private var kept: [Tensor] = []
+
+    public init(capacity: Int) throws {
+        guard capacity > 0, capacity <= Self.mostRows, let handle = moult_step_create(Int64(capacity)) else {
+            throw TensorError.range(
+                operation: "RecordedStep", argument: "capacity", expected: "1 to \(Self.mostRows) sequences",
+                found: "\(capacity)")
+        }
+        self.capacity = capacity
+        self.handle = handle
+        tokens = .allocate(capacity: capacity)
+        tokens.initialize(repeating: 0, count: capacity)
+    }
+
+    deinit {
+        moult_step_destroy(handle)
+        tokens.deallocate()
+    }
+
+    static let mostRows = 4096
+
+    // MARK: Activations
+
+    /// Activations (rows, width) that one operation writes and later ones read.
+    public struct Rows {
+        let pointer: UnsafePointer<moult_step_rows>
+        public var width: Int { Int(pointer.pointee.width) }
+        var values: UnsafeMutablePointer<Float> { pointer.pointee.values }
+    }
+
+    /// New activations, of which there is a rounded copy where one of the weights that `readers` are is quantised.
+    public func rows(width: Int, readers: [Tensor] = []) throws -> Rows {
+        let rounded = readers.contains { $0.dtype.isQuantised }
+        guard let pointer = moult_step_make_rows(handle, Int64(width), rounded) else { throw outOfMemory(width) }
+        return Rows(pointer: pointer)
+    }
+
+    // MARK: Operations
+
+    /// The rows of `table` (R, D) of the tokens that ``run(tokens:)`` gets.
+    public func embedding(_ table: Tensor) throws -> Rows {
+        try table.requireWeight("embedding", "table")
+        let out = try rows(width: table.shape[1])
+        var product = try product(table, bias: nil, out: nil)
+        try check(moult_step_embedding(handle, tokens, &product, out.pointer), out.width)
+        return out
+    }
+
+    /// x / sqrt(mean(x²) + ε) · weight, to be read by the weights `readers`.
+    public func norm(_ x: Rows, weight: Tensor, epsilon: Float, readers: [Tensor]) throws -> Rows {
+        try weight.require("norm", "weight", [x.width])
+        let out = try rows(width: x.width, readers: readers)
+        kept.append(weight)
+        try check(moult_step_norm(handle, x.pointer, weight.floats, epsilon, out.pointer), x.width)
+        return out
+    }
+
+    /// x · weightᵀ + bias for every weight (O, I), in one pass.
+    public func linear(_ x: Rows, weights: [Tensor], biases: [Tensor?]) throws -> [Rows] {
+        let outs = try weights.map { try rows(width: $0.shape[0]) }
+        var products: [moult_product] = []
+        for (index, weight) in weights.enumerated() {
+            try weight.requireShape("linear", "weight", [nil, x.width])
+            products.append(try product(weight, bias: biases[index], out: outs[index].values))
+        }
+        try check(moult_step_linear(handle, x.pointer, products, Int64(products.count), false), x.width)
+        return outs
+    }
+
+    /// sum += x · weightᵀ + bias.
+    public func linear(_ x: Rows, weight: Tensor, bias: Tensor?, addedTo sum: Rows) throws {
+        try weight.requireShape("linear", "weight", [sum.width, x.width])
+        var product = try product(weight, bias: bias, out: sum.values)
+        try check(moult_step_linear(handle, x.pointer, &product, 1, true), x.width)
+    }
+
+    /// silu(gate(x)) · up(x) for weights (F, I), to be read by the weights `readers`.
+    public func gatedLinear(
+        _ x: Rows, gate: (weight: Tensor, bias: Tensor?), up: (weight: Tensor, bias: Tensor?), readers: [Tensor]
+    ) throws -> Rows {
+        let width = gate.weight.shape[0]
+        try gate.weight.requireShape("gatedLinear", "gate", [width, x.width])
+        try up.weight.requireShape("gatedLinear", "up", [width, x.width])
+        let out = try rows(width: width, readers: readers)
+        var gateProduct = try product(gate.weight, bias: gate.bias, out: rows(width: width).values)
+        var upProduct = try product(up.weight, bias: up.bias, out: rows(width: width).values)
+        try check(moult_step_gated_linear(handle, x.pointer, &gateProduct, &upProduct, out.pointer), width)
+        return out
+    }
+
+    private func product(_ weight: Tensor, bias: Tensor?, out: UnsafeMutablePointer<Float>?) throws -> moult_product {
+        try bias?.require("linear", "bias", [weight.shape[0]])
+        kept.append(weight)
+        if let bias { kept.append(bias) }
+        return moult_product(
+            weight: weight.address, bias: bias?.floats, out: out, outputs: Int64(weight.shape[0]),
+            type: try weight.dtype.requiredKernelType(operation: "linear", argument: "weight"))
+    }
+
+    // MARK: Mixers
+
+    /// Projections that a mixer joins: q (rows, H · K), k (rows, N · K), v (rows, N · V).
+    public struct Heads {
+        public var q: Rows
+        public var k: Rows
+        public var v: Rows
+        public var heads: Int
+        public var keyValueHeads: Int
+        public var scale: Float
+        /// Angles by which q and k turn; nil for no positions.
+        public var angles: Angles?
+        /// Whether q, k and v go through silu.
+        public var silu: Bool
+
+        public init(
+            q: Rows, k: Rows, v: Rows, heads: Int, keyValueHeads: Int, scale: Float, angles: Angles?, silu: Bool
+        ) {
+            (self.q, self.k, self.v, self.heads, self.keyValueHeads) = (q, k, v, heads, keyValueHeads)
+            (self.scale, self.angles, self.silu) = (scale, angles, silu)
+        }
+
+        func job(out: Rows) -> moult_step_heads {
+            moult_step_heads(
+                heads: Int64(heads), key_value_heads: Int64(keyValueHeads), key_dim: Int64(k.width / keyValueHeads),
+                value_dim: Int64(v.width / keyValueHeads), scale: scale, q: q.values, k: k.values, v: v.values,
+                cosines: angles?.cosines.values, sines: angles?.sines.values, silu: silu, out: out.values)
+        }
+    }
+
+    /// The angles of the rows' positions, (rows, K / 2).
+    public struct Angles {
+        let cosines: Rows
+        let sines: Rows
+
+        /// Sets the angles of one row: position · frequency, in radians.
+        public func set(row: Int, position: Int, frequencies: [Float]) {
+            let start = row * cosines.width
+            for (index, frequency) in frequencies.enumerated() {
+                let angle = Double(position) * Double(frequency)
+                cosines.values[start + index] = Float(cos(angle))
+                sines.values[start + index] = Float(sin(angle))
+            }
+        }
+    }
+
+    public func angles(count: Int) throws -> Angles {
+        Angles(cosines: try rows(width: count), sines: try rows(width: count))
+    }
+
+    /// Where ``gatedSlots(_:gates:divisor:)`` finds the states of the rows.
+    public struct SlotTable {
+        let entries: UnsafeMutablePointer<moult_step_slots>
+        let keyCount: Int
+        let valueCount: Int
+
+        /// Binds the state of one row; it is updated in place and must stay where it is until the run is over.
+        public func bind(_ state: inout GatedSlotState, row: Int) throws {
+            guard state.keys.count == keyCount, state.values.count == valueCount else {
+                throw TensorError.shape(
+                    operation: "RecordedStep", argument: "slots", expected: "\(keyCount) elements",
+                    found: state.keys.shape)
+            }
+            entries[row] = moult_step_slots(
+                keys: try state.keys.withMutable(Float.self) { $0.baseAddress },
+                values: try state.values.withMutable(Float.self) { $0.baseAddress })
+        }
+    }
+
+    /// Gated Slot Attention (arXiv 2409.07146) with log gates logsigmoid(gates) / divisor, gates (rows, N · M).
+    /// - Returns: the heads' outputs (rows, H · V) and where their states go.
+    public func gatedSlots(_ heads: Heads, gates: Rows, divisor: Float) throws -> (out: Rows, states: SlotTable) {
+        let out = try rows(width: heads.v.width / heads.keyValueHeads * heads.heads)
+        var job = heads.job(out: out)
+        let slots = gates.width / heads.keyValueHeads
+        guard let table = moult_step_gated_slots(handle, &job, gates.values, divisor, Int64(slots)) else {
+            throw outOfMemory(out.width)
+        }
+        return (out, SlotTable(entries: table, keyCount: slots * heads.k.width, valueCount: slots * heads.v.width))
+    }
+
+    /// Where ``attention(_:)`` finds the keys and values of the rows.
+    public struct CacheTable {
+        let entries: UnsafeMutablePointer<moult_step_cache>
+        let keyWidth: Int
+        let valueWidth: Int
+
+        /// Binds keys and values (S, N, ·) of one row, the first `held` of which are in use with the new token's, which
+        /// go to `place`. They are written in place and must stay where they are until the run is over.
+        public func bind(keys: inout Tensor, values: inout Tensor, place: Int, held: Int, row: Int) throws {
+            guard keys.count / max(keyWidth, 1) >= held, values.count / max(valueWidth, 1) >= held,
+                (0..<held).contains(place)
+            else {
+                throw TensorError.shape(
+                    operation: "RecordedStep", argument: "cache", expected: "\(held) rows of \(keyWidth) elements",
+                    found: keys.shape)
+            }
+            entries[row] = moult_step_cache(
+                keys: try keys.withMutable(Float.self) { $0.baseAddress },
+                values: try values.withMutable(Float.self) { $0.baseAddress }, place: Int64(place), held: Int64(held))
+        }
+    }
+
+    /// Softmax attention over the rows' caches.
+    /// - Returns: the heads' outputs (rows, H · V) and where the caches go.
+    public func attention(_ heads: Heads) throws -> (out: Rows, caches: CacheTable) {
+        let out = try rows(width: heads.v.width / heads.keyValueHeads * heads.heads)
+        var job = heads.job(out: out)
+        guard let table = moult_step_attention(handle, &job) else { throw outOfMemory(out.width) }
+        return (out, CacheTable(entries: table, keyWidth: heads.k.width, valueWidth: heads.v.width))
+    }
+
+    /// w · window + (1 - w) · x with w = sigmoid(share), share (rows, H), or x itself; to be read by `readers`.
+    public func join(_ x: Rows, window: (out: Rows, share: Rows)?, heads: Int, readers: [Tensor]) throws -> Rows {
+        try join(readers: readers, width: x.width) {
+            $0.heads = Int64(heads)
+            $0.value_dim = Int64(x.width / heads)
+            $0.x = UnsafePointer(x.values)
+            $0.window = window.map { UnsafePointer($0.out.values) }
+            $0.share = window.map { UnsafePointer($0.share.values) }
+        }
+    }
+
+    /// silu(x), normed over all heads.
+    public func join(_ x: Rows, siluNorm weight: Tensor, epsilon: Float, readers: [Tensor]) throws -> Rows {
+        try weight.require("join", "weight", [x.width])
+        kept.append(weight)
+        return try join(readers: readers, width: x.width) {
+            $0.x = UnsafePointer(x.values)
+            $0.silu = true
+            $0.norm_weight = weight.floats
+            $0.norm_epsilon = epsilon
+        }
+    }
+
+    private func join(readers: [Tensor], width: Int, _ set: (inout moult_step_join) -> Void) throws -> Rows {
+        let out = try rows(width: width, readers: readers)
+        var job = moult_step_join()
+        set(&job)
+        try check(moult_step_join(handle, &job, out.pointer), width)
+        return out
+    }
+
+    // MARK: Running
+
+    /// Runs the step for one token of each of `tokens.count` sequences, at most ``capacity``, whose states are bound.
+    public func run(tokens ids: [Int32]) throws {
+        guard !ids.isEmpty, ids.count <= capacity else {
+            throw TensorError.range(
+                operation: "RecordedStep.run", argument: "tokens", expected: "1 to \(capacity)", found: "\(ids.count)")
+        }
+        for (row, id) in ids.enumerated() { tokens[row] = id }
+        guard moult_step_run(handle, Int64(ids.count)) == moult_success else { throw outOfMemory(ids.count) }
+    }
+
+    /// Calls `body` with one row of `rows`.
+    public func withRow<Result>(
+        _ row: Int, of rows: Rows, _ body: (UnsafeBufferPointer<Float>) throws -> Result
+    ) rethrows -> Result {
+        try withExtendedLifetime(self) {
+            try body(UnsafeBufferPointer(start: rows.values + row * rows.width, count: rows.width))
+        }
+    }
+
+    private func check(_ succeeded: Bool, _ width: Int) throws {
+        guard succeeded else { throw outOfMemory(width) }
+    }
+
+    private func outOfMemory(_ width: Int) -> TensorError {
+        .outOfMemory(bytes: capacity * width * DType.float32.size)
+    }
+}
