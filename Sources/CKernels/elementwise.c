@@ -152,9 +152,12 @@ struct gather {
 
 BODY(embedding_body) {
     JOB(gather);
+    const struct moult_kernels *kernels = moult_kernels();
     int64_t stride = job->dim * size_of(job->type);
     for (int64_t i = begin; i < end; i++) {
-        moult_kernels()->widen(job->table + job->ids[i] * stride, job->type, job->out + i * job->dim, job->dim);
+        float *out = job->out + i * job->dim;
+        if (moult_is_grouped(job->type)) kernels->widen_row(job->table, job->type, job->dim, job->ids[i], out);
+        else kernels->widen(job->table + job->ids[i] * stride, job->type, out, job->dim);
     }
 }
 

@@ -10,6 +10,7 @@
 
 #include "include/moult_attention.h"
 #include "include/moult_gated_slot_attention.h"
+#include "include/moult_grouped.h"
 #include "include/moult_training.h"
 #include "include/moult_types.h"
 
@@ -102,6 +103,9 @@ struct moult_kernels {
         const float *x, int64_t rows, int64_t inputs, const void *weight, enum moult_type type, const float *bias,
         int64_t outputs, float *out, int64_t stride);
 
+    // grouped.inc
+    /// Row `output` of a grouped weight of `inputs` inputs, as floats.
+    void (*widen_row)(const void *weight, enum moult_type type, int64_t inputs, int64_t output, float *out);
     void (*round_rows)(const float *x, int64_t rows, int64_t inputs, int8_t *codes, float *scales, float *sums);
     void (*grouped_rows)(
         const struct moult_grouped *x, int64_t rows, const void *weight, enum moult_type type, int64_t inputs,

@@ -9,15 +9,6 @@
 
 static inline int64_t size_of(enum moult_type type) { return type == moult_float32 ? 4 : 2; }
 
-static inline bool moult_is_grouped(enum moult_type type) { (void)type; return false; }
-static inline int64_t moult_weight_bytes(enum moult_type type, int64_t outputs, int64_t inputs) {
-    return outputs * inputs * size_of(type);
-}
-static inline void moult_widen_row(const void *weight, enum moult_type type, int64_t outputs, int64_t inputs, int64_t row, float *out) {
-    (void)outputs;
-    moult_kernels()->widen((const char *)weight + row * inputs * size_of(type), type, out, inputs);
-}
-
 static inline int64_t divide_up(int64_t count, int64_t size) { return (count + size - 1) / size; }
 
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }

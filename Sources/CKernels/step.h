@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 
+#include "include/moult_grouped.h"
 #include "include/moult_step.h"
 #include "kernels.h"
 #include "product.h"

@@ -42,7 +42,13 @@ static bool embed(const struct operation *operation, int64_t rows, int64_t task,
     const struct moult_product *table = &operation->products[0];
     const int64_t width = operation->out.width;
     float *out = operation->out.values + task * width;
-    moult_widen_row(table->weight, table->type, table->outputs, width, operation->tokens[task], out);
+    const int64_t token = operation->tokens[task];
+    if (moult_is_grouped(table->type)) {
+        moult_kernels()->widen_row(table->weight, table->type, width, token, out);
+    } else {
+        const char *row = (const char *)table->weight + moult_weight_bytes(table->type, token, width);
+        moult_kernels()->widen(row, table->type, out, width);
+    }
     return true;
 }
 
@@ -118,7 +124,8 @@ static bool product_part(
     if (moult_is_grouped(product->type)) {
         const struct moult_grouped grouped = {x->codes, x->scales, x->sums};
         kernels->grouped_rows(
-            &grouped, rows, product->weight, product->type, inputs, product->outputs, begin / 16, divide_up(end, 16),
+            &grouped, rows, product->weight, product->type, inputs, product->outputs, begin / moult_tile_outputs,
+            divide_up(end, moult_tile_outputs),
             product->bias, product->out, stride, add);
         return true;
     }

@@ -36,7 +36,7 @@ extension Tensor {
         case .float32: counts(0x7F80_0000, UInt32.self)
         case .bfloat16: counts(0x7F80, UInt16.self)
         case .float16: counts(0x7C00, UInt16.self)
-        case .int64, .int32, .uint8, .bool: (0, 0)
+        case .int64, .int32, .uint8, .bool, .q8, .q4: (0, 0)
         }
     }
 }

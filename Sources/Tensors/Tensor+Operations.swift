@@ -21,6 +21,7 @@ extension Tensor {
         }
         for weight in weights {
             try weight.requireWeight("linear", "weight")
+            if isRecorded || weight.isRecorded { try weight.requirePlain("linear", "weight") }
             try weight.requireShape("linear", "weight", [nil, inputs])
         }
         for (weight, bias) in zip(weights, biases) {
@@ -51,6 +52,7 @@ extension Tensor {
     /// Rows of `table` (R, D) picked by `ids` → (ids.count, D), float32. An id outside the table throws.
     public static func embedding(_ ids: [Int32], table: Tensor) throws -> Tensor {
         try table.requireWeight("embedding", "table")
+        if table.isRecorded { try table.requirePlain("embedding", "table") }
         try table.requireShape("embedding", "table", [nil, nil])
         try requireIds(ids, below: table.shape[0], "embedding", "ids")
         let backend = table.device.backend

@@ -8,9 +8,21 @@ extension Tensor {
 
     /// A type that products and embeddings read.
     func requireWeight(_ operation: String, _ argument: String) throws {
-        guard dtype == .float32 || dtype == .bfloat16 || dtype == .float16 else {
+        _ = try dtype.requiredKernelType(operation: operation, argument: argument)
+    }
+
+    /// A type of weights that can be trained.
+    func requireTrainableWeight(_ operation: String, _ argument: String) throws {
+        try requireWeight(operation, argument)
+        try requirePlain(operation, argument)
+    }
+
+    /// One element after the other in memory.
+    func requirePlain(_ operation: String, _ argument: String) throws {
+        guard !dtype.isQuantised else {
             throw TensorError.dtype(
-                operation: operation, argument: argument, expected: "float32, bfloat16 or float16", found: dtype)
+                operation: operation, argument: argument,
+                expected: "a type that is not quantised; convert it to float32 or bfloat16", found: dtype)
         }
     }
 

@@ -18,7 +18,11 @@ public struct Tensor: Sendable {
 
     /// Number of elements.
     public var count: Int { shape.reduce(1, *) }
-    public var byteCount: Int { count * dtype.size }
+    /// Bytes of the elements.
+    public var byteCount: Int {
+        // A tensor that exists has a byte count.
+        dtype.isQuantised ? dtype.byteCount(of: shape) ?? 0 : count * dtype.size
+    }
     public var rank: Int { shape.count }
 
     // MARK: Making tensors
@@ -31,17 +35,15 @@ public struct Tensor: Sendable {
     }
 
     private static func byteCount(of shape: [Int], _ dtype: DType) throws -> Int {
-        // As if empty extents were 1, so that no partial product overflows later either.
-        var bytes = dtype.size
-        for extent in shape {
-            let (product, overflow) = bytes.multipliedReportingOverflow(by: max(extent, 1))
-            guard extent >= 0, !overflow, product <= Int.max - 64 else {
-                throw TensorError.shape(
-                    operation: "Tensor", argument: "shape", expected: "extents that memory can hold", found: shape)
-            }
-            bytes = product
+        guard let bytes = dtype.byteCount(of: shape) else {
+            let expected = "extents that memory can hold"
+            throw TensorError.shape(
+                operation: "Tensor", argument: "shape",
+                expected: dtype.isQuantised
+                    ? "[outputs, inputs] of \(dtype.rawValue), inputs a multiple of 32, with \(expected)" : expected,
+                found: shape)
         }
-        return shape.contains(0) ? 0 : bytes
+        return bytes
     }
 
     /// A tensor whose bytes are all zero.
@@ -72,6 +74,14 @@ public struct Tensor: Sendable {
                 found: shape)
         }
         self.init(shape: shape, dtype: dtype, storage: Storage(borrowing: memory, owner: owner))
+    }
+
+    /// A tensor of bytes that `body` writes, every one: for types that no ``TensorElement`` stands for.
+    package init(
+        _ shape: [Int], _ dtype: DType, writing body: (UnsafeMutableRawBufferPointer) throws -> Void
+    ) throws {
+        self = try Tensor.empty(shape, dtype)
+        try body(storage.bytes)
     }
 
     // MARK: Reading and writing
@@ -125,8 +135,9 @@ public struct Tensor: Sendable {
 
     // MARK: Views
 
-    /// The same elements under another shape of the same count.
+    /// The same elements under another shape of the same count. Quantised tensors have no views.
     public func reshaped(_ shape: [Int]) throws -> Tensor {
+        try requirePlain("reshaped", "tensor")
         guard try Tensor.byteCount(of: shape, dtype) == byteCount else {
             throw TensorError.shape(
                 operation: "reshaped", argument: "tensor", expected: "as many elements as \(shape)", found: self.shape)
@@ -136,8 +147,9 @@ public struct Tensor: Sendable {
         }
     }
 
-    /// Rows `range` along the first dimension, without a copy.
+    /// Rows `range` along the first dimension, without a copy. Quantised tensors have no views.
     public func rows(_ range: Range<Int>) throws -> Tensor {
+        try requirePlain("rows", "tensor")
         guard let first = shape.first, range.lowerBound >= 0, range.upperBound <= first else {
             throw TensorError.range(
                 operation: "rows", argument: "range", expected: "within \(shape)", found: "\(range)")

@@ -5,6 +5,7 @@
 #include "moult_dispatch.h"
 #include "moult_elementwise.h"
 #include "moult_gated_slot_attention.h"
+#include "moult_grouped.h"
 #include "moult_linear.h"
 #include "moult_onednn.h"
 #include "moult_pool.h"

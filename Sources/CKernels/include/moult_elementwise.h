@@ -33,7 +33,7 @@ void moult_rope(
     const float *x, const float *cosines, const float *sines, int64_t offset, float *out, int64_t batch,
     int64_t tokens, int64_t heads, int64_t dim);
 
-/// Row ids[i] of `table` (…, dim), widened, for each i.
+/// Row ids[i] of `table` (…, dim), of any type, widened, for each i.
 void moult_embedding(
     const int32_t *ids, int64_t count, const void *table, enum moult_type type, int64_t dim, float *out);
 

@@ -62,7 +62,7 @@ func convert(
         case .float32: convert(source, Source.self, to: target, Float32Format.self, count: count)
         case .float16: convert(source, Source.self, to: target, Float16Format.self, count: count)
         case .bfloat16: convert(source, Source.self, to: target, BFloat16Format.self, count: count)
-        case .int64, .int32, .uint8, .bool: break
+        case .int64, .int32, .uint8, .bool, .q8, .q4: break
         }
     }
     switch sourceType {
@@ -70,7 +70,7 @@ func convert(
     case .float32: from(Float32Format.self)
     case .float16: from(Float16Format.self)
     case .bfloat16: from(BFloat16Format.self)
-    case .int64, .int32, .uint8, .bool: break
+    case .int64, .int32, .uint8, .bool, .q8, .q4: break
     }
 }
 

@@ -37,7 +37,7 @@ public enum StoredFormat: String, Sendable, CaseIterable {
         }
     }
 
-    /// The stored form of a plain element type.
+    /// The stored form of an element type; quantised tensors are stored by the byte.
     public init(_ dtype: DType) {
         switch dtype {
         case .float64: self = .f64
@@ -46,7 +46,7 @@ public enum StoredFormat: String, Sendable, CaseIterable {
         case .bfloat16: self = .bf16
         case .int64: self = .i64
         case .int32: self = .i32
-        case .uint8: self = .u8
+        case .uint8, .q8, .q4: self = .u8
         case .bool: self = .bool
         }
     }

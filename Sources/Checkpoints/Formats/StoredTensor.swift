@@ -96,6 +96,8 @@ extension Tensor {
         case .int32: try write(Int32.self)
         case .uint8: try write(UInt8.self)
         case .bool: try write(Bool.self)
+        case .q8, .q4:
+            throw TensorError.dtype(operation: "load", argument: "tensor", expected: "a plain type", found: dtype)
         }
     }
 }

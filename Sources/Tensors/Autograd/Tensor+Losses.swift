@@ -51,7 +51,7 @@ extension Tensor {
     private func rows(_ operation: String, against head: Tensor) throws -> Int {
         try requireFloat32(operation, "hidden")
         let inputs = try requireLastDimension(operation, "hidden")
-        try head.requireWeight(operation, "head")
+        try head.requireTrainableWeight(operation, "head")
         try head.requireShape(operation, "head", [nil, inputs])
         return count / inputs
     }

@@ -23,6 +23,8 @@ extension DType {
         case .float32: moult_float32
         case .bfloat16: moult_bfloat16
         case .float16: moult_float16
+        case .q8: moult_q8
+        case .q4: moult_q4
         case .float64, .int64, .int32, .uint8, .bool: nil
         }
     }
@@ -31,7 +33,7 @@ extension DType {
     func requiredKernelType(operation: String, argument: String) throws -> moult_type {
         guard let type = kernelType else {
             throw TensorError.dtype(
-                operation: operation, argument: argument, expected: "float32, bfloat16 or float16", found: self)
+                operation: operation, argument: argument, expected: "float32, bfloat16, float16, q8 or q4", found: self)
         }
         return type
     }
