@@ -1,0 +1,136 @@
+import Models
+
+/// Continues independent sequences together, a token each per step: the weights are read once for all of them. Requests
+/// join when there is a free place and leave when they end or are cancelled, at any step. A prompt is read in segments,
+/// one a step, so that a long one does not hold up those that are running.
+public final class BatchGenerator {
+    /// A prompt to continue.
+    public struct Request: Sendable {
+        public var prompt: [Int32]
+        public var sampler: Sampler
+        /// The most tokens to generate.
+        public var limit: Int
+        /// Tokens that end the sequence and are not part of it.
+        public var stops: Set<Int32>
+
+        public init(prompt: [Int32], sampler: Sampler, limit: Int, stops: Set<Int32> = []) {
+            (self.prompt, self.sampler, self.limit, self.stops) = (prompt, sampler, limit, stops)
+        }
+    }
+
+    /// What a step brought.
+    public enum Event: Sendable, Equatable {
+        /// The next token of request `id`.
+        case token(id: Int, Int32)
+        /// Request `id` has ended and left.
+        case finished(id: Int, FinishReason)
+    }
+
+    public enum FinishReason: String, Sendable { case limit, stop, nonFinite }
+
+    private final class Sequence {
+        let id: Int
+        var request: Request
+        let state: DecoderState
+        /// Tokens of the prompt that were read.
+        var read = 0
+        /// Picked and emitted, but not read yet.
+        var pending: Int32 = 0
+        var generated = 0
+
+        init(id: Int, _ request: Request, state: DecoderState) {
+            (self.id, self.request, self.state) = (id, request, state)
+        }
+
+        var isReading: Bool { read < request.prompt.count }
+    }
+
+    public let model: DecoderModel
+    /// The most sequences of one step.
+    public var capacity: Int { step.capacity }
+    private let step: DecoderStep
+    private var waiting: [(id: Int, request: Request)] = []
+    private var active: [Sequence] = []
+    private var nextID = 0
+
+    public init(_ model: DecoderModel, capacity: Int = 8) throws {
+        self.model = model
+        step = try DecoderStep(model, capacity: capacity)
+    }
+
+    /// Requests that have not ended.
+    public var count: Int { waiting.count + active.count }
+    public var isEmpty: Bool { count == 0 }
+
+    /// Queues a request.
+    /// - Returns: its id, by which events name it: 0, 1, 2, ... in the order of adding.
+    /// - Throws: ``GenerationError`` for an empty prompt or a limit below 1, or the model's error for a token that it
+    ///   does not have.
+    public func add(_ request: Request) throws -> Int {
+        guard !request.prompt.isEmpty else { throw GenerationError.emptyPrompt }
+        guard request.limit > 0 else {
+            throw GenerationError.option(name: "limit", expected: "1 or more", found: "\(request.limit)")
+        }
+        let vocabulary = model.configuration.decoder.vocabularySize
+        if let token = request.prompt.first(where: { $0 < 0 || Int($0) >= vocabulary }) {
+            throw ModelError.input(expected: "tokens from 0 to \(vocabulary - 1)", found: "\(token)")
+        }
+        waiting.append((nextID, request))
+        nextID += 1
+        return nextID - 1
+    }
+
+    /// Takes a request out; nothing happens when it has ended.
+    public func cancel(_ id: Int) {
+        waiting.removeAll { $0.id == id }
+        active.removeAll { $0.id == id }
+    }
+
+    /// Reads a segment of a prompt if one is waiting, and then generates one token of every sequence that has read its
+    /// own. Repeat until ``isEmpty``.
+    public func advance() throws -> [Event] {
+        while active.count < capacity, !waiting.isEmpty {
+            let (id, request) = waiting.removeFirst()
+            active.append(Sequence(id: id, request, state: try model.makeState()))
+        }
+        var events: [Event] = []
+        let running = active.filter { !$0.isReading }
+        if let reading = active.first(where: \.isReading) { try readSegment(of: reading, &events) }
+        if !running.isEmpty {
+            try step.read(running.map(\.pending), states: running.map(\.state))
+            for (row, sequence) in running.enumerated() {
+                try step.withLogits(of: row) { try pick(sequence, from: $0, &events) }
+            }
+        }
+        active.removeAll { sequence in
+            events.contains { if case .finished(sequence.id, _) = $0 { true } else { false } }
+        }
+        return events
+    }
+
+    private func readSegment(of sequence: Sequence, _ events: inout [Event]) throws {
+        let prompt = sequence.request.prompt
+        let end = min(sequence.read + GenerationSession.segment, prompt.count)
+        let logits = try model.nextLogits(Array(prompt[sequence.read..<end]), state: sequence.state)
+        sequence.read = end
+        guard !sequence.isReading else { return }
+        try logits.withElements(Float.self) { try pick(sequence, from: $0, &events) }
+    }
+
+    /// Picks the next token of `sequence`. One whose logits are not finite ends; the others go on.
+    private func pick(
+        _ sequence: Sequence, from logits: UnsafeBufferPointer<Float>, _ events: inout [Event]
+    ) throws {
+        let token: Int32
+        do {
+            token = try sequence.request.sampler.sample(logits)
+        } catch GenerationError.nonFiniteLogits {
+            return events.append(.finished(id: sequence.id, .nonFinite))
+        }
+        if sequence.request.stops.contains(token) { return events.append(.finished(id: sequence.id, .stop)) }
+        events.append(.token(id: sequence.id, token))
+        sequence.pending = token
+        sequence.generated += 1
+        if sequence.generated == sequence.request.limit { events.append(.finished(id: sequence.id, .limit)) }
+    }
+}
