@@ -92,6 +92,14 @@ struct moult_kernels {
     /// The largest of x and the sum of exp(x - largest).
     void (*log_sum_exp)(const float *x, int64_t count, float *largest, float *sum);
 
+    // sampling.inc: as include/moult_sampling.h says.
+    bool (*largest)(const float *scores, int64_t count, int64_t *place, float *value);
+    void (*sampling_weights)(const float *scores, float shift, float temperature, float *out, int64_t count);
+    void (*tally)(
+        const float *scores, const float *weights, float threshold, int64_t count, int64_t *found, double *mass);
+    int64_t (*places)(
+        const float *scores, float lower, float upper, int64_t count, int32_t *places, int64_t limit);
+
     // few_rows.inc: out (rows, stride) for weight rows [0, outputs); rows is at most moult_few_rows.
     void (*few_rows)(
         const float *x, int64_t rows, int64_t inputs, const void *weight, enum moult_type type, const float *bias,

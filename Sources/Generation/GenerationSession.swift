@@ -8,6 +8,7 @@ public final class GenerationSession {
     /// Prompts are read in segments of this many tokens, so that memory does not depend on their length.
     static let segment = 512
     private var logits: Tensor?
+    private var recent = RecentTokens()
 
     public init(_ model: DecoderModel) throws {
         self.model = model
@@ -22,6 +23,7 @@ public final class GenerationSession {
         while position < tokens.count {
             let end = min(position + Self.segment, tokens.count)
             logits = try model.nextLogits(Array(tokens[position..<end]), state: state)
+            recent.append(tokens[position..<end])
             position = end
             try progress(position, tokens.count)
         }
@@ -31,7 +33,7 @@ public final class GenerationSession {
     /// - Throws: ``GenerationError/emptyPrompt`` when nothing was read yet.
     public func pick(_ sampler: inout Sampler) throws -> Int32 {
         guard let logits else { throw GenerationError.emptyPrompt }
-        return try sampler.sample(logits)
+        return try sampler.sample(logits, after: recent.last(sampler.options.repetitionWindow))
     }
 
     /// Continues the sequence by up to `limit` tokens, or until one of `stops` is picked.

@@ -8,6 +8,7 @@
 #include "moult_linear.h"
 #include "moult_onednn.h"
 #include "moult_pool.h"
+#include "moult_sampling.h"
 #include "moult_training.h"
 #include "moult_types.h"
 
