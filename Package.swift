@@ -26,7 +26,7 @@ let package = Package(
             dependencies: [
                 "CCompression", "Tensors", "Checkpoints", "Tokenizers", "Models", "Evaluation", "Yams",
             ]),
-        .target(name: "Generation", dependencies: ["Tensors", "Models", "Tokenizers"]),
+        .target(name: "Generation", dependencies: ["CKernels", "Tensors", "Checkpoints", "Tokenizers", "Models"]),
         .executableTarget(
             name: "moult",
             dependencies: [
@@ -44,7 +44,8 @@ let package = Package(
         .testTarget(name: "ConversionTests", dependencies: ["Conversion", "Models", "Tensors", "Checkpoints"]),
         .testTarget(
             name: "GenerationTests",
-            dependencies: ["Generation", "Evaluation", "Models", "Tensors", "Checkpoints", "Tokenizers"]),
+            dependencies: ["Generation", "Evaluation", "Models", "Tensors", "Checkpoints", "Tokenizers"],
+            exclude: ["Fixtures"]),
         .testTarget(
             name: "TrainingTests",
             dependencies: ["Training", "Conversion", "Evaluation", "Models", "Tensors", "Checkpoints", "Tokenizers"],

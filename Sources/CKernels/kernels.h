@@ -59,6 +59,9 @@ struct moult_kernels {
     void (*narrow)(const float *x, enum moult_type type, uint16_t *out, int64_t count);
     void (*mix)(const float *x, const float *y, const float *logits, float *out, int64_t rows, int64_t dim);
 
+    /// The sum of the words of 4096 bytes, read as fast as can be.
+    uint64_t (*read_page)(const char *page);
+
     // elementwise_backward.inc
     void (*add_scaled)(const float *x, float scale, float *y, int64_t count);
     void (*silu_backward)(const float *gradient, const float *x, float *out, int64_t count);
@@ -99,6 +102,14 @@ struct moult_kernels {
         int64_t dim);
     /// The largest of x and the sum of exp(x - largest).
     void (*log_sum_exp)(const float *x, int64_t count, float *largest, float *sum);
+
+    // sampling.inc: as include/moult_sampling.h says.
+    bool (*largest)(const float *scores, int64_t count, int64_t *place, float *value);
+    void (*sampling_weights)(const float *scores, float shift, float temperature, float *out, int64_t count);
+    void (*tally)(
+        const float *scores, const float *weights, float threshold, int64_t count, int64_t *found, double *mass);
+    int64_t (*places)(
+        const float *scores, float lower, float upper, int64_t count, int32_t *places, int64_t limit);
 
     // few_rows.inc: out (rows, stride) for weight rows [0, outputs); rows is at most moult_few_rows.
     void (*few_rows)(

@@ -37,9 +37,11 @@ public final class BatchGenerator {
         /// Picked and emitted, but not read yet.
         var pending: Int32 = 0
         var generated = 0
+        var recent: RecentTokens
 
         init(id: Int, _ request: Request, state: DecoderState) {
             (self.id, self.request, self.state) = (id, request, state)
+            recent = RecentTokens(request.prompt)
         }
 
         var isReading: Bool { read < request.prompt.count }
@@ -123,13 +125,15 @@ public final class BatchGenerator {
     ) throws {
         let token: Int32
         do {
-            token = try sequence.request.sampler.sample(logits)
+            let window = sequence.request.sampler.options.repetitionWindow
+            token = try sequence.request.sampler.sample(logits, after: sequence.recent.last(window))
         } catch GenerationError.nonFiniteLogits {
             return events.append(.finished(id: sequence.id, .nonFinite))
         }
         if sequence.request.stops.contains(token) { return events.append(.finished(id: sequence.id, .stop)) }
         events.append(.token(id: sequence.id, token))
         sequence.pending = token
+        sequence.recent.append(CollectionOfOne(token))
         sequence.generated += 1
         if sequence.generated == sequence.request.limit { events.append(.finished(id: sequence.id, .limit)) }
     }

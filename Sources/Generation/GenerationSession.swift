@@ -11,7 +11,7 @@ public final class GenerationSession {
     private var logits: Tensor?
     /// The recorded step, once single tokens have been read; it holds the logits of the last one.
     private var step: DecoderStep?
-    private var hasRead = false
+    private var recent = RecentTokens()
 
     public init(_ model: DecoderModel) throws {
         self.model = model
@@ -22,18 +22,19 @@ public final class GenerationSession {
     /// - Parameter progress: called with tokens read and in all; throwing stops between segments.
     public func read(_ tokens: [Int32], progress: (Int, Int) throws -> Void = { _, _ in }) throws {
         guard !tokens.isEmpty else { throw GenerationError.emptyPrompt }
-        hasRead = true
         if tokens.count == 1 {
             let step = try self.step ?? DecoderStep(model)
             self.step = step
             try step.read(tokens, states: [state])
             logits = nil
+            recent.append(tokens)
             return try progress(1, 1)
         }
         var position = 0
         while position < tokens.count {
             let end = min(position + Self.segment, tokens.count)
             logits = try model.nextLogits(Array(tokens[position..<end]), state: state)
+            recent.append(tokens[position..<end])
             position = end
             try progress(position, tokens.count)
         }
@@ -42,10 +43,16 @@ public final class GenerationSession {
     /// Picks the token that follows, without reading it.
     /// - Throws: ``GenerationError/emptyPrompt`` when nothing was read yet.
     public func pick(_ sampler: inout Sampler) throws -> Int32 {
-        guard hasRead else { throw GenerationError.emptyPrompt }
-        if let logits { return try logits.withElements(Float.self) { try sampler.sample($0) } }
+        let recent = recent.last(sampler.options.repetitionWindow)
+        return try withLogits { try sampler.sample($0, after: recent) }
+    }
+
+    /// Calls `body` with the logits (vocabulary) of the token after the last one read.
+    /// - Throws: ``GenerationError/emptyPrompt`` when nothing was read yet.
+    public func withLogits<Result>(_ body: (UnsafeBufferPointer<Float>) throws -> Result) throws -> Result {
+        if let logits { return try logits.withElements(Float.self, body) }
         guard let step else { throw GenerationError.emptyPrompt }
-        return try step.withLogits { try sampler.sample($0) }
+        return try step.withLogits(body)
     }
 
     /// Continues the sequence by up to `limit` tokens, or until one of `stops` is picked.

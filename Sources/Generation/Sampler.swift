@@ -1,74 +1,119 @@
-import Foundation
+import CKernels
 import Models
 import Tensors
 
-/// Picks the next token from logits. Temperature 0 takes the most likely one; otherwise the distribution is sharpened
-/// by 1/temperature, cut to the `topK` most likely tokens and to the smallest set of probability `topP`
-/// (Holtzman et al. 2020, arXiv 1904.09751), and sampled.
+/// Picks the next token from logits as ``SamplingOptions`` says. A choice costs a few passes over the vocabulary and, but
+/// for the first one, no memory.
 public struct Sampler: Sendable {
-    public var temperature: Float
-    public var topK: Int?
-    public var topP: Float
+    public let options: SamplingOptions
     private var generator: SplitMix64
+    private var choice = WeightedChoice()
+    /// Logits with bias and penalty.
+    private var adjusted: [Float] = []
 
-    /// - Throws: ``GenerationError/option(name:expected:found:)`` when a value is out of range.
-    public init(temperature: Float = 0, topK: Int? = nil, topP: Float = 1, seed: UInt64 = 0) throws {
-        guard temperature >= 0, temperature.isFinite else {
-            throw GenerationError.option(name: "--temperature", expected: "0 or more", found: "\(temperature)")
-        }
-        guard topP > 0, topP <= 1 else {
-            throw GenerationError.option(name: "--top-p", expected: "more than 0, at most 1", found: "\(topP)")
-        }
-        if let topK, topK < 1 { throw GenerationError.option(name: "--top-k", expected: "1 or more", found: "\(topK)") }
-        (self.temperature, self.topK, self.topP) = (temperature, topK, topP)
+    public init(_ options: SamplingOptions, seed: UInt64 = 0) {
+        self.options = options
         generator = SplitMix64(seed: seed)
     }
 
-    /// - Throws: ``GenerationError/nonFiniteLogits`` when no choice makes sense.
-    public mutating func sample(_ logits: UnsafeBufferPointer<Float>) throws -> Int32 {
-        guard let (best, peak) = Self.largest(logits) else { throw GenerationError.nonFiniteLogits }
-        guard temperature > 0 else { return Int32(best) }
-        return draw(logits, best: peak)
+    /// - Throws: ``GenerationError/option(name:expected:found:)`` when a value is out of range.
+    public init(
+        temperature: Float = 0, topK: Int? = nil, topP: Float = 1, minP: Float = 0, seed: UInt64 = 0
+    ) throws {
+        self.init(try SamplingOptions(temperature: temperature, topK: topK, topP: topP, minP: minP), seed: seed)
     }
 
-    public mutating func sample(_ logits: Tensor) throws -> Int32 {
-        try logits.withElements(Float.self) { try sample($0) }
+    /// Where the random numbers stand: what sets it to another sampler's goes on as that one would.
+    public var generatorState: UInt64 {
+        get { generator.state }
+        set { generator = SplitMix64(seed: newValue) }
     }
 
-    /// The first largest value and its place; nil when there is none or one is not finite. One pass, since this is done
-    /// for every token.
-    private static func largest(_ values: UnsafeBufferPointer<Float>) -> (index: Int, value: Float)? {
-        guard var peak = values.first else { return nil }
-        var best = 0
-        // NaN and infinities make this NaN; finite values leave it zero.
-        var taint: Float = 0
-        for (index, value) in values.enumerated() {
-            taint += value * 0
-            if value > peak { (best, peak) = (index, value) }
+    /// Picks a token.
+    /// - Parameters:
+    ///   - logits: one per token of the vocabulary.
+    ///   - recent: the last tokens of the sequence, for the repetition penalty.
+    /// - Throws: ``GenerationError/nonFiniteLogits`` when no choice makes sense, and
+    ///   ``GenerationError/option(name:expected:found:)`` when a biased token is not in the vocabulary.
+    public mutating func sample(
+        _ logits: UnsafeBufferPointer<Float>, after recent: ArraySlice<Int32> = []
+    ) throws -> Int32 {
+        try withScores(logits, after: recent) { scores, sampler in
+            let best = try Self.largest(scores)
+            guard sampler.options.temperature > 0 else { return Int32(best.place) }
+            sampler.choice.weigh(scores, peak: best.value, sampler.options)
+            return Int32(sampler.choice.draw(scores, at: sampler.generator.uniform()) ?? best.place)
         }
-        return taint == 0 ? (best, peak) : nil
     }
 
-    private mutating func draw(_ logits: UnsafeBufferPointer<Float>, best: Float) -> Int32 {
-        var candidates = logits.indices.map {
-            (token: Int32($0), weight: Double(exp((logits[$0] - best) / temperature)))
+    /// The same of a float32 tensor.
+    public mutating func sample(_ logits: Tensor, after recent: ArraySlice<Int32> = []) throws -> Int32 {
+        try logits.withElements(Float.self) { try sample($0, after: recent) }
+    }
+
+    /// The tokens that may be picked, ascending, and the probability of each.
+    public mutating func distribution(
+        _ logits: UnsafeBufferPointer<Float>, after recent: ArraySlice<Int32> = []
+    ) throws -> [(token: Int32, probability: Double)] {
+        try withScores(logits, after: recent) { scores, sampler in
+            let best = try Self.largest(scores)
+            guard sampler.options.temperature > 0 else { return [(Int32(best.place), 1)] }
+            sampler.choice.weigh(scores, peak: best.value, sampler.options)
+            return sampler.choice.kept(scores)
         }
-        if topK != nil || topP < 1 {
-            candidates.sort { $0.weight > $1.weight }
-            if let topK { candidates.removeLast(max(0, candidates.count - topK)) }
-            let mass = candidates.reduce(0) { $0 + $1.weight } * Double(topP)
-            var (held, kept) = (0.0, 0)
-            while kept < candidates.count, held < mass {
-                held += candidates[kept].weight
-                kept += 1
+    }
+
+    /// The same of a float32 tensor.
+    public mutating func distribution(
+        _ logits: Tensor, after recent: ArraySlice<Int32> = []
+    ) throws -> [(token: Int32, probability: Double)] {
+        try logits.withElements(Float.self) { try distribution($0, after: recent) }
+    }
+
+    /// Calls `body` with the logits after bias and penalty.
+    private mutating func withScores<Result>(
+        _ logits: UnsafeBufferPointer<Float>, after recent: ArraySlice<Int32>,
+        _ body: (UnsafeBufferPointer<Float>, inout Sampler) throws -> Result
+    ) throws -> Result {
+        guard options.changesLogits else { return try body(logits, &self) }
+        // Moved out while it is read, so that the sampler can be written meanwhile.
+        var scores: [Float] = []
+        swap(&scores, &adjusted)
+        defer { swap(&scores, &adjusted) }
+        try adjust(logits, into: &scores, after: recent)
+        return try scores.withUnsafeBufferPointer { try body($0, &self) }
+    }
+
+    private func adjust(
+        _ logits: UnsafeBufferPointer<Float>, into scores: inout [Float], after recent: ArraySlice<Int32>
+    ) throws {
+        if scores.count != logits.count { scores = [Float](repeating: 0, count: logits.count) }
+        scores.withUnsafeMutableBufferPointer { _ = $0.update(from: logits) }
+        func biased(_ token: Int32) -> Float {
+            // Far below every logit, and finite, so that damage to the logits still shows.
+            logits[Int(token)] + max(options.logitBias[token] ?? 0, -1e30)
+        }
+        for token in options.logitBias.keys {
+            guard logits.indices.contains(Int(token)) else {
+                throw GenerationError.option(
+                    name: "--logit-bias", expected: "token ids below \(logits.count)", found: "\(token)")
             }
-            candidates.removeLast(candidates.count - max(1, kept))
+            scores[Int(token)] = biased(token)
         }
-        var rest = generator.uniform() * candidates.reduce(0) { $0 + $1.weight }
-        for candidate in candidates {
-            rest -= candidate.weight
-            if rest < 0 { return candidate.token }
+        guard options.repetitionPenalty != 1 else { return }
+        // Computed from the logits and not from the scores, so that a token seen twice is penalised once.
+        for token in recent.suffix(options.repetitionWindow) where logits.indices.contains(Int(token)) {
+            let score = biased(token)
+            scores[Int(token)] = score > 0 ? score / options.repetitionPenalty : score * options.repetitionPenalty
         }
-        return candidates[0].token
+    }
+
+    /// The first largest score.
+    private static func largest(_ scores: UnsafeBufferPointer<Float>) throws -> (place: Int, value: Float) {
+        var (place, value) = (Int64(0), Float(0))
+        guard let base = scores.baseAddress, moult_largest(base, Int64(scores.count), &place, &value) else {
+            throw GenerationError.nonFiniteLogits
+        }
+        return (Int(place), value)
     }
 }

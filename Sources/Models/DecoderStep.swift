@@ -23,6 +23,8 @@ public final class DecoderStep {
     }
 
     public var capacity: Int { step.capacity }
+    /// Bytes of weights that a step reads, once for all sequences.
+    public var weightBytes: Int { step.weightBytes }
 
     /// Reads `tokens[i]` after what `states[i]` has seen; the states must be different ones.
     /// - Throws: ``ModelError`` for tokens and states that do not fit, before any state has changed; ``TensorError`` when

@@ -43,7 +43,8 @@ public enum Initialiser: Sendable, Equatable, CustomStringConvertible {
 
 /// The SplitMix64 generator (Steele, Lea and Flood 2014), with an independent stream per name.
 public struct SplitMix64: RandomNumberGenerator, Sendable {
-    private var state: UInt64
+    /// All that the generator remembers: one seeded with it goes on where this one is.
+    public private(set) var state: UInt64
 
     public init(seed: UInt64) { state = seed }
 

@@ -3,90 +3,174 @@ import Checkpoints
 import Generation
 import Models
 import Tensors
-import Tokenizers
 
 struct BenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "bench", abstract: "Time reading and generation, at chosen depths of context.")
+        commandName: "bench", abstract: "Time reading and generation, at chosen depths of context.",
+        discussion: """
+            Every figure is the median of the repetitions, with their mean and standard deviation; a first repetition \
+            warms up and is left out. Decoding reads every weight once a token: its share of the memory's bandwidth is \
+            bytes of weights × tokens per second over what the memory gives to a loop that only reads.
+            """)
+
+    enum Format: String, ExpressibleByArgument, CaseIterable { case table, md, csv, json }
 
     @Argument(help: "A Hugging Face folder or a .gguf file.") var model: String
-    @Option(help: "Tokens to read in one call.") var prefill = 512
-    @Option(help: "Tokens to generate at each depth.") var decode = 128
+    @Option(help: ArgumentHelp("Tokens to read in one call, such as 512,4096; 0 for none.", valueName: "tokens"))
+    var prefill = IntegerList([512])
+    @Option(help: "Tokens to generate at each depth; 0 for none.") var decode = 128
     @Option(help: ArgumentHelp("Tokens of context before generation starts, such as 16,4096.", valueName: "tokens"))
-    var depth = LayerList([16])
-    @Option(help: "Times to repeat each; the median is shown.") var repeats = 3
+    var depth = IntegerList([16])
+    @Option(help: ArgumentHelp("Sequences that generate at once, such as 1,8.", valueName: "sequences"))
+    var batch = IntegerList([1])
+    @Option(help: "Times to repeat each.") var repeats = 5
+    @Option(help: "How to print the results: table, md, csv or json.") var format = Format.table
     @OptionGroup var weights: WeightOptions
     @OptionGroup var output: OutputOptions
 
     func validate() throws {
-        guard prefill > 0, decode > 0, repeats > 0, depth.layers.allSatisfy({ $0 > 0 }) else {
-            throw ValidationError("--prefill, --decode, --depth and --repeats: expected 1 or more.")
+        func check(_ name: String, _ values: [Int], _ range: ClosedRange<Int>) throws {
+            for value in values where !range.contains(value) {
+                throw ValidationError(
+                    "--\(name): expected \(range.lowerBound) to \(range.upperBound), found \(value).")
+            }
         }
+        try check("prefill", prefill.values, 0...1 << 30)
+        try check("decode", [decode], 0...1 << 30)
+        try check("depth", depth.values, 1...1 << 30)
+        try check("batch", batch.values, 1...4096)
+        try check("repeats", [repeats], 1...1000)
     }
 
     func run() throws {
         let model = try weights.loadModel(self.model)
-        let vocabulary = model.configuration.decoder.vocabularySize
-        /// Tokens that exercise the model without a tokenizer: spread over the vocabulary, always the same.
-        func tokens(_ count: Int) -> [Int32] { (0..<count).map { Int32(($0 &* 7919 &+ 11) % vocabulary) } }
-        func time(_ body: () throws -> Void) rethrows -> Double {
-            let start = ContinuousClock.now
-            try body()
-            return start.duration(to: .now) / .seconds(1)
-        }
-        let bar = ProgressBar("bench", total: repeats + depth.layers.count, unit: .steps)
+        let benchmark = SpeedBenchmark(
+            prefill: prefill.values.filter { $0 > 0 }, depths: decode > 0 ? depth.values : [], batches: batch.values,
+            decode: decode, repeats: repeats)
+        let bar = ProgressBar("bench", total: benchmark.work, unit: .tokens)
         defer { bar.finish() }
-        _ = try model.nextLogits(tokens(prefill), state: model.makeState())  // warm-up: pages in the weights
-        var prefillRates: [Double] = []
-        for index in 0..<repeats {
-            let state = try model.makeState()
-            prefillRates.append(
-                Double(prefill) / (try time { _ = try model.nextLogits(tokens(prefill), state: state) }))
-            try bar.update(index + 1, note: "prefill")
-        }
-        var decodes: [(depth: Int, rate: Double, state: Int)] = []
-        for (index, depth) in depth.layers.enumerated() {
-            let session = try GenerationSession(model)
-            try session.read(tokens(depth)) { _, _ in try Interrupt.check() }
-            let step = try DecoderStep(model)
-            var rates: [Double] = []
-            for _ in 0..<repeats {
-                let fork = session.state.copy()
-                var token: Int32 = 1
-                let seconds = try time {
-                    for _ in 0..<decode {
-                        token = (token &* 31 &+ 7) % Int32(vocabulary)
-                        try step.read([token], states: [fork])
-                    }
-                }
-                rates.append(Double(decode) / seconds)
-            }
-            decodes.append((depth, median(rates), session.state.byteCount))
-            try bar.update(repeats + index + 1, note: "decode at \(depth)")
+        let weightBytes = try DecoderStep(model).weightBytes
+        let bandwidth = try MemoryBandwidth.measure(bytes: weightBytes)
+        var results: [SpeedBenchmark.Result] = []
+        try benchmark.run(model) { done, kind in
+            try bar.update(done, note: Self.name(kind))
+        } emit: {
+            results.append($0)
         }
         bar.finish()
-        if output.json {
-            return output.print([
-                "model": .string(self.model), "backend": .string(Device.cpu.backend.name),
-                "prefill": .object(["tokens": .integer(prefill), "tokens_per_second": .number(median(prefillRates))]),
-                "decode": .array(
-                    decodes.map {
-                        .object([
-                            "depth": .integer($0.depth), "tokens": .integer(decode),
-                            "tokens_per_second": .number($0.rate),
-                            "state_bytes": .integer($0.state),
-                        ])
-                    }),
-                "peak_memory_bytes": .integer(peakMemory()),
-            ])
-        }
-        print(String(format: "prefill %6d tokens   %9.1f tok/s", prefill, median(prefillRates)))
-        for line in decodes {
-            print(
-                String(
-                    format: "decode after %8d   %7.1f tok/s   state %@", line.depth, line.rate, megabytes(line.state)))
+        let summary = Summary(
+            model: self.model, backend: Device.cpu.backend.name, weightBytes: weightBytes, bandwidth: bandwidth,
+            decode: decode, results: results)
+        switch output.json ? .json : format {
+        case .table: summary.printTable()
+        case .md: summary.printMarkdown()
+        case .csv: summary.printCSV()
+        case .json: output.print(summary.json)
         }
     }
 
-    private func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
+    static func name(_ kind: SpeedBenchmark.Kind) -> String {
+        switch kind {
+        case .prefill(let tokens): "prefill \(tokens)"
+        case .decode(let depth, 1): "decode after \(depth)"
+        case .decode(let depth, let batch): "decode after \(depth), \(batch) sequences"
+        }
+    }
+}
+
+extension BenchCommand {
+    /// The results of a benchmark, in the forms in which they are printed.
+    struct Summary {
+        let model: String
+        let backend: String
+        let weightBytes: Int
+        /// Bytes per second.
+        let bandwidth: Double
+        let decode: Int
+        let results: [SpeedBenchmark.Result]
+
+        /// The part of the memory's bandwidth that reading the weights takes up; nil for reading prompts.
+        func bandwidthShare(_ result: SpeedBenchmark.Result) -> Double? {
+            guard case .decode(_, let batch) = result.kind else { return nil }
+            return result.median / Double(batch) * Double(weightBytes) / bandwidth
+        }
+
+        func printTable() {
+            for result in results {
+                var line = name(result.kind).padded(to: 34)
+                line += String(format: "%9.1f tok/s  ± %5.1f", result.median, result.standardDeviation)
+                if let share = bandwidthShare(result) {
+                    line +=
+                        String(format: "   %3.0f%% of bandwidth   state ", 100 * share) + megabytes(result.stateBytes)
+                }
+                print(line)
+            }
+            print(
+                "weights \(megabytes(weightBytes)), memory reads \(String(format: "%.1f", bandwidth / 1e9)) GB/s, \(backend)"
+            )
+        }
+
+        func printMarkdown() {
+            print("| test | tok/s | mean ± sd | share of bandwidth | state |\n|---|---|---|---|---|")
+            for result in results {
+                let share = bandwidthShare(result).map { String(format: "%.0f%%", 100 * $0) } ?? ""
+                print(
+                    "| \(name(result.kind)) | " + String(format: "%.1f", result.median)
+                        + String(format: " | %.1f ± %.1f | ", result.mean, result.standardDeviation)
+                        + "\(share) | \(result.stateBytes > 0 ? megabytes(result.stateBytes) : "") |")
+            }
+            print("\n\(model), weights \(megabytes(weightBytes)), \(backend)")
+        }
+
+        func printCSV() {
+            print("test,tokens,depth,batch,median,mean,sd,bandwidth_share,state_bytes,weight_bytes")
+            for result in results {
+                let (tokens, depth, batch) = numbers(result.kind)
+                let share = bandwidthShare(result).map { String(format: "%.4f", $0) } ?? ""
+                print(
+                    "\(isPrefill(result) ? "prefill" : "decode"),\(tokens),\(depth),\(batch),"
+                        + String(
+                            format: "%.3f,%.3f,%.3f,", result.median, result.mean, result.standardDeviation)
+                        + "\(share),\(result.stateBytes),\(weightBytes)")
+            }
+        }
+
+        var json: JSONObject {
+            func entry(_ result: SpeedBenchmark.Result) -> JSONValue {
+                let (tokens, depth, batch) = numbers(result.kind)
+                var object: JSONObject = [
+                    "tokens": .integer(tokens), "tokens_per_second": .number(result.median),
+                    "mean": .number(result.mean), "standard_deviation": .number(result.standardDeviation),
+                    "samples": .array(result.rates.map { .number($0) }),
+                ]
+                if let share = bandwidthShare(result) {
+                    object["depth"] = .integer(depth)
+                    object["batch"] = .integer(batch)
+                    object["bandwidth_share"] = .number(share)
+                    object["state_bytes"] = .integer(result.stateBytes)
+                }
+                return .object(object)
+            }
+            return [
+                "model": .string(model), "backend": .string(backend), "weight_bytes": .integer(weightBytes),
+                "memory_bandwidth": .number(bandwidth),
+                "prefill": .array(results.filter(isPrefill).map(entry)),
+                "decode": .array(results.filter { !isPrefill($0) }.map(entry)),
+                "peak_memory_bytes": .integer(peakMemory()),
+            ]
+        }
+
+        private func name(_ kind: SpeedBenchmark.Kind) -> String { BenchCommand.name(kind) }
+
+        private func isPrefill(_ result: SpeedBenchmark.Result) -> Bool {
+            if case .prefill = result.kind { true } else { false }
+        }
+
+        private func numbers(_ kind: SpeedBenchmark.Kind) -> (tokens: Int, depth: Int, batch: Int) {
+            switch kind {
+            case .prefill(let tokens): (tokens, 0, 1)
+            case .decode(let depth, let batch): (decode, depth, batch)
+            }
+        }
+    }
 }

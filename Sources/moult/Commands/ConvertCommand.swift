@@ -22,7 +22,7 @@ struct ConvertCommand: ParsableCommand {
     @Option(help: "Tokens of local softmax attention beside the slots; 0 for none. (default: 64; 0 with --profile fla)")
     var window: Int?
     @Option(help: ArgumentHelp("Layers that keep softmax attention, such as 0,7,14.", valueName: "layers"))
-    var keepAttention: LayerList?
+    var keepAttention: IntegerList?
     @Option(help: "Type of weight matrices: f32 or bf16. (default: the source's; bf16 when it is quantised)")
     var dtype: WeightType?
     @Option(help: "Seed of the new parameters.") var seed: UInt64 = 0
@@ -38,7 +38,7 @@ struct ConvertCommand: ParsableCommand {
         var options = ConversionOptions()
         (options.mixer, options.profile, options.slots, options.window) = (mixer, profile, slots, window)
         (options.seed, options.allowNonFinite, options.dtype) = (seed, allowNonFinite, dtype?.dtype)
-        options.keptAttention = Set(keepAttention?.layers ?? [])
+        options.keptAttention = Set(keepAttention?.values ?? [])
         let converter = try Converter(ModelFiles.open(source), options: options)
         guard let output, !dryRun else { return try show(ConversionReport(converter.plan), written: nil) }
         let bar = ProgressBar("converting", total: 1, unit: .bytes)
@@ -58,19 +58,6 @@ struct ConvertCommand: ParsableCommand {
         }
         print(written.map { "wrote \($0)" } ?? "plan (nothing written)")
         print(report.summary)
-    }
-}
-
-/// Layer numbers separated by commas.
-struct LayerList: ExpressibleByArgument {
-    let layers: [Int]
-    init(_ layers: [Int]) { self.layers = layers }
-
-    init?(argument: String) {
-        let parts = argument.split(separator: ",", omittingEmptySubsequences: false)
-        let numbers = parts.compactMap { Int($0.trimmingPrefix { $0 == " " }) }
-        guard numbers.count == parts.count else { return nil }
-        layers = numbers
     }
 }
 

@@ -36,6 +36,19 @@ struct WeightOptions: ParsableArguments {
     }
 }
 
+/// Integers separated by commas, such as 0,7,14.
+struct IntegerList: ExpressibleByArgument {
+    let values: [Int]
+    init(_ values: [Int]) { self.values = values }
+
+    init?(argument: String) {
+        let parts = argument.split(separator: ",", omittingEmptySubsequences: false)
+        let numbers = parts.compactMap { Int($0.trimmingPrefix { $0 == " " }) }
+        guard numbers.count == parts.count else { return nil }
+        values = numbers
+    }
+}
+
 /// Reads text files, refusing what is not UTF-8.
 enum TextFile {
     static func read(_ path: String) throws -> String {

@@ -1,0 +1,55 @@
+/// How the next token is chosen. What is set is applied to the logits in the order of the properties below, which is that
+/// of Hugging Face transformers.
+public struct SamplingOptions: Sendable, Equatable {
+    /// Added to the logits of these tokens; minus infinity forbids one.
+    public var logitBias: [Int32: Float]
+    /// Divides positive logits of tokens that were seen lately and multiplies negative ones (Keskar et al. 2019, arXiv
+    /// 1909.05858, section 4.1); 1 changes nothing.
+    public var repetitionPenalty: Float
+    /// How many of the last tokens, read or generated, count as seen lately.
+    public var repetitionWindow: Int
+    /// Divides all logits; 0 takes the most likely token, and nothing below then matters.
+    public var temperature: Float
+    /// Keeps this many of the most likely tokens, and those as likely as the last of them; nil keeps all.
+    public var topK: Int?
+    /// Keeps the fewest of the most likely tokens that together have this probability, and those as likely as the last
+    /// of them (Holtzman et al. 2020, arXiv 1904.09751).
+    public var topP: Float
+    /// Keeps tokens with at least this share of the most likely one's probability (Nguyen et al. 2024, arXiv
+    /// 2407.01082).
+    public var minP: Float
+
+    /// - Throws: ``GenerationError/option(name:expected:found:)`` when a value is out of range.
+    public init(
+        logitBias: [Int32: Float] = [:], repetitionPenalty: Float = 1, repetitionWindow: Int = 256,
+        temperature: Float = 0, topK: Int? = nil, topP: Float = 1, minP: Float = 0
+    ) throws {
+        self.logitBias = logitBias
+        self.repetitionPenalty = repetitionPenalty
+        self.repetitionWindow = repetitionWindow
+        self.temperature = temperature
+        self.topK = topK
+        self.topP = topP
+        self.minP = minP
+        func require(_ holds: Bool, _ name: String, _ expected: String, _ found: some CustomStringConvertible) throws {
+            if !holds { throw GenerationError.option(name: name, expected: expected, found: "\(found)") }
+        }
+        for (token, bias) in logitBias {
+            try require(token >= 0, "--logit-bias", "token ids of 0 or more", token)
+            try require(bias < .infinity, "--logit-bias", "a number or -inf", bias)
+        }
+        try require(
+            repetitionPenalty > 0 && repetitionPenalty.isFinite, "--repetition-penalty", "more than 0",
+            repetitionPenalty)
+        let windows = 0...RecentTokens.capacity
+        try require(
+            windows.contains(repetitionWindow), "--repetition-window", "0 to \(windows.upperBound)", repetitionWindow)
+        try require(temperature >= 0 && temperature.isFinite, "--temperature", "0 or more", temperature)
+        try require((topK ?? 1) >= 1, "--top-k", "1 or more", topK ?? 1)
+        try require(topP > 0 && topP <= 1, "--top-p", "more than 0, at most 1", topP)
+        try require(minP >= 0 && minP <= 1, "--min-p", "0 to 1", minP)
+    }
+
+    /// Whether logits are changed before they are compared.
+    var changesLogits: Bool { !logitBias.isEmpty || repetitionPenalty != 1 && repetitionWindow > 0 }
+}

@@ -1,0 +1,118 @@
+import Models
+import Tensors
+
+/// Speed of reading and of generating, at chosen depths of context and numbers of sequences at once. What is timed does
+/// not depend on the tokens, which are spread over the vocabulary and always the same.
+public struct SpeedBenchmark: Sendable {
+    /// What is measured.
+    public enum Kind: Sendable, Equatable {
+        /// Reading a prompt of so many tokens in an empty context, up to the logits of its last token.
+        case prefill(tokens: Int)
+        /// Generating with `batch` sequences at once, each with `depth` tokens behind it.
+        case decode(depth: Int, batch: Int)
+    }
+
+    public struct Result: Sendable {
+        public let kind: Kind
+        /// Tokens per second of every repetition, of all sequences together; warm-up excluded.
+        public let rates: [Double]
+        /// Bytes of one sequence's state afterwards.
+        public let stateBytes: Int
+
+        public var median: Double {
+            let sorted = rates.sorted()
+            return (sorted[(sorted.count - 1) / 2] + sorted[sorted.count / 2]) / 2
+        }
+        public var mean: Double { rates.reduce(0, +) / Double(rates.count) }
+        /// The sample's standard deviation; 0 for one repetition.
+        public var standardDeviation: Double {
+            guard rates.count > 1 else { return 0 }
+            let mean = mean
+            return (rates.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(rates.count - 1)).squareRoot()
+        }
+    }
+
+    public var prefill: [Int]
+    public var depths: [Int]
+    public var batches: [Int]
+    /// Tokens generated per sequence and repetition.
+    public var decode: Int
+    public var repeats: Int
+
+    public init(prefill: [Int] = [512], depths: [Int] = [16], batches: [Int] = [1], decode: Int = 128, repeats: Int = 5)
+    {
+        (self.prefill, self.depths, self.batches) = (prefill, depths, batches)
+        (self.decode, self.repeats) = (decode, repeats)
+    }
+
+    /// Tokens read and generated in all, for a progress bar.
+    public var work: Int {
+        let generated = batches.reduce(0, +) * decode * (repeats + 1) * depths.count
+        return prefill.reduce(0, +) * (repeats + 1) + (depths.max() ?? 0) + generated
+    }
+
+    /// - Parameters:
+    ///   - progress: called with the tokens done so far and what is being measured; throwing stops.
+    ///   - emit: called with every result as it is there.
+    public func run(
+        _ model: DecoderModel, progress: (Int, Kind) throws -> Void = { _, _ in }, emit: (Result) throws -> Void
+    ) throws {
+        var done = 0
+        for tokens in prefill {
+            let (prompt, kind) = (Self.tokens(tokens, of: model), Kind.prefill(tokens: tokens))
+            let rates = try measure(tokens) {
+                let session = try GenerationSession(model)
+                return try time {
+                    try session.read(prompt) { read, _ in try progress(done + read, kind) }
+                    done += tokens
+                }
+            }
+            try emit(Result(kind: kind, rates: rates, stateBytes: 0))
+        }
+        // One session goes from depth to depth, and what is generated is a fork's.
+        let session = try GenerationSession(model)
+        for depth in depths.sorted() {
+            let missing = depth - session.state.position
+            if missing > 0 {
+                let kind = Kind.decode(depth: depth, batch: 1)
+                try session.read(Self.tokens(missing, of: model)) { read, _ in try progress(done + read, kind) }
+                done += missing
+            }
+            for batch in batches {
+                let (step, kind) = (try DecoderStep(model, capacity: batch), Kind.decode(depth: depth, batch: batch))
+                var bytes = 0
+                let rates = try measure(batch * decode) {
+                    let states = (0..<batch).map { _ in session.state.copy() }
+                    // States that are copied when written would be copied in the measurement.
+                    try step.read([Int32](repeating: 1, count: batch), states: states)
+                    let tokens = Self.tokens(decode, of: model)
+                    let seconds = try time {
+                        for token in tokens { try step.read([Int32](repeating: token, count: batch), states: states) }
+                    }
+                    bytes = states[0].byteCount
+                    done += batch * decode
+                    try progress(done, kind)
+                    return seconds
+                }
+                try emit(Result(kind: kind, rates: rates, stateBytes: bytes))
+            }
+        }
+    }
+
+    /// Tokens per second of every repetition of `body`, which returns its seconds, but the first.
+    private func measure(_ tokens: Int, _ body: () throws -> Double) throws -> [Double] {
+        _ = try body()
+        return try (0..<repeats).map { _ in Double(tokens) / (try body()) }
+    }
+
+    private func time(_ body: () throws -> Void) rethrows -> Double {
+        let start = ContinuousClock.now
+        try body()
+        return start.duration(to: .now) / .seconds(1)
+    }
+
+    static func tokens(_ count: Int, of model: DecoderModel) -> [Int32] {
+        let vocabulary = model.configuration.decoder.vocabularySize
+        return (0..<count).map { Int32(($0 &* 7919 &+ 11) % vocabulary) }
+    }
+}
