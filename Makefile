@@ -29,7 +29,7 @@ demo: setup fetch build ## Convert SmolLM2-135M, measure it and generate with it
 
 bench: setup fetch build ## Compare the speed with Hugging Face transformers
 	Tools/oracles/setup
-	.venv/bin/python Benchmarks/transformers_vs_moult.py
+	.venv/bin/python Benchmarks/inference.py --deep --write docs/benchmarks.md
 	.venv/bin/python Benchmarks/training.py
 
 fixtures: ## Write the golden fixtures of the model tests again

@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT / "Tools" / "oracles"))
 import moult  # noqa: E402
 import softmax_preserving  # noqa: E402
 import teacher  # noqa: E402
-from transformers_vs_moult import bfloat16_folder  # noqa: E402
+from inference import bfloat16_folder  # noqa: E402
 
 TEXT = ROOT / ".data" / "encyclopedia_valid.txt"
 SEQUENCES, LENGTH = 2, 512
