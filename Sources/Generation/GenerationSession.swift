@@ -6,13 +6,28 @@ public final class GenerationSession {
     public let model: DecoderModel
     public let state: DecoderState
     /// Prompts are read in segments of this many tokens, so that memory does not depend on their length.
-    static let segment = 512
-    private var logits: Tensor?
-    private var recent = RecentTokens()
+    public static let segment = 512
+    /// Logits (vocabulary) of the token that follows; nil when nothing was read yet.
+    private(set) var logits: Tensor?
+    private(set) var recent = RecentTokens()
+    /// A hash of all tokens read.
+    public private(set) var digest = TokenDigest()
 
     public init(_ model: DecoderModel) throws {
         self.model = model
         state = try model.makeState()
+    }
+
+    /// Goes on where another session was.
+    init(_ model: DecoderModel, state: DecoderState, logits: Tensor?, recent: RecentTokens, digest: TokenDigest) {
+        self.model = model
+        self.state = state
+        (self.logits, self.recent, self.digest) = (logits, recent, digest)
+    }
+
+    /// An independent continuation of the same sequence.
+    public func fork() -> GenerationSession {
+        GenerationSession(model, state: state.copy(), logits: logits, recent: recent, digest: digest)
     }
 
     /// Reads `tokens` after what the session has seen.
@@ -24,6 +39,7 @@ public final class GenerationSession {
             let end = min(position + Self.segment, tokens.count)
             logits = try model.nextLogits(Array(tokens[position..<end]), state: state)
             recent.append(tokens[position..<end])
+            digest.append(tokens[position..<end])
             position = end
             try progress(position, tokens.count)
         }
@@ -52,20 +68,5 @@ public final class GenerationSession {
             if count < limit { try read([token]) }
         }
         return count
-    }
-}
-
-/// Why nothing could be generated.
-public enum GenerationError: Error, Equatable, CustomStringConvertible {
-    case emptyPrompt
-    case nonFiniteLogits
-    case option(name: String, expected: String, found: String)
-
-    public var description: String {
-        switch self {
-        case .emptyPrompt: "the prompt is empty; give at least one token of text with --prompt"
-        case .nonFiniteLogits: "the model's output is not a finite number; are the weights finite? See 'moult inspect'"
-        case .option(let name, let expected, let found): "\(name): expected \(expected), found \(found)"
-        }
     }
 }

@@ -10,6 +10,8 @@ public struct DecoderModel: Sendable {
     /// (vocabulary, D); the embedding itself when tied.
     let head: Tensor
     let rotary: RotaryEmbedding
+    let parameters: Parameters
+    let knownFingerprint = KnownFingerprint()
 
     // MARK: Parameters
 
@@ -46,6 +48,7 @@ public struct DecoderModel: Sendable {
         finalNorm = try parameters[names.finalNorm]
         head = decoder.tiedEmbeddings ? embedding : try parameters[names.head]
         rotary = RotaryEmbedding(decoder)
+        self.parameters = parameters
     }
 
     /// Opens a Hugging Face folder or a .gguf file.
@@ -129,7 +132,7 @@ public struct DecoderModel: Sendable {
 
 /// Everything a model remembers of one sequence: one state per layer and the number of tokens seen.
 public final class DecoderState {
-    public fileprivate(set) var position = 0
+    public internal(set) var position = 0
     let layers: [any MixerState]
 
     init(layers: [any MixerState]) { self.layers = layers }
