@@ -6,16 +6,31 @@ public final class GenerationSession {
     public let model: DecoderModel
     public let state: DecoderState
     /// Prompts are read in segments of this many tokens, so that memory does not depend on their length.
-    static let segment = 512
+    public static let segment = 512
     /// Logits after the last token read; nil before the first, and where `step` holds them.
-    private var logits: Tensor?
+    private var segmentLogits: Tensor?
     /// The recorded step, once single tokens have been read; it holds the logits of the last one.
     private var step: DecoderStep?
-    private var recent = RecentTokens()
+    private(set) var recent = RecentTokens()
+    /// A hash of all tokens read.
+    public private(set) var digest = TokenDigest()
 
     public init(_ model: DecoderModel) throws {
         self.model = model
         state = try model.makeState()
+    }
+
+    /// Goes on where another session was.
+    init(_ model: DecoderModel, state: DecoderState, logits: Tensor?, recent: RecentTokens, digest: TokenDigest) {
+        self.model = model
+        self.state = state
+        (segmentLogits, self.recent, self.digest) = (logits, recent, digest)
+    }
+
+    /// An independent continuation of the same sequence.
+    /// - Throws: ``TensorError/outOfMemory(bytes:)``.
+    public func fork() throws -> GenerationSession {
+        GenerationSession(model, state: state.copy(), logits: try logits(), recent: recent, digest: digest)
     }
 
     /// Reads `tokens` after what the session has seen.
@@ -26,15 +41,17 @@ public final class GenerationSession {
             let step = try self.step ?? DecoderStep(model)
             self.step = step
             try step.read(tokens, states: [state])
-            logits = nil
+            segmentLogits = nil
             recent.append(tokens)
+            digest.append(tokens[...])
             return try progress(1, 1)
         }
         var position = 0
         while position < tokens.count {
             let end = min(position + Self.segment, tokens.count)
-            logits = try model.nextLogits(Array(tokens[position..<end]), state: state)
+            segmentLogits = try model.nextLogits(Array(tokens[position..<end]), state: state)
             recent.append(tokens[position..<end])
+            digest.append(tokens[position..<end])
             position = end
             try progress(position, tokens.count)
         }
@@ -50,9 +67,15 @@ public final class GenerationSession {
     /// Calls `body` with the logits (vocabulary) of the token after the last one read.
     /// - Throws: ``GenerationError/emptyPrompt`` when nothing was read yet.
     public func withLogits<Result>(_ body: (UnsafeBufferPointer<Float>) throws -> Result) throws -> Result {
-        if let logits { return try logits.withElements(Float.self, body) }
+        if let segmentLogits { return try segmentLogits.withElements(Float.self, body) }
         guard let step else { throw GenerationError.emptyPrompt }
         return try step.withLogits(body)
+    }
+
+    /// The same as a tensor; nil when nothing was read yet.
+    func logits() throws -> Tensor? {
+        if segmentLogits != nil || step == nil { return segmentLogits }
+        return try withLogits { try Tensor(Array($0), shape: [$0.count]) }
     }
 
     /// Continues the sequence by up to `limit` tokens, or until one of `stops` is picked.
@@ -71,20 +94,5 @@ public final class GenerationSession {
             if count < limit { try read([token]) }
         }
         return count
-    }
-}
-
-/// Why nothing could be generated.
-public enum GenerationError: Error, Equatable, CustomStringConvertible {
-    case emptyPrompt
-    case nonFiniteLogits
-    case option(name: String, expected: String, found: String)
-
-    public var description: String {
-        switch self {
-        case .emptyPrompt: "the prompt is empty; give at least one token of text with --prompt"
-        case .nonFiniteLogits: "the model's output is not a finite number; are the weights finite? See 'moult inspect'"
-        case .option(let name, let expected, let found): "\(name): expected \(expected), found \(found)"
-        }
     }
 }

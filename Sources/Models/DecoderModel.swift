@@ -10,6 +10,8 @@ public struct DecoderModel: Sendable {
     /// (vocabulary, D); the embedding itself when tied.
     let head: Tensor
     let rotary: RotaryEmbedding
+    let parameters: Parameters
+    let knownFingerprint = KnownFingerprint()
 
     // MARK: Parameters
 
@@ -46,6 +48,7 @@ public struct DecoderModel: Sendable {
         finalNorm = try parameters[names.finalNorm]
         head = decoder.tiedEmbeddings ? embedding : try parameters[names.head]
         rotary = RotaryEmbedding(decoder)
+        self.parameters = parameters
     }
 
     /// Opens a Hugging Face folder or a .gguf file.

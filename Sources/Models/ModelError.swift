@@ -8,6 +8,8 @@ public enum ModelError: Error, Equatable, CustomStringConvertible {
     case configuration(key: String, expected: String, found: String)
     /// A call that the model cannot serve, such as an empty prompt.
     case input(expected: String, found: String)
+    /// A part of a stored state does not fit the model.
+    case state(name: String, expected: String, found: String)
 
     public var description: String {
         switch self {
@@ -19,6 +21,8 @@ public enum ModelError: Error, Equatable, CustomStringConvertible {
             "config.json: '\(key)' is \(found), expected \(expected)"
         case .input(let expected, let found):
             "expected \(expected), found \(found)"
+        case .state(let name, let expected, let found):
+            "the state's '\(name)': expected \(expected), found \(found)"
         }
     }
 }

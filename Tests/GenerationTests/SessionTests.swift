@@ -7,16 +7,11 @@ import Testing
 
 @Suite("Sessions")
 struct SessionTests {
-    private func model(_ name: String) throws -> DecoderModel {
-        let tests = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        return try DecoderModel.load(tests.appendingPathComponent("ModelsTests/Fixtures/\(name)").path, as: .float32)
-    }
-
     @Test(
         "a long prompt is read in segments, and greedy tokens are those of whole sequences",
         arguments: ["llama-tied", "moult-gsa-window"])
     func greedy(_ name: String) throws {
-        let model = try model(name)
+        let model = try tinyModel(name)
         var sequence = (0..<700).map { Int32($0 * 31 % 128) }
         let session = try GenerationSession(model)
         var segments: [Int] = []
@@ -36,7 +31,7 @@ struct SessionTests {
     }
 
     @Test func stops() throws {
-        let session = try GenerationSession(try model("moult-gsa"))
+        let session = try GenerationSession(try tinyModel("moult-gsa"))
         try session.read([1, 2, 3])
         var sampler = try Sampler()
         let first = try session.pick(&sampler)
@@ -45,7 +40,7 @@ struct SessionTests {
     }
 
     @Test func emptyPrompt() throws {
-        let session = try GenerationSession(try model("moult-gsa"))
+        let session = try GenerationSession(try tinyModel("moult-gsa"))
         #expect(throws: GenerationError.emptyPrompt) { try session.read([]) }
         var sampler = try Sampler()
         #expect(throws: GenerationError.emptyPrompt) { try session.pick(&sampler) }
@@ -57,7 +52,7 @@ struct SessionTests {
             ("moult-gsa-window", false), ("fla-gsa-tied", false), ("mistral-sliding-window", false),
             ("llama-tied", true),
         ] {
-            let session = try GenerationSession(try model(name))
+            let session = try GenerationSession(try tinyModel(name))
             let tokens = (0..<600).map { Int32($0 % 64) }
             try session.read(tokens)
             let early = session.state.byteCount

@@ -6,15 +6,18 @@ package struct StagedFile {
     let path: String
     /// Where it is until then.
     let temporaryPath: String
+    private let replaces: Bool
     private var descriptor: Int32
 
     /// Creates the temporary file.
-    /// - Throws: ``CheckpointError/exists(path:)`` when there is a file at `path`.
-    package init(path: String) throws {
+    /// - Parameter replaces: Whether it takes the place of a file at `path`.
+    /// - Throws: ``CheckpointError/exists(path:)`` when there is one and it does not.
+    package init(path: String, replaces: Bool = false) throws {
         self.path = path
+        self.replaces = replaces
         let name = "." + (path as NSString).lastPathComponent + ".\(UUID().uuidString).partial"
         temporaryPath = ((path as NSString).deletingLastPathComponent as NSString).appendingPathComponent(name)
-        guard access(path, F_OK) != 0 else { throw CheckpointError.exists(path: path) }
+        guard replaces || access(path, F_OK) != 0 else { throw CheckpointError.exists(path: path) }
         descriptor = open(temporaryPath, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
         guard descriptor >= 0 else { throw CheckpointError.unwritable(path: path, reason: Self.lastError()) }
     }
@@ -24,6 +27,7 @@ package struct StagedFile {
         self.path = path
         self.temporaryPath = temporaryPath
         self.descriptor = descriptor
+        replaces = false
     }
 
     /// Writes all of `bytes` at `offset`.
@@ -43,14 +47,19 @@ package struct StagedFile {
     }
 
     /// Waits until the contents are on the disk, and closes the file.
-    package mutating func sync() throws {
-        guard fsync(descriptor) == 0 else { throw CheckpointError.unwritable(path: path, reason: Self.lastError()) }
+    package mutating func sync() throws { try close(isDurable: true) }
+
+    /// Closes the file, with its contents on the disk when it is to be durable.
+    package mutating func close(isDurable: Bool) throws {
+        guard !isDurable || fsync(descriptor) == 0 else {
+            throw CheckpointError.unwritable(path: path, reason: Self.lastError())
+        }
         try close()
     }
 
-    /// Gives the file its final name, unless something has taken it meanwhile.
+    /// Gives the file its final name, unless something that it does not replace has taken it meanwhile.
     package func publish() throws {
-        guard access(path, F_OK) != 0 else { throw CheckpointError.exists(path: path) }
+        guard replaces || access(path, F_OK) != 0 else { throw CheckpointError.exists(path: path) }
         guard rename(temporaryPath, path) == 0 else {
             throw CheckpointError.unwritable(path: path, reason: Self.lastError())
         }

@@ -148,6 +148,18 @@ public struct GatedSlotAttention: TokenMixer {
 
         public var byteCount: Int { slots.byteCount + (window?.byteCount ?? 0) }
         public func copy() -> MixerState { State(slots: slots, window: window?.copy() as? KeyValueCache) }
+
+        public func store(in snapshot: inout StateSnapshot, prefix: String) throws {
+            try snapshot.append("\(prefix)slots.keys", slots.keys)
+            try snapshot.append("\(prefix)slots.values", slots.values)
+            try window?.store(in: &snapshot, prefix: "\(prefix)window.")
+        }
+
+        public func restore(_ snapshot: StateSnapshot, prefix: String) throws {
+            slots.keys = try snapshot.tensor("\(prefix)slots.keys", shape: slots.keys.shape)
+            slots.values = try snapshot.tensor("\(prefix)slots.values", shape: slots.values.shape)
+            try window?.restore(snapshot, prefix: "\(prefix)window.")
+        }
     }
 
     public func makeState() throws -> MixerState {

@@ -33,6 +33,26 @@ public final class KeyValueCache: MixerState {
 
     public func copy() -> MixerState { KeyValueCache(copying: self) }
 
+    public func store(in snapshot: inout StateSnapshot, prefix: String) throws {
+        let held = 0..<min(count, capacity)
+        try snapshot.append("\(prefix)keys", keys.rows(held))
+        try snapshot.append("\(prefix)values", values.rows(held))
+    }
+
+    public func restore(_ snapshot: StateSnapshot, prefix: String) throws {
+        let held = window.map { min($0, snapshot.position) } ?? snapshot.position
+        let heldKeys = try snapshot.tensor("\(prefix)keys", shape: [held] + keys.shape.dropFirst())
+        let heldValues = try snapshot.tensor("\(prefix)values", shape: [held] + values.shape.dropFirst())
+        if held > capacity {
+            capacity = held
+            (keys, values) = (heldKeys, heldValues)
+        } else {
+            try keys.replaceRows(at: 0, with: heldKeys)
+            try values.replaceRows(at: 0, with: heldValues)
+        }
+        count = snapshot.position
+    }
+
     /// Adds the keys and values (1, T, N, ·) of T new tokens and returns those that the new tokens may attend to,
     /// (1, S, N, ·), oldest first except in a full ring when T = 1, where one query sees all of it in any order.
     func extend(keys newKeys: Tensor, values newValues: Tensor) throws -> (keys: Tensor, values: Tensor) {

@@ -66,6 +66,13 @@ public protocol MixerState: AnyObject {
     /// Bytes held now.
     var byteCount: Int { get }
     func copy() -> MixerState
+
+    /// Adds all of the state to `snapshot`, under names that begin with `prefix`.
+    func store(in snapshot: inout StateSnapshot, prefix: String) throws
+
+    /// Takes over what a state of the same layer has stored. After an error the state is not to be used.
+    /// - Throws: ``ModelError/state(name:expected:found:)`` when a part is missing or has another shape.
+    func restore(_ snapshot: StateSnapshot, prefix: String) throws
 }
 
 extension MixerState {
