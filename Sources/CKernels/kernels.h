@@ -11,6 +11,7 @@
 #include "include/moult_attention.h"
 #include "include/moult_gated_slot_attention.h"
 #include "include/moult_grouped.h"
+#include "include/moult_quantise.h"
 #include "include/moult_training.h"
 #include "include/moult_types.h"
 
@@ -101,6 +102,14 @@ struct moult_kernels {
     // grouped.inc
     /// Row `output` of a grouped weight of `inputs` inputs, as floats.
     void (*widen_row)(const void *weight, enum moult_type type, int64_t inputs, int64_t output, float *out);
+
+    // quantise.inc: `scratch` holds quantise_scratch floats, 64-byte aligned.
+    int64_t (*quantise_scratch)(int64_t inputs);
+    /// Rounds the outputs of one tile row and writes their sums.
+    void (*quantise_tile_row)(const struct moult_quantise *job, int64_t tile, float *scratch);
+    /// target -= the first `rows` rows of `panel` · D · (the panel's rows of group `group`)ᵀ, with D = `importance`.
+    void (*feedback_update)(
+        const float *panel, const float *importance, float *target, int64_t group, int64_t rows);
 
     // dense.inc: `scratch` holds moult_dense_scratch bytes, 64-byte aligned.
     void (*dense)(const struct moult_dense *x, float *scratch);

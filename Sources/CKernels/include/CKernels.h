@@ -9,6 +9,7 @@
 #include "moult_linear.h"
 #include "moult_onednn.h"
 #include "moult_pool.h"
+#include "moult_quantise.h"
 #include "moult_training.h"
 #include "moult_types.h"
 
