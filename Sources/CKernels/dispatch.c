@@ -10,9 +10,11 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 
-extern const struct moult_kernels moult_kernels_baseline, moult_kernels_avx2, moult_kernels_avx512;
+extern const struct moult_kernels moult_kernels_baseline, moult_kernels_avx2, moult_kernels_avx512,
+    moult_kernels_avx512vnni;
 static const struct moult_kernels *const sets[] = {
     &moult_kernels_baseline, &moult_kernels_avx2, &moult_kernels_avx512,
+    &moult_kernels_avx512vnni,
 };
 
 static uint64_t enabled_state(void) {
@@ -33,7 +35,7 @@ static int supported_sets(void) {
     if ((state & 0x6) != 0x6) return 1;
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & avx2)) return 1;
     if ((b & avx512) != avx512 || (state & 0xE6) != 0xE6) return 2;
-    return 3;
+    return c & 1u << 11 ? 4 : 3;  // VNNI
 }
 #elif defined(__aarch64__)
 extern const struct moult_kernels moult_kernels_neon;

@@ -153,7 +153,7 @@ struct gather {
 BODY(embedding_body) {
     JOB(gather);
     const struct moult_kernels *kernels = moult_kernels();
-    int64_t stride = job->dim * size_of(job->type);
+    const int64_t stride = job->dim * size_of(job->type);
     for (int64_t i = begin; i < end; i++) {
         float *out = job->out + i * job->dim;
         if (moult_is_grouped(job->type)) kernels->widen_row(job->table, job->type, job->dim, job->ids[i], out);

@@ -37,6 +37,13 @@ struct moult_attention_range {
     float *sums;
 };
 
+/// Rows rounded to int8 by groups of 32 inputs: codes (rows, inputs), and for each group the scale and scale · Σ codes,
+/// both (rows, inputs / 32).
+struct moult_grouped {
+    const int8_t *codes;
+    const float *scales, *sums;
+};
+
 /// The single-threaded kernels of one instruction set. Each is written once, in a *.inc file, over the vector type of
 /// vector.h; kernels_<set>.c compiles all of them for one set and fills one table. The functions that Swift calls
 /// (include/moult_*.h) share the work over the pool and call the table of the chosen set.
@@ -100,6 +107,13 @@ struct moult_kernels {
         int64_t outputs, float *out, int64_t stride);
 
     // grouped.inc
+    /// Rounds `rows` rows of x (rows, inputs) to int8 by groups of 32; scales and sums are (rows, inputs / 32).
+    void (*round_rows)(const float *x, int64_t rows, int64_t inputs, int8_t *codes, float *scales, float *sums);
+    /// out[r][o] (+)= x[r] · weight[o] for tile rows [first, last) of a q8 or q4 weight of `inputs` inputs and `outputs`
+    /// outputs (the last tile row may be partial: out is never written beyond `outputs`).
+    void (*grouped_rows)(
+        const struct moult_grouped *x, int64_t rows, const void *weight, enum moult_type type, int64_t inputs,
+        int64_t outputs, int64_t first, int64_t last, const float *bias, float *out, int64_t stride, bool accumulate);
     /// Row `output` of a grouped weight of `inputs` inputs, as floats.
     void (*widen_row)(const void *weight, enum moult_type type, int64_t inputs, int64_t output, float *out);
 

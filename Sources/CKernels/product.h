@@ -46,6 +46,19 @@ static inline void compute_product(const struct moult_dense *x, float *scratch) 
     }
 }
 
+/// x rounded for grouped weights over the pool, into `memory` of rounded_bytes.
+struct moult_grouped round_to_grouped(const float *x, int64_t rows, int64_t inputs, void *memory);
+
+static inline size_t rounded_bytes(int64_t rows, int64_t inputs) {
+    return (size_t)(rows * inputs + rows * (inputs / moult_group_inputs) * 2 * (int64_t)sizeof(float));
+}
+
+/// The rows of `x` from `row` on.
+static inline struct moult_grouped grouped_from(struct moult_grouped x, int64_t row, int64_t inputs) {
+    const int64_t groups = inputs / moult_group_inputs;
+    return (struct moult_grouped){x.codes + row * inputs, x.scales + row * groups, x.sums + row * groups};
+}
+
 /// A product's tiles, of one size but for the last: what one thread computes at a time. They depend on the product's extents
 /// alone, and each element is summed within one tile, so that results do not depend on the number of threads.
 struct tiles {
@@ -66,6 +79,17 @@ static inline struct tiles tiles_of(const struct moult_dense *x) {
         .columns = even_part(x->columns, large ? large_columns : small_columns)};
     tiles.down = divide_up(x->rows, tiles.rows);
     tiles.count = tiles.down * divide_up(x->columns, tiles.columns);
+    return tiles;
+}
+
+/// The same for a grouped weight: tiles whose rows of x stay in the L2 cache.
+static inline struct tiles grouped_tiles_of(int64_t rows, int64_t inputs, int64_t outputs) {
+    enum { cached_bytes = 1 << 18, largest_rows = 128, columns = 8 * moult_tile_outputs };
+    if (rows <= 0 || outputs <= 0) return (struct tiles){0};
+    const int64_t cached = least(cached_bytes / inputs, largest_rows) / 16 * 16;
+    struct tiles tiles = {.rows = even_part(rows, cached > 16 ? cached : 16), .columns = columns};
+    tiles.down = divide_up(rows, tiles.rows);
+    tiles.count = tiles.down * divide_up(outputs, tiles.columns);
     return tiles;
 }
 

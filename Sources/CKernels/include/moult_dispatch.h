@@ -3,7 +3,7 @@
 
 #include <stdbool.h>
 
-/// The instruction set in use: "baseline", "avx2", "avx512" or "neon".
+/// The instruction set in use: "baseline", "avx2", "avx512", "avx512vnni" or "neon".
 const char *moult_kernels_name(void);
 
 /// The instruction set at `index` among those this processor can run, slowest first; NULL past the last.
