@@ -11,6 +11,7 @@
 #include "include/moult_attention.h"
 #include "include/moult_gated_slot_attention.h"
 #include "include/moult_grouped.h"
+#include "include/moult_quantise.h"
 #include "include/moult_training.h"
 #include "include/moult_types.h"
 
@@ -126,6 +127,14 @@ struct moult_kernels {
         int64_t outputs, int64_t first, int64_t last, const float *bias, float *out, int64_t stride, bool accumulate);
     /// Row `output` of a grouped weight of `inputs` inputs, as floats.
     void (*widen_row)(const void *weight, enum moult_type type, int64_t inputs, int64_t output, float *out);
+
+    // quantise.inc: `scratch` holds quantise_scratch floats, 64-byte aligned.
+    int64_t (*quantise_scratch)(int64_t inputs);
+    /// Rounds the outputs of one tile row and writes their sums.
+    void (*quantise_tile_row)(const struct moult_quantise *job, int64_t tile, float *scratch);
+    /// target -= the first `rows` rows of `panel` · D · (the panel's rows of group `group`)ᵀ, with D = `importance`.
+    void (*feedback_update)(
+        const float *panel, const float *importance, float *target, int64_t group, int64_t rows);
 
     // dense.inc: `scratch` holds moult_dense_scratch bytes, 64-byte aligned.
     void (*dense)(const struct moult_dense *x, float *scratch);

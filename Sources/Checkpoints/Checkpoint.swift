@@ -32,15 +32,16 @@ public protocol Checkpoint: Sendable {
 
     /// Reads a tensor: in place, without a copy, where it is stored as `dtype` and aligned, and converted otherwise.
     ///
-    /// - Parameter dtype: The element type; nil keeps a plain stored type and turns a quantised one into float32.
-    ///   Floating-point types convert into each other, rounding to nearest, ties to even; others do not convert.
+    /// - Parameter dtype: The element type; nil keeps the stored type and turns GGML's quantised ones into float32.
+    ///   Floating-point types convert into each other, rounding to nearest, ties to even, and quantised ones into them;
+    ///   others do not convert.
     /// - Throws: ``CheckpointError/missingTensor(path:name:)``, ``CheckpointError/conversion(file:name:from:to:)``, or
     ///   ``TensorError/outOfMemory(bytes:)``.
     func load(_ name: String, as dtype: DType?) throws -> Tensor
 }
 
 extension Checkpoint {
-    /// Reads a tensor as it is stored, or as float32 when it is quantised.
+    /// Reads a tensor as it is stored, or as float32 when it is of one of GGML's quantised types.
     public func load(_ name: String) throws -> Tensor { try load(name, as: nil) }
 }
 

@@ -31,6 +31,7 @@ extension Tensor {
                 return (nan, infinity)
             }
         }
+        if dtype.isQuantised { return try converted(to: .float32).nonFiniteCounts() }
         return switch dtype {
         case .float64: counts(0x7FF0_0000_0000_0000, UInt64.self)
         case .float32: counts(0x7F80_0000, UInt32.self)

@@ -120,14 +120,14 @@ public struct ConversionPlan: Sendable {
     private static func dtype(_ stored: TensorDescription, _ rule: ParameterRule, _ options: ConversionOptions) -> DType
     {
         if rule.shape.count < 2 { return stored.format.dtype ?? .float32 }
-        return options.dtype ?? stored.format.dtype ?? .bfloat16
+        return options.dtype ?? stored.plainType
     }
 
     /// The type of most of the source's matrices, bfloat16 when they are quantised.
     private static func dtype(of checkpoint: any Checkpoint) -> DType {
         let matrices = checkpoint.tensors.filter { $0.shape.count >= 2 }
         let sizes = Dictionary(
-            matrices.map { ($0.format.dtype ?? .bfloat16, $0.byteCount) }, uniquingKeysWith: { $0 &+ $1 })
+            matrices.map { ($0.plainType, $0.byteCount) }, uniquingKeysWith: { $0 &+ $1 })
         let common = sizes.max { ($0.value, $0.key.rawValue) < ($1.value, $1.key.rawValue) }?.key ?? .bfloat16
         return common == .float32 ? .float32 : .bfloat16
     }
@@ -140,4 +140,9 @@ public struct ConversionPlan: Sendable {
         }
         return nil
     }
+}
+
+extension TensorDescription {
+    /// The type in which a matrix is written when nothing else is asked for: its own, or bfloat16 when it is quantised.
+    var plainType: DType { format.dtype.flatMap { $0.isQuantised ? nil : $0 } ?? .bfloat16 }
 }

@@ -20,34 +20,15 @@ public struct Converter {
     public func run(output: String, progress: (Int, Int, String) throws -> Void = { _, _, _ in }) throws
         -> ConversionReport
     {
-        let manager = FileManager.default
-        let target = URL(fileURLWithPath: output).standardizedFileURL
-        guard !manager.fileExists(atPath: target.path) else { throw ConversionError.outputExists(path: output) }
-        let parent = target.deletingLastPathComponent()
-        let partial = parent.appendingPathComponent(".\(target.lastPathComponent).partial-\(getpid())")
-        try Self.filing(output) {
-            try manager.createDirectory(at: parent, withIntermediateDirectories: true)
-            try manager.createDirectory(at: partial, withIntermediateDirectories: false)
-        }
-        do {
-            let nonFinite = try writeWeights(to: partial.path, progress: progress)
-            var tokenizerFiles = try writeTokenizer(to: partial)
-            if !tokenizerFiles.contains("generation_config.json") {
-                try write(generationConfiguration(), to: partial.appendingPathComponent("generation_config.json"))
-                tokenizerFiles.append("generation_config.json")
-            }
+        try OutputFolder.write(output) { folder in
+            let nonFinite = try writeWeights(to: folder.url.path, progress: progress)
+            let tokenizerFiles = try folder.writeTokenizer(of: files)
             let report = ConversionReport(plan, nonFinite: nonFinite, tokenizerFiles: tokenizerFiles)
-            try write(.object(plan.target.decoder.json), to: partial.appendingPathComponent("config.json"))
-            try write(report.modelCard(name: target.lastPathComponent), to: partial.appendingPathComponent("README.md"))
-            try write(report.json, to: partial.appendingPathComponent("conversion.json"))
-            try Self.filing(output) {
-                // rename(2) refuses a target that appeared meanwhile, unless it is an empty folder.
-                guard rename(partial.path, target.path) == 0 else { throw CocoaError.failed(errno) }
-            }
+            try folder.write(.object(plan.target.decoder.json), as: "config.json")
+            let name = URL(fileURLWithPath: output).standardizedFileURL.lastPathComponent
+            try folder.write(report.modelCard(name: name), as: "README.md")
+            try folder.write(report.json, as: "conversion.json")
             return report
-        } catch {
-            try? manager.removeItem(at: partial)
-            throw error
         }
     }
 
@@ -92,39 +73,5 @@ public struct Converter {
             try initialiser.make(name: entry.name, shape: entry.shape, seed: plan.options.seed).converted(
                 to: entry.dtype)
         }
-    }
-
-    /// A generation_config.json for a source that has none: its special tokens.
-    private func generationConfiguration() -> JSONValue {
-        let keys = ["bos_token_id", "eos_token_id", "pad_token_id"]
-        let decoder = plan.source.huggingFaceJSON()
-        return .object(JSONObject(decoder.pairs.filter { keys.contains($0.key) && $0.value != .null }))
-    }
-
-    // MARK: Files
-
-    func write(_ json: JSONValue, to url: URL) throws { try write(json.text(indented: true) + "\n", to: url) }
-    func write(_ text: String, to url: URL) throws { try write(Data(text.utf8), to: url) }
-    func write(_ data: Data, to url: URL) throws { try Self.filing(url.path) { try data.write(to: url) } }
-
-    /// Turns the file system's errors into one line that names the path.
-    static func filing(_ path: String, _ body: () throws -> Void) throws {
-        do { try body() } catch {
-            throw ConversionError.file(path: path, reason: "cannot be written: \((error as NSError).plainReason)")
-        }
-    }
-}
-
-extension CocoaError {
-    fileprivate static func failed(_ code: Int32) -> any Error {
-        NSError(domain: NSPOSIXErrorDomain, code: Int(code))
-    }
-}
-
-extension NSError {
-    /// The system's words for the error underneath.
-    fileprivate var plainReason: String {
-        if let below = userInfo[NSUnderlyingErrorKey] as? NSError { return below.plainReason }
-        return domain == NSPOSIXErrorDomain ? String(cString: strerror(Int32(code))) : localizedDescription
     }
 }

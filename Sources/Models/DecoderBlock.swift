@@ -8,6 +8,16 @@ struct DecoderBlock: Sendable {
     let mlp: MLP
     let epsilon: Float
 
+    init(_ configuration: ModelConfiguration, layer: Int, parameters: Parameters) throws {
+        let names = configuration.names
+        mixerNorm = try parameters[names.mixerNorm(layer)]
+        mixer = try MixerRegistry.mixer(named: configuration.mixers[layer])
+            .init(configuration, layer: layer, parameters: parameters)
+        mlpNorm = try parameters[names.mlpNorm(layer)]
+        mlp = try MLP(configuration, layer: layer, parameters: parameters)
+        epsilon = configuration.decoder.normEpsilon
+    }
+
     func callAsFunction(_ x: Tensor, state: MixerState?, context: MixerContext) throws -> Tensor {
         let mixed = try mixer(x.rmsNorm(weight: mixerNorm, epsilon: epsilon), state: state, context: context)
         return try completing(x, mixed: mixed)

@@ -37,13 +37,8 @@ public struct DecoderModel: Sendable {
         let (decoder, names) = (configuration.decoder, configuration.names)
         self.configuration = configuration
         embedding = try parameters[names.embedding]
-        blocks = try configuration.mixers.enumerated().map { layer, mixer in
-            DecoderBlock(
-                mixerNorm: try parameters[names.mixerNorm(layer)],
-                mixer: try MixerRegistry.mixer(named: mixer).init(configuration, layer: layer, parameters: parameters),
-                mlpNorm: try parameters[names.mlpNorm(layer)],
-                mlp: try MLP(configuration, layer: layer, parameters: parameters),
-                epsilon: decoder.normEpsilon)
+        blocks = try configuration.mixers.indices.map {
+            try DecoderBlock(configuration, layer: $0, parameters: parameters)
         }
         finalNorm = try parameters[names.finalNorm]
         head = decoder.tiedEmbeddings ? embedding : try parameters[names.head]

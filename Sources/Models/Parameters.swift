@@ -36,23 +36,27 @@ public struct Parameters: Sendable {
 
     /// A linear map's weight `prefix.weight` and, where `hasBias`, `prefix.bias`.
     func linear(_ prefix: String, hasBias: Bool = false) throws -> Linear {
-        Linear(weight: try self["\(prefix).weight"], bias: hasBias ? try self["\(prefix).bias"] : nil)
+        Linear(
+            name: prefix, weight: try self["\(prefix).weight"], bias: hasBias ? try self["\(prefix).bias"] : nil)
     }
 }
 
 /// A linear map: weight (O, I) and an optional bias (O).
 public struct Linear: Sendable {
+    /// The parameters' common prefix.
+    public let name: String
     public let weight: Tensor
     public let bias: Tensor?
 
     /// x (..., I) → (..., O).
-    func callAsFunction(_ x: Tensor) throws -> Tensor { try x.linear(weight, bias: bias) }
+    func callAsFunction(_ x: Tensor) throws -> Tensor { try x.linear([self])[0] }
 }
 
 extension Tensor {
     /// Several linear maps of the same input, in one pass over it.
     func linear(_ maps: [Linear]) throws -> [Tensor] {
-        try linear(maps.map(\.weight), biases: maps.map(\.bias))
+        try LinearInputs.current?.add(self, to: maps)
+        return try linear(maps.map(\.weight), biases: maps.map(\.bias))
     }
 }
 

@@ -10,6 +10,7 @@
 #include "moult_memory.h"
 #include "moult_onednn.h"
 #include "moult_pool.h"
+#include "moult_quantise.h"
 #include "moult_sampling.h"
 #include "moult_step.h"
 #include "moult_training.h"

@@ -89,10 +89,15 @@ extension DecoderConfiguration {
         if let activation = try reader.string("hidden_act"), activation != "silu", activation != "swish" {
             throw refuse("hidden_act", activation, "silu")
         }
-        if let method = try reader.nested("quantization_config") {
-            throw refuse(
-                "quantization_config", try method.string("quant_method") ?? "(no quant_method)",
-                "plain weights, or GGUF")
+        if let quantisation = try reader.nested("quantization_config") {
+            let method = try quantisation.string("quant_method") ?? "(no quant_method)"
+            guard method == "moult" else {
+                throw refuse("quantization_config", method, "moult, plain weights, or GGUF")
+            }
+            let bits = try quantisation.integer("bits", in: 1...64)
+            guard bits == 8 || bits == 4 else { throw refuse("quantization_config.bits", "\(bits)", "8 and 4") }
+            let size = try quantisation.integer("group_size", in: 1...1_048_576)
+            guard size == 32 else { throw refuse("quantization_config.group_size", "\(size)", "32") }
         }
         if let part = reader.value("partial_rotary_factor")?.doubleValue, part != 1 {
             throw refuse("partial_rotary_factor", "\(part)", "1")

@@ -19,7 +19,7 @@ func dequantise(_ source: UnsafeRawPointer, _ format: StoredFormat, to target: U
     case .q4K: blocks(dequantiseQ4K)
     case .q5K: blocks(dequantiseQ5K)
     case .q6K: blocks(dequantiseQ6K)
-    case .f64, .f32, .f16, .bf16, .i64, .i32, .u8, .bool: break
+    case .f64, .f32, .f16, .bf16, .i64, .i32, .u8, .bool, .q8, .q4: break
     }
 }
 

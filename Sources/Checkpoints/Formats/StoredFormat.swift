@@ -1,7 +1,7 @@
 import Tensors
 
-/// How a tensor's elements are stored in a file: a plain type, or one of GGML's block-quantised types. Raw values are
-/// the formats' own names.
+/// How a tensor's elements are stored in a file: a plain type, one of Moult's quantised types, or one of GGML's. Raw
+/// values are the formats' own names.
 public enum StoredFormat: String, Sendable, CaseIterable {
     case f64 = "F64"
     case f32 = "F32"
@@ -11,6 +11,10 @@ public enum StoredFormat: String, Sendable, CaseIterable {
     case i32 = "I32"
     case u8 = "U8"
     case bool = "BOOL"
+    /// ``DType/q8``
+    case q8 = "q8"
+    /// ``DType/q4``
+    case q4 = "q4"
     case q40 = "Q4_0"
     case q41 = "Q4_1"
     case q50 = "Q5_0"
@@ -22,7 +26,7 @@ public enum StoredFormat: String, Sendable, CaseIterable {
     case q5K = "Q5_K"
     case q6K = "Q6_K"
 
-    /// The tensor element type; nil when quantised.
+    /// The tensor element type; nil for GGML's quantised types, which no tensor has.
     public var dtype: DType? {
         switch self {
         case .f64: .float64
@@ -33,11 +37,13 @@ public enum StoredFormat: String, Sendable, CaseIterable {
         case .i32: .int32
         case .u8: .uint8
         case .bool: .bool
+        case .q8: .q8
+        case .q4: .q4
         case .q40, .q41, .q50, .q51, .q80, .q2K, .q3K, .q4K, .q5K, .q6K: nil
         }
     }
 
-    /// The stored form of an element type; quantised tensors are stored by the byte.
+    /// The stored form of an element type.
     public init(_ dtype: DType) {
         switch dtype {
         case .float64: self = .f64
@@ -46,15 +52,18 @@ public enum StoredFormat: String, Sendable, CaseIterable {
         case .bfloat16: self = .bf16
         case .int64: self = .i64
         case .int32: self = .i32
-        case .uint8, .q8, .q4: self = .u8
+        case .uint8: self = .u8
         case .bool: self = .bool
+        case .q8: self = .q8
+        case .q4: self = .q4
         }
     }
 
-    /// Elements per block: 1 for plain types.
+    /// Elements per block: 1 for plain types. Those of q8 and q4 are not one after the other: their bytes follow from
+    /// the shape alone.
     public var blockElements: Int {
         switch self {
-        case .f64, .f32, .f16, .bf16, .i64, .i32, .u8, .bool: 1
+        case .f64, .f32, .f16, .bf16, .i64, .i32, .u8, .bool, .q8, .q4: 1
         case .q40, .q41, .q50, .q51, .q80: 32
         case .q2K, .q3K, .q4K, .q5K, .q6K: 256
         }
@@ -66,7 +75,7 @@ public enum StoredFormat: String, Sendable, CaseIterable {
         case .f64, .i64: 8
         case .f32, .i32: 4
         case .f16, .bf16: 2
-        case .u8, .bool: 1
+        case .u8, .bool, .q8, .q4: 1
         case .q40: 18
         case .q41: 20
         case .q50: 22
@@ -84,6 +93,7 @@ public enum StoredFormat: String, Sendable, CaseIterable {
     /// elements or of bytes (as stored, or as 8-byte elements) overflows. Extents of 0 count as 1 in that check, so
     /// that no product of any of the extents can overflow later.
     func byteCount(shape: [Int]) -> Int? {
+        if let dtype, dtype.isQuantised { return dtype.byteCount(of: shape) }
         var bound = 8
         for extent in shape {
             let (product, overflow) = bound.multipliedReportingOverflow(by: max(extent, 1))

@@ -20,6 +20,9 @@ struct StoredTensor: Sendable {
             throw CheckpointError.tensor(
                 file: description.file, name: description.name, expected: "bytes of 0 and 1", found: "\(byte)")
         }
+        if let stored = format.dtype, stored.isQuantised {
+            return try loadQuantised(source, stored, as: target)
+        }
         if target == format.dtype, interleavedHeads == nil, isAligned(source, to: target.size) {
             return try Tensor(borrowing: source, shape: description.shape, dtype: target, owner: file)
         }
@@ -32,6 +35,21 @@ struct StoredTensor: Sendable {
             guard tensor.count > 0, let start = source.baseAddress else { return tensor }
             try tensor.withMutableMemory { write(start, to: $0, target) }
             return tensor
+        }
+    }
+
+    /// Products read the lines of a quantised tensor, 64 bytes, where the file aligns them; otherwise from a copy.
+    private func loadQuantised(_ source: UnsafeRawBufferPointer, _ stored: DType, as target: DType) throws -> Tensor {
+        guard target == stored || target.isFloatingPoint else {
+            throw CheckpointError.conversion(
+                file: description.file, name: description.name, from: stored.rawValue, to: target.rawValue)
+        }
+        if isAligned(source, to: 64) {
+            return try Tensor(borrowing: source, shape: description.shape, dtype: stored, owner: file)
+                .converted(to: target)
+        }
+        return try withExtendedLifetime(file) {
+            try Tensor(description.shape, stored) { $0.copyMemory(from: source) }.converted(to: target)
         }
     }
 

@@ -1,7 +1,7 @@
 /// One .safetensors file: 8 bytes of header length (little-endian), a JSON header, the tensors' bytes.
 ///
 /// As in Hugging Face's reader the header has at most 100 MB and the tensors cover the rest of the file exactly, without
-/// gaps and overlaps.
+/// gaps and overlaps. Quantised tensors are described in the metadata (``QuantisedLayout``).
 struct SafetensorsFile {
     let file: MappedFile
     /// In the order of their bytes.
@@ -43,6 +43,7 @@ struct SafetensorsFile {
             try scanner.end()
         }
         try place(&spans, dataStart: 8 + length)
+        try checkDescriptions()
     }
 
     /// A tensor as the header describes it; offsets count from the end of the header.
@@ -98,6 +99,31 @@ struct SafetensorsFile {
         return result
     }
 
+    /// The quantised tensor that the metadata says a span is; nil when it is a plain one.
+    private func layout(of span: Span) throws -> QuantisedLayout? {
+        guard let text = metadata[QuantisedLayout.prefix + span.name] else { return nil }
+        guard let layout = QuantisedLayout(text) else {
+            throw CheckpointError.malformed(
+                file: file.path, part: "__metadata__.\(QuantisedLayout.prefix)\(span.name)",
+                expected: "\"q8\" or \"q4\", outputs and inputs, these a multiple of 32", found: "\"\(text)\"")
+        }
+        guard span.format == .u8, span.shape == layout.storedShape else {
+            throw CheckpointError.tensor(
+                file: file.path, name: span.name, expected: "U8 \(layout.storedShape) for \(layout.description)",
+                found: "\(span.format.rawValue) \(span.shape)")
+        }
+        return layout
+    }
+
+    /// Checks that every quantised tensor that the metadata describes is there.
+    private func checkDescriptions() throws {
+        let names = Set(tensors.map(\.description.name))
+        for key in metadata.keys.sorted() where key.hasPrefix(QuantisedLayout.prefix) {
+            let name = String(key.dropFirst(QuantisedLayout.prefix.count))
+            guard names.contains(name) else { throw CheckpointError.missingTensor(path: file.path, name: name) }
+        }
+    }
+
     /// Checks that the spans, in the order of their offsets, cover the data exactly.
     private mutating func place(_ spans: inout [Span], dataStart: Int) throws {
         spans.sort { ($0.begin, $0.end) < ($1.begin, $1.end) }
@@ -123,8 +149,10 @@ struct SafetensorsFile {
                     "\(byteCount) bytes for \(span.shape) of \(span.format.rawValue)", "\(span.end - span.begin) bytes")
             }
             position = span.end
+            let layout = try layout(of: span)
             let description = TensorDescription(
-                name: span.name, shape: span.shape, format: span.format, byteCount: byteCount, file: file.path)
+                name: span.name, shape: layout?.shape ?? span.shape,
+                format: layout.map { StoredFormat($0.dtype) } ?? span.format, byteCount: byteCount, file: file.path)
             tensors.append(StoredTensor(description: description, file: file, offset: dataStart + span.begin))
         }
         guard position == dataCount else {

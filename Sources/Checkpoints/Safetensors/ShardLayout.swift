@@ -55,27 +55,39 @@ struct ShardLayout {
         for index in 0...shard { shards.append(layOut(index, count: shard + 1, metadata: metadata)) }
     }
 
-    /// Places the tensors of one file by falling element size, so that every one is aligned.
+    /// Places the tensors of one file: quantised ones first, from 64 bytes on and multiples of 64 bytes long, then the
+    /// others by falling element size, so that every one is aligned.
     private mutating func layOut(_ index: Int, count: Int, metadata: [String: String]) -> Shard {
         let own = entries.indices.filter { entries[$0].shard == index }
-        let order = [8, 4, 2, 1].flatMap { size in own.filter { entries[$0].dtype.size == size } }
+        let (quantised, plain) = (
+            own.filter { entries[$0].dtype.isQuantised }, own.filter { !entries[$0].dtype.isQuantised }
+        )
+        let order = quantised + [8, 4, 2, 1].flatMap { size in plain.filter { entries[$0].dtype.size == size } }
         var header = JSONObject(), position = 0
+        var metadata = metadata
+        for place in quantised {
+            let layout = QuantisedLayout(dtype: entries[place].dtype, shape: entries[place].shape)
+            metadata[QuantisedLayout.prefix + entries[place].name] = layout.description
+        }
         if !metadata.isEmpty {
             let sorted = metadata.sorted { $0.key < $1.key }
             header["__metadata__"] = .object(JSONObject(sorted.map { ($0.key, .string($0.value)) }))
         }
         for place in order {
             let entry = entries[place]
+            let bytes =
+                entry.dtype.isQuantised ? QuantisedLayout(dtype: entry.dtype, shape: entry.shape).storedShape : nil
             header[entry.name] = [
-                "dtype": .string(StoredFormat(entry.dtype).rawValue),
-                "shape": .array(entry.shape.map { .integer($0) }),
+                "dtype": .string(bytes == nil ? StoredFormat(entry.dtype).rawValue : StoredFormat.u8.rawValue),
+                "shape": .array((bytes ?? entry.shape).map { .integer($0) }),
                 "data_offsets": [.integer(position), .integer(position + entry.byteCount)],
             ]
             entries[place].offset = position
             position += entry.byteCount
         }
         var text = Array(JSONValue.object(header).text().utf8)
-        while text.count % 8 != 0 { text.append(UInt8(ascii: " ")) }
+        // The length before the header takes 8 bytes: the data starts on a line of 64.
+        while text.count % 64 != 56 { text.append(UInt8(ascii: " ")) }
         let prefix = withUnsafeBytes(of: UInt64(text.count).littleEndian) { Array($0) }
         for place in order { entries[place].offset += prefix.count + text.count }
         return Shard(

@@ -3,7 +3,7 @@ import Foundation
 /// A bar on standard error with the share done, the speed and the time left. Where standard error is not a terminal,
 /// nothing is drawn.
 final class ProgressBar {
-    enum Unit { case items, bytes, tokens, windows, steps }
+    enum Unit { case items, bytes, parameters, tokens, windows, steps }
 
     private let label: String
     private let unit: Unit
@@ -60,6 +60,7 @@ final class ProgressBar {
     private func rate(_ perSecond: Double) -> String {
         switch unit {
         case .bytes: String(format: "%.0f MB/s", perSecond / 1e6)
+        case .parameters: String(format: "%.0f M/s", perSecond / 1e6)
         case .tokens: String(format: "%.0f tok/s", perSecond)
         case .items, .windows, .steps: String(format: "%.1f/s", perSecond)
         }

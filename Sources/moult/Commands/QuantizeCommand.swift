@@ -1,0 +1,64 @@
+import ArgumentParser
+import Checkpoints
+import Conversion
+import Tokenizers
+
+struct QuantizeCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "quantize",
+        abstract: "Round a model's weights to 8 or 4 bits.",
+        discussion: """
+            The output is a Hugging Face folder that every command reads in place. With --calibration, the rounding of
+            each weight makes up for the errors of others on that text; use text like what the model is for, and not
+            the text on which it is measured.
+            """)
+
+    @Argument(help: "A Hugging Face folder or a .gguf file.") var model: String
+    @Option(help: "Folder to write; must not exist.") var output: String
+    @Option(help: "Bits of a weight: 8 or 4.") var bits: Int
+    @Option(help: "Inputs that share a scale; 32 is the only size there is.") var groupSize = 32
+    @Option(help: ArgumentHelp("A UTF-8 text file to calibrate the rounding on.", valueName: "text"))
+    var calibration: String?
+    @Option(help: "Tokens of the calibration text to use, from its start.") var calibrationTokens = 16_384
+    @OptionGroup var format: OutputOptions
+
+    /// Tokens that the model reads at a time while it is calibrated.
+    private static let pieceLength = 1024
+
+    func validate() throws {
+        guard (1...16_777_216).contains(calibrationTokens) else {
+            throw ValidationError("--calibration-tokens: expected 1 to 16777216, found \(calibrationTokens).")
+        }
+    }
+
+    func run() throws {
+        let files = try ModelFiles.open(model)
+        var options = QuantisationOptions()
+        (options.bits, options.groupSize) = (bits, groupSize)
+        options.calibration = try calibration.map(pieces) ?? []
+        let quantiser = try ModelQuantiser(files, options: options)
+        let bar = ProgressBar("quantising", total: 1, unit: .parameters)
+        defer { bar.finish() }
+        let report = try quantiser.run(output: output) { done, total, name in
+            try bar.update(done, of: total, note: name)
+        }
+        bar.finish()
+        if format.json {
+            var json = report.json
+            json["output"] = .string(output)
+            return format.print(json)
+        }
+        print("wrote \(output)")
+        print(report.summary)
+    }
+
+    /// The tokens of the text at `path`, in pieces.
+    private func pieces(_ path: String) throws -> [[Int32]] {
+        let tokens = try WeightOptions.tokenizer(model).encode(TextFile.read(path), addSpecialTokens: false)
+            .prefix(calibrationTokens)
+        guard !tokens.isEmpty else { throw ValidationError("\(path): no text to calibrate on.") }
+        return stride(from: 0, to: tokens.count, by: Self.pieceLength).map {
+            Array(tokens[$0..<min($0 + Self.pieceLength, tokens.count)])
+        }
+    }
+}
