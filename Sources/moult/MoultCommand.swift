@@ -13,6 +13,6 @@ struct MoultCommand: ParsableCommand {
         version: Moult.version,
         subcommands: [
             InspectCommand.self, ConvertCommand.self, TrainCommand.self, ReportCommand.self, PerplexityCommand.self,
-            GenerateCommand.self, BenchCommand.self, LogitsCommand.self, TokensCommand.self,
+            GenerateCommand.self, ChatCommand.self, BenchCommand.self, LogitsCommand.self, TokensCommand.self,
         ])
 }
