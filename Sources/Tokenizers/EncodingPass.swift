@@ -11,20 +11,22 @@ struct EncodingPass {
     }
 
     /// Finds the added tokens, normalises what stands between them, and encodes that.
-    mutating func encode(_ text: UTF8Text) {
+    /// - Parameter continues: whether other text stands before, so that nothing is put before this one.
+    mutating func encode(_ text: UTF8Text, continues: Bool = false) {
         for piece in tokenizer.matchers.original.pieces(of: text) {
             switch piece {
             case .token(let id): ids.append(id)
             case .text(let range):
+                let isContinued = continues && range.lowerBound == 0
+                let isFirst = range.lowerBound == 0 && !continues
                 if tokenizer.normalizers.isEmpty {
-                    encodeNormalized(
-                        UTF8Text(bytes: .init(rebasing: text.bytes[range])), isFirst: range.lowerBound == 0)
+                    encodeNormalized(UTF8Text(bytes: .init(rebasing: text.bytes[range])), isFirst: isFirst)
                 } else {
                     var bytes = Array(text.bytes[range])
-                    for normalizer in tokenizer.normalizers { normalizer.apply(to: &bytes) }
-                    bytes.withUnsafeBufferPointer {
-                        encodeNormalized(UTF8Text(bytes: $0), isFirst: range.lowerBound == 0)
+                    for normalizer in tokenizer.normalizers where !(isContinued && normalizer.isPrefix) {
+                        normalizer.apply(to: &bytes)
                     }
+                    bytes.withUnsafeBufferPointer { encodeNormalized(UTF8Text(bytes: $0), isFirst: isFirst) }
                 }
             }
         }

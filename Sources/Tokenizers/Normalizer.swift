@@ -30,6 +30,9 @@ enum Normalizer: Sendable {
         }
     }
 
+    /// Whether the step only puts something before the text.
+    var isPrefix: Bool { if case .prepend = self { true } else { false } }
+
     func apply(to text: inout [UInt8]) {
         switch self {
         case .canonicalComposition: Self.compose(&text)

@@ -7,14 +7,16 @@ public struct StreamingDecoder: Sendable {
     private let skipsSpecialTokens: Bool
     /// Bytes that have not been given out: the beginning of a character.
     private var pending: [UInt8] = []
-    private var isFirst = true
+    private var isFirst: Bool
     /// How many stripped bytes may still come at the beginning.
     private var stripsLeft: Int
 
-    public init(_ tokenizer: Tokenizer, skipSpecialTokens: Bool = true) {
+    /// - Parameter continues: whether other text stands before, so that the first token keeps its leading space.
+    public init(_ tokenizer: Tokenizer, skipSpecialTokens: Bool = true, continues: Bool = false) {
         self.tokenizer = tokenizer
         skipsSpecialTokens = skipSpecialTokens
-        stripsLeft = tokenizer.decoder.stripped.start
+        isFirst = !continues
+        stripsLeft = continues ? 0 : tokenizer.decoder.stripped.start
     }
 
     /// Takes the next token and returns the text that is certain now, which may be empty.
@@ -34,7 +36,7 @@ public struct StreamingDecoder: Sendable {
             }
         }
         isFirst = false
-        let complete = pending.count - unfinishedLength
+        let complete = pending.count - pending.unfinishedUTF8
         defer { pending.removeFirst(complete) }
         return String(decoding: pending[..<complete], as: UTF8.self)
     }
@@ -43,27 +45,5 @@ public struct StreamingDecoder: Sendable {
     public mutating func finish() -> String {
         defer { pending = [] }
         return String(decoding: pending, as: UTF8.self)
-    }
-
-    /// How many bytes at the end may be the beginning of a character.
-    private var unfinishedLength: Int {
-        for length in 1...3 where length <= pending.count {
-            let start = pending.count - length
-            let first = pending[start]
-            if first & 0xC0 == 0x80 { continue }
-            let (needed, second): (Int, ClosedRange<UInt8>)
-            switch first {
-            case 0xC2...0xDF: (needed, second) = (2, 0x80...0xBF)
-            case 0xE0: (needed, second) = (3, 0xA0...0xBF)
-            case 0xED: (needed, second) = (3, 0x80...0x9F)
-            case 0xE1...0xEF: (needed, second) = (3, 0x80...0xBF)
-            case 0xF0: (needed, second) = (4, 0x90...0xBF)
-            case 0xF1...0xF3: (needed, second) = (4, 0x80...0xBF)
-            case 0xF4: (needed, second) = (4, 0x80...0x8F)
-            default: return 0
-            }
-            return length < needed && (length == 1 || second ~= pending[start + 1]) ? length : 0
-        }
-        return 0
     }
 }

@@ -24,11 +24,23 @@ extension Tokenizer {
         }
     }
 
-    private func encode(_ bytes: UnsafeBufferPointer<UInt8>, _ addSpecialTokens: Bool) -> [Int32] {
+    /// The token ids of a text that stands behind other text: without special tokens around it, and without the space
+    /// that some tokenizers put before a text.
+    public func encode(continuing text: String) -> [Int32] {
+        var text = text
+        return text.withUTF8 { encode($0, false, continues: true) }
+    }
+
+    /// The tokens with which every text begins.
+    public var textPrefix: [Int32] { postProcessor.prefix }
+
+    private func encode(
+        _ bytes: UnsafeBufferPointer<UInt8>, _ addSpecialTokens: Bool, continues: Bool = false
+    ) -> [Int32] {
         let cache = caches.withLock { $0.popLast() } ?? WordCache()
         var pass = EncodingPass(tokenizer: self, cache: cache)
         if addSpecialTokens { pass.ids += postProcessor.prefix }
-        pass.encode(UTF8Text(bytes: bytes))
+        pass.encode(UTF8Text(bytes: bytes), continues: continues)
         if addSpecialTokens { pass.ids += postProcessor.suffix }
         caches.withLock { if $0.count < Self.maximumCaches { $0.append(cache) } }
         return pass.ids

@@ -27,3 +27,27 @@ extension UnsafeBufferPointer<UInt8> {
         return nil
     }
 }
+
+extension [UInt8] {
+    /// How many bytes at the end may be the beginning of a character.
+    package var unfinishedUTF8: Int {
+        for length in 1...3 where length <= count {
+            let start = count - length
+            let first = self[start]
+            if first & 0xC0 == 0x80 { continue }
+            let (needed, second): (Int, ClosedRange<UInt8>)
+            switch first {
+            case 0xC2...0xDF: (needed, second) = (2, 0x80...0xBF)
+            case 0xE0: (needed, second) = (3, 0xA0...0xBF)
+            case 0xED: (needed, second) = (3, 0x80...0x9F)
+            case 0xE1...0xEF: (needed, second) = (3, 0x80...0xBF)
+            case 0xF0: (needed, second) = (4, 0x90...0xBF)
+            case 0xF1...0xF3: (needed, second) = (4, 0x80...0xBF)
+            case 0xF4: (needed, second) = (4, 0x80...0x8F)
+            default: return 0
+            }
+            return length < needed && (length == 1 || second ~= self[start + 1]) ? length : 0
+        }
+        return 0
+    }
+}

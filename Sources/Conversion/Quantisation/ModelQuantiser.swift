@@ -29,7 +29,9 @@ public struct ModelQuantiser {
         }
         let tables = Set([configuration.names.embedding, configuration.names.head])
         let all = try DecoderModel.rules(configuration)
-        (self.tables, rules) = (tables, all.filter { !tables.contains($0.name) } + all.filter { tables.contains($0.name) })
+        (self.tables, rules) = (
+            tables, all.filter { !tables.contains($0.name) } + all.filter { tables.contains($0.name) }
+        )
     }
 
     /// Writes the quantised model as a Hugging Face folder. Everything is written beside `output` and renamed at the
@@ -133,7 +135,8 @@ public struct ModelQuantiser {
     private func writeCalibrated(_ write: (ParameterRule, ErrorFeedback?) throws -> Tensor) throws {
         let names = configuration.names
         var forward = try LayerwiseForward(
-            configuration, pieces: options.calibration, embedding: files.checkpoint.load(names.embedding, as: .bfloat16))
+            configuration, pieces: options.calibration, embedding: files.checkpoint.load(names.embedding, as: .bfloat16)
+        )
         var remaining = rules[...]
         for layer in 0..<configuration.decoder.layerCount {
             let own = Array(remaining.prefix { $0.name.hasPrefix("model.layers.\(layer).") })

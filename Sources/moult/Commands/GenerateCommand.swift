@@ -7,68 +7,95 @@ import Tokenizers
 
 struct GenerateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "generate", abstract: "Continue a prompt, token by token.")
+        commandName: "generate", abstract: "Continue a prompt, token by token.",
+        discussion: """
+            A state file holds everything that the model remembers of a text, and has one size for all lengths. With \
+            --load-state the text goes on where it was saved; --prompt may add to it.
+            """)
 
     @Argument(help: "A Hugging Face folder or a .gguf file.") var model: String
-    @Option(help: "The text to continue.") var prompt: String
+    @Option(help: "The text to continue.") var prompt: String?
+    @Option(help: "A UTF-8 file with the text to continue.") var promptFile: String?
+    @Flag(help: "Read the text from standard input as it arrives, for as long as it does.") var stream = false
+    @Option(help: "With --stream: print a continuation each time so many tokens were read.") var every: Int?
     @Option(help: "The most tokens to generate.") var maxTokens = 128
-    @Option(help: "0 always takes the most likely token; higher values vary more.") var temperature: Float = 0
-    @Option(help: "Sample among this many of the most likely tokens.") var topK: Int?
-    @Option(help: "Sample among the most likely tokens that together have this probability.") var topP: Float = 1
-    @Option(help: "Seed of the sampling.") var seed: UInt64 = 0
+    @OptionGroup var sampling: SamplingArguments
+    @Option(help: ArgumentHelp("Go on from this state.", valueName: "file")) var loadState: String?
+    @Option(help: ArgumentHelp("Save the state after the text, also when interrupted.", valueName: "file"))
+    var saveState: String?
+    @Option(help: ArgumentHelp("Keep states of prompts here, and read only what is new of one.", valueName: "folder"))
+    var promptCache: String?
+    @Option(help: "Bytes that --prompt-cache may take; the least recently used states are removed.")
+    var promptCacheSize = ByteSize(bytes: 1_000_000_000)
     @OptionGroup var weights: WeightOptions
     @OptionGroup var output: OutputOptions
 
     func validate() throws {
         guard maxTokens >= 0 else { throw ValidationError("--max-tokens: expected 0 or more, found \(maxTokens).") }
+        let texts = [prompt != nil, promptFile != nil, stream].count { $0 }
+        guard texts == 1 || texts == 0 && loadState != nil else {
+            throw ValidationError("Expected one of --prompt, --prompt-file, --stream and, with none, --load-state.")
+        }
+        guard promptCache == nil || !stream && loadState == nil else {
+            throw ValidationError("--prompt-cache: expected a whole prompt, found --stream or --load-state.")
+        }
+        if let every {
+            guard every > 0 else { throw ValidationError("--every: expected 1 or more, found \(every).") }
+            guard stream, !output.json else {
+                throw ValidationError("--every: expected --stream, and text as it comes rather than --json.")
+            }
+        }
+        try sampling.check()
     }
 
     func run() throws {
-        var sampler = try Sampler(temperature: temperature, topK: topK, topP: topP, seed: seed)
+        Interrupt.install()
         let (model, tokenizer) = try weights.load(self.model)
-        let tokens = tokenizer.encode(prompt)
-        let session = try GenerationSession(model)
-        let stops = Set(
-            model.configuration.decoder.eosTokens.map { Int32(truncatingIfNeeded: $0) }
-                + (tokenizer.eosToken.map { [$0] } ?? []))
-
+        var sampler = try sampling.sampler(tokenizer)
         let reading = ContinuousClock.now
-        let bar = ProgressBar("reading", total: tokens.count, unit: .tokens)
-        defer { bar.finish() }
-        try session.read(tokens) { try bar.update($0, of: $1) }
-        bar.finish()
+        let text = try read(model, tokenizer, &sampler)
+        let session = text.session
         let readSeconds = reading.duration(to: .now) / .seconds(1)
 
-        if !output.json { write(prompt) }
-        var text = ""
-        var decoder = StreamingDecoder(tokenizer)
-        func show(_ piece: String) {
-            text += piece
-            if !output.json { write(piece) }
-        }
+        if !output.json { write(text.prompt) }
+        var generated = ""
         let start = ContinuousClock.now
-        let count = try session.generate(limit: maxTokens, sampler: &sampler, stops: stops) { token in
-            show(try decoder.push(token))
-            try Interrupt.check()
+        var result = TextContinuation(tokens: 0, end: .stopped)
+        if !Interrupt.isRequested {
+            result = try session.continueText(
+                limit: maxTokens, sampler: &sampler, tokenizer: tokenizer,
+                stops: tokenizer.stops(model.configuration.decoder.eosTokens), strings: sampling.stopStrings(),
+                readsLast: saveState != nil
+            ) { piece in
+                generated += piece
+                if !output.json { write(piece) }
+                return !Interrupt.isRequested
+            }
         }
-        show(decoder.finish())
         let seconds = start.duration(to: .now) / .seconds(1)
-        // The first token comes from reading the prompt; the others are a step each.
-        let stepRate = count > 1 ? Double(count - 1) / seconds : 0
+        if let saveState { try StateFile.write(session, generatorState: sampler.generatorState, to: saveState) }
+        if !output.json { write("\n") }
+        try Interrupt.check()
 
+        // The first token comes from reading the prompt; the others are a step each.
+        let stepRate = result.tokens > 1 ? Double(result.tokens - 1) / seconds : 0
+        let readRate = Double(text.read) / readSeconds
         if output.json {
             return output.print([
-                "prompt": .string(prompt), "text": .string(text), "prompt_tokens": .integer(tokens.count),
-                "tokens": .integer(count), "prompt_tokens_per_second": .number(Double(tokens.count) / readSeconds),
+                "prompt": .string(text.prompt), "text": .string(generated), "prompt_tokens": .integer(text.tokens),
+                "cached_tokens": .integer(text.tokens - text.read), "tokens": .integer(result.tokens),
+                "end": .string(result.end.rawValue), "prompt_tokens_per_second": .number(readRate),
                 "tokens_per_second": .number(stepRate), "state_bytes": .integer(session.state.byteCount),
                 "context": .integer(session.state.position), "peak_memory_bytes": .integer(peakMemory()),
             ])
         }
-        write("\n")
-        let rates = String(
-            format: "prompt %.0f tok/s, generation %.1f tok/s", Double(tokens.count) / readSeconds, stepRate)
-        Terminal.error("\(tokens.count) + \(count) tokens: \(rates), state \(megabytes(session.state.byteCount))")
+        let cached = text.tokens > text.read ? ", \(text.tokens - text.read) of them cached" : ""
+        Terminal.error(
+            "\(text.tokens) + \(result.tokens) tokens\(cached): "
+                + String(format: "prompt %.0f tok/s, generation %.1f tok/s", readRate, stepRate)
+                + ", state \(megabytes(session.state.byteCount))"
+                + (saveState.map { " saved to \($0)" } ?? ""))
     }
 
-    private func write(_ text: String) { FileHandle.standardOutput.write(Data(text.utf8)) }
+    func write(_ text: String) { FileHandle.standardOutput.write(Data(text.utf8)) }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import Tokenizers
 
 /// Reads plain text: one document, or several with a separator between them.
 struct TextReader: DocumentReader {

@@ -1,0 +1,46 @@
+import ArgumentParser
+import Foundation
+import Generation
+import Models
+import Tokenizers
+
+struct ChatCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "chat", abstract: "Talk with a model.",
+        discussion: """
+            The conversation is held in the recurrent state: a turn reads only what is new, and takes the same time after \
+            a thousand turns. Type /help for commands; Ctrl-C stops an answer, and a second one the program.
+            """)
+
+    @Argument(help: "A Hugging Face folder or a .gguf file.") var model: String
+    @Option(help: "What the model is told before the conversation.") var system: String?
+    @Option(help: "The most tokens of an answer.") var maxTokens = 1024
+    @OptionGroup var sampling: SamplingArguments
+    @Option(
+        help: ArgumentHelp(
+            "Go on with a saved conversation, or talk about a text whose state was saved.", valueName: "file"))
+    var loadState: String?
+    @OptionGroup var weights: WeightOptions
+
+    func validate() throws {
+        guard maxTokens > 0 else { throw ValidationError("--max-tokens: expected 1 or more, found \(maxTokens).") }
+        try sampling.check()
+    }
+
+    func run() throws {
+        let (model, tokenizer) = try weights.load(self.model)
+        let sampler = try sampling.sampler(tokenizer)
+        let format = ChatFormat(tokenizer)
+        if case .plain = format {
+            Terminal.error(
+                "warning: the model has no chat template; the conversation is written as User: and Assistant:")
+        }
+        let conversation = Conversation(
+            try GenerationSession(model), tokenizer: tokenizer, format: format, system: system)
+        var room = ChatRoom(
+            command: self, model: model, tokenizer: tokenizer, sampler: sampler, conversation: conversation)
+        if let loadState { try room.load(loadState) }
+        Interrupt.installForConversation()
+        try room.talk()
+    }
+}

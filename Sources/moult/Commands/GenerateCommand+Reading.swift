@@ -1,0 +1,100 @@
+import ArgumentParser
+import Foundation
+import Generation
+import Models
+import Tokenizers
+
+extension GenerateCommand {
+    /// The text that is continued.
+    struct ReadText {
+        let session: GenerationSession
+        /// The prompt, where it is shown again.
+        var prompt = ""
+        var tokens = 0
+        /// Of the tokens, those that were not in the prompt cache.
+        var read = 0
+    }
+
+    /// Reads the prompt, by whichever option it was given, behind a saved state if there is one, whose random numbers
+    /// `sampler` takes over. Interrupted, it ends early when the state is to be saved.
+    func read(_ model: DecoderModel, _ tokenizer: Tokenizer, _ sampler: inout Sampler) throws -> ReadText {
+        if let promptCache, let text = try promptText() {
+            let cache = try PromptCache(folder: promptCache, limit: promptCacheSize.bytes) {
+                Terminal.error("warning: \($0)")
+            }
+            let tokens = tokenizer.encode(text)
+            let bar = ProgressBar("reading", total: tokens.count, unit: .tokens)
+            defer { bar.finish() }
+            let (session, cached) = try cache.session(reading: tokens, model: model) { try bar.update($0, of: $1) }
+            return ReadText(
+                session: session, prompt: text, tokens: tokens.count, read: tokens.count - cached)
+        }
+        let saved = try loadState.map { try StateFile(path: $0, model: model) }
+        if let generatorState = saved?.generatorState { sampler.generatorState = generatorState }
+        let session = try saved?.session ?? GenerationSession(model)
+        if stream { return try readStream(session, tokenizer, isContinued: saved != nil, sampler: sampler) }
+        guard let text = try promptText() else { return ReadText(session: session) }
+        let tokens = saved == nil ? tokenizer.encode(text) : tokenizer.encode(continuing: text)
+        let bar = ProgressBar("reading", total: tokens.count, unit: .tokens)
+        defer { bar.finish() }
+        do {
+            try session.read(tokens) { try bar.update($0, of: $1) }
+        } catch let code as ExitCode where saveState == nil || session.state.position == 0 {
+            throw code
+        } catch is ExitCode {
+            // What was read is saved.
+        }
+        return ReadText(session: session, prompt: text, tokens: tokens.count, read: tokens.count)
+    }
+
+    private func promptText() throws -> String? { try prompt ?? promptFile.map(TextFile.read) }
+
+    private func readStream(
+        _ session: GenerationSession, _ tokenizer: Tokenizer, isContinued: Bool, sampler: Sampler
+    ) throws -> ReadText {
+        var encoder = IncrementalEncoder(tokenizer, continues: isContinued)
+        var feed = TokenFeed(session, every: every)
+        let start = ContinuousClock.now
+        var shown = start
+        func take(_ tokens: [Int32]) throws {
+            try feed.append(tokens, goesOn: { !Interrupt.isRequested }) {
+                var sampler = sampler
+                let text = try continuation(of: session.fork(), tokenizer, &sampler)
+                write("[\(session.state.position)]\(text)\n")
+            }
+            let now = ContinuousClock.now
+            guard Terminal.isInteractive, shown.duration(to: now) > .milliseconds(100) else { return }
+            shown = now
+            let rate = Double(feed.read) / (start.duration(to: now) / .seconds(1))
+            Terminal.error(
+                "\r\(grouped(feed.read)) tokens  \(String(format: "%.0f", rate)) tok/s  "
+                    + "state \(megabytes(session.state.byteCount))\u{1B}[K", newline: false)
+        }
+        while let bytes = try StandardInput.next() { try take(encoder.push(bytes)) }
+        if !Interrupt.isRequested {
+            try take(encoder.finish())
+            try feed.finish()
+        }
+        if Terminal.isInteractive { Terminal.error("\r\u{1B}[K", newline: false) }
+        if encoder.isRepaired {
+            Terminal.error("warning: standard input: bytes that are not UTF-8 were read as U+FFFD")
+        }
+        guard session.state.position > 0 else { throw GenerationError.emptyPrompt }
+        return ReadText(session: session, tokens: feed.read, read: feed.read)
+    }
+
+    /// What the session would go on with.
+    private func continuation(
+        of session: GenerationSession, _ tokenizer: Tokenizer, _ sampler: inout Sampler
+    ) throws -> String {
+        var text = ""
+        _ = try session.continueText(
+            limit: maxTokens, sampler: &sampler, tokenizer: tokenizer,
+            stops: tokenizer.stops(session.model.configuration.decoder.eosTokens), strings: sampling.stopStrings()
+        ) {
+            text += $0
+            return !Interrupt.isRequested
+        }
+        return text
+    }
+}

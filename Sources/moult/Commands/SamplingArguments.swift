@@ -1,0 +1,69 @@
+import ArgumentParser
+import Foundation
+import Generation
+import Tokenizers
+
+/// How a command chooses tokens, and where its text ends.
+struct SamplingArguments: ParsableArguments {
+    @Option(help: "0 always takes the most likely token; higher values vary more.") var temperature: Float = 0
+    @Option(help: "Sample among this many of the most likely tokens.") var topK: Int?
+    @Option(help: "Sample among the most likely tokens that together have this probability.") var topP: Float = 1
+    @Option(help: "Sample among tokens with at least this share of the most likely one's probability.")
+    var minP: Float = 0
+    @Option(help: "Make tokens that were seen lately less likely: 1 not at all, 1.3 strongly.")
+    var repetitionPenalty: Float = 1
+    @Option(help: "How many of the last tokens count as seen lately.") var repetitionWindow = 256
+    @Option(
+        help: ArgumentHelp(
+            "Add to the logit of a token, given as its id or as text that is one token; -inf forbids it. Repeatable.",
+            valueName: "token=value"))
+    var logitBias: [String] = []
+    @Option(help: "End the text just before this string. Repeatable.") var stop: [String] = []
+    @Option(help: "Seed of the sampling.") var seed: UInt64 = 0
+
+    /// Checks what can be checked without a tokenizer.
+    func check() throws {
+        _ = try options()
+        _ = try stopStrings()
+    }
+
+    func sampler(_ tokenizer: Tokenizer) throws -> Sampler {
+        let biases = try logitBias.map { try bias($0, tokenizer) }
+        return Sampler(try options(Dictionary(biases) { $1 }), seed: seed)
+    }
+
+    func stopStrings() throws -> StopStrings { try StopStrings(stop) }
+
+    private func options(_ biases: [Int32: Float] = [:]) throws -> SamplingOptions {
+        try SamplingOptions(
+            logitBias: biases, repetitionPenalty: repetitionPenalty, repetitionWindow: repetitionWindow,
+            temperature: temperature, topK: topK, topP: topP, minP: minP)
+    }
+
+    private func bias(_ text: String, _ tokenizer: Tokenizer) throws -> (Int32, Float) {
+        guard let equals = text.lastIndex(of: "="), let value = Float(text[text.index(after: equals)...]) else {
+            throw GenerationError.option(name: "--logit-bias", expected: "TOKEN=VALUE", found: text)
+        }
+        let token = String(text[..<equals])
+        if let id = Int32(token) {
+            guard (0..<Int32(clamping: tokenizer.vocabularySize)).contains(id) else {
+                throw GenerationError.option(
+                    name: "--logit-bias", expected: "token ids below \(tokenizer.vocabularySize)", found: token)
+            }
+            return (id, value)
+        }
+        let ids = tokenizer.encode(continuing: token)
+        guard ids.count == 1 else {
+            throw GenerationError.option(
+                name: "--logit-bias", expected: "text that is one token", found: "'\(token)', which is \(ids.count)")
+        }
+        return (ids[0], value)
+    }
+}
+
+extension Tokenizer {
+    /// The tokens that end a text of the model.
+    func stops(_ eosTokens: [Int]) -> Set<Int32> {
+        Set(eosTokens.map { Int32(truncatingIfNeeded: $0) } + (eosToken.map { [$0] } ?? []))
+    }
+}

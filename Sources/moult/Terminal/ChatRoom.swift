@@ -1,0 +1,132 @@
+import ArgumentParser
+import Foundation
+import Generation
+import Models
+import Tokenizers
+
+/// The lines that a person types, and what comes of them.
+struct ChatRoom {
+    let command: ChatCommand
+    let model: DecoderModel
+    let tokenizer: Tokenizer
+    var sampler: Sampler
+    var conversation: Conversation
+    /// The conversations that are set aside, and the name of the present one.
+    var others: [String: Conversation] = [:]
+    var name = "main"
+    private var last: Conversation.Turn?
+
+    init(
+        command: ChatCommand, model: DecoderModel, tokenizer: Tokenizer, sampler: Sampler, conversation: Conversation
+    ) {
+        (self.command, self.model, self.tokenizer) = (command, model, tokenizer)
+        (self.sampler, self.conversation) = (sampler, conversation)
+    }
+
+    private static let help = """
+        /save FILE      save the conversation
+        /load FILE      go on with a saved one, or talk about a text whose state was saved
+        /fork [NAME]    go on in a copy, and keep this one
+        /switch NAME    go to another conversation
+        /reset          begin again
+        /stats          tokens, speed and memory
+        /quit           end
+        """
+
+    /// Reads lines until the input ends.
+    mutating func talk() throws {
+        let isTerminal = isatty(STDIN_FILENO) == 1
+        while true {
+            if isTerminal { Self.write("\(name == "main" ? "" : name)> ") }
+            guard let line = readLine() else { break }
+            // A Ctrl-C while nothing was generated has nothing to stop.
+            _ = Interrupt.take()
+            let text = line.trimmingCharacters(in: .whitespaces)
+            if text.isEmpty { continue }
+            if text == "/quit" { return }
+            do {
+                if text.hasPrefix("/") { try obey(text) } else { try answer(text) }
+            } catch let code as ExitCode where code.rawValue == 130 {
+                // Stopped while the question was read: as if it had not been asked.
+                _ = Interrupt.take()
+            } catch {
+                Terminal.error("Error: \(error)")
+            }
+        }
+        if isTerminal { Self.write("\n") }
+    }
+
+    private mutating func answer(_ question: String) throws {
+        last = try conversation.ask(
+            question, limit: command.maxTokens, sampler: &sampler,
+            stops: tokenizer.stops(model.configuration.decoder.eosTokens), strings: command.sampling.stop,
+            progress: { _, _ in try Interrupt.check() }
+        ) { piece in
+            Self.write(piece)
+            return !Interrupt.isRequested
+        }
+        _ = Interrupt.take()
+        Self.write("\n")
+    }
+
+    private mutating func obey(_ line: String) throws {
+        let words = line.split(separator: " ", maxSplits: 1).map(String.init)
+        let argument = words.count > 1 ? words[1].trimmingCharacters(in: .whitespaces) : nil
+        switch (words[0], argument) {
+        case ("/help", nil): Terminal.error(Self.help)
+        case ("/save", let path?):
+            try conversation.save(to: path, generatorState: sampler.generatorState)
+            Terminal.error("saved \(megabytes(conversation.session.state.byteCount)) to \(path)")
+        case ("/load", let path?): try load(path)
+        case ("/fork", _):
+            var number = 1
+            while others["fork-\(number)"] != nil || name == "fork-\(number)" { number += 1 }
+            let fork = argument ?? "fork-\(number)"
+            guard fork != name, others[fork] == nil else {
+                throw GenerationError.conversation(expected: "a new name", found: "'\(fork)', which there is")
+            }
+            others[name] = conversation
+            name = fork
+            Terminal.error("in '\(fork)'; /switch goes back")
+        case ("/switch", let other?):
+            guard other != name else { return }
+            guard let found = others.removeValue(forKey: other) else {
+                let names = others.keys.sorted().joined(separator: ", ")
+                throw GenerationError.conversation(
+                    expected: names.isEmpty ? "a name that /fork gave" : "one of \(names)", found: "'\(other)'")
+            }
+            others[name] = conversation
+            (name, conversation) = (other, found)
+            Terminal.error("in '\(name)', after \(conversation.messages.count) messages")
+        case ("/reset", nil): conversation = conversation.reset()
+        case ("/stats", nil): Terminal.error(statistics)
+        default:
+            throw GenerationError.conversation(expected: "a command of /help", found: "'\(line)'")
+        }
+    }
+
+    /// Goes on with the state at `path`.
+    mutating func load(_ path: String) throws {
+        let file = try StateFile(path: path, model: model)
+        conversation = try Conversation(
+            file, path: path, tokenizer: tokenizer, format: conversation.format, system: command.system)
+        if let generatorState = file.generatorState { sampler.generatorState = generatorState }
+        Terminal.error("loaded \(path): \(conversation.messages.count) messages, \(file.session.state.position) tokens")
+    }
+
+    private var statistics: String {
+        let state = conversation.session.state
+        var text =
+            "\(name): \(conversation.messages.count) messages, \(state.position) tokens, state \(megabytes(state.byteCount))"
+        if let last {
+            text += String(
+                format: "; last turn read %d tokens at %.0f tok/s and answered with %d at %.1f tok/s", last.read,
+                Double(last.read) / max(last.readSeconds, 1e-9), last.answer.tokens,
+                Double(last.answer.tokens) / max(last.answerSeconds, 1e-9))
+        }
+        if !others.isEmpty { text += "; others: \(others.keys.sorted().joined(separator: ", "))" }
+        return text
+    }
+
+    private static func write(_ text: String) { FileHandle.standardOutput.write(Data(text.utf8)) }
+}
