@@ -1,9 +1,9 @@
 /// Tokenises a text that arrives in pieces, in constant memory, with the ids of the whole text.
 ///
-/// What has arrived is encoded up to the last space that follows a character other than a space and is followed by a
-/// letter: every supported way of splitting text into words begins one there, whatever stands around. Only text without
-/// such a place in ``limit`` bytes is cut elsewhere, and an added token that contains one may be missed; there the ids may
-/// differ from those of the whole text.
+/// What has arrived is encoded up to the last space between a letter or digit and a letter: every supported way of
+/// splitting text into words begins one there, whatever stands around. Only text without such a place in ``limit`` bytes
+/// is cut elsewhere, and an added token that contains one, or ends before it in a letter, may be treated otherwise; there
+/// the ids may differ from those of the whole text.
 public struct IncrementalEncoder {
     /// Bytes after which text is cut where it need not be safe.
     public static let limit = 1 << 16
@@ -64,11 +64,13 @@ public struct IncrementalEncoder {
         return cut
     }
 
-    /// Whether the space at `position` stands between a character that is not a space and a letter.
+    /// Whether the space at `position` stands between a letter or digit and a letter.
     private func isSafe(_ bytes: UnsafeBufferPointer<UInt8>, _ position: Int, _ end: Int) -> Bool {
         var start = position - 1
         while start > 0, position - start < 4, bytes[start] & 0xC0 == 0x80 { start -= 1 }
-        guard let before = scalar(bytes, start..<position), !CharacterClass.of(before).contains(.space) else {
+        guard let before = scalar(bytes, start..<position),
+            !CharacterClass.of(before).isDisjoint(with: [.letter, .number])
+        else {
             return false
         }
         var next = position + 2

@@ -82,6 +82,20 @@ struct BadInputTests {
         expectFailure(try MoultProcess("generate", smolLM2, "--prompt", "x", "--top-p", "2"), "--top-p")
         expectFailure(try MoultProcess("generate", smolLM2, "--prompt", "x", "--temperature", "-1"), "--temperature")
         expectFailure(try MoultProcess("generate", smolLM2, "--prompt", "x", "--max-tokens=-1"), "--max-tokens")
+        expectFailure(try MoultProcess("generate", smolLM2), "--prompt", "--load-state")
+        expectFailure(try MoultProcess("generate", smolLM2, "--prompt", "x", "--stream"), "--stream")
+        expectFailure(try MoultProcess("generate", smolLM2, "--prompt", "x", "--every", "5"), "--every")
+        expectFailure(try MoultProcess("generate", smolLM2, "--stream", "--prompt-cache", "/tmp/x"), "--prompt-cache")
+        expectFailure(try MoultProcess("generate", smolLM2, "--prompt", "x", "--min-p", "2"), "--min-p")
+        expectFailure(try MoultProcess("generate", smolLM2, "--prompt", "x", "--stop", ""), "--stop")
+        for bias in ["5", "5=x", "5=inf", "999999=1", "several whole words=1"] {
+            expectFailure(try MoultProcess("generate", smolLM2, "--prompt", "x", "--logit-bias", bias), "--logit-bias")
+        }
+        expectFailure(try MoultProcess("generate", smolLM2, "--prompt", "x", "--load-state", "/none"), "/none")
+        expectFailure(try MoultProcess("generate", smolLM2, "--prompt", "x", "--load-state", #filePath), "--save-state")
+        expectFailure(try MoultProcess("generate", smolLM2, "--stream"), "prompt is empty")
+        expectFailure(try MoultProcess("chat", smolLM2, "--repetition-penalty", "0"), "--repetition-penalty")
+        expectFailure(try MoultProcess("chat", smolLM2, "--load-state", #filePath), "expected a state")
         expectFailure(try MoultProcess("perplexity", smolLM2, "--data", #filePath, "--window", "0"), "--window")
         expectFailure(try MoultProcess("convert", smolLM2, "--dry-run", "--slots", "0"), "--slots")
         expectFailure(

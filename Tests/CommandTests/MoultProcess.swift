@@ -18,6 +18,13 @@ struct MoultProcess {
         self = try RunningMoult(arguments, executable: executable).finish()
     }
 
+    /// - Parameter input: what is written to standard input.
+    init(input: String, _ arguments: String...) throws {
+        let process = try RunningMoult(arguments, hasInput: true)
+        process.write(Data(input.utf8))
+        self = process.finish()
+    }
+
     fileprivate init(status: Int32, output: String, error: String) {
         (self.status, self.output, self.error) = (status, output, error)
     }
@@ -34,13 +41,18 @@ struct MoultProcess {
 /// A `moult` that is running.
 final class RunningMoult {
     private let process = Process()
-    private let (output, error) = (Pipe(), Pipe())
+    private let (input, output, error) = (Pipe(), Pipe(), Pipe())
+    private let hasInput: Bool
 
-    init(_ arguments: [String], executable: String = MoultProcess.executable.path) throws {
+    /// - Parameter hasInput: whether ``write(_:)`` will be used; the input is empty otherwise.
+    init(
+        _ arguments: [String], executable: String = MoultProcess.executable.path, hasInput: Bool = false
+    ) throws {
+        self.hasInput = hasInput
         process.executableURL = URL(fileURLWithPath: executable)
         process.arguments = arguments
         (process.standardOutput, process.standardError) = (output, error)
-        process.standardInput = FileHandle.nullDevice
+        if hasInput { process.standardInput = input } else { process.standardInput = FileHandle.nullDevice }
         // Threads of a pool block all signals, and a process inherits that from the thread that starts it.
         var (all, before) = (sigset_t(), sigset_t())
         sigfillset(&all)
@@ -54,10 +66,20 @@ final class RunningMoult {
         while process.isRunning, !condition() { usleep(1000) }
     }
 
+    /// Writes to standard input.
+    func write(_ data: Data) { try? input.fileHandleForWriting.write(contentsOf: data) }
+
+    /// Waits until something was printed.
+    func waitForOutput() {
+        var descriptor = pollfd(fd: output.fileHandleForReading.fileDescriptor, events: Int16(POLLIN), revents: 0)
+        wait { poll(&descriptor, 1, 0) > 0 }
+    }
+
     func signal(_ number: Int32) { kill(process.processIdentifier, number) }
 
     /// Waits for the end.
     func finish() -> MoultProcess {
+        if hasInput { try? input.fileHandleForWriting.close() }
         // Standard error is short: reading one pipe after the other cannot block.
         let texts = [output, error].map {
             String(decoding: $0.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)

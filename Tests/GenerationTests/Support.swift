@@ -20,3 +20,26 @@ final class TemporaryFolder: Sendable {
     init() throws { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) }
     deinit { try? FileManager.default.removeItem(atPath: path) }
 }
+
+/// A tokenizer for the tiny models: a token for every printable ASCII character and for the line's end, and two special
+/// ones, 98 in all.
+func asciiTokenizer(chatTemplate: String? = nil) throws -> Tokenizer {
+    var vocabulary: [String: Int] = ["\u{120}": 0, "\u{10A}": 1]
+    for byte in UInt8(33)...126 { vocabulary[String(UnicodeScalar(byte))] = Int(byte) - 31 }
+    let added = ["<|im_start|>", "<|im_end|>"].enumerated().map { index, content -> [String: Any] in
+        [
+            "id": 96 + index, "content": content, "special": true, "single_word": false, "lstrip": false,
+            "rstrip": false, "normalized": false,
+        ]
+    }
+    let json: [String: Any] = [
+        "added_tokens": added, "normalizer": NSNull(), "post_processor": NSNull(), "decoder": ["type": "ByteLevel"],
+        "pre_tokenizer": ["type": "ByteLevel", "add_prefix_space": false, "use_regex": true],
+        "model": ["type": "BPE", "vocab": vocabulary, "merges": [String]()],
+    ]
+    var configuration: [String: Any] = ["eos_token": "<|im_end|>"]
+    configuration["chat_template"] = chatTemplate
+    return try Tokenizer(
+        json: JSONSerialization.data(withJSONObject: json),
+        configuration: JSONSerialization.data(withJSONObject: configuration))
+}
