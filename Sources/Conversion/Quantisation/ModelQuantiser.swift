@@ -11,7 +11,7 @@ public struct ModelQuantiser {
     public let options: QuantisationOptions
     let files: ModelFiles
     private let configuration: ModelConfiguration
-    private let dtype: DType
+    private let types: (layers: DType, embedding: DType)
     /// Rounded last of all, because the head's inputs come from all layers.
     private let tables: Set<String>
     private let rules: [ParameterRule]
@@ -20,7 +20,7 @@ public struct ModelQuantiser {
     public init(_ files: ModelFiles, options: QuantisationOptions) throws {
         self.files = files
         self.options = options
-        dtype = try options.dtype()
+        types = try options.types()
         configuration = try ModelConfiguration(files.configuration)
         if let tensor = files.checkpoint.tensors.first(where: { $0.format.dtype?.isQuantised ?? false }) {
             throw ConversionError.source(
@@ -77,7 +77,8 @@ public struct ModelQuantiser {
                 name: rule.name, path: files.path, expected: rule.shape, found: stored.shape)
         }
         let canRound = rule.shape.count == 2 && rule.shape[1] % options.groupSize == 0
-        return canRound ? dtype : rule.shape.count < 2 ? stored.format.dtype ?? .float32 : stored.plainType
+        let rounded = tables.contains(rule.name) ? types.embedding : types.layers
+        return canRound ? rounded : rule.shape.count < 2 ? stored.format.dtype ?? .float32 : stored.plainType
     }
 
     private func writeWeights(to folder: OutputFolder, progress: (Int, Int, String) throws -> Void) throws

@@ -4,6 +4,8 @@ import Tensors
 public struct QuantisationOptions: Sendable {
     /// Bits of a code: 8 or 4.
     public var bits = 8
+    /// Bits of a code in the embedding and the head, whose errors reach the logits directly: 8 or 4. Nil takes 8.
+    public var embeddingBits: Int?
     /// Inputs of an output that share a scale: 32.
     public var groupSize = 32
     /// Token ids of texts that do not see each other, on which 4-bit rounding is calibrated; empty for none.
@@ -11,17 +13,20 @@ public struct QuantisationOptions: Sendable {
 
     public init() {}
 
-    /// The type of rounded weights.
+    /// The types of rounded weights: of the layers' matrices, and of the embedding and the head.
     /// - Throws: ``ConversionError/option(name:expected:found:)``.
-    func dtype() throws -> DType {
+    func types() throws -> (layers: DType, embedding: DType) {
         guard groupSize == 32 else {
             throw ConversionError.option(
                 name: "--group-size", expected: "32, which the kernels' layout is made for", found: "\(groupSize)")
         }
-        switch bits {
-        case 8: return .q8
-        case 4: return .q4
-        default: throw ConversionError.option(name: "--bits", expected: "8 or 4", found: "\(bits)")
+        func type(_ name: String, _ bits: Int) throws -> DType {
+            switch bits {
+            case 8: return .q8
+            case 4: return .q4
+            default: throw ConversionError.option(name: name, expected: "8 or 4", found: "\(bits)")
+            }
         }
+        return (try type("--bits", bits), try type("--embedding-bits", embeddingBits ?? 8))
     }
 }

@@ -16,6 +16,7 @@ struct QuantizeCommand: ParsableCommand {
     @Argument(help: "A Hugging Face folder or a .gguf file.") var model: String
     @Option(help: "Folder to write; must not exist.") var output: String
     @Option(help: "Bits of a weight: 8 or 4.") var bits: Int
+    @Option(help: "Bits of a weight of the embedding and the head: 8 or 4. (default: 8)") var embeddingBits: Int?
     @Option(help: "Inputs that share a scale; 32 is the only size there is.") var groupSize = 32
     @Option(help: ArgumentHelp("A UTF-8 text file to calibrate the rounding on.", valueName: "text"))
     var calibration: String?
@@ -34,7 +35,7 @@ struct QuantizeCommand: ParsableCommand {
     func run() throws {
         let files = try ModelFiles.open(model)
         var options = QuantisationOptions()
-        (options.bits, options.groupSize) = (bits, groupSize)
+        (options.bits, options.embeddingBits, options.groupSize) = (bits, embeddingBits, groupSize)
         options.calibration = try calibration.map(pieces) ?? []
         let quantiser = try ModelQuantiser(files, options: options)
         let bar = ProgressBar("quantising", total: 1, unit: .parameters)
