@@ -34,8 +34,7 @@ extension GenerationSession {
         readsLast: Bool = false, emit: (String) throws -> Bool
     ) throws -> TextContinuation {
         var result = TextContinuation()
-        var strings = strings
-        var decoder = StreamingDecoder(tokenizer, continues: true)
+        var text = GeneratedText(tokenizer, strings: strings)
         while result.tokens < limit {
             let token = try pick(&sampler)
             if stops.contains(token) {
@@ -43,13 +42,13 @@ extension GenerationSession {
                 break
             }
             result.tokens += 1
-            let goesOn = try emit(strings.push(try decoder.push(token)))
-            if strings.isReached { result.end = .stopString } else if !goesOn { result.end = .stopped }
+            let goesOn = try emit(text.push(token))
+            if text.isStopped { result.end = .stopString } else if !goesOn { result.end = .stopped }
             if readsLast || result.end == .limit && result.tokens < limit { try read([token]) }
             if result.end != .limit { break }
         }
-        let rest = strings.push(decoder.finish()) + strings.finish()
-        if strings.isReached { result.end = .stopString }
+        let rest = text.finish()
+        if text.isStopped { result.end = .stopString }
         _ = try emit(rest)
         return result
     }

@@ -36,7 +36,7 @@ struct TextContinuationTests {
         let (text, result) = try text(session.fork())
         #expect(result == TextContinuation(tokens: 60, end: .limit))
         #expect(text.count > 40)
-        #expect(try self.text(session.fork(), limit: 0).result.tokens == 0)
+        #expect(try self.text(try session.fork(), limit: 0).result.tokens == 0)
     }
 
     @Test("cut exactly before a stop string, of which nothing is given out")
@@ -66,7 +66,7 @@ struct TextContinuationTests {
     func readsLast() throws {
         let before = session.state.position
         for (readsLast, extra) in [(false, 9), (true, 10)] {
-            let fork = session.fork()
+            let fork = try session.fork()
             _ = try text(fork, limit: 10, readsLast: readsLast)
             #expect(fork.state.position == before + extra)
         }

@@ -16,6 +16,12 @@ struct GenerateCommand: ParsableCommand {
     @Argument(help: "A Hugging Face folder or a .gguf file.") var model: String
     @Option(help: "The text to continue.") var prompt: String?
     @Option(help: "A UTF-8 file with the text to continue.") var promptFile: String?
+    @Option(
+        help: ArgumentHelp(
+            "Continue every prompt of this file, several at once, and print a JSON line for each: a .jsonl file with a "
+                + "\"prompt\" in every line, or a text file with a prompt a line.", valueName: "file"))
+    var prompts: String?
+    @Option(help: "With --prompts: how many to continue at once.") var batch = 8
     @Flag(help: "Read the text from standard input as it arrives, for as long as it does.") var stream = false
     @Option(help: "With --stream: print a continuation each time so many tokens were read.") var every: Int?
     @Option(help: "The most tokens to generate.") var maxTokens = 128
@@ -32,9 +38,18 @@ struct GenerateCommand: ParsableCommand {
 
     func validate() throws {
         guard maxTokens >= 0 else { throw ValidationError("--max-tokens: expected 0 or more, found \(maxTokens).") }
-        let texts = [prompt != nil, promptFile != nil, stream].count { $0 }
+        let texts = [prompt != nil, promptFile != nil, prompts != nil, stream].count { $0 }
         guard texts == 1 || texts == 0 && loadState != nil else {
-            throw ValidationError("Expected one of --prompt, --prompt-file, --stream and, with none, --load-state.")
+            throw ValidationError(
+                "Expected one of --prompt, --prompt-file, --prompts, --stream and, with none, --load-state.")
+        }
+        guard (1...4096).contains(batch) else { throw ValidationError("--batch: expected 1 to 4096, found \(batch).") }
+        if prompts != nil {
+            guard loadState == nil, saveState == nil, promptCache == nil else {
+                throw ValidationError(
+                    "--prompts: expected no --load-state, --save-state or --prompt-cache, which are for one text.")
+            }
+            guard maxTokens > 0 else { throw ValidationError("--max-tokens: expected 1 or more, found \(maxTokens).") }
         }
         guard promptCache == nil || !stream && loadState == nil else {
             throw ValidationError("--prompt-cache: expected a whole prompt, found --stream or --load-state.")
@@ -51,6 +66,7 @@ struct GenerateCommand: ParsableCommand {
     func run() throws {
         Interrupt.install()
         let (model, tokenizer) = try weights.load(self.model)
+        if let prompts { return try generateAll(prompts, model, tokenizer) }
         var sampler = try sampling.sampler(tokenizer)
         let reading = ContinuousClock.now
         let text = try read(model, tokenizer, &sampler)

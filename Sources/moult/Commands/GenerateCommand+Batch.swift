@@ -1,0 +1,119 @@
+import ArgumentParser
+import Checkpoints
+import Foundation
+import Generation
+import Models
+import Tokenizers
+
+/// Prompts of a file: the "prompt" of every line of a .jsonl file, or every line that is not empty.
+struct PromptList {
+    let prompts: [String]
+
+    init(path: String) throws {
+        let isJSON = path.hasSuffix(".jsonl")
+        var prompts: [String] = []
+        for (index, line) in try TextFile.read(path).split(separator: "\n", omittingEmptySubsequences: false)
+            .enumerated()
+        {
+            guard !line.allSatisfy(\.isWhitespace) else { continue }
+            guard isJSON else {
+                prompts.append(String(line))
+                continue
+            }
+            let value = try JSONValue(parsing: Data(line.utf8), file: "\(path):\(index + 1)")
+            guard let prompt = value["prompt"]?.stringValue, !prompt.isEmpty else {
+                throw ValidationError(
+                    "\(path):\(index + 1): expected an object with a string \"prompt\", found \(value.summary).")
+            }
+            prompts.append(prompt)
+        }
+        guard !prompts.isEmpty else { throw ValidationError("\(path): expected at least one prompt, found none.") }
+        self.prompts = prompts
+    }
+}
+
+extension GenerateCommand {
+    /// Continues all prompts of a file, `batch` at once, and prints a JSON line for each, in the order of the file.
+    func generateAll(_ path: String, _ model: DecoderModel, _ tokenizer: Tokenizer) throws {
+        let prompts = try PromptList(path: path).prompts
+        let batch = try BatchGenerator(model, capacity: min(self.batch, prompts.count))
+        let stops = tokenizer.stops(model.configuration.decoder.eosTokens)
+        let base = try sampling.sampler(tokenizer)
+        var results: [Result] = []
+        for (index, prompt) in prompts.enumerated() {
+            var sampler = base
+            // A stream of random numbers of its own for each, whatever runs beside it.
+            sampler.generatorState = base.generatorState &+ UInt64(index) &* 0x9E37_79B9_7F4A_7C15
+            let tokens = tokenizer.encode(prompt)
+            _ = try batch.add(.init(prompt: tokens, sampler: sampler, limit: maxTokens, stops: stops))
+            results.append(
+                Result(prompt: prompt, text: GeneratedText(tokenizer, strings: try sampling.stopStrings())))
+        }
+        let bar = ProgressBar("generating", total: prompts.count, unit: .items)
+        defer { bar.finish() }
+        let start = ContinuousClock.now
+        var (printed, tokens) = (0, 0)
+        while !batch.isEmpty {
+            for event in try batch.advance() {
+                switch event {
+                case .token(let id, let token):
+                    tokens += 1
+                    try results[id].push(token)
+                    if results[id].end != nil { batch.cancel(id) }
+                case .finished(let id, let reason): results[id].finish(reason)
+                }
+            }
+            while printed < results.count, let line = results[printed].line(index: printed) {
+                write(line + "\n")
+                results[printed] = results[printed].released
+                printed += 1
+            }
+            let seconds = start.duration(to: .now) / .seconds(1)
+            try bar.update(printed, note: String(format: "%.0f tok/s", Double(tokens) / seconds))
+        }
+        bar.finish()
+        let seconds = start.duration(to: .now) / .seconds(1)
+        Terminal.error(
+            "\(prompts.count) prompts, \(grouped(tokens)) tokens generated: "
+                + String(format: "%.0f tok/s with the prompts' reading, ", Double(tokens) / seconds)
+                + "\(batch.capacity) at once")
+    }
+
+    /// What has come of one prompt.
+    private struct Result {
+        let prompt: String
+        var text: GeneratedText?
+        var generated = ""
+        var tokens = 0
+        /// Why it ended; nil while it goes on.
+        var end: TextContinuation.End?
+        var isDamaged = false
+
+        mutating func push(_ token: Int32) throws {
+            tokens += 1
+            generated += try text?.push(token) ?? ""
+            if text?.isStopped == true { end = .stopString }
+        }
+
+        mutating func finish(_ reason: BatchGenerator.FinishReason) {
+            guard end == nil else { return }
+            generated += text?.finish() ?? ""
+            isDamaged = reason == .nonFinite
+            end = text?.isStopped == true ? .stopString : reason == .stop ? .stopToken : .limit
+        }
+
+        /// The finished result as a line of JSON.
+        func line(index: Int) -> String? {
+            guard let end else { return nil }
+            var object: Checkpoints.JSONObject = [
+                "index": .integer(index), "prompt": .string(prompt), "text": .string(generated),
+                "tokens": .integer(tokens), "end": .string(end.rawValue),
+            ]
+            if isDamaged { object["error"] = .string(GenerationError.nonFiniteLogits.description) }
+            return Checkpoints.JSONValue.object(object).text()
+        }
+
+        /// Nothing is kept of what was printed.
+        var released: Result { Result(prompt: "") }
+    }
+}
