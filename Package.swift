@@ -39,7 +39,8 @@ let package = Package(
         .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "Tensors"], exclude: ["Fixtures"]),
         .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers"], exclude: ["Fixtures"]),
         .testTarget(
-            name: "ModelsTests", dependencies: ["Models", "Tensors", "Checkpoints", "Tokenizers"], exclude: ["Fixtures"]
+            name: "ModelsTests", dependencies: ["Models", "Tensors", "CKernels", "Checkpoints", "Tokenizers"],
+            exclude: ["Fixtures"]
         ),
         .testTarget(name: "ConversionTests", dependencies: ["Conversion", "Models", "Tensors", "Checkpoints"]),
         .testTarget(

@@ -1,3 +1,4 @@
+import CKernels
 import Checkpoints
 import Models
 import Tensors
@@ -6,12 +7,12 @@ import Testing
 @Suite("Steps of quantised models")
 struct QuantisedStepTests {
     /// A fixture made wide enough for groups of 32 inputs, with random weights; `type` is that of its matrices.
-    private func model(_ name: String, _ type: DType) throws -> DecoderModel {
+    private func model(_ name: String, _ type: DType, scale: Int = 1) throws -> DecoderModel {
         var configuration = try ModelConfiguration(ModelFiles.open(Fixture(name: name).path).configuration)
-        configuration.decoder.hiddenSize = 64
-        configuration.decoder.intermediateSize = 96
+        configuration.decoder.hiddenSize = 64 * scale
+        configuration.decoder.intermediateSize = 96 * scale
         (configuration.decoder.headCount, configuration.decoder.keyValueHeadCount) = (4, 2)
-        configuration.decoder.headDim = 16
+        configuration.decoder.headDim = 16 * scale
         var tensors: [String: Tensor] = [:]
         for rule in try DecoderModel.rules(configuration) {
             let isMatrix = rule.shape.count == 2
@@ -42,6 +43,37 @@ struct QuantisedStepTests {
             #expect(relativeError(single.withLogits { Array($0) }, expected) < 2e-2)
             #expect(relativeError(batch.withLogits(of: 2) { Array($0) }, expected) < 2e-2)
         }
+    }
+
+    @Test(
+        "the bits do not depend on the number of threads, nor, quantised, on the batch",
+        arguments: [DType.q4, .q8, .float32])
+    func threads(_ type: DType) throws {
+        // Wide enough for every product to be cut into several tasks.
+        let model = try model("moult-hybrid", type, scale: 12)
+        func run(threads: Int32, batch: Int) throws -> [Float] {
+            moult_set_threads(threads)
+            defer { moult_set_threads(0) }
+            let step = try DecoderStep(model, capacity: batch)
+            let states = try (0..<batch).map { _ in try model.makeState() }
+            var logits: [Float] = []
+            for token in sequence.prefix(6) {
+                try step.read([Int32](repeating: token, count: batch), states: states)
+                logits += step.withLogits(of: batch - 1) { Array($0) }
+            }
+            return logits
+        }
+        let alone = try run(threads: 1, batch: 1)
+        let isFinite = alone.allSatisfy { $0.isFinite }
+        #expect(isFinite)
+        for threads: Int32 in [2, 5] {
+            let others = try run(threads: threads, batch: 1)
+            #expect(others == alone, "\(threads) threads")
+        }
+        let together = try run(threads: 1, batch: 7)
+        let shared = try run(threads: 3, batch: 7)
+        #expect(shared == together)
+        if type.isQuantised { #expect(together == alone) }
     }
 
     @Test("eight bits stay close to the model, four are coarser", arguments: ["moult-gsa-window", "llama-tied"])
