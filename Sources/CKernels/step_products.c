@@ -4,7 +4,7 @@
 // Embeddings, norms and products of a step.
 
 /// Outputs that a task takes at once: two tile rows of a quantised weight, a group of the next product's input.
-enum { unit = 32, task_bytes = 131072, most_tasks_per_thread = 4 };
+enum { unit = 32, task_bytes = 524288, most_tasks_per_thread = 4 };
 
 static int64_t one_per_row(const struct operation *operation, int64_t rows, int64_t threads) {
     (void)operation, (void)threads;
