@@ -17,8 +17,8 @@ extension Tensor {
         try requirePlain(operation, argument)
     }
 
-    /// One element after the other in memory.
-    func requirePlain(_ operation: String, _ argument: String) throws {
+    /// A type that has one element after the other in memory.
+    package func requirePlain(_ operation: String, _ argument: String) throws {
         guard !dtype.isQuantised else {
             throw TensorError.dtype(
                 operation: operation, argument: argument,

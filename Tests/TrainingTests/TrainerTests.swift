@@ -28,6 +28,21 @@ struct TrainerTests {
         #expect(stored.allSatisfy { $0.format.dtype == ($0.shape.count < 2 ? .float32 : dtype) })
     }
 
+    @Test("a quantised model is refused, and the parameter named", arguments: [DType.q8, .q4])
+    func quantised(_ dtype: DType) throws {
+        var configuration = try ModelConfiguration(ModelFiles.open(Fixtures.path("teacher")).configuration)
+        configuration.decoder.hiddenSize = 32
+        let rules = try DecoderModel.rules(configuration)
+        var weights: [String: Tensor] = [:]
+        for rule in rules { weights[rule.name] = try .zeros(rule.shape) }
+        #expect(throws: Never.self) { try TrainableModel(configuration, weights: weights) }
+        let rule = try #require(rules.first { $0.shape.count == 2 && $0.shape[1] % 32 == 0 })
+        weights[rule.name] = try .zeros(rule.shape, dtype)
+        let error = #expect(throws: TensorError.self) { try TrainableModel(configuration, weights: weights) }
+        let expected = "training: \(rule.name) has type \(dtype.rawValue), expected a type that is not quantised"
+        #expect(error?.description.hasPrefix(expected) == true, "\(String(describing: error))")
+    }
+
     @Test("what a run tells, and in which order")
     func events() throws {
         let run = try TinyRun("align=96,distil=64,finetune=64")

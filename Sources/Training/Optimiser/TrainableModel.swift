@@ -27,13 +27,16 @@ public final class TrainableModel {
         init(value: Tensor, copy: Tensor?) { (self.value, self.copy) = (value, copy) }
     }
 
-    /// - Parameter weights: every parameter that the configuration's rules list.
+    /// - Parameter weights: every parameter that the configuration's rules list, none of them quantised.
     public init(_ configuration: ModelConfiguration, weights: [String: Tensor]) throws {
         self.configuration = configuration
         self.weights = weights
         rules = try DecoderModel.rules(configuration)
-        for rule in rules where weights[rule.name] == nil {
-            throw ModelError.missingParameter(name: rule.name, path: "model")
+        for rule in rules {
+            guard let weight = weights[rule.name] else {
+                throw ModelError.missingParameter(name: rule.name, path: "model")
+            }
+            try weight.requirePlain("training", rule.name)
         }
     }
 

@@ -3,7 +3,7 @@ import CKernels
 /// The operations on the processor: vector kernels for the instruction set found at run time, over a thread pool, and
 /// oneDNN for products of many rows where it is installed.
 ///
-/// Environment: `MOULT_CPU` forces an instruction set (baseline, avx2, avx512), `MOULT_THREADS` bounds the threads,
+/// Environment: `MOULT_CPU` forces an instruction set (baseline, avx2, avx512, avx512vnni), `MOULT_THREADS` bounds the threads,
 /// `MOULT_ONEDNN=0` leaves oneDNN out.
 public struct CPUBackend: Backend {
     public static let shared = CPUBackend()
