@@ -15,9 +15,10 @@ public struct ErrorFeedback: Sendable {
     /// Factors the moment.
     /// - Parameters:
     ///   - moment: of inputs that are a multiple of 32.
-    ///   - damping: is added to the diagonal, in units of its mean; above 0.
+    ///   - damping: is added to the diagonal, in units of its mean; above 0. It keeps the feedback from following the
+    ///     chance of a short text.
     /// - Throws: ``TensorError`` when the moment has no rows, is not finite or has other inputs; out of memory.
-    public init(_ moment: InputMoment, damping: Float = 0.01) throws {
+    public init(_ moment: InputMoment, damping: Float = 0.1) throws {
         let inputs = moment.inputs
         guard let sum = moment.sum, inputs > 0, inputs % Int(moult_group_inputs) == 0 else {
             throw TensorError.range(
