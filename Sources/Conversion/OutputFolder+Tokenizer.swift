@@ -19,7 +19,9 @@ extension OutputFolder {
         if !written.contains("generation_config.json") {
             // The special tokens, for a source that says no more.
             let keys = ["bos_token_id", "eos_token_id", "pad_token_id"]
-            let pairs = files.configuration.huggingFaceJSON().pairs.filter { keys.contains($0.key) && $0.value != .null }
+            let pairs = files.configuration.huggingFaceJSON().pairs.filter {
+                keys.contains($0.key) && $0.value != .null
+            }
             try write(.object(Checkpoints.JSONObject(pairs.map { ($0.key, $0.value) })), as: "generation_config.json")
             written.append("generation_config.json")
         }

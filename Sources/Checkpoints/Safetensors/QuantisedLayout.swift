@@ -33,7 +33,9 @@ struct QuantisedLayout {
 
     /// The extents of the bytes: rows for 16 outputs each, and bytes of one.
     var storedShape: [Int] {
-        guard let total = dtype.byteCount(of: shape), let row = dtype.byteCount(of: [1, shape[1]]) else { return [0, 0] }
+        guard let total = dtype.byteCount(of: shape), let row = dtype.byteCount(of: [1, shape[1]]) else {
+            return [0, 0]
+        }
         return [total / row, row]
     }
 }

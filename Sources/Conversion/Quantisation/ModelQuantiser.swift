@@ -29,7 +29,9 @@ public struct ModelQuantiser {
         }
         let tables = Set([configuration.names.embedding, configuration.names.head])
         let all = try DecoderModel.rules(configuration)
-        (self.tables, rules) = (tables, all.filter { !tables.contains($0.name) } + all.filter { tables.contains($0.name) })
+        (self.tables, rules) = (
+            tables, all.filter { !tables.contains($0.name) } + all.filter { tables.contains($0.name) }
+        )
     }
 
     /// Writes the quantised model as a Hugging Face folder. Everything is written beside `output` and renamed at the
@@ -48,16 +50,17 @@ public struct ModelQuantiser {
                 "calibration_tokens": .integer(report.calibrationTokens),
             ])
             try folder.write(.object(json), as: "config.json")
-            try folder.write(modelCard(report, output: output), as: "README.md")
+            try folder.write(modelCard(report, name: URL(fileURLWithPath: output).lastPathComponent), as: "README.md")
             try folder.write(.object(report.json), as: "quantisation.json")
             return report
         }
     }
 
     /// The source's own card, or a title, and what was done here.
-    private func modelCard(_ report: QuantisationReport, output: String) throws -> String {
-        let card = try files.file("README.md").map { try String(contentsOfFile: $0, encoding: .utf8) }
-        let name = URL(fileURLWithPath: output).standardizedFileURL.lastPathComponent
+    private func modelCard(_ report: QuantisationReport, name: String) -> String {
+        let card = files.file("README.md").flatMap(FileManager.default.contents).map {
+            String(decoding: $0, as: UTF8.self)
+        }
         let source = URL(fileURLWithPath: files.path).lastPathComponent
         return (card ?? "# \(name)\n\nMade from \(source).\n") + report.modelCardSection
     }
@@ -134,7 +137,8 @@ public struct ModelQuantiser {
     private func writeCalibrated(_ write: (ParameterRule, ErrorFeedback?) throws -> Tensor) throws {
         let names = configuration.names
         var forward = try LayerwiseForward(
-            configuration, pieces: options.calibration, embedding: files.checkpoint.load(names.embedding, as: .bfloat16))
+            configuration, pieces: options.calibration, embedding: files.checkpoint.load(names.embedding, as: .bfloat16)
+        )
         var remaining = rules[...]
         for layer in 0..<configuration.decoder.layerCount {
             let own = Array(remaining.prefix { $0.name.hasPrefix("model.layers.\(layer).") })

@@ -69,7 +69,9 @@ public struct QuantisationReport: Sendable {
 
     /// A section to add to the source's model card.
     public var modelCardSection: String {
-        let how = calibrationTokens > 0 ? "calibrated on \(ConversionReport.grouped(calibrationTokens)) tokens" : "not calibrated"
+        let how =
+            calibrationTokens > 0
+            ? "calibrated on \(ConversionReport.grouped(calibrationTokens)) tokens" : "not calibrated"
         return """
 
             ## Quantised

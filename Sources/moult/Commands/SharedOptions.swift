@@ -15,8 +15,8 @@ struct OutputOptions: ParsableArguments {
 
 /// How a command holds a model's weights.
 struct WeightOptions: ParsableArguments {
-    @Option(help: "Hold weight matrices as f32 or bf16. (default: as stored; f32 for GGUF's quantised types)") var dtype:
-        WeightType?
+    @Option(help: "Hold weight matrices as f32 or bf16. (default: as stored; f32 for GGUF's quantised types)")
+    var dtype: WeightType?
 
     func loadModel(_ path: String) throws -> DecoderModel { try DecoderModel.load(path, as: dtype?.dtype) }
 
