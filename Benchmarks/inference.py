@@ -64,7 +64,8 @@ def models():
         "Moult, original, bf16": source,
         "Moult, converted, bf16": student,
         "Moult, converted, 8 bits": made("student-q8", "quantize", student, "--bits", 8),
-        "Moult, converted, 4 bits": made("student-q4", "quantize", student, "--bits", 4),
+        "Moult, converted, 4 bits": made(
+            "student-q4", "quantize", student, "--bits", 4, "--calibration", ROOT / ".data" / "encyclopedia.txt"),
     }
 
 
@@ -214,7 +215,7 @@ def main():
         samples["transformers, bf16"].append(run_transformers(sides["Moult, original, bf16"], threads, ids))
         samples["llama.cpp, Q4_1"].append(run_llama_cpp(threads, ids))
         for name, folder in sides.items():
-            batches = (1,) if "original" in name else (1, 8)
+            batches = (1, 8) if "bits" in name else (1,)
             samples[name].append(run_moult(folder, threads, batches=batches))
         print(f"round {index + 1} of {arguments.rounds}", flush=True)
     deep = None

@@ -22,12 +22,12 @@ struct BadInputTests {
 
     private let fixtures = "\(packageRoot)/Tests/ModelsTests/Fixtures"
 
-    @Test("models that are none", arguments: ["inspect", "perplexity", "generate", "convert"])
+    @Test("models that are none", arguments: ["inspect", "perplexity", "generate", "convert", "quantize"])
     func noModel(_ command: String) throws {
         let folder = try TemporaryFolder()
         let rest = [
             "perplexity": ["--data", #filePath], "generate": ["--prompt", "x"],
-            "convert": ["--output", "\(folder.path)/o"],
+            "convert": ["--output", "\(folder.path)/o"], "quantize": ["--bits=4", "--output=\(folder.path)/o"],
         ]
         func run(_ path: String) throws -> MoultProcess {
             let more = rest[command] ?? []
@@ -39,6 +39,20 @@ struct BadInputTests {
         expectFailure(try run(try folder.file("wrong.gguf", Data("GGML".utf8) + Data(count: 100))), "wrong.gguf")
         expectFailure(try run(#filePath), "BadInputTests.swift")
         #expect(!FileManager.default.fileExists(atPath: "\(folder.path)/o"))
+    }
+
+    @Test func quantisation() throws {
+        let folder = try TemporaryFolder()
+        func run(_ arguments: String...) throws -> MoultProcess {
+            try MoultProcess(
+                arguments: ["quantize", "\(fixtures)/llama-linear-rope", "--output", "\(folder.path)/o"] + arguments)
+        }
+        expectFailure(try run("--bits", "5"), "--bits", "8 or 4", "5")
+        expectFailure(try run("--bits", "4", "--group-size", "128"), "--group-size", "32", "128")
+        expectFailure(try run("--bits", "4", "--calibration", #filePath), "tokenizer.json")
+        expectFailure(try run("--bits", "4", "--calibration-tokens", "0"), "--calibration-tokens")
+        #expect(!FileManager.default.fileExists(atPath: "\(folder.path)/o"))
+        expectFailure(try MoultProcess(arguments: ["quantize", #filePath]), "--output")
     }
 
     @Test func configurationWithoutHiddenSize() throws {

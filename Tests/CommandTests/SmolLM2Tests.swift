@@ -55,6 +55,26 @@ struct SmolLM2Tests {
         #expect(again.status != 0 && again.error.contains("exists already"))
     }
 
+    @Test("quantise and measure")
+    func quantise() throws {
+        let folder = try TemporaryFolder()
+        let text = try text(folder)
+        func perplexity(_ model: String) throws -> Double {
+            try MoultProcess("perplexity", model, "--data", text, "--json").json()["perplexity"]?.doubleValue ?? .nan
+        }
+        let before = try perplexity(smolLM2)
+        for (bits, share, bytes) in [("8", 0.02, 143_100_000), ("4", 0.03, 91_000_000)] {
+            let output = "\(folder.path)/\(bits)"
+            let report = try MoultProcess("quantize", smolLM2, "--output", output, "--bits", bits, "--json").json()
+            #expect(report["parameters"] == 134_515_008)
+            #expect(report["bytes"]?.integerValue ?? .max < bytes)
+            let after = try perplexity(output)
+            #expect(abs(after / before - 1) < share, "\(bits): \(before), \(after)")
+        }
+        let shown = try MoultProcess("inspect", "\(folder.path)/8").output
+        #expect(shown.contains("134,515,008") && shown.contains("q8"))
+    }
+
     @Test("the teacher knows its facts, and a seed repeats itself")
     func generate() throws {
         let greedy = try MoultProcess(

@@ -50,16 +50,17 @@ public struct ModelQuantiser {
                 "calibration_tokens": .integer(report.calibrationTokens),
             ])
             try folder.write(.object(json), as: "config.json")
-            try folder.write(modelCard(report, output: output), as: "README.md")
+            try folder.write(modelCard(report, name: URL(fileURLWithPath: output).lastPathComponent), as: "README.md")
             try folder.write(.object(report.json), as: "quantisation.json")
             return report
         }
     }
 
     /// The source's own card, or a title, and what was done here.
-    private func modelCard(_ report: QuantisationReport, output: String) throws -> String {
-        let card = try files.file("README.md").map { try String(contentsOfFile: $0, encoding: .utf8) }
-        let name = URL(fileURLWithPath: output).standardizedFileURL.lastPathComponent
+    private func modelCard(_ report: QuantisationReport, name: String) -> String {
+        let card = files.file("README.md").flatMap(FileManager.default.contents).map {
+            String(decoding: $0, as: UTF8.self)
+        }
         let source = URL(fileURLWithPath: files.path).lastPathComponent
         return (card ?? "# \(name)\n\nMade from \(source).\n") + report.modelCardSection
     }

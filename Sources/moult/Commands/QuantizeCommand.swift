@@ -51,6 +51,9 @@ struct QuantizeCommand: ParsableCommand {
         }
         print("wrote \(output)")
         print(report.summary)
+        if bits == 4, calibration == nil {
+            Terminal.error("note: 4 bits lose much less with --calibration TEXT; see docs/quantisation.md")
+        }
     }
 
     /// The tokens of the text at `path`, in pieces.
