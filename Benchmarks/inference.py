@@ -147,8 +147,9 @@ def check(sides, threads, ids):
     contexts = [ids[n:n + 64] for n in range(0, 640, 64)]
     with torch.no_grad():
         wanted = [reference(torch.tensor(context)[None]).logits[0, -1].argmax().item() for context in contexts]
-    found = [tokens[0] for tokens in llama_cpp(threads, contexts, ids[:64])["tokens"]]
-    same = sum(a == b for a, b in zip(wanted, found))
+    found = llama_cpp(threads, contexts, ids[:64])["text"]
+    tokenizer = teacher.tokenizer()
+    same = sum(text.startswith(tokenizer.decode([token])) for token, text in zip(wanted, found))
     print(f"llama.cpp's next token is that of transformers after {same} of {len(contexts)} contexts")
     with tempfile.TemporaryDirectory() as place:
         held = Path(place) / "held.txt"

@@ -23,18 +23,18 @@ def main(model, threads, task):
 
     def complete(ids, tokens):
         reply = server.handle_completions({"prompt": ids, "n_predict": tokens, "temperature": 0, "cache_prompt": False,
-                                           "ignore_eos": True, "return_tokens": True})
+                                           "ignore_eos": True})
         reply = json.loads(reply) if isinstance(reply, str) else reply
         if "timings" not in reply:
             raise SystemExit(f"llama.cpp refused the prompt: {reply}")
         return reply
 
     complete(task["prefill"], 4)  # warm-up
-    result = {"prefill": complete(task["prefill"], 1)["timings"]["prompt_per_second"], "decode": [], "tokens": []}
+    result = {"prefill": complete(task["prefill"], 1)["timings"]["prompt_per_second"], "decode": [], "text": []}
     for ids in task["decode"]:
         reply = complete(ids, task["tokens"])
         result["decode"].append(reply["timings"]["predicted_per_second"])
-        result["tokens"].append(reply.get("tokens", []))
+        result["text"].append(reply["choices"][0]["text"])
     print("\n" + json.dumps(result))
 
 
