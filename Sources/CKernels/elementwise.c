@@ -2,6 +2,7 @@
 
 #include "body.h"
 #include "include/moult_training.h"
+#include "product.h"
 
 /// The arguments of one call, for whichever body runs it.
 struct job {
@@ -114,8 +115,6 @@ struct conversion {
     enum moult_type from_type, to_type;
 };
 
-static int64_t size_of(enum moult_type type) { return type == moult_float32 ? 4 : 2; }
-
 BODY(convert_body) {
     JOB(conversion);
     const struct moult_kernels *kernels = moult_kernels();
@@ -152,12 +151,8 @@ struct gather {
 
 BODY(embedding_body) {
     JOB(gather);
-    const struct moult_kernels *kernels = moult_kernels();
-    const int64_t stride = job->dim * size_of(job->type);
     for (int64_t i = begin; i < end; i++) {
-        float *out = job->out + i * job->dim;
-        if (moult_is_grouped(job->type)) kernels->widen_row(job->table, job->type, job->dim, job->ids[i], out);
-        else kernels->widen(job->table + job->ids[i] * stride, job->type, out, job->dim);
+        widen_table_row(job->table, job->type, job->dim, job->ids[i], job->out + i * job->dim);
     }
 }
 

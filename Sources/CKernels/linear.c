@@ -15,28 +15,45 @@ struct job {
     atomic_bool failed;
 };
 
+bool few_rows_product(
+    const float *x, const struct moult_grouped *grouped, int64_t rows, int64_t inputs, const struct moult_product *product,
+    int64_t first, int64_t last, bool add
+) {
+    const struct moult_kernels *kernels = moult_kernels();
+    if (moult_is_grouped(product->type)) {
+        kernels->grouped_rows(
+            grouped, rows, product->weight, product->type, inputs, product->outputs, first, last, product->bias,
+            product->out, product->outputs, add);
+        return true;
+    }
+    const int64_t begin = first * moult_tile_outputs, count = least(last * moult_tile_outputs, product->outputs) - begin;
+    const char *weight = (const char *)product->weight + moult_weight_bytes(product->type, begin, inputs);
+    const float *bias = product->bias ? product->bias + begin : NULL;
+    float *out = product->out + begin;
+    if (!add) {
+        kernels->few_rows(x, rows, inputs, weight, product->type, bias, count, out, product->outputs);
+        return true;
+    }
+    float *sums = moult_scratch((size_t)(rows * count) * sizeof(float));
+    if (!sums) return false;
+    kernels->few_rows(x, rows, inputs, weight, product->type, bias, count, sums, count);
+    for (int64_t r = 0; r < rows; r++) {
+        float *row = out + r * product->outputs;
+        kernels->add(row, sums + r * count, row, count);
+    }
+    return true;
+}
+
 /// `begin` and `end` count tile rows, of 16 outputs, over all products.
 static void few_rows_body(void *context, int64_t begin, int64_t end, int thread) {
     (void)thread;
     struct job *job = context;
-    const struct moult_kernels *kernels = moult_kernels();
-    const int64_t inputs = job->inputs;
     for (int64_t p = 0, first = 0; p < job->count && first < end; first += moult_tile_rows(job->products[p++].outputs)) {
         const struct moult_product *product = &job->products[p];
         const int64_t from = begin > first ? begin - first : 0;
         const int64_t to = least(end - first, moult_tile_rows(product->outputs));
         if (from >= to) continue;
-        if (moult_is_grouped(product->type)) {
-            kernels->grouped_rows(
-                &job->grouped, job->rows, product->weight, product->type, inputs, product->outputs, from, to,
-                product->bias, product->out, product->outputs, false);
-            continue;
-        }
-        const int64_t output = from * moult_tile_outputs, last = least(to * moult_tile_outputs, product->outputs);
-        kernels->few_rows(
-            job->x, job->rows, inputs, (const char *)product->weight + output * inputs * size_of(product->type),
-            product->type, product->bias ? product->bias + output : NULL, last - output, product->out + output,
-            product->outputs);
+        few_rows_product(job->x, &job->grouped, job->rows, job->inputs, product, from, to, false);
     }
 }
 

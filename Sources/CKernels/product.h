@@ -4,6 +4,8 @@
 #include <stdlib.h>
 
 #include "include/moult_elementwise.h"
+#include "include/moult_grouped.h"
+#include "include/moult_linear.h"
 #include "kernels.h"
 #include "onednn.h"
 
@@ -45,6 +47,18 @@ static inline void compute_product(const struct moult_dense *x, float *scratch) 
         }
     }
 }
+
+/// Row `row` of a table (·, dim) of any type, as floats.
+static inline void widen_table_row(const void *table, enum moult_type type, int64_t dim, int64_t row, float *out) {
+    if (moult_is_grouped(type)) moult_kernels()->widen_row(table, type, dim, row, out);
+    else moult_kernels()->widen((const char *)table + moult_weight_bytes(type, row, dim), type, out, dim);
+}
+
+/// Tile rows [first, last), of 16 outputs, of a product of a few rows of x on this thread, added to its `out` where `add`
+/// is set. `grouped` is x rounded, for grouped weights. False without memory, which only adding needs.
+bool few_rows_product(
+    const float *x, const struct moult_grouped *grouped, int64_t rows, int64_t inputs, const struct moult_product *product,
+    int64_t first, int64_t last, bool add);
 
 /// x rounded for grouped weights over the pool, into `memory` of rounded_bytes.
 struct moult_grouped round_to_grouped(const float *x, int64_t rows, int64_t inputs, void *memory);

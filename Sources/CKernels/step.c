@@ -56,7 +56,12 @@ struct operation *step_append(struct moult_step *step) {
     return fresh;
 }
 
-/// Waits until `count` tasks are done, fetching the weights of the next one.
+int64_t step_task_per_row(const struct operation *operation, int64_t rows, int64_t threads) {
+    (void)operation, (void)threads;
+    return rows;
+}
+
+/// Waits until the operations before `operation` are done, fetching the weights of `task` meanwhile.
 static void await(struct moult_step *step, const struct operation *operation, int64_t task) {
     enum { fetch_most = 32768, fetch_lines = 8 };
     if (atomic_load_explicit(&step->done, memory_order_acquire) >= operation->first) return;

@@ -53,6 +53,9 @@ struct moult_step {
 /// A new last operation, all zero; NULL without memory.
 struct operation *step_append(struct moult_step *step);
 
+/// The `tasks` of operations that make one of every row.
+int64_t step_task_per_row(const struct operation *operation, int64_t rows, int64_t threads);
+
 /// Memory that lives as long as the step: 64-byte aligned, zeroed.
 void *step_memory(struct moult_step *step, size_t bytes);
 

@@ -7,11 +7,6 @@ static int64_t one_per_head(const struct operation *operation, int64_t rows, int
     return rows * operation->heads.key_value_heads;
 }
 
-static int64_t one_per_row(const struct operation *operation, int64_t rows, int64_t threads) {
-    (void)operation, (void)threads;
-    return rows;
-}
-
 /// `count` heads of one row, as the mixer reads them.
 static void prepare(
     const struct moult_step_heads *heads, int64_t row, const float *x, float *out, int64_t count, int64_t dim, bool turned
@@ -136,7 +131,7 @@ static bool run_join(const struct operation *operation, int64_t rows, int64_t ta
 bool moult_step_join(struct moult_step *step, const struct moult_step_join *join, const struct moult_step_rows *out) {
     struct operation *operation = step_append(step);
     if (!operation) return false;
-    operation->tasks = one_per_row;
+    operation->tasks = step_task_per_row;
     operation->run = run_join;
     operation->join = *join;
     operation->out = *out;

@@ -1,15 +1,9 @@
-#include "include/moult_pool.h"
 #include "step.h"
 
 // Embeddings, norms and products of a step.
 
 /// Outputs that a task takes at once: two tile rows of a quantised weight, a group of the next product's input.
 enum { unit = 32, task_bytes = 524288, most_tasks_per_thread = 4 };
-
-static int64_t one_per_row(const struct operation *operation, int64_t rows, int64_t threads) {
-    (void)operation, (void)threads;
-    return rows;
-}
 
 static inline int64_t share(int64_t units, int64_t task, int64_t tasks) { return units * task / tasks; }
 
@@ -41,14 +35,7 @@ static bool embed(const struct operation *operation, int64_t rows, int64_t task,
     (void)rows, (void)tasks;
     const struct moult_product *table = &operation->products[0];
     const int64_t width = operation->out.width;
-    float *out = operation->out.values + task * width;
-    const int64_t token = operation->tokens[task];
-    if (moult_is_grouped(table->type)) {
-        moult_kernels()->widen_row(table->weight, table->type, width, token, out);
-    } else {
-        const char *row = (const char *)table->weight + moult_weight_bytes(table->type, token, width);
-        moult_kernels()->widen(row, table->type, out, width);
-    }
+    widen_table_row(table->weight, table->type, width, operation->tokens[task], operation->out.values + task * width);
     return true;
 }
 
@@ -57,7 +44,7 @@ bool moult_step_embedding(
 ) {
     struct operation *operation = step_append(step);
     if (!operation) return false;
-    operation->tasks = one_per_row;
+    operation->tasks = step_task_per_row;
     operation->run = embed;
     operation->tokens = tokens;
     operation->products[0] = *table;
@@ -83,7 +70,7 @@ bool moult_step_norm(
 ) {
     struct operation *operation = step_append(step);
     if (!operation) return false;
-    operation->tasks = one_per_row;
+    operation->tasks = step_task_per_row;
     operation->run = norm;
     operation->x = *x;
     operation->norm_weight = weight;
@@ -119,30 +106,9 @@ static const char *weights_from(const struct moult_product *product, int64_t inp
 static bool product_part(
     const struct moult_step_rows *x, int64_t rows, const struct moult_product *product, int64_t begin, int64_t end, bool add
 ) {
-    const struct moult_kernels *kernels = moult_kernels();
-    const int64_t inputs = x->width, stride = product->outputs;
-    if (moult_is_grouped(product->type)) {
-        const struct moult_grouped grouped = {x->codes, x->scales, x->sums};
-        kernels->grouped_rows(
-            &grouped, rows, product->weight, product->type, inputs, product->outputs, begin / moult_tile_outputs,
-            divide_up(end, moult_tile_outputs),
-            product->bias, product->out, stride, add);
-        return true;
-    }
-    const float *bias = product->bias ? product->bias + begin : NULL;
-    const char *weight = weights_from(product, inputs, begin);
-    float *out = product->out + begin;
-    if (!add) {
-        kernels->few_rows(x->values, rows, inputs, weight, product->type, bias, end - begin, out, stride);
-        return true;
-    }
-    float *sums = moult_scratch((size_t)(rows * (end - begin)) * sizeof(float));
-    if (!sums) return false;
-    kernels->few_rows(x->values, rows, inputs, weight, product->type, bias, end - begin, sums, end - begin);
-    for (int64_t r = 0; r < rows; r++) {
-        kernels->add(out + r * stride, sums + r * (end - begin), out + r * stride, end - begin);
-    }
-    return true;
+    const struct moult_grouped grouped = {x->codes, x->scales, x->sums};
+    return few_rows_product(
+        x->values, &grouped, rows, x->width, product, begin / moult_tile_outputs, moult_tile_rows(end), add);
 }
 
 static bool multiply(const struct operation *operation, int64_t rows, int64_t task, int64_t tasks) {

@@ -73,10 +73,7 @@ public final class BatchGenerator {
         guard request.limit > 0 else {
             throw GenerationError.option(name: "limit", expected: "1 or more", found: "\(request.limit)")
         }
-        let vocabulary = model.configuration.decoder.vocabularySize
-        if let token = request.prompt.first(where: { $0 < 0 || Int($0) >= vocabulary }) {
-            throw ModelError.input(expected: "tokens from 0 to \(vocabulary - 1)", found: "\(token)")
-        }
+        try model.require(request.prompt)
         waiting.append((nextID, request))
         nextID += 1
         return nextID - 1

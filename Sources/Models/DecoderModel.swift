@@ -121,6 +121,14 @@ public struct DecoderModel: Sendable {
             .negativeLogLikelihood(head: head, targets: tokens.flatMap { $0.dropFirst() })
     }
 
+    /// - Throws: ``ModelError/input(expected:found:)`` unless all `tokens` are in the vocabulary.
+    public func require(_ tokens: [Int32]) throws {
+        let vocabulary = configuration.decoder.vocabularySize
+        if let token = tokens.first(where: { $0 < 0 || Int($0) >= vocabulary }) {
+            throw ModelError.input(expected: "tokens from 0 to \(vocabulary - 1)", found: "\(token)")
+        }
+    }
+
     /// The state of a sequence that has not begun.
     public func makeState() throws -> DecoderState { DecoderState(layers: try blocks.map { try $0.mixer.makeState() }) }
 }

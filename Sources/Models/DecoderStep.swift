@@ -30,14 +30,11 @@ public final class DecoderStep {
     /// - Throws: ``ModelError`` for tokens and states that do not fit, before any state has changed; ``TensorError`` when
     ///   memory runs out or a state is that of a model of other dimensions, after which the states are undefined.
     public func read(_ tokens: [Int32], states: [DecoderState]) throws {
-        let vocabulary = model.configuration.decoder.vocabularySize
         guard tokens.count == states.count, (1...capacity).contains(tokens.count) else {
             throw ModelError.input(
                 expected: "1 to \(capacity) tokens and as many states", found: "\(tokens.count) and \(states.count)")
         }
-        if let token = tokens.first(where: { $0 < 0 || Int($0) >= vocabulary }) {
-            throw ModelError.input(expected: "tokens from 0 to \(vocabulary - 1)", found: "\(token)")
-        }
+        try model.require(tokens)
         guard states.count == 1 || Set(states.map(ObjectIdentifier.init)).count == states.count else {
             throw ModelError.input(expected: "a state of its own for every sequence", found: "one state twice")
         }

@@ -99,7 +99,7 @@ struct BadInputTests {
         expectFailure(try MoultProcess("generate", smolLM2), "--prompt", "--load-state")
         expectFailure(try MoultProcess("generate", smolLM2, "--prompt", "x", "--stream"), "--stream")
         expectFailure(try MoultProcess("generate", smolLM2, "--prompt", "x", "--every", "5"), "--every")
-        expectFailure(try MoultProcess("generate", smolLM2, "--stream", "--prompt-cache", "/tmp/x"), "--prompt-cache")
+        expectFailure(try MoultProcess("generate", smolLM2, "--stream", "--prompt-cache", "cache"), "--prompt-cache")
         expectFailure(try MoultProcess("generate", smolLM2, "--prompt", "x", "--min-p", "2"), "--min-p")
         expectFailure(try MoultProcess("generate", smolLM2, "--prompt", "x", "--stop", ""), "--stop")
         for bias in ["5", "5=x", "5=inf", "999999=1", "several whole words=1"] {

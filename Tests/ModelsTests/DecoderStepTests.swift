@@ -6,10 +6,8 @@ import Testing
 struct DecoderStepTests {
     @Test("token by token, from the beginning and after a segment", arguments: Fixture.all)
     func singleSequence(_ fixture: Fixture) throws {
-        let (tokens, expected) = try fixture.expected()
+        let (sequence, whole) = try fixture.firstSequence()
         let model = try fixture.model()
-        let sequence = tokens[0]
-        let whole = Array(expected.prefix(expected.count / tokens.count))
         let vocabulary = whole.count / sequence.count
         for start in [0, 19] {
             let state = try model.makeState()
@@ -27,18 +25,17 @@ struct DecoderStepTests {
 
     @Test("a segment after steps goes on where they ended", arguments: Fixture.all)
     func segmentAfterSteps(_ fixture: Fixture) throws {
-        let (tokens, expected) = try fixture.expected()
+        let (sequence, whole) = try fixture.firstSequence()
         let model = try fixture.model()
         let state = try model.makeState()
         let step = try DecoderStep(model)
-        for token in tokens[0].prefix(23) { try step.read([token], states: [state]) }
+        for token in sequence.prefix(23) { try step.read([token], states: [state]) }
         let fork = state.copy()
-        let rest = try model.logits([Array(tokens[0].dropFirst(23))], state: state).array()
-        let whole = expected.prefix(expected.count / tokens.count)
+        let rest = try model.logits([Array(sequence.dropFirst(23))], state: state).array()
         #expect(relativeError(rest, Array(whole.suffix(rest.count))) < 2e-5)
         // The fork was not disturbed.
-        try step.read([tokens[0][23]], states: [fork])
-        let vocabulary = whole.count / tokens[0].count
+        try step.read([sequence[23]], states: [fork])
+        let vocabulary = whole.count / sequence.count
         #expect(relativeError(step.withLogits { Array($0) }, Array(rest.prefix(vocabulary))) < 2e-5)
     }
 
@@ -75,17 +72,17 @@ struct DecoderStepTests {
 
     @Test("weights in bfloat16", arguments: Fixture.all)
     func bfloat16(_ fixture: Fixture) throws {
-        let (tokens, expected) = try fixture.expected()
+        let (sequence, whole) = try fixture.firstSequence()
         let model = try DecoderModel.load(fixture.path, as: .bfloat16)
         let step = try DecoderStep(model)
         let state = try model.makeState()
         var logits: [Float] = []
-        for token in tokens[0] {
+        for token in sequence {
             try step.read([token], states: [state])
             logits += step.withLogits { Array($0) }
         }
         // The fixtures' weights are exact in bfloat16 and activations stay float32.
-        #expect(relativeError(logits, Array(expected.prefix(logits.count))) < 2e-5)
+        #expect(relativeError(logits, whole) < 2e-5)
     }
 
     @Test func refusals() throws {

@@ -34,6 +34,14 @@ struct Fixture: Sendable, CustomTestStringConvertible {
     }
 }
 
+extension Fixture {
+    /// The first sequence (T) and the logits (T · V) expected for it.
+    func firstSequence() throws -> (tokens: [Int32], logits: [Float]) {
+        let (tokens, logits) = try expected()
+        return (tokens[0], Array(logits.prefix(logits.count / tokens.count)))
+    }
+}
+
 /// The largest absolute difference over the largest magnitude of `expected`; infinite when a value is NaN.
 func relativeError(_ found: [Float], _ expected: [Float]) -> Float {
     guard found.count == expected.count, found.allSatisfy(\.isFinite) else { return .infinity }
