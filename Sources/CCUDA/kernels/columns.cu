@@ -17,11 +17,11 @@ template <typename T> __global__ void column_parts(
     }
     store_vector(&sums[threadIdx.y][threadIdx.x * 8], sum);
     __syncthreads();
-    const int own = threadIdx.y * 32 + threadIdx.x;
-    if (blockIdx.x * 256 + own >= columns) return;
+    const int own = threadIdx.y * 32 + threadIdx.x, own_column = blockIdx.x * 256 + own;
+    if (own_column >= columns) return;
     float total = 0.0f;
     for (int y = 0; y < 8; y++) total += sums[y][own];
-    parts[static_cast<int64_t>(blockIdx.y) * columns + blockIdx.x * 256 + own] = total;
+    parts[static_cast<int64_t>(blockIdx.y) * columns + own_column] = total;
 }
 
 /// sums (columns) += the sum of the rows of parts (count, columns). Grid ceil(columns / 8), block (8, 64).

@@ -2,7 +2,7 @@
 // gradients together (Pascanu et al. 2013, arXiv 1211.5063). What changes from step to step is in device memory, so that a
 // CUDA graph of a step can be replayed.
 //
-// Tensors are cut into chunks of 65536 elements; a block takes one: grid chunks, block 512. Run in this order:
+// Tensors are cut into chunks of 65536 elements; a block takes one: grid chunks, block 256. Run in this order:
 // gradient_squares, gradient_norm, adam_w.
 #include "eight.cuh"
 
@@ -32,15 +32,15 @@ struct StepInput {
 };
 
 struct StepOutcome {
-    float norm;         // of the scaled gradient, before clipping
-    float factor;       // what gradients are multiplied with, to scale and to clip
-    int32_t unfinite;   // the first tensor whose gradient is not finite, or -1
+    float norm;        // of the scaled gradient, before clipping
+    float factor;      // what gradients are multiplied with, to scale and to clip
+    int32_t unfinite;  // the first tensor whose gradient is not finite, or -1
 };
 
 __device__ inline bool is_finite(float x) { return fabsf(x) < INFINITY_F; }
 
 /// parts[chunk] = Σ gradient². Beyond float32's range a sum counts as not finite.
-__global__ void __launch_bounds__(512) gradient_squares(
+__global__ void __launch_bounds__(256) gradient_squares(
     const TrainedTensor* tensors, const TensorChunk* chunks, float* parts) {
     const TensorChunk chunk = chunks[blockIdx.x];
     const TrainedTensor tensor = tensors[chunk.tensor];
@@ -80,7 +80,7 @@ __global__ void __launch_bounds__(1024) gradient_norm(
 ///     parameter -= rate · (first / first_correction) / (√(second / second_correction) + epsilon)
 ///
 /// with rate = learning_rate · rate_scale and g = factor · gradient.
-__global__ void __launch_bounds__(512) adam_w(
+__global__ void __launch_bounds__(256) adam_w(
     const TrainedTensor* tensors, const TensorChunk* chunks, const StepInput* step, const StepOutcome* outcome,
     const float* loss, float beta1, float beta2, float epsilon) {
     if (outcome->unfinite >= 0 || !is_finite(*loss)) return;
@@ -89,20 +89,34 @@ __global__ void __launch_bounds__(512) adam_w(
     const float rate = step->learning_rate * tensor.rate_scale, kept = 1.0f - rate * tensor.weight_decay;
     const float first_factor = rate / step->first_correction, second_factor = 1.0f / step->second_correction;
     const float factor = outcome->factor;
+    auto update = [=](float gradient, float& parameter, float& mean, float& square) {
+        const float g = factor * gradient;
+        mean = beta1 * mean + (1.0f - beta1) * g;
+        square = beta2 * square + (1.0f - beta2) * g * g;
+        parameter = kept * parameter - first_factor * mean / (sqrtf(second_factor * square) + epsilon);
+    };
     const int64_t first = chunk.index * chunk_elements, last = min(first + chunk_elements, tensor.count);
-    for (int64_t i = first + threadIdx.x * 8; i < last; i += blockDim.x * 8) {
-        Eight parameter = load_eight(tensor.parameter + i, last - i, true);
-        Eight mean = load_eight(tensor.first + i, last - i, true), square = load_eight(tensor.second + i, last - i, true);
-        const Eight gradient = load_eight(tensor.gradient + i, last - i, true);
-        for (int k = 0; k < 8; k++) {
-            const float g = factor * gradient[k];
-            mean[k] = beta1 * mean[k] + (1.0f - beta1) * g;
-            square[k] = beta2 * square[k] + (1.0f - beta2) * g * g;
-            parameter[k] = kept * parameter[k] - first_factor * mean[k] / (sqrtf(second_factor * square[k]) + epsilon);
+    const int64_t whole = last / 4 * 4;
+    // Four and not eight: what a warp writes at a time is then one piece of memory.
+    for (int64_t i = first + threadIdx.x * 4; i < whole; i += blockDim.x * 4) {
+        float4& parameter = reinterpret_cast<float4&>(tensor.parameter[i]);
+        float4& mean = reinterpret_cast<float4&>(tensor.first[i]);
+        float4& square = reinterpret_cast<float4&>(tensor.second[i]);
+        const float4 g = reinterpret_cast<const float4&>(tensor.gradient[i]);
+        float4 p = parameter, m = mean, s = square;
+        update(g.x, p.x, m.x, s.x);
+        update(g.y, p.y, m.y, s.y);
+        update(g.z, p.z, m.z, s.z);
+        update(g.w, p.w, m.w, s.w);
+        parameter = p;
+        mean = m;
+        square = s;
+        if (tensor.copy) {
+            reinterpret_cast<uint2&>(tensor.copy[i]) = make_uint2(pack_bf16(p.x, p.y), pack_bf16(p.z, p.w));
         }
-        store_eight(tensor.parameter + i, parameter, last - i, true);
-        store_eight(tensor.first + i, mean, last - i, true);
-        store_eight(tensor.second + i, square, last - i, true);
-        if (tensor.copy) store_eight(tensor.copy + i, parameter, last - i, true);
     }
+    const int64_t i = whole + threadIdx.x;
+    if (i >= last) return;
+    update(tensor.gradient[i], tensor.parameter[i], tensor.first[i], tensor.second[i]);
+    if (tensor.copy) tensor.copy[i] = to_bf16(tensor.parameter[i]);
 }
