@@ -49,7 +49,8 @@ __global__ void swiglu_backward(
     store_eight(up_out + i, to_up, left, true);
 }
 
-/// out = logsigmoid(x) / divisor, finite for every finite x. The exact functions, since a gate near 1 has a logarithm near 0.
+/// out = logsigmoid(x) / divisor, finite for every finite x. The exact functions, since a gate near 1 has a logarithm
+/// near 0.
 template <typename T> __global__ void log_gate(const T* x, float divisor, float* out, int64_t count) {
     const int64_t i = first_of_eight(), left = count - i;
     if (left <= 0) return;

@@ -1,4 +1,5 @@
-// Eight consecutive elements in a thread's registers: the unit of the kernels that are bound by memory, 16 bytes of bfloat16.
+// Eight consecutive elements in a thread's registers: the unit of the kernels that are bound by memory, 16 bytes of
+// bfloat16.
 #pragma once
 #include "device.cuh"
 
@@ -45,7 +46,8 @@ template <typename T> __device__ inline void store_eight(T* p, const Eight& x, i
     }
 }
 
-/// The first of the elements that are this thread's in a kernel over a whole tensor: 8 a thread, in a one-dimensional grid.
+/// The first of the elements that are this thread's in a kernel over a whole tensor: 8 a thread, in a one-dimensional
+/// grid.
 __device__ inline int64_t first_of_eight() {
     return (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) * 8;
 }

@@ -13,10 +13,10 @@ template <typename T> __global__ void gather_rows(
     }
 }
 
-// The gradient of the table adds row i of the gradient (count, D) to row ids[i] of `table` (R, D). Ids of text repeat a lot, so
-// what is shared out evenly is not rows of the table but chunks of the sorted ids. A chunk's runs of one id are summed; a run
-// that is whole within its chunk goes to the table, and parts of runs that cross chunks are kept for a second kernel. A table's row
-// has one writer, and terms are added in the order of the sort.
+// The gradient of the table adds row i of the gradient (count, D) to row ids[i] of `table` (R, D). Ids of text repeat
+// a lot, so what is shared out evenly is not rows of the table but chunks of the sorted ids. A chunk's runs of one id
+// are summed; a run that is whole within its chunk goes to the table, and parts of runs that cross chunks are kept
+// for a second kernel. A table's row has one writer, and terms are added in the order of the sort.
 
 /// Sorted ids in a chunk.
 constexpr int chunk_rows = 32;
@@ -28,9 +28,9 @@ __device__ inline void add_to_row(float* row, const Eight& sum, int left, bool a
     store_eight(row, total, left, aligned);
 }
 
-/// Sums runs within chunks. `sorted` (count) are the ids in ascending order and `order` their places, as from sort_ids. parts
-/// (chunks, 2, D) receives the chunk's part of a run begun in an earlier chunk, and else of one that a later chunk goes on with.
-/// Grid chunks = ceil(count / 32), block 32 · ceil(D / 256), D ≤ 8192.
+/// Sums runs within chunks. `sorted` (count) are the ids in ascending order and `order` their places, as from
+/// sort_ids. parts (chunks, 2, D) receives the chunk's part of a run begun in an earlier chunk, and else of one that
+/// a later chunk goes on with. Grid chunks = ceil(count / 32), block 32 · ceil(D / 256), D ≤ 8192.
 __global__ void __launch_bounds__(1024) embedding_gradient_runs(
     const bf16* gradient, const int32_t* sorted, const int32_t* order, float* table, float* parts, int32_t count,
     int32_t dim) {
@@ -71,7 +71,8 @@ __global__ void __launch_bounds__(1024) embedding_gradient_runs(
     }
 }
 
-/// Adds runs that cross chunks: the block of the chunk in which such a run begins sums its parts. Grid and block as above.
+/// Adds runs that cross chunks: the block of the chunk in which such a run begins sums its parts. Grid and block as
+/// above.
 __global__ void __launch_bounds__(1024) embedding_gradient_joins(
     const int32_t* sorted, const float* parts, float* table, int32_t count, int32_t dim) {
     const int first = blockIdx.x * chunk_rows, column = threadIdx.x * 8, left = dim - column;

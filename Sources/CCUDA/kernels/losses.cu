@@ -1,6 +1,7 @@
-// Losses of rows of logits (R, O), which become their own gradient in place, as in Liger (Hsu et al. 2024, arXiv 2410.10989).
-// A block a row: grid R. `cached` keeps the row in shared memory, so that it is read once; it needs O a multiple of 8, and shared
-// memory for 2 · O bytes (4 · O for the divergence's two rows) beside 256 static ones. Else the row is read again.
+// Losses of rows of logits (R, O), which become their own gradient in place, as in Liger (Hsu et al. 2024, arXiv
+// 2410.10989). A block a row: grid R. `cached` keeps the row in shared memory, so that it is read once; it needs O a
+// multiple of 8, and shared memory for 2 · O bytes (4 · O for the divergence's two rows) beside 256 static ones. Else
+// the row is read again.
 #include "eight.cuh"
 
 /// The largest of some values, and Σ exp(value - largest).
@@ -64,8 +65,8 @@ __global__ void __launch_bounds__(512) negative_log_likelihood(
     if (threadIdx.x == 0) losses[blockIdx.x] = loss;
 }
 
-/// The same losses, and logits = scale · *device_scale · (softmax(logits) - one-hot(target)), zeros where the target is -1.
-/// `device_scale` may be null for 1. Block 512, shared memory 2 · O bytes where `cached`.
+/// The same losses, and logits = scale · *device_scale · (softmax(logits) - one-hot(target)), zeros where the target
+/// is -1. `device_scale` may be null for 1. Block 512, shared memory 2 · O bytes where `cached`.
 __global__ void __launch_bounds__(512, 2) cross_entropy(
     bf16* logits, const int32_t* targets, float* losses, float scale, const float* device_scale, int32_t outputs,
     bool cached) {
@@ -74,7 +75,9 @@ __global__ void __launch_bounds__(512, 2) cross_entropy(
     const int target = targets[blockIdx.x];
     const bool aligned = outputs % 8 == 0;
     if (target < 0) {
-        for (int at = threadIdx.x * 8; at < outputs; at += blockDim.x * 8) store_eight(out + at, {}, outputs - at, aligned);
+        for (int at = threadIdx.x * 8; at < outputs; at += blockDim.x * 8) {
+            store_eight(out + at, {}, outputs - at, aligned);
+        }
         if (threadIdx.x == 0) losses[blockIdx.x] = 0.0f;
         return;
     }
@@ -95,8 +98,8 @@ __global__ void __launch_bounds__(512, 2) cross_entropy(
     }
 }
 
-/// losses (R) = Σ p (log p - log q) with p = softmax(teacher), q = softmax(logits), and logits = scale · *device_scale · (q - p).
-/// Block 1024, shared memory 4 · O bytes where `cached`.
+/// losses (R) = Σ p (log p - log q) with p = softmax(teacher), q = softmax(logits), and logits = scale ·
+/// *device_scale · (q - p). Block 1024, shared memory 4 · O bytes where `cached`.
 __global__ void __launch_bounds__(1024) divergence(
     bf16* logits, const bf16* teacher_logits, float* losses, float scale, const float* device_scale, int32_t outputs,
     bool cached) {

@@ -1,4 +1,5 @@
-// w · x + (1 - w) · y with w = sigmoid(logit), one logit for each row of x and y (rows, V): rows are the heads of all tokens.
+// w · x + (1 - w) · y with w = sigmoid(logit), one logit for each row of x and y (rows, V): rows are the heads of all
+// tokens.
 //
 // `lanes` threads share a row: the least power of two from ceil(V / 8) up, at most 32. Block (lanes, 256 / lanes), grid
 // ceil(rows / (256 / lanes)).
@@ -17,8 +18,8 @@ __global__ void mix(const bf16* x, const bf16* y, const bf16* logits, bf16* out,
     }
 }
 
-/// x_out = w · gradient, y_out = (1 - w) · gradient, logits_out = w (1 - w) Σ gradient · (x - y) over a row. x_out and y_out may
-/// take the places of arguments.
+/// x_out = w · gradient, y_out = (1 - w) · gradient, logits_out = w (1 - w) Σ gradient · (x - y) over a row. x_out
+/// and y_out may take the places of arguments.
 __global__ void mix_backward(
     const bf16* gradient, const bf16* x, const bf16* y, const bf16* logits, bf16* x_out, bf16* y_out,
     bf16* logits_out, int64_t rows, int32_t dim) {

@@ -2,8 +2,8 @@
 //
 //     y = weight · x · inverse,  inverse = 1 / sqrt(mean(x²) + epsilon)
 //
-// A block has a thread for every eight columns and takes rows in turn: block = 32 · ceil(D / 256), so D ≤ 8192; any grid up
-// to R blocks, such as min(R, 2048).
+// A block has a thread for every eight columns and takes rows in turn: block = 32 · ceil(D / 256), so D ≤ 8192; any
+// grid up to R blocks, such as min(R, 2048).
 #include "eight.cuh"
 
 /// Writes the normalised row of which a thread holds eight columns.
@@ -47,12 +47,13 @@ __global__ void __launch_bounds__(1024) add_rms_norm(
     }
 }
 
-/// The gradient of x from that of y, with the sums of `rms_norm`'s inverse:
+/// The gradient of x from that of y, with the inverse that the forward pass kept:
 ///
 ///     out = inverse · (weight · gradient - x · inverse² · mean(weight · gradient · x)) + more
 ///
-/// `more`, unless it is null, is what reaches x past the norm; `out` may take its place. Block b leaves its rows' part of the
-/// weight's gradient, Σ gradient · x · inverse, in row b of parts (grid, D), for add_column_sums.
+/// `more`, unless it is null, is what reaches x past the norm; `out` may take its place. Block b leaves its rows'
+/// part of the weight's gradient, Σ gradient · x · inverse, in row b of parts (grid, D), for add_column_sums: the
+/// grid decides the order of the sum.
 __global__ void __launch_bounds__(1024) rms_norm_backward(
     const bf16* gradient, const bf16* x, const float* weight, const float* inverse, const bf16* more, bf16* out,
     float* parts, int32_t rows, int32_t dim) {

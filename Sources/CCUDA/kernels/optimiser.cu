@@ -1,6 +1,6 @@
-// AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101, algorithm 2) over all tensors at once, after clipping the norm of all
-// gradients together (Pascanu et al. 2013, arXiv 1211.5063). What changes from step to step is in device memory, so that a
-// CUDA graph of a step can be replayed.
+// AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101, algorithm 2) over all tensors at once, after clipping the norm
+// of all gradients together (Pascanu et al. 2013, arXiv 1211.5063). What changes from step to step is in device
+// memory, so that a CUDA graph of a step can be replayed.
 //
 // Tensors are cut into chunks of 65536 elements; a block takes one: grid chunks, block 256. Run in this order:
 // gradient_squares, gradient_norm, adam_w.

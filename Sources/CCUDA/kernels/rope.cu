@@ -1,10 +1,10 @@
 // Rotary position embedding (Su et al. 2021, arXiv 2104.09864).
 #include "eight.cuh"
 
-/// Rotates pairs (i, i + K/2) of the heads of q (B, T, H, K) and k (B, T, N, K) into q_out and k_out, which may be q and k.
-/// Token t has the angles of row `offset` + t of cosines and sines (rows, K/2), row t where `offset` is null; with sign -1 it is
-/// turned back, which is the gradient. N = 0 rotates q alone. A thread rotates eight pairs:
-/// grid ceil(B · T · (H + N) · ceil(K / 16) / block), block 256.
+/// Rotates pairs (i, i + K/2) of the heads of q (B, T, H, K) and k (B, T, N, K) into q_out and k_out, which may be q
+/// and k. Token t has the angles of row `offset` + t of cosines and sines (rows, K/2), row t where `offset` is null;
+/// with sign -1 it is turned back, which is the gradient. N = 0 rotates q alone. A thread rotates eight pairs: grid
+/// ceil(B · T · (H + N) · ceil(K / 16) / block), block 256.
 __global__ void rope(
     const bf16* q, const bf16* k, const float* cosines, const float* sines, const int32_t* offset, float sign,
     bf16* q_out, bf16* k_out, int32_t batch, int32_t tokens, int32_t q_heads, int32_t k_heads, int32_t dim) {

@@ -30,8 +30,9 @@ __device__ inline void sum_counts_before(int32_t* counts) {
     }
 }
 
-/// sorted (count) = ids in ascending order, those from 0 to 2^bits - 1; order[i] = the place among `ids` of sorted[i], equal ones
-/// in the order of their places. scratch (2 · count). Grid 1, block 1024, shared memory 65536 bytes.
+/// sorted (count) = ids in ascending order, those from 0 to 2^bits - 1; order[i] = the place among `ids` of
+/// sorted[i], equal ones in the order of their places. scratch (2 · count). Grid 1, block 1024, shared memory 65536
+/// bytes.
 __global__ void __launch_bounds__(sort_threads) sort_ids(
     const int32_t* ids, int32_t* sorted, int32_t* order, int32_t* scratch, int32_t count, int32_t bits) {
     SHARED_MEMORY(shared);

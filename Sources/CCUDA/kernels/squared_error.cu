@@ -2,8 +2,8 @@
 // 2 (x - target) / Σ target². The three kernels run one after the other.
 #include "eight.cuh"
 
-/// Block b's Σ (x - target)² and Σ target² → parts[2 b] and [2 b + 1]. Any grid, such as min(ceil(count / 2048), 1024); block
-/// 256.
+/// Block b's Σ (x - target)² and Σ target² → parts[2 b] and [2 b + 1]. Any grid, such as min(ceil(count / 2048),
+/// 1024); block 256.
 __global__ void squared_error_parts(const bf16* x, const bf16* target, float* parts, int64_t count) {
     float distance = 0.0f, size = 0.0f;
     for (int64_t i = first_of_eight(); i < count; i += static_cast<int64_t>(gridDim.x) * blockDim.x * 8) {
@@ -20,7 +20,8 @@ __global__ void squared_error_parts(const bf16* x, const bf16* target, float* pa
     parts[2 * blockIdx.x + 1] = size;
 }
 
-/// loss = Σ distances / Σ sizes, and factor = 2 · scale / Σ sizes. Not finite for a target of zeros. Grid 1, block 1024.
+/// loss = Σ distances / Σ sizes, and factor = 2 · scale / Σ sizes. Not finite for a target of zeros. Grid 1, block
+/// 1024.
 __global__ void squared_error_loss(const float* parts, int32_t count, float scale, float* loss, float* factor) {
     float distance = 0.0f, size = 0.0f;
     for (int i = threadIdx.x; i < count; i += blockDim.x) {
