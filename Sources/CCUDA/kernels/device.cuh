@@ -81,6 +81,13 @@ __device__ inline bf16 to_bf16(float x) { return bf16{static_cast<unsigned short
 __device__ inline float low_float(uint32_t packed) { return __uint_as_float(packed << 16); }
 __device__ inline float high_float(uint32_t packed) { return __uint_as_float(packed & 0xffff0000u); }
 
+__device__ inline int32_t shuffle_xor(int32_t x, int mask) {
+    return static_cast<int32_t>(__float_as_uint(shuffle_xor(__uint_as_float(static_cast<uint32_t>(x)), mask)));
+}
+__device__ inline int32_t shuffle_up(int32_t x, int delta) {
+    return static_cast<int32_t>(__float_as_uint(shuffle_up(__uint_as_float(static_cast<uint32_t>(x)), delta)));
+}
+
 /// The sum over a warp, in every lane.
 __device__ inline float warp_sum(float x) {
     for (int mask = 16; mask > 0; mask /= 2) x += shuffle_xor(x, mask);

@@ -1,0 +1,37 @@
+// Operations on every element of tensors of `count` elements, 8 a thread: grid ceil(count / (8 · block)), block 256.
+#include "eight.cuh"
+
+/// out = x + y.
+__global__ void add(const bf16* x, const bf16* y, bf16* out, int64_t count) {
+    const int64_t i = first_of_eight(), left = count - i;
+    if (left <= 0) return;
+    Eight a = load_eight(x + i, left, true);
+    const Eight b = load_eight(y + i, left, true);
+    for (int k = 0; k < 8; k++) a[k] += b[k];
+    store_eight(out + i, a, left, true);
+}
+
+/// y += scale · x.
+template <typename T> __global__ void scale_add(const T* x, float scale, T* y, int64_t count) {
+    const int64_t i = first_of_eight(), left = count - i;
+    if (left <= 0) return;
+    const Eight a = load_eight(x + i, left, true);
+    Eight b = load_eight(y + i, left, true);
+    for (int k = 0; k < 8; k++) b[k] += scale * a[k];
+    store_eight(y + i, b, left, true);
+}
+
+/// x = value.
+template <typename T> __global__ void fill(T* x, float value, int64_t count) {
+    const int64_t i = first_of_eight(), left = count - i;
+    if (left <= 0) return;
+    Eight values;
+    for (int k = 0; k < 8; k++) values[k] = value;
+    store_eight(x + i, values, left, true);
+}
+
+/// out = x, rounded to nearest even.
+template <typename From, typename To> __global__ void cast(const From* x, To* out, int64_t count) {
+    const int64_t i = first_of_eight(), left = count - i;
+    if (left > 0) store_eight(out + i, load_eight(x + i, left, true), left, true);
+}

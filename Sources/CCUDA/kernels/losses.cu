@@ -1,0 +1,151 @@
+// Losses of rows of logits (R, O), which become their own gradient in place, as in Liger (Hsu et al. 2024, arXiv
+// 2410.10989). A block a row: grid R. `cached` keeps the row in shared memory, so that it is read once; it needs O a
+// multiple of 8, and shared memory for 2 · O bytes (4 · O for the divergence's two rows) beside 256 static ones. Else
+// the row is read again.
+#include "eight.cuh"
+
+/// The largest of some values, and Σ exp(value - largest).
+struct SoftmaxSum {
+    float largest = -INFINITY_F, sum = 0.0f;
+
+    /// Rescales the sum to a new largest value; returns the factor, 0 at first.
+    __device__ float raise(float value) {
+        if (!(value > largest)) return 1.0f;
+        const float factor = exp_fast(largest - value);
+        sum *= factor;
+        largest = value;
+        return factor;
+    }
+    /// The sum over a block.
+    __device__ void join() {
+        const float most = block_max(largest);
+        raise(most);
+        sum = block_sum(sum);
+    }
+    __device__ float log_sum() const { return largest + logf(sum); }
+};
+
+__device__ inline float largest_of(const Eight& x) {
+    return fmaxf(fmaxf(fmaxf(x[0], x[1]), fmaxf(x[2], x[3])), fmaxf(fmaxf(x[4], x[5]), fmaxf(x[6], x[7])));
+}
+
+/// A row that a block reads eight elements a thread and round, each thread its own.
+struct LogitRow {
+    const bf16* values;
+    int outputs;
+
+    __device__ Eight load(int at) const {
+        return load_eight(values + at, outputs - at, outputs % 8 == 0, -INFINITY_F);
+    }
+    /// Begins to copy the thread's elements to `cache`, which then takes the row's place.
+    __device__ void cache_in(bf16* cache) {
+        for (int at = threadIdx.x * 8; at < outputs; at += blockDim.x * 8) copy_async(cache + at, values + at, true);
+        copy_async_commit();
+        values = cache;
+    }
+};
+
+__device__ inline SoftmaxSum softmax_sum(const LogitRow& row) {
+    SoftmaxSum softmax;
+    for (int at = threadIdx.x * 8; at < row.outputs; at += blockDim.x * 8) {
+        const Eight x = row.load(at);
+        softmax.raise(largest_of(x));
+        for (int k = 0; k < 8; k++) softmax.sum += exp_fast(x[k] - softmax.largest);
+    }
+    softmax.join();
+    return softmax;
+}
+
+/// losses (R) = -log softmax(logits)[target], in nats; 0 where the target is -1. Block 512, no shared memory.
+__global__ void __launch_bounds__(512) negative_log_likelihood(
+    const bf16* logits, const int32_t* targets, float* losses, int32_t outputs) {
+    const bf16* row = logits + static_cast<int64_t>(blockIdx.x) * outputs;
+    const int target = targets[blockIdx.x];
+    const float loss = target < 0 ? 0.0f : softmax_sum({row, outputs}).log_sum() - to_float(row[target]);
+    if (threadIdx.x == 0) losses[blockIdx.x] = loss;
+}
+
+/// The same losses, and logits = scale · *device_scale · (softmax(logits) - one-hot(target)), zeros where the target
+/// is -1. `device_scale` may be null for 1. Block 512, shared memory 2 · O bytes where `cached`.
+__global__ void __launch_bounds__(512, 2) cross_entropy(
+    bf16* logits, const int32_t* targets, float* losses, float scale, const float* device_scale, int32_t outputs,
+    bool cached) {
+    SHARED_MEMORY(shared);
+    bf16* out = logits + static_cast<int64_t>(blockIdx.x) * outputs;
+    const int target = targets[blockIdx.x];
+    const bool aligned = outputs % 8 == 0;
+    if (target < 0) {
+        for (int at = threadIdx.x * 8; at < outputs; at += blockDim.x * 8) {
+            store_eight(out + at, {}, outputs - at, aligned);
+        }
+        if (threadIdx.x == 0) losses[blockIdx.x] = 0.0f;
+        return;
+    }
+    LogitRow row = {out, outputs};
+    const float picked = to_float(out[target]);
+    if (cached) row.cache_in(reinterpret_cast<bf16*>(shared));
+    copy_async_wait<0>();
+    const SoftmaxSum softmax = softmax_sum(row);
+    if (threadIdx.x == 0) losses[blockIdx.x] = softmax.log_sum() - picked;
+    if (device_scale) scale *= *device_scale;
+    const float factor = scale / softmax.sum;
+    for (int at = threadIdx.x * 8; at < outputs; at += blockDim.x * 8) {
+        Eight x = row.load(at);
+        for (int k = 0; k < 8; k++) {
+            x[k] = factor * exp_fast(x[k] - softmax.largest) - (at + k == target ? scale : 0.0f);
+        }
+        store_eight(out + at, x, outputs - at, aligned);
+    }
+}
+
+/// losses (R) = Σ p (log p - log q) with p = softmax(teacher), q = softmax(logits), and logits = scale ·
+/// *device_scale · (q - p). Block 1024, shared memory 4 · O bytes where `cached`.
+__global__ void __launch_bounds__(1024) divergence(
+    bf16* logits, const bf16* teacher_logits, float* losses, float scale, const float* device_scale, int32_t outputs,
+    bool cached) {
+    SHARED_MEMORY(shared);
+    const int64_t first = static_cast<int64_t>(blockIdx.x) * outputs;
+    LogitRow student_row = {logits + first, outputs}, teacher_row = {teacher_logits + first, outputs};
+    if (cached) {
+        student_row.cache_in(reinterpret_cast<bf16*>(shared));
+        teacher_row.cache_in(reinterpret_cast<bf16*>(shared) + outputs);
+    }
+    copy_async_wait<0>();
+    SoftmaxSum student, teacher;
+    float difference = 0.0f;  // Σ exp(teacher - teacher.largest) · (teacher - student)
+    for (int at = threadIdx.x * 8; at < outputs; at += blockDim.x * 8) {
+        const Eight x = student_row.load(at), t = teacher_row.load(at);
+        student.raise(largest_of(x));
+        difference *= teacher.raise(largest_of(t));
+        for (int k = 0; k < 8; k++) {
+            if (at + k >= outputs) break;
+            const float weight = exp_fast(t[k] - teacher.largest);
+            student.sum += exp_fast(x[k] - student.largest);
+            teacher.sum += weight;
+            difference += weight * (t[k] - x[k]);
+        }
+    }
+    const float own_largest = teacher.largest;
+    student.join();
+    teacher.join();
+    difference = block_sum(difference * exp_fast(own_largest - teacher.largest));
+    if (threadIdx.x == 0) losses[blockIdx.x] = difference / teacher.sum - teacher.log_sum() + student.log_sum();
+    if (device_scale) scale *= *device_scale;
+    const float factor = scale / student.sum, teacher_factor = scale / teacher.sum;
+    for (int at = threadIdx.x * 8; at < outputs; at += blockDim.x * 8) {
+        Eight x = student_row.load(at);
+        const Eight t = teacher_row.load(at);
+        for (int k = 0; k < 8; k++) {
+            x[k] = factor * exp_fast(x[k] - student.largest) - teacher_factor * exp_fast(t[k] - teacher.largest);
+        }
+        store_eight(logits + first + at, x, outputs - at, outputs % 8 == 0);
+    }
+}
+
+/// out = scale · Σ x over `count` values, in a fixed order. Grid 1, block 1024.
+__global__ void __launch_bounds__(1024) sum_values(const float* x, int64_t count, float scale, float* out) {
+    float sum = 0.0f;
+    for (int64_t i = threadIdx.x; i < count; i += blockDim.x) sum += x[i];
+    sum = block_sum(sum);
+    if (threadIdx.x == 0) *out = scale * sum;
+}
