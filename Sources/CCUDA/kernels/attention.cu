@@ -94,8 +94,8 @@ __global__ void __launch_bounds__(attention::threads) attention_forward(
         const int query_row = warp_begin + i * 8 + lane() / 4;
         if (log_sums && lane() % 4 == 0 && query_row < queries.count)
             log_sums[queries.statistic(query_row)] = peaks[i / 2][i % 2] * scale + __logf(sum);
-        sum = 1.0f / sum;
+        for (int j = 0; j < width / 4; j++) out[i / 2][j / 2][i % 2 * 2 + j % 2] /= sum;
     }
-    stage<dim, width>(own_rows, out, sums);
+    stage<dim, width>(own_rows, out, 1.0f);
     store<warp_rows, width>(o, own_rows, queries, warp_begin);
 }

@@ -187,20 +187,18 @@ __device__ void add_weighted(
     }
 }
 
-/// Rounds a warp's accumulators, times `factors` of their rows, to its rows in shared memory.
+/// Rounds a warp's accumulators, times a factor, to its rows in shared memory.
 template <int dim, int width, int tiles>
-__device__ void stage(bf16* tile_begin, const float (&d)[tiles][width / 8][4], const float (&factors)[tiles][2]) {
+__device__ void stage(bf16* rows, const float (&d)[tiles][width / 8][4], float factor) {
     sync_warp();
 #pragma unroll
-    for (int tile = 0; tile < tiles; tile++)
+    for (int i = 0; i < 2 * tiles; i++)
 #pragma unroll
-        for (int column = 0; column < width / 8; column++)
-            for (int half = 0; half < 2; half++) {
-                const float* pair = &d[tile][column][half * 2];
-                const int row = tile * 16 + half * 8 + lane() / 4;
-                *reinterpret_cast<uint32_t*>(tile_begin + row * pitch<dim> + column * 8 + lane() % 4 * 2) =
-                    pack_bf16(pair[0] * factors[tile][half], pair[1] * factors[tile][half]);
-            }
+        for (int column = 0; column < width / 8; column++) {
+            const float* pair = &d[i / 2][column][i % 2 * 2];
+            bf16* to = rows + (i * 8 + lane() / 4) * pitch<dim> + column * 8 + lane() % 4 * 2;
+            *reinterpret_cast<uint32_t*>(to) = pack_bf16(pair[0] * factor, pair[1] * factor);
+        }
     sync_warp();
 }
 
