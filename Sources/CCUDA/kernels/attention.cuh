@@ -37,6 +37,23 @@ template <int dim, int group> struct Rows {
     __device__ int64_t statistic(int row) const { return (head + row % group) * tokens + row / group; }
 };
 
+/// Eight elements of a row from `begin` on, zeros past its end.
+template <int dim> struct Part {
+    uint32_t pairs[4];
+
+    Part() = default;
+    __device__ Part(const bf16* row, int begin) {
+        if constexpr (dim % 8 == 0) {
+            const uint4 bits = begin < dim ? *reinterpret_cast<const uint4*>(row + begin) : uint4{};
+            pairs[0] = bits.x, pairs[1] = bits.y, pairs[2] = bits.z, pairs[3] = bits.w;
+        } else {
+            const auto bits = [&](int i) { return i < dim ? static_cast<uint32_t>(row[i].bits) : 0u; };
+            for (int i = 0; i < 4; i++) pairs[i] = bits(begin + 2 * i) | bits(begin + 2 * i + 1) << 16;
+        }
+    }
+    __device__ float operator[](int i) const { return i % 2 ? high_float(pairs[i / 2]) : low_float(pairs[i / 2]); }
+};
+
 /// Begins to copy `height` rows from `first` on to shared memory, zeros where there are none.
 template <int height, int dim, int group>
 __device__ void load(bf16* tile, const bf16* source, const Rows<dim, group>& rows, int first) {
@@ -82,6 +99,54 @@ template <int group> struct Sight {
     }
 };
 
+/// What `count` query rows from `row` on see between them.
+struct Span {
+    int first_begin, first_end;   // the first keys that the first and the last row see
+    int last_begin, last_end;     // the last keys
+
+    template <int group> __device__ Span(const Sight<group>& sight, int row, int count)
+        : first_begin(sight.first(row)), first_end(sight.first(row + count - 1)), last_begin(sight.last(row)),
+          last_end(sight.last(row + count - 1)) {}
+    /// Whether any row sees any, or all rows all, of `count` keys from `key` on.
+    __device__ bool any(int key, int count) const { return key <= last_end && key + count > first_begin; }
+    __device__ bool all(int key, int count) const { return key + count - 1 <= last_begin && key >= first_end; }
+};
+
+/// The tiles of the keys and values that a block's rows see, two at a time in shared memory.
+template <int dim> struct KeyTiles {
+    static constexpr int stride = tile_rows * pitch<dim>;
+    bf16* buffers;   // (2, keys and values, tile_rows, pitch)
+    const bf16 *k, *v;
+    Rows<dim, 1> rows;
+    int begin, last;
+
+    /// Begins to copy a tile, as a group of its own.
+    __device__ void load(int index) const {
+        const int first = begin + index * tile_rows;
+        bf16* to = buffers + index % 2 * 2 * stride;
+        if (first <= last) {
+            attention::load<tile_rows>(to, k, rows, first);
+            attention::load<tile_rows>(to + stride, v, rows, first);
+        }
+        copy_async_commit();
+    }
+    /// Calls body(first key, keys, values) for each `step` keys that the warp's rows see; the block has loaded tiles 0 and 1.
+    template <int step, typename Body> __device__ void each(const Span& warp, Body body) const {
+        for (int index = 0; begin + index * tile_rows <= last; index++) {
+            copy_async_wait<1>();
+            __syncthreads();
+#pragma unroll 1
+            for (int part = 0; part < tile_rows; part += step) {
+                const int key = begin + index * tile_rows + part;
+                const bf16* k_tile = buffers + index % 2 * 2 * stride + part * pitch<dim>;
+                if (warp.any(key, step)) body(key, k_tile, k_tile + stride);
+            }
+            __syncthreads();
+            load(index + 2);
+        }
+    }
+};
+
 // Operands of `mma` from tiles in shared memory, at the address of their first element.
 
 /// a (16, 16) of a tile (rows, k).
@@ -103,7 +168,8 @@ __device__ inline void mma_twice(float (&d0)[4], float (&d1)[4], const uint32_t 
 }
 
 /// A warp's own rows, (16 tiles, dim), as left operand: in registers where there is room, else read again for each use.
-template <int dim, int tiles, bool kept> struct LeftOperand {
+template <int dim, int tiles> struct LeftOperand {
+    static constexpr bool kept = tiles * padded<dim> <= 128;
     uint32_t fragments[kept ? tiles : 1][kept ? padded<dim> / 16 : 1][4];
     const bf16* rows;
 
@@ -125,8 +191,8 @@ template <int dim, int tiles, bool kept> struct LeftOperand {
 };
 
 /// d = a · bᵀ: scores of a warp's rows and `columns` rows of the tile b.
-template <int columns, int dim, int tiles, bool kept>
-__device__ void scores(float (&d)[tiles][columns / 8][4], const LeftOperand<dim, tiles, kept>& a, const bf16* b) {
+template <int columns, int dim, int tiles>
+__device__ void scores(float (&d)[tiles][columns / 8][4], const LeftOperand<dim, tiles>& a, const bf16* b) {
 #pragma unroll
     for (int tile = 0; tile < tiles; tile++)
 #pragma unroll

@@ -16,168 +16,160 @@ __device__ constexpr int column_slices(int width) {
 }
 }
 
-/// dq, and D as `dots`, (B, H, T), for `attention_key_gradients`.
-/// Grid (⌈T G / rows⌉, N, B) with rows = 128, or 64 where K > 64; block 128; shared 4 (rows + 128) (⌈K / 16⌉ 16 + 8).
-template <int dim, int group>
-__global__ void __launch_bounds__(attention::threads) attention_query_gradient(
+/// dq, and D as `dots`, (B, H, T), for `attention_key_gradients`. A warp has 16 `tiles` rows, tiles 1 or, where K ≤ 64, 2.
+/// Grid (⌈T G / (64 tiles)⌉, N, B), block 128, shared 256 (tiles + 2) (⌈K / 16⌉ 16 + 8).
+template <int dim, int group, int tiles>
+__global__ void __launch_bounds__(attention::threads, tiles * dim <= 64 ? 4 : 2) attention_query_gradient(
     const bf16* q, const bf16* k, const bf16* v, const bf16* o, const bf16* o_gradient, const int32_t* starts,
     const float* log_sums, float* dots, bf16* q_gradient, int tokens, int keys, int heads, int window, float scale
 ) {
     using namespace attention;
-    constexpr int tiles = dim <= 64 ? 2 : 1, warp_rows = 16 * tiles, block_rows = warps * warp_rows, key_step = 32;
-    constexpr int row = pitch<dim>, columns = key_step / 8, width = padded<dim>;
+    constexpr int warp_rows = 16 * tiles, block_rows = warps * warp_rows, key_step = 32, columns = key_step / 8;
+    constexpr int width = padded<dim>, parts = (dim + 31) / 32;
     SHARED_MEMORY(shared);
     bf16* q_tile = reinterpret_cast<bf16*>(shared);
-    bf16* gradient_tile = q_tile + block_rows * row;
-    bf16* buffers = gradient_tile + block_rows * row;   // twice, keys and values
+    bf16* gradient_tile = q_tile + block_rows * pitch<dim>;
 
     const Rows<dim, group> queries(blockIdx.z, tokens, heads, blockIdx.y);
-    const Rows<dim, 1> sources(blockIdx.z, keys, heads, blockIdx.y);
     const Sight<group> sight(starts, blockIdx.z, tokens, keys, window);
     // The last rows see the most keys: they begin first.
     const int begin = (gridDim.x - 1 - blockIdx.x) * block_rows, warp_begin = begin + warp() * warp_rows;
-    const int lowest = sight.first(begin), highest = sight.last(begin + block_rows - 1);
-    const int warp_end = warp_begin + warp_rows - 1;
-    const int first_begin = sight.first(warp_begin), first_end = sight.first(warp_end);
-    const int last_begin = sight.last(warp_begin), last_end = sight.last(warp_end);
+    const Span block(sight, begin, block_rows), own(sight, warp_begin, warp_rows);
+    const KeyTiles<dim> key_tiles{
+        gradient_tile + block_rows * pitch<dim>, k, v, Rows<dim, 1>(blockIdx.z, keys, heads, blockIdx.y),
+        block.first_begin, block.last_end};
 
-    bf16* o_tile = buffers + 2 * tile_rows * row;   // until the second keys are loaded
     load<block_rows>(q_tile, q, queries, begin);
     load<block_rows>(gradient_tile, o_gradient, queries, begin);
-    load<block_rows>(o_tile, o, queries, begin);
-    load<tile_rows>(buffers, k, sources, lowest);
-    load<tile_rows>(buffers + tile_rows * row, v, sources, lowest);
-    copy_async_commit();
-    copy_async_wait<0>();
-    __syncthreads();
-    bf16* own_rows = q_tile + warp() * warp_rows * row;
-    const bf16* own_gradients = gradient_tile + warp() * warp_rows * row;
-    const LeftOperand<dim, tiles, dim <= 128> query(own_rows), gradient(own_gradients);
+    key_tiles.load(0);
+    key_tiles.load(1);
 
     // Four lanes share a row, as they do in the accumulators.
-    float own_dots[tiles][2], log2_sums[tiles][2];
+    Part<dim> outs[2 * tiles][parts];
+    float log2_sums[2 * tiles], own_dots[2 * tiles];
 #pragma unroll
     for (int i = 0; i < 2 * tiles; i++) {
-        const int block_row = warp() * warp_rows + i * 8 + lane() / 4, query_row = begin + block_row;
-        const uint32_t* x = reinterpret_cast<const uint32_t*>(gradient_tile + block_row * row);
-        const uint32_t* y = reinterpret_cast<const uint32_t*>(o_tile + block_row * row);
+        const int row = min(warp_begin + i * 8 + lane() / 4, queries.count - 1);
+        log2_sums[i] = log_sums[queries.statistic(row)] * log2_e;
+#pragma unroll
+        for (int j = 0; j < parts; j++) outs[i][j] = Part<dim>(o + queries.offset(row), (j * 4 + lane() % 4) * 8);
+    }
+    copy_async_wait<1>();
+    __syncthreads();
+    bf16* own_rows = q_tile + warp() * warp_rows * pitch<dim>;
+    const bf16* own_gradients = gradient_tile + warp() * warp_rows * pitch<dim>;
+#pragma unroll
+    for (int i = 0; i < 2 * tiles; i++) {
+        const int row = warp_begin + i * 8 + lane() / 4;
         float dot = 0.0f;
-        for (int pair = lane() % 4; pair < width / 2; pair += 4)
-            dot += low_float(x[pair]) * low_float(y[pair]) + high_float(x[pair]) * high_float(y[pair]);
+#pragma unroll
+        for (int j = 0; j < parts; j++) {
+            const Part<dim> part(own_gradients + (i * 8 + lane() / 4) * pitch<dim>, (j * 4 + lane() % 4) * 8);
+            for (int x = 0; x < 8; x++) dot += part[x] * outs[i][j][x];
+        }
         dot += shuffle_xor(dot, 1);
         dot += shuffle_xor(dot, 2);
-        const bool valid = query_row < queries.count;
-        if (valid && lane() % 4 == 0) dots[queries.statistic(query_row)] = dot;
-        own_dots[i / 2][i % 2] = dot;
-        log2_sums[i / 2][i % 2] = valid ? log_sums[queries.statistic(query_row)] * log2_e : 0.0f;
+        own_dots[i] = dot;
+        if (lane() % 4 == 0 && row < queries.count) dots[queries.statistic(row)] = dot;
     }
 
+    const LeftOperand<dim, tiles> query(own_rows), gradient(own_gradients);
     float sums[tiles][width / 8][4] = {};
     const float scale2 = scale * log2_e;
-    for (int tile_key = lowest, buffer = 0; tile_key <= highest; tile_key += tile_rows, buffer ^= 1) {
-        copy_async_wait<0>();
-        __syncthreads();
-        const bf16* k_tile = buffers + buffer * 2 * tile_rows * row;
-        if (tile_key + tile_rows <= highest) {
-            bf16* next = buffers + (buffer ^ 1) * 2 * tile_rows * row;
-            load<tile_rows>(next, k, sources, tile_key + tile_rows);
-            load<tile_rows>(next + tile_rows * row, v, sources, tile_key + tile_rows);
-        }
-        copy_async_commit();
-#pragma unroll 1
-        for (int part = 0; part < tile_rows; part += key_step) {
-            const int key = tile_key + part;
-            if (key > last_end || key + key_step <= first_begin) continue;
-            float weights[tiles][columns][4], gradients[tiles][columns][4];
-            scores<key_step>(weights, query, k_tile + part * row);
-            if (key + key_step - 1 > last_begin || key < first_end) hide(weights, sight, warp_begin, key);
-            scores<key_step>(gradients, gradient, k_tile + (tile_rows + part) * row);
+    key_tiles.template each<key_step>(own, [&](int key, const bf16* k_rows, const bf16* v_rows) {
+        float weights[tiles][columns][4], gradients[tiles][columns][4];
+        scores<key_step>(weights, query, k_rows);
+        if (!own.all(key, key_step)) hide(weights, sight, warp_begin, key);
+        scores<key_step>(gradients, gradient, v_rows);
 #pragma unroll
-            for (int i = 0; i < tiles * columns * 4; i++) {
-                const int tile = i / (columns * 4), column = i / 4 % columns, half = i % 4 / 2;
-                const float weight = exp2_fast(weights[tile][column][i % 4] * scale2 - log2_sums[tile][half]);
-                weights[tile][column][i % 4] = weight * (gradients[tile][column][i % 4] - own_dots[tile][half]);
-            }
-            add_weighted<dim, key_step, width>(sums, weights, k_tile + part * row);
+        for (int i = 0; i < tiles * columns * 4; i++) {
+            const int tile = i / (columns * 4), column = i / 4 % columns, row = tile * 2 + i % 4 / 2;
+            float& weight = weights[tile][column][i % 4];
+            weight = exp2_fast(weight * scale2 - log2_sums[row]) * (gradients[tile][column][i % 4] - own_dots[row]);
         }
-    }
+        add_weighted<dim, key_step, width>(sums, weights, k_rows);
+    });
     stage<dim, width>(own_rows, sums, scale);
     store<warp_rows, width>(q_gradient, own_rows, queries, warp_begin);
 }
 
 /// dk and dv, (B, S, N, K). Where K > 128, blocks share the columns of both: `slices` is the least divisor of ⌈K / 16⌉ that
 /// leaves a slice at most 128 columns.
-/// Grid (⌈S / rows⌉, N slices, B), rows, block and shared as above with 1024 bytes more.
-template <int dim, int group>
-__global__ void __launch_bounds__(attention::threads) attention_key_gradients(
+/// Grid (⌈S / (64 tiles)⌉, N slices, B), tiles, block and shared as above with 1024 bytes more.
+template <int dim, int group, int tiles>
+__global__ void __launch_bounds__(attention::threads, tiles * dim <= 64 ? 3 : 2) attention_key_gradients(
     const bf16* q, const bf16* k, const bf16* v, const bf16* o_gradient, const int32_t* starts, const float* log_sums,
     const float* dots, bf16* k_gradient, bf16* v_gradient, int tokens, int keys, int heads, int window, float scale
 ) {
     using namespace attention;
-    constexpr int tiles = dim <= 64 ? 2 : 1, warp_rows = 16 * tiles, block_rows = warps * warp_rows, query_step = 16;
-    constexpr int row = pitch<dim>, columns = query_step / 8;
-    constexpr int slices = column_slices(padded<dim>), width = padded<dim> / slices;
+    constexpr int warp_rows = 16 * tiles, block_rows = warps * warp_rows, query_step = 32 / tiles, columns = query_step / 8;
+    constexpr int slices = column_slices(padded<dim>), width = padded<dim> / slices, stride = tile_rows * pitch<dim>;
     SHARED_MEMORY(shared);
     bf16* k_tile = reinterpret_cast<bf16*>(shared);
-    bf16* v_tile = k_tile + block_rows * row;
-    bf16* buffers = v_tile + block_rows * row;   // twice, queries and gradients
-    float* statistics = reinterpret_cast<float*>(buffers + 4 * tile_rows * row);   // twice, log-sum-exps and dots
+    bf16* v_tile = k_tile + block_rows * pitch<dim>;
+    bf16* buffers = v_tile + block_rows * pitch<dim>;                   // twice, queries and gradients
+    float* statistics = reinterpret_cast<float*>(buffers + 4 * stride);   // twice, log-sum-exps and dots
 
     const int head = blockIdx.y / slices, slice = blockIdx.y % slices * width;
     const Rows<dim, group> queries(blockIdx.z, tokens, heads, head);
     const Rows<dim, 1> sources(blockIdx.z, keys, heads, head);
     const Sight<group> sight(starts, blockIdx.z, tokens, keys, window);
     const int begin = blockIdx.x * block_rows, end = min(begin + block_rows, keys);
-    const int warp_begin = begin + warp() * warp_rows, warp_last = warp_begin + warp_rows - 1;
+    const int warp_begin = begin + warp() * warp_rows;
 
-    const auto load_queries = [&](int first, int buffer) {
-        bf16* to = buffers + buffer * 2 * tile_rows * row;
-        load<tile_rows>(to, q, queries, first);
-        load<tile_rows>(to + tile_rows * row, o_gradient, queries, first);
-        const int own = first + threadIdx.x % tile_rows;
-        const bool valid = own < queries.count;
-        const float* from = threadIdx.x < tile_rows ? log_sums : dots;
-        copy_async_float(statistics + buffer * 2 * tile_rows + threadIdx.x, from + (valid ? queries.statistic(own) : 0), valid);
+    // The tiles of the rows that see a key of the block.
+    const int first_row = max(begin - (keys - tokens), 0) * group;
+    const auto reached = [&](int index) {
+        const int row = first_row + index * tile_rows;
+        return row < queries.count && sight.first(row) < end;
+    };
+    const auto load_queries = [&](int index) {
+        if (reached(index)) {
+            const int first = first_row + index * tile_rows, row = first + threadIdx.x % tile_rows;
+            const bool valid = row < queries.count;
+            load<tile_rows>(buffers + index % 2 * 2 * stride, q, queries, first);
+            load<tile_rows>(buffers + (index % 2 * 2 + 1) * stride, o_gradient, queries, first);
+            copy_async_float(
+                statistics + index % 2 * threads + threadIdx.x,
+                (threadIdx.x < tile_rows ? log_sums : dots) + (valid ? queries.statistic(row) : 0), valid);
+        }
         copy_async_commit();
     };
-    // From the first row that sees a key of the block to the last.
-    const auto reached = [&](int query_row) { return query_row < queries.count && sight.first(query_row) < end; };
-    const int first_row = max(begin - (keys - tokens), 0) * group;
 
     load<block_rows>(k_tile, k, sources, begin);
     load<block_rows>(v_tile, v, sources, begin);
-    load_queries(first_row, 0);
-    copy_async_wait<0>();
+    load_queries(0);
+    load_queries(1);
+    copy_async_wait<1>();
     __syncthreads();
-    bf16* own_keys = k_tile + warp() * warp_rows * row;
-    bf16* own_values = v_tile + warp() * warp_rows * row;
-    const LeftOperand<dim, tiles, dim <= 64> key(own_keys), value(own_values);
+    bf16* own_keys = k_tile + warp() * warp_rows * pitch<dim>;
+    bf16* own_values = v_tile + warp() * warp_rows * pitch<dim>;
+    const LeftOperand<dim, tiles> key(own_keys), value(own_values);
 
     float key_sums[tiles][width / 8][4] = {}, value_sums[tiles][width / 8][4] = {};
     const float scale2 = scale * log2_e;
-    for (int tile_row = first_row, buffer = 0; reached(tile_row); tile_row += tile_rows, buffer ^= 1) {
-        copy_async_wait<0>();
+    for (int index = 0; reached(index); index++) {
+        copy_async_wait<1>();
         __syncthreads();
-        if (reached(tile_row + tile_rows)) load_queries(tile_row + tile_rows, buffer ^ 1);
 #pragma unroll 1
         for (int part = 0; part < tile_rows; part += query_step) {
-            const int query_row = tile_row + part, query_last = query_row + query_step - 1;
-            if (sight.last(query_last) < warp_begin || sight.first(query_row) > warp_last) continue;
-            const bf16* query = buffers + (buffer * 2 * tile_rows + part) * row;
-            const bf16* gradient = query + tile_rows * row;
-            const float* own_log_sums = statistics + buffer * 2 * tile_rows + part;
-            const float* own_dots = own_log_sums + tile_rows;
+            const int row = first_row + index * tile_rows + part;
+            const Span span(sight, row, query_step);
+            if (!span.any(warp_begin, warp_rows)) continue;
+            const bool partly = !span.all(warp_begin, warp_rows);
+            const bf16* query = buffers + index % 2 * 2 * stride + part * pitch<dim>;
+            const bf16* gradient = query + stride;
+            const float* row_log_sums = statistics + index % 2 * threads + part;
+            const float* row_dots = row_log_sums + tile_rows;
 
             float weights[tiles][columns][4], gradients[tiles][columns][4];   // transposed: (keys, queries)
             scores<query_step>(weights, key, query);
             scores<query_step>(gradients, value, gradient);
-            const bool partly = sight.last(query_row) < warp_last || sight.first(query_last) > warp_begin;
 #pragma unroll
             for (int j = 0; j < 2 * columns; j++) {
                 const int column = j / 2 * 8 + lane() % 4 * 2 + j % 2;
-                const float log2_sum = own_log_sums[column] * log2_e, dot = own_dots[column];
-                const int first = partly ? sight.first(query_row + column) : 0;
-                const int last = partly ? sight.last(query_row + column) : keys;
+                const float log2_sum = row_log_sums[column] * log2_e, dot = row_dots[column];
+                const int first = partly ? sight.first(row + column) : 0, last = partly ? sight.last(row + column) : keys;
 #pragma unroll
                 for (int i = 0; i < 2 * tiles; i++) {
                     const int own = warp_begin + i * 8 + lane() / 4;
@@ -190,6 +182,8 @@ __global__ void __launch_bounds__(attention::threads) attention_key_gradients(
             add_weighted<dim, query_step, width>(value_sums, weights, gradient + slice);
             add_weighted<dim, query_step, width>(key_sums, gradients, query + slice);
         }
+        __syncthreads();
+        load_queries(index + 2);
     }
     stage<dim, width>(own_keys + slice, key_sums, scale);
     stage<dim, width>(own_values + slice, value_sums, 1.0f);

@@ -1,8 +1,8 @@
 // Softmax attention of one new token per sequence over its ring-buffer cache: bound by reading the cache once, for all the
 // query heads that share it.
-#include "device.cuh"
+#include "attention.cuh"
 
-namespace attention_decoding {
+namespace attention::decoding {
 
 constexpr int threads = 256, warps = threads / 32;
 
@@ -12,23 +12,6 @@ __device__ constexpr int lanes_per_key(int dim) {
     while (lanes * 8 < dim) lanes *= 2;
     return lanes;
 }
-
-/// Eight elements of a row from `begin` on, zeros past its end.
-template <int dim> struct Part {
-    uint32_t pairs[4];
-
-    Part() = default;
-    __device__ Part(const bf16* row, int begin) {
-        if constexpr (dim % 8 == 0) {
-            const uint4 bits = begin < dim ? *reinterpret_cast<const uint4*>(row + begin) : uint4{};
-            pairs[0] = bits.x, pairs[1] = bits.y, pairs[2] = bits.z, pairs[3] = bits.w;
-        } else {
-            const auto bits = [&](int i) { return i < dim ? static_cast<uint32_t>(row[i].bits) : 0u; };
-            for (int i = 0; i < 4; i++) pairs[i] = bits(begin + 2 * i) | bits(begin + 2 * i + 1) << 16;
-        }
-    }
-    __device__ float operator[](int i) const { return i % 2 ? high_float(pairs[i / 2]) : low_float(pairs[i / 2]); }
-};
 
 /// The factor of sums of exponentials relative to `peak` when they become relative to `larger`; 1 for two empty sums.
 __device__ inline float correction(float peak, float larger) { return peak == larger ? 1.0f : exp_fast(peak - larger); }
@@ -48,7 +31,7 @@ template <int dim> __device__ Merged merge(const float* sums, int count, int str
     return all;
 }
 
-}  // namespace attention_decoding
+}  // namespace attention::decoding
 
 /// Writes the new k and v (R, N, K) to slot `position` mod W of the caches (R, N, W, K), which then hold the positions
 /// max(0, position - W + 1)...position, and attends with q (R, H, K) over them: o (R, H, K). `position`: one for all rows.
@@ -56,11 +39,11 @@ template <int dim> __device__ Merged merge(const float* sums, int count, int str
 /// float32, the unnormalised output, the maximum and the sum, for `attention_step_combine`. K ≤ 256.
 /// Grid (parts, N, R), block 256, shared 32 G (K + 2).
 template <int dim, int group>
-__global__ void __launch_bounds__(attention_decoding::threads) attention_step(
+__global__ void __launch_bounds__(attention::decoding::threads) attention_step(
     const bf16* q, const bf16* k, const bf16* v, bf16* k_cache, bf16* v_cache, const int32_t* position, bf16* o,
     float* partial, int capacity, float scale
 ) {
-    using namespace attention_decoding;
+    using namespace attention::decoding;
     constexpr int lanes = lanes_per_key(dim), keys_at_once = threads / lanes, ahead = 4, size = sums_size<dim>;
     SHARED_MEMORY(shared);
     float* warp_sums = reinterpret_cast<float*>(shared);   // (warps, group, size)
@@ -82,19 +65,19 @@ __global__ void __launch_bounds__(attention_decoding::threads) attention_step(
     float query[group][8], out[group][8] = {}, peaks[group], sums[group] = {};
 #pragma unroll
     for (int head = 0; head < group; head++) {
-        const Part<dim> part(q + (source * group + head) * dim, own);
+        const attention::Part<dim> part(q + (source * group + head) * dim, own);
         for (int i = 0; i < 8; i++) query[head][i] = part[i] * scale;
         peaks[head] = -INFINITY_F;
     }
     // All lanes of a warp go round as often, for the shuffles.
     for (int first = begin; first < end; first += ahead * keys_at_once) {
         const int first_key = first + threadIdx.x / lanes;
-        Part<dim> key_parts[ahead], value_parts[ahead];
+        attention::Part<dim> key_parts[ahead], value_parts[ahead];
 #pragma unroll
         for (int i = 0; i < ahead; i++) {
             const int64_t row = static_cast<int64_t>(min(first_key + i * keys_at_once, end - 1)) * dim;
-            key_parts[i] = Part<dim>(k_rows + row, own);
-            value_parts[i] = Part<dim>(v_rows + row, own);
+            key_parts[i] = attention::Part<dim>(k_rows + row, own);
+            value_parts[i] = attention::Part<dim>(v_rows + row, own);
         }
 #pragma unroll
         for (int i = 0; i < ahead; i++) {
@@ -155,7 +138,7 @@ __global__ void __launch_bounds__(attention_decoding::threads) attention_step(
 /// o (R, H, K) from the `parts` of `attention_step`. Grid (G, N, R), block 32 ⌈K / 32⌉.
 template <int dim, int group>
 __global__ void attention_step_combine(const float* partial, bf16* o, int parts) {
-    using namespace attention_decoding;
+    using namespace attention::decoding;
     const int64_t source = static_cast<int64_t>(blockIdx.z) * gridDim.y + blockIdx.y;
     const int head = blockIdx.x, column = threadIdx.x;
     if (column >= dim) return;
