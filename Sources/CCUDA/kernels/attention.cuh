@@ -58,13 +58,20 @@ template <int dim> struct Part {
 template <int height, int dim, int group>
 __device__ void load(bf16* tile, const bf16* source, const Rows<dim, group>& rows, int first) {
     constexpr int width = dim % 8 == 0 ? 8 : 1, pieces = padded<dim> / width;
-    for (int i = threadIdx.x; i < height * pieces; i += threads) {
-        const int row = i / pieces, column = i % pieces * width;
-        const bool valid = first + row < rows.count && column < dim;
-        const bf16* from = source + (valid ? rows.offset(first + row) + column : 0);
-        bf16* to = tile + row * pitch<dim> + column;
-        if constexpr (width == 8) copy_async(to, from, valid);
-        else *to = valid ? *from : bf16{0};
+    constexpr int lanes = pieces < threads ? pieces : threads, at_once = threads / lanes;   // of a row; rows
+    const int own_row = threadIdx.x / lanes, own_column = threadIdx.x % lanes * width;
+    if (own_row >= at_once) return;
+#pragma unroll
+    for (int begin = 0; begin < height; begin += at_once) {
+        const int row = begin + own_row;
+        if (row >= height) break;
+        const bf16* from = source + rows.offset(min(first + row, rows.count - 1));
+        for (int column = own_column; column < padded<dim>; column += lanes * width) {
+            const bool valid = first + row < rows.count && column < dim;
+            bf16* to = tile + row * pitch<dim> + column;
+            if constexpr (width == 8) copy_async(to, from + (column < dim ? column : 0), valid);
+            else *to = valid ? from[column] : bf16{0};
+        }
     }
 }
 
