@@ -5,8 +5,8 @@
 /// o = softmax(scale · q kᵀ) v over the keys that `attention::Sight` lets a query see, and, unless null, the natural
 /// logarithms of the sums of exponentials, (B, H, T). `starts` (B, S): each position's document's first; may be null.
 /// `window` 0: all keys. scale > 0. A warp has 16 `tiles` rows, tiles 1 or, where K ≤ 128, 2, and goes on by `key_step`
-/// keys: 64, or 32 to skip more of what a small window hides.
-/// Grid (⌈T G / (64 tiles)⌉, N, B), block 128, shared 128 (tiles + 4) (⌈K / 16⌉ 16 + 8).
+/// keys: 64, or 32 to skip more of what a small window hides and where K > 128.
+/// Grid (⌈T G / (64 tiles)⌉, N, B), block 128, shared 128 (tiles + c) (⌈K / 16⌉ 16 + 8) with c = 4, or 2 where K > 128.
 template <int dim, int group, int tiles, int key_step>
 __global__ void __launch_bounds__(attention::threads, tiles * dim <= 64 ? 4 : 2) attention_forward(
     const bf16* q, const bf16* k, const bf16* v, const int32_t* starts, bf16* o, float* log_sums, int tokens, int keys,
@@ -14,6 +14,7 @@ __global__ void __launch_bounds__(attention::threads, tiles * dim <= 64 ? 4 : 2)
 ) {
     using namespace attention;
     constexpr int warp_rows = 16 * tiles, block_rows = warps * warp_rows, columns = key_step / 8, width = padded<dim>;
+    static_assert(tile_rows<dim> % key_step == 0, "a tile of keys is whole steps");
     SHARED_MEMORY(shared);
     bf16* q_tile = reinterpret_cast<bf16*>(shared);
 

@@ -7,14 +7,14 @@
 namespace attention {
 
 constexpr int threads = 128, warps = threads / 32;
-/// Rows of the double-buffered tiles that a block goes through.
-constexpr int tile_rows = 64;
 constexpr float log2_e = 1.4426950408889634f;
 
 /// Head dimension as tensor cores see it; the padding holds zeros.
 template <int dim> constexpr int padded = (dim + 15) / 16 * 16;
 /// Elements from a row of a tile to the next: an odd number of 16 bytes, so that eight rows lie in different banks.
 template <int dim> constexpr int pitch = padded<dim> + 8;
+/// Rows of the double-buffered tiles that a block goes through.
+template <int dim> constexpr int tile_rows = dim <= 128 ? 64 : 32;
 
 __device__ inline int lane() { return threadIdx.x % 32; }
 __device__ inline int warp() { return threadIdx.x / 32; }
@@ -121,30 +121,30 @@ struct Span {
 
 /// The tiles of the keys and values that a block's rows see, two at a time in shared memory.
 template <int dim> struct KeyTiles {
-    static constexpr int stride = tile_rows * pitch<dim>;
-    bf16* buffers;   // (2, keys and values, tile_rows, pitch)
+    static constexpr int height = tile_rows<dim>, stride = height * pitch<dim>;
+    bf16* buffers;   // (2, keys and values, height, pitch)
     const bf16 *k, *v;
     Rows<dim, 1> rows;
     int begin, last;
 
     /// Begins to copy a tile, as a group of its own.
     __device__ void load(int index) const {
-        const int first = begin + index * tile_rows;
+        const int first = begin + index * height;
         bf16* to = buffers + index % 2 * 2 * stride;
         if (first <= last) {
-            attention::load<tile_rows>(to, k, rows, first);
-            attention::load<tile_rows>(to + stride, v, rows, first);
+            attention::load<height>(to, k, rows, first);
+            attention::load<height>(to + stride, v, rows, first);
         }
         copy_async_commit();
     }
     /// Calls body(first key, keys, values) for each `step` keys that the warp's rows see; the block has loaded tiles 0 and 1.
     template <int step, typename Body> __device__ void each(const Span& warp, Body body) const {
-        for (int index = 0; begin + index * tile_rows <= last; index++) {
+        for (int index = 0; begin + index * height <= last; index++) {
             copy_async_wait<1>();
             __syncthreads();
 #pragma unroll 1
-            for (int part = 0; part < tile_rows; part += step) {
-                const int key = begin + index * tile_rows + part;
+            for (int part = 0; part < height; part += step) {
+                const int key = begin + index * height + part;
                 const bf16* k_tile = buffers + index % 2 * 2 * stride + part * pitch<dim>;
                 if (warp.any(key, step)) body(key, k_tile, k_tile + stride);
             }

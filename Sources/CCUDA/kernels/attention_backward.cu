@@ -17,7 +17,8 @@ __device__ constexpr int column_slices(int width) {
 }
 
 /// dq, and D as `dots`, (B, H, T), for `attention_key_gradients`. A warp has 16 `tiles` rows, tiles 1 or, where K ≤ 64, 2.
-/// Grid (⌈T G / (64 tiles)⌉, N, B), block 128, shared 256 (tiles + 2) (⌈K / 16⌉ 16 + 8).
+/// Grid (⌈T G / (64 tiles)⌉, N, B), block 128, shared 256 (tiles + c) (⌈K / 16⌉ 16 + 8) with c = 2, or 1
+/// where K > 128.
 template <int dim, int group, int tiles>
 __global__ void __launch_bounds__(attention::threads, tiles * dim <= 64 ? 4 : 2) attention_query_gradient(
     const bf16* q, const bf16* k, const bf16* v, const bf16* o, const bf16* o_gradient, const int32_t* starts,
@@ -103,7 +104,8 @@ __global__ void __launch_bounds__(attention::threads, tiles * dim <= 64 ? 3 : 2)
 ) {
     using namespace attention;
     constexpr int warp_rows = 16 * tiles, block_rows = warps * warp_rows, query_step = 32 / tiles, columns = query_step / 8;
-    constexpr int slices = column_slices(padded<dim>), width = padded<dim> / slices, stride = tile_rows * pitch<dim>;
+    constexpr int slices = column_slices(padded<dim>), width = padded<dim> / slices, height = tile_rows<dim>;
+    constexpr int stride = height * pitch<dim>;
     SHARED_MEMORY(shared);
     bf16* k_tile = reinterpret_cast<bf16*>(shared);
     bf16* v_tile = k_tile + block_rows * pitch<dim>;
@@ -120,18 +122,20 @@ __global__ void __launch_bounds__(attention::threads, tiles * dim <= 64 ? 3 : 2)
     // The tiles of the rows that see a key of the block.
     const int first_row = max(begin - (keys - tokens), 0) * group;
     const auto reached = [&](int index) {
-        const int row = first_row + index * tile_rows;
+        const int row = first_row + index * height;
         return row < queries.count && sight.first(row) < end;
     };
     const auto load_queries = [&](int index) {
         if (reached(index)) {
-            const int first = first_row + index * tile_rows, row = first + threadIdx.x % tile_rows;
+            const int first = first_row + index * height, row = first + threadIdx.x % height;
             const bool valid = row < queries.count;
-            load<tile_rows>(buffers + index % 2 * 2 * stride, q, queries, first);
-            load<tile_rows>(buffers + (index % 2 * 2 + 1) * stride, o_gradient, queries, first);
-            copy_async_float(
-                statistics + index % 2 * threads + threadIdx.x,
-                (threadIdx.x < tile_rows ? log_sums : dots) + (valid ? queries.statistic(row) : 0), valid);
+            load<height>(buffers + index % 2 * 2 * stride, q, queries, first);
+            load<height>(buffers + (index % 2 * 2 + 1) * stride, o_gradient, queries, first);
+            if (threadIdx.x < 2 * height) {
+                copy_async_float(
+                    statistics + index % 2 * 2 * height + threadIdx.x,
+                    (threadIdx.x < height ? log_sums : dots) + (valid ? queries.statistic(row) : 0), valid);
+            }
         }
         copy_async_commit();
     };
@@ -152,15 +156,15 @@ __global__ void __launch_bounds__(attention::threads, tiles * dim <= 64 ? 3 : 2)
         copy_async_wait<1>();
         __syncthreads();
 #pragma unroll 1
-        for (int part = 0; part < tile_rows; part += query_step) {
-            const int row = first_row + index * tile_rows + part;
+        for (int part = 0; part < height; part += query_step) {
+            const int row = first_row + index * height + part;
             const Span span(sight, row, query_step);
             if (!span.any(warp_begin, warp_rows)) continue;
             const bool partly = !span.all(warp_begin, warp_rows);
             const bf16* query = buffers + index % 2 * 2 * stride + part * pitch<dim>;
             const bf16* gradient = query + stride;
-            const float* row_log_sums = statistics + index % 2 * threads + part;
-            const float* row_dots = row_log_sums + tile_rows;
+            const float* row_log_sums = statistics + index % 2 * 2 * height + part;
+            const float* row_dots = row_log_sums + height;
 
             float weights[tiles][columns][4], gradients[tiles][columns][4];   // transposed: (keys, queries)
             scores<query_step>(weights, key, query);
