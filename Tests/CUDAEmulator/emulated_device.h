@@ -55,6 +55,7 @@ inline float __frcp_rn(float x) { return 1.0f / x; }
 inline void __syncthreads() { moult_emulator::block_barrier(); }
 inline void sync_warp() { moult_emulator::warp_barrier(); }
 inline float exp_fast(float x) { return expf(x); }
+inline float exp2_fast(float x) { return exp2f(x); }
 
 inline uint32_t round_bf16(float x) {
     uint32_t bits = __float_as_uint(x);
@@ -104,6 +105,7 @@ inline void copy_async(void* shared, const void* global, bool valid) {
     if (reinterpret_cast<uintptr_t>(global) % 16 != 0 && valid) __builtin_trap();
     if (valid) memcpy(shared, global, 16); else memset(shared, 0, 16);
 }
+inline void copy_async_float(float* shared, const float* global, bool valid) { *shared = valid ? *global : 0.0f; }
 inline void copy_async_commit() {}
 template <int pending> inline void copy_async_wait() {}
 

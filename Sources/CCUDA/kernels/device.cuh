@@ -28,6 +28,12 @@ __device__ inline uint32_t pack_bf16(float low, float high) {
 }
 
 __device__ inline float exp_fast(float x) { return __expf(x); }
+/// 2ˣ in one instruction; 0 for -infinity.
+__device__ inline float exp2_fast(float x) {
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
 
 /// d += a · b: one warp, a (16, 16) row-major, b (16, 8) column-major, bfloat16; d (16, 8) float32. Lane l holds, with
 /// g = l / 4 and p = 2 (l % 4): d[0..1] row g columns p, p+1; d[2..3] row g+8; a[0] row g, k = p, p+1; a[1] row g+8;
@@ -60,6 +66,11 @@ __device__ inline void load_matrix_x4_transposed(uint32_t (&r)[4], const void* r
 __device__ inline void copy_async(void* shared, const void* global, bool valid) {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
                  :: "r"(shared_address(shared)), "l"(global), "r"(valid ? 16 : 0) : "memory");
+}
+/// The same for one float, 4-byte aligned.
+__device__ inline void copy_async_float(float* shared, const float* global, bool valid) {
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;"
+                 :: "r"(shared_address(shared)), "l"(global), "r"(valid ? 4 : 0) : "memory");
 }
 __device__ inline void copy_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 /// Waits until at most `pending` of this thread's committed groups are under way. A barrier must follow.
