@@ -136,9 +136,13 @@ __device__ inline void keep_reached(float (&d)[2][4], int row, int column, const
     }
 }
 
-/// Stores d (16, N) as bfloat16, its first `rows` rows, `row` elements apart. Four lanes turn their pairs of four products
-/// into 16 bytes each.
-template <int tiles> __device__ inline void store_rows(bf16* out, int64_t row, int rows, const float (&d)[tiles][4]) {
+__device__ inline uint32_t sum_pairs(uint32_t x, uint32_t y) {
+    return pack_bf16(low_float(x) + low_float(y), high_float(x) + high_float(y));
+}
+
+/// Stores d (16, N) as bfloat16, its first `rows` rows, `row` elements apart, or adds it to what is there. Four lanes turn
+/// their pairs of four products into 16 bytes each.
+template <bool adding = false, int tiles> __device__ inline void store_rows(bf16* out, int64_t row, int rows, const float (&d)[tiles][4]) {
     const int quarter = lane_index() % 4, line = lane_index() / 4;
 #pragma unroll
     for (int half = 0; half < 2; half++) {
@@ -146,19 +150,32 @@ template <int tiles> __device__ inline void store_rows(bf16* out, int64_t row, i
         const bool valid = line + half * 8 < rows;
 #pragma unroll
         for (int n = 0; n + 4 <= tiles; n += 4) {
-            float x[4], y[4], z[4];
+            float x[4], y[4];
 #pragma unroll
             for (int i = 0; i < 4; i++) x[i] = __uint_as_float(pack_bf16(d[n + i][half * 2], d[n + i][half * 2 + 1]));
             const bool odd = quarter & 1, upper = quarter & 2;
             const float a = shuffle_xor(odd ? x[0] : x[1], 1), b = shuffle_xor(odd ? x[2] : x[3], 1);
             y[0] = odd ? a : x[0], y[1] = odd ? x[1] : a, y[2] = odd ? b : x[2], y[3] = odd ? x[3] : b;
             const float e = shuffle_xor(upper ? y[0] : y[2], 2), f = shuffle_xor(upper ? y[1] : y[3], 2);
-            z[0] = upper ? e : y[0], z[1] = upper ? f : y[1], z[2] = upper ? y[2] : e, z[3] = upper ? y[3] : f;
-            if (valid) *reinterpret_cast<float4*>(to + (n + quarter) * 8) = make_float4(z[0], z[1], z[2], z[3]);
+            uint4 words = make_uint4(
+                __float_as_uint(upper ? e : y[0]), __float_as_uint(upper ? f : y[1]), __float_as_uint(upper ? y[2] : e),
+                __float_as_uint(upper ? y[3] : f));
+            uint4* place = reinterpret_cast<uint4*>(to + (n + quarter) * 8);
+            if (!valid) continue;
+            if constexpr (adding) {
+                const uint4 old = *place;
+                words = make_uint4(
+                    sum_pairs(words.x, old.x), sum_pairs(words.y, old.y), sum_pairs(words.z, old.z), sum_pairs(words.w, old.w));
+            }
+            *place = words;
         }
 #pragma unroll
         for (int n = tiles / 4 * 4; n < tiles; n++) {
-            if (valid) *reinterpret_cast<uint32_t*>(to + n * 8 + quarter * 2) = pack_bf16(d[n][half * 2], d[n][half * 2 + 1]);
+            uint32_t word = pack_bf16(d[n][half * 2], d[n][half * 2 + 1]);
+            uint32_t* place = reinterpret_cast<uint32_t*>(to + n * 8 + quarter * 2);
+            if (!valid) continue;
+            if constexpr (adding) word = sum_pairs(word, *place);
+            *place = word;
         }
     }
 }
