@@ -1,0 +1,164 @@
+// Gated Slot Attention forward (Zhang et al. 2024, arXiv 2409.07146), in chunks of C tokens. Per key/value head and token,
+// with a = exp(log gate), s = 1 - a, and for each of the G query heads of the group:
+//
+//     Kt_t = a ⊙ Kt_{t-1} + s ⊗ k_t        Vt_t = a ⊙ Vt_{t-1} + s ⊗ v_t        o_t = Vt_tᵀ softmax(scale · Kt_t q_t)
+//
+// Three kernels: what every chunk's tokens write (`gsa_chunk_writes`), the states before every chunk (`gsa_scan_states`), the
+// outputs (`gsa_outputs`). K and V are multiples of 16, C one of 16, 32, 64; M is any number of slots, P = M rounded up to 16.
+// `states` (B, N, chunks, P, K + V) is bfloat16; running states and sums are float32.
+#include "gated_slot_attention.cuh"
+
+/// Columns of the widest products that cut `width` evenly, at most 64.
+__host__ __device__ constexpr int column_slice(int width) { return width % 64 == 0 ? 64 : width % 32 == 0 ? 32 : 16; }
+
+/// writes[m] = Σ_j exp(F_C - F_j)[m] s_j[m] [k_j | v_j], what a chunk alone would leave in the state, (B, N, chunks, P, K + V),
+/// and keeps = exp(F_C), (B, N, chunks, P), 0 where the last token's document began in the chunk.
+/// Grid (chunks, N, B), block 128, shared C (K + V + 8) 2 + C (P + 8) 2 + C / 16 · P · 4.
+template <int K, int V, int M, int C>
+__global__ void __launch_bounds__(128) gsa_chunk_writes(
+    const bf16* __restrict__ k, const bf16* __restrict__ v, const float* __restrict__ logGates, const int* __restrict__ starts,
+    bf16* __restrict__ writes, float* __restrict__ keeps, int tokens
+) {
+    constexpr int P = padded_slots(M), X = K + V, row = tile_row(X), blocks = C / block_tokens, slice = column_slice(X);
+    SHARED_MEMORY(memory);
+    bf16* inputs = reinterpret_cast<bf16*>(memory);
+    bf16* weights = inputs + C * row;
+    float* totals = reinterpret_cast<float*>(weights + C * tile_row(P));
+
+    const int heads = gridDim.y, begin = blockIdx.x * C, count = min(C, tokens - begin);
+    const int64_t token = static_cast<int64_t>(blockIdx.z) * tokens + begin, at = token * heads + blockIdx.y;
+    copy_tile<K>(inputs, row, k + at * K, heads * K, C, count, threadIdx.x, blockDim.x);
+    copy_tile<V>(inputs + K, row, v + at * V, heads * V, C, count, threadIdx.x, blockDim.x);
+    copy_async_commit();
+    const int start = starts ? starts[token + count - 1] : 0, first = start > 0 ? start - begin : -1;
+    prepare_end<M, C>(
+        logGates + at * M, static_cast<int64_t>(heads) * M, count, first, totals, weights, static_cast<float*>(nullptr));
+    copy_async_wait<0>();
+    __syncthreads();
+
+    const int64_t chunk = chunk_index();
+    for (int m = threadIdx.x; m < P; m += blockDim.x) {
+        float sum = 0.0f;
+        for (int block = 0; block < blocks; block++) sum += totals[block * P + m];
+        keeps[chunk * P + m] = first < 0 ? exp_fast(sum) : 0.0f;
+    }
+    for (int task = threadIdx.x / 32; task < P / 16 * (X / slice); task += blockDim.x / 32) {
+        const int m = task / (X / slice) * 16, column = task % (X / slice) * slice;
+        float sum[slice / 8][4];
+        clear(sum);
+#pragma unroll
+        for (int j = 0; j < C; j += 16) {
+            uint32_t a[1][4];
+            load_matrix_x4_transposed(a[0], crossed(weights + j * tile_row(P) + m, tile_row(P)));
+            add_product(sum, a, inputs + j * row + column, row);
+        }
+        store_rows(writes + (chunk * P + m) * X + column, X, 16, sum);
+    }
+}
+
+/// The state before every chunk, in the place of what the chunk writes: S_{c+1} = keeps_c ⊙ S_c + writes_c, from the initial
+/// states keys (B, N, M, K) and values (B, N, M, V) or from 0 where null, to the final ones unless null. `reversed`, the
+/// gradient of the state after every chunk: from the last chunk to the first, "initial" being the gradient of the final state
+/// and "final" that of the initial.
+/// Grid (⌈P (K + V) / 8 / 128⌉, N, B), block 128.
+template <int K, int V, int M, bool reversed>
+__global__ void __launch_bounds__(128) gsa_scan_states(
+    bf16* __restrict__ states, const float* __restrict__ keeps, const float* __restrict__ initialKeys,
+    const float* __restrict__ initialValues, float* __restrict__ finalKeys, float* __restrict__ finalValues, int chunks
+) {
+    constexpr int P = padded_slots(M), X = K + V, ahead = 8;
+    const int item = blockIdx.x * 128 + threadIdx.x, m = item / (X / 8), column = item % (X / 8) * 8;
+    if (m >= P) return;
+    const int64_t head = static_cast<int64_t>(blockIdx.z) * gridDim.y + blockIdx.y;
+    const bool key = column < K;
+    const int64_t place = key ? (head * M + m) * K + column : (head * M + m) * V + column - K;
+    const float* from = key ? initialKeys : initialValues;
+    float* to = key ? finalKeys : finalValues;
+    float state[8];
+    for (int i = 0; i < 8; i++) state[i] = from && m < M ? from[place + i] : 0.0f;
+
+    bf16* rows = states + (head * chunks * P + m) * X + column;
+    const float* factors = keeps + head * chunks * P + m;
+    for (int done = 0; done < chunks; done += ahead) {
+        uint4 written[ahead];
+        float factor[ahead];
+#pragma unroll
+        for (int i = 0; i < ahead; i++) {
+            const int chunk = reversed ? chunks - 1 - done - i : done + i;
+            if (done + i >= chunks) continue;
+            written[i] = *reinterpret_cast<const uint4*>(rows + static_cast<int64_t>(chunk) * P * X);
+            factor[i] = factors[static_cast<int64_t>(chunk) * P];
+        }
+#pragma unroll
+        for (int i = 0; i < ahead; i++) {
+            const int chunk = reversed ? chunks - 1 - done - i : done + i;
+            if (done + i >= chunks) continue;
+            *reinterpret_cast<uint4*>(rows + static_cast<int64_t>(chunk) * P * X) = make_uint4(
+                pack_bf16(state[0], state[1]), pack_bf16(state[2], state[3]), pack_bf16(state[4], state[5]),
+                pack_bf16(state[6], state[7]));
+            const uint32_t words[4] = {written[i].x, written[i].y, written[i].z, written[i].w};
+#pragma unroll
+            for (int pair = 0; pair < 4; pair++) {
+                state[2 * pair] = factor[i] * state[2 * pair] + low_float(words[pair]);
+                state[2 * pair + 1] = factor[i] * state[2 * pair + 1] + high_float(words[pair]);
+            }
+        }
+    }
+    if (!to || m >= M) return;
+    for (int i = 0; i < 8; i++) to[place + i] = state[i];
+}
+
+/// o (B, T, H, V) of a chunk from the states before it. `together` heads of the group's `group` are taken at a time, each by
+/// C / 16 warps, one for a block of tokens.
+/// Grid (chunks, N, B), block 2 C · together, shared
+/// (C + P) (K + V + 8) 2 + C (P + 8) 6 + C / 16 · P · 8 + C · 4 + together · C (K + 8) 2.
+template <int K, int V, int M, int C, int together>
+__global__ void __launch_bounds__(2 * C * together) gsa_outputs(
+    const bf16* __restrict__ q, const bf16* __restrict__ k, const bf16* __restrict__ v, const float* __restrict__ logGates,
+    const int* __restrict__ starts, const bf16* __restrict__ states, bf16* __restrict__ o, int tokens, int group, float scale
+) {
+    constexpr int P = padded_slots(M), X = K + V, row = tile_row(X), blocks = C / block_tokens;
+    SHARED_MEMORY(memory);
+    bf16* inputs = reinterpret_cast<bf16*>(memory);
+    bf16* state = inputs + C * row;
+    GateTables<M, C> gates(reinterpret_cast<unsigned char*>(state + P * row));
+    const int warp = threadIdx.x / 32, place = warp / blocks;
+    // A head's warps lie shifted from the head's before, so that the longest do not all share one scheduler.
+    const int block = (warp + place) % blocks;
+    bf16* queries = gates.weights + C * gates.row + warp * block_tokens * tile_row(K);
+
+    const int heads = gridDim.y, begin = blockIdx.x * C, count = min(C, tokens - begin);
+    const int64_t token = static_cast<int64_t>(blockIdx.z) * tokens + begin, at = token * heads + blockIdx.y;
+    copy_tile<K>(inputs, row, k + at * K, heads * K, C, count, threadIdx.x, blockDim.x);
+    copy_tile<V>(inputs + K, row, v + at * V, heads * V, C, count, threadIdx.x, blockDim.x);
+    copy_tile<X>(state, row, states + chunk_index() * P * X, X, P, P, threadIdx.x, blockDim.x);
+    const int own = block * block_tokens;
+    const int64_t rows = static_cast<int64_t>(heads) * group;
+    auto copy_queries = [&](int head) {
+        const int64_t from = (token + (own < count ? own : 0)) * rows + blockIdx.y * group + head;
+        copy_tile<K>(queries, tile_row(K), q + from * K, rows * K, block_tokens, count - own, lane_index(), 32);
+        copy_async_commit();
+    };
+    if (place < group) copy_queries(place);
+    gates.prepare(
+        logGates + at * M, static_cast<int64_t>(heads) * M, starts ? starts + token : nullptr, begin, count);
+    copy_async_wait<0>();
+    __syncthreads();
+
+    const int first[2] = {gates.first[own + lane_index() / 4], gates.first[own + lane_index() / 4 + 8]};
+    for (int head = place; head < group; head += together) {
+        uint32_t x[K / 16][4];
+        load_rows<K>(x, queries, tile_row(K));
+        sync_warp();
+        if (head + together < group) copy_queries(head + together);
+        float logits[P / 8][4], p[P / 8][4], out[V / 8][4];
+        read_slots<K>(logits, x, block, inputs, state, row, gates, first);
+        scale_by_ratios(logits, block, gates);
+        softmax_slots<M>(p, logits, scale);
+        scale_by_ratios(p, block, gates);
+        spread_slots<V>(out, p, block, inputs + K, state + K, row, gates, first);
+        store_rows(o + ((token + own) * rows + blockIdx.y * group + head) * V, rows * V, count - own, out);
+        copy_async_wait<0>();
+        sync_warp();
+    }
+}
