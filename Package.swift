@@ -14,8 +14,9 @@ let package = Package(
     ],
     targets: [
         .target(name: "CKernels"),
+        .target(name: "CCUDA", exclude: ["kernels"]),
         .target(name: "CCompression"),
-        .target(name: "Tensors", dependencies: ["CKernels"]),
+        .target(name: "Tensors", dependencies: ["CKernels", "CCUDA"]),
         .target(name: "Checkpoints", dependencies: ["Tensors"]),
         .target(name: "Tokenizers", dependencies: ["Checkpoints"]),
         .target(name: "Models", dependencies: ["Tensors", "Checkpoints"]),

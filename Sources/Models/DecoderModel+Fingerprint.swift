@@ -35,7 +35,7 @@ extension DecoderModel {
             summary.add(rule.name)
             summary.add(tensor.dtype.rawValue)
             for extent in tensor.shape { summary.add(extent) }
-            tensor.withUnsafeBytes { summary.sample($0) }
+            try tensor.withUnsafeBytes { summary.sample($0) }
         }
         return summary.hash
     }

@@ -2,14 +2,14 @@ import Tensors
 
 /// What training asks of a model beside its predictions.
 extension DecoderModel {
-    /// Runs the model over tokens (B, T) and shows what goes into and comes out of every mixer: `visit` gets the layer,
+    /// Runs the model over token ids (B, T), int32 on its device, and shows what goes into and comes out of every mixer: `visit` gets the layer,
     /// the mixer's normed input and its output, (B, T, D) each, and the context that they share. What follows the last
     /// mixer is not computed.
     public func visitMixers(
-        _ tokens: [[Int32]], documents: [Int]? = nil,
+        _ ids: Tensor, documents: Documents? = nil,
         _ visit: (_ layer: Int, _ input: Tensor, _ output: Tensor, _ context: MixerContext) throws -> Void
     ) throws {
-        var (x, context) = try embed(tokens, position: 0, documents: documents)
+        var (x, context) = try embed(ids, position: 0, documents: documents)
         for (layer, block) in blocks.enumerated() {
             let input = try x.rmsNorm(weight: block.mixerNorm, epsilon: block.epsilon)
             let mixed = try block.mixer(input, state: nil, context: context)

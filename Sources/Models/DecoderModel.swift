@@ -33,7 +33,10 @@ public struct DecoderModel: Sendable {
         return rules
     }
 
-    public init(_ configuration: ModelConfiguration, parameters: Parameters) throws {
+    /// - Parameter rotary: that of another model of this configuration, whose tables are used again.
+    public init(
+        _ configuration: ModelConfiguration, parameters: Parameters, rotary: RotaryEmbedding? = nil
+    ) throws {
         let (decoder, names) = (configuration.decoder, configuration.names)
         self.configuration = configuration
         embedding = try parameters[names.embedding]
@@ -42,7 +45,7 @@ public struct DecoderModel: Sendable {
         }
         finalNorm = try parameters[names.finalNorm]
         head = decoder.tiedEmbeddings ? embedding : try parameters[names.head]
-        rotary = RotaryEmbedding(decoder)
+        self.rotary = rotary ?? RotaryEmbedding(decoder)
         self.parameters = parameters
     }
 
@@ -58,6 +61,14 @@ public struct DecoderModel: Sendable {
         return try DecoderModel(configuration, parameters: parameters)
     }
 
+    /// The same model on `device`, with the weights that its products read.
+    public func to(_ device: Device) throws -> DecoderModel {
+        try DecoderModel(configuration, parameters: parameters.to(device))
+    }
+
+    /// Where the model computes.
+    public var device: Device { embedding.device }
+
     // MARK: Forward
 
     /// The final hidden states (B, T, D) of token ids (B, T), before the head.
@@ -66,12 +77,21 @@ public struct DecoderModel: Sendable {
     ///   - documents: ascending starts of packed documents (B = 1), the first being 0.
     ///   - recomputation: layers that keep nothing of their inside for training.
     public func hidden(
-        _ tokens: [[Int32]], state: DecoderState? = nil, documents: [Int]? = nil, recomputation: Recomputation? = nil
+        _ tokens: [[Int32]], state: DecoderState? = nil, documents: Documents? = nil, recomputation: Recomputation? = nil
     ) throws -> Tensor {
-        guard tokens.count == 1 || state == nil else {
-            throw ModelError.input(expected: "one sequence with a state", found: "\(tokens.count) sequences")
+        try hidden(
+            ids: requireRectangle(tokens, documents: documents), state: state, documents: documents,
+            recomputation: recomputation)
+    }
+
+    /// The same for token ids (B, T) in a tensor on the model's device, int32, all within the vocabulary.
+    public func hidden(
+        ids: Tensor, state: DecoderState? = nil, documents: Documents? = nil, recomputation: Recomputation? = nil
+    ) throws -> Tensor {
+        guard ids.shape[0] == 1 || state == nil else {
+            throw ModelError.input(expected: "one sequence with a state", found: "\(ids.shape[0]) sequences")
         }
-        var (x, context) = try embed(tokens, position: state?.position ?? 0, documents: documents)
+        var (x, context) = try embed(ids, position: state?.position ?? 0, documents: documents)
         for (layer, block) in blocks.enumerated() {
             if let recomputation, layer < recomputation.layers {
                 x = try recomputation.tape.checkpoint(x) { [context] in try block($0, state: nil, context: context) }
@@ -79,13 +99,22 @@ public struct DecoderModel: Sendable {
                 x = try block(x, state: state?.layers[layer], context: context)
             }
         }
-        state?.position += tokens[0].count
+        state?.position += ids.shape[1]
         return try x.rmsNorm(weight: finalNorm, epsilon: configuration.decoder.normEpsilon)
     }
 
     /// The embeddings (B, T, D) of token ids (B, T), the first of which stands at `position`, and the context of the
     /// layers.
-    func embed(_ tokens: [[Int32]], position: Int, documents: [Int]?) throws -> (Tensor, MixerContext) {
+    func embed(_ ids: Tensor, position: Int, documents: Documents?) throws -> (Tensor, MixerContext) {
+        let length = ids.shape[1]
+        let table = try rotary.table(offset: position, count: length, on: device)
+        let x = try Tensor.embedding(ids, table: embedding)
+            .reshaped([ids.shape[0], length, configuration.decoder.hiddenSize])
+        return (x, MixerContext(rotary: table, documents: documents))
+    }
+
+    /// Token ids (B, T) as a tensor on the model's device.
+    func requireRectangle(_ tokens: [[Int32]], documents: Documents?) throws -> Tensor {
         guard let length = tokens.first?.count, length > 0, tokens.allSatisfy({ $0.count == length }) else {
             throw ModelError.input(
                 expected: "at least one token, and sequences of one length", found: "\(tokens.map(\.count))")
@@ -93,14 +122,13 @@ public struct DecoderModel: Sendable {
         guard tokens.count == 1 || documents == nil else {
             throw ModelError.input(expected: "one sequence of packed documents", found: "\(tokens.count) sequences")
         }
-        let context = MixerContext(rotary: try rotary.table(offset: position, count: length), documents: documents)
-        let x = try Tensor.embedding(tokens.flatMap { $0 }, table: embedding)
-            .reshaped([tokens.count, length, configuration.decoder.hiddenSize])
-        return (x, context)
+        let flat = tokens.flatMap { $0 }
+        try require(flat)
+        return try Tensor(flat, shape: [tokens.count, length]).to(device)
     }
 
     /// Logits (B, T, vocabulary) of token ids (B, T).
-    public func logits(_ tokens: [[Int32]], state: DecoderState? = nil, documents: [Int]? = nil) throws -> Tensor {
+    public func logits(_ tokens: [[Int32]], state: DecoderState? = nil, documents: Documents? = nil) throws -> Tensor {
         try hidden(tokens, state: state, documents: documents).linear(head, bias: nil)
     }
 
@@ -113,7 +141,7 @@ public struct DecoderModel: Sendable {
 
     /// The negative log-likelihood, in nats, of every token of each sequence but its first: (B · (T - 1)) values.
     /// - Parameter documents: starts of packed documents among the tokens but the last (B = 1).
-    public func negativeLogLikelihood(_ tokens: [[Int32]], documents: [Int]? = nil) throws -> [Float] {
+    public func negativeLogLikelihood(_ tokens: [[Int32]], documents: Documents? = nil) throws -> [Float] {
         let inputs = tokens.map { Array($0.dropLast()) }
         let hidden = try hidden(inputs, documents: documents)
         let rows = inputs.reduce(0) { $0 + $1.count }

@@ -34,6 +34,14 @@ public struct Parameters: Sendable {
         }
     }
 
+    /// The same on `device`. On a GPU matrices are bfloat16, which its products read; vectors stay float32.
+    public func to(_ device: Device) throws -> Parameters {
+        Parameters(
+            try tensors.mapValues { tensor in
+                try tensor.rank > 1 && device == .cuda ? tensor.converted(to: .bfloat16).to(device) : tensor.to(device)
+            })
+    }
+
     /// A linear map's weight `prefix.weight` and, where `hasBias`, `prefix.bias`.
     func linear(_ prefix: String, hasBias: Bool = false) throws -> Linear {
         Linear(

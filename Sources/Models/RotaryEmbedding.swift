@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import Synchronization
 import Tensors
 
 /// Rotary position embedding (Su et al. 2021, arXiv 2104.09864): pair (i, i + K/2) of a head at position p turns by
@@ -8,6 +9,7 @@ import Tensors
 public struct RotaryEmbedding: Sendable {
     /// K/2 frequencies, radians per token, scaled as the configuration says.
     public let frequencies: [Float]
+    private let tables = TableCache()
 
     public init(_ configuration: DecoderConfiguration) {
         let headDim = configuration.headDim
@@ -19,6 +21,20 @@ public struct RotaryEmbedding: Sendable {
     }
 
     /// Cosines and sines (count, K/2) for positions `offset ..< offset + count`.
+    public func table(offset: Int, count: Int, on device: Device) throws -> RotaryTable {
+        guard device != .cpu else { return try table(offset: offset, count: count) }
+        // Kept there: a recorded step must not wait for one.
+        let key = TableCache.Key(offset: offset, count: count)
+        if let known = tables.known.withLock({ $0[key] }) { return known }
+        let host = try table(offset: offset, count: count)
+        let table = RotaryTable(cosines: try host.cosines.to(device), sines: try host.sines.to(device))
+        tables.known.withLock {
+            if $0.count >= TableCache.limit { $0.removeAll() }
+            $0[key] = table
+        }
+        return table
+    }
+
     public func table(offset: Int, count: Int) throws -> RotaryTable {
         var cosines = [Float]()
         var sines = [Float]()
@@ -34,6 +50,15 @@ public struct RotaryEmbedding: Sendable {
         let shape = [count, frequencies.count]
         return RotaryTable(cosines: try Tensor(cosines, shape: shape), sines: try Tensor(sines, shape: shape))
     }
+}
+
+/// The tables that are on a GPU, by their positions.
+private final class TableCache: Sendable {
+    struct Key: Hashable {
+        let offset, count: Int
+    }
+    static let limit = 64
+    let known = Mutex<[Key: RotaryTable]>([:])
 }
 
 /// Cosines and sines, (T, K/2) each, for the positions of one call.

@@ -1,21 +1,22 @@
 /// The fused operations that every device provides. ``Tensor``'s methods check shapes and types and then call these,
 /// so that a backend may take its arguments as valid.
 ///
-/// Activations are float32. Weights of ``linear(_:weights:biases:)`` and ``embedding(_:table:)`` may be float32,
+/// Activations are ``Device/activationType``: float32 on the processor. Weights of ``linear(_:weights:biases:)`` and ``embedding(_:table:)`` may be float32,
 /// bfloat16 or float16; products of half-precision weights accumulate in float32. Shape letters: B batch, T tokens,
 /// S keys, D model width, I and O inputs and outputs, H query heads, N key/value heads, K key dim, V value dim, M slots.
 public protocol Backend: GradientBackend {
     /// A short name for reports, such as "cpu (avx2, oneDNN)".
     var name: String { get }
 
-    /// Rows of `table` (R, D) picked by `ids` → (ids.count, D), float32.
-    func embedding(_ ids: [Int32], table: Tensor) throws -> Tensor
+    /// Rows of `table` (R, D) picked by `ids`, int32 → (ids.count, D).
+    func embedding(_ ids: Tensor, table: Tensor) throws -> Tensor
 
     /// One product per weight, all of the same input: x (..., I), weight (O, I), bias (O) or nil → (..., O).
     func linear(_ x: Tensor, weights: [Tensor], biases: [Tensor?]) throws -> [Tensor]
 
     /// x / sqrt(mean(x²) + ε) · weight over the last dimension. Statistics in float32 or better.
-    func rmsNorm(_ x: Tensor, weight: Tensor, epsilon: Float) throws -> Tensor
+    /// - Returns: the result, and what a backend wants to be given back for the gradients, here and below.
+    func rmsNorm(_ x: Tensor, weight: Tensor, epsilon: Float) throws -> (result: Tensor, saved: Tensor?)
 
     /// x + y, element by element.
     func add(_ x: Tensor, _ y: Tensor) throws -> Tensor
@@ -34,31 +35,34 @@ public protocol Backend: GradientBackend {
     /// Query t sits at key position S - T + t and sees the last `window` positions up to its own (all when nil).
     /// `documents`, when given, are the ascending starts of packed documents among the keys (B = 1); a query sees
     /// only keys of its own document.
-    func attention(q: Tensor, k: Tensor, v: Tensor, scale: Float, window: Int?, documents: [Int]?) throws -> Tensor
+    func attention(
+        q: Tensor, k: Tensor, v: Tensor, scale: Float, window: Int?, documents: Documents?
+    ) throws -> (result: Tensor, saved: Tensor?)
 
     /// logsigmoid(x) / divisor: the log forget gate of GSA. Finite for every finite x.
     func logGate(_ x: Tensor, divisor: Float) throws -> Tensor
 
     /// Gated Slot Attention: q (B, T, H, K), k (B, T, N, K), v (B, T, N, V), logGates (B, T, N, M) ≤ 0,
     /// state keys (B, N, M, K) and values (B, N, M, V) → (B, T, H, V). `state` holds the initial state and is
-    /// replaced by the final one. `documents` are ascending starts of packed documents (B = 1), the first being 0; the
+    /// replaced by the final one; nil is the empty state, and asks for no final one. `documents` are ascending starts of packed documents (B = 1), the first being 0; the
     /// state is zeroed at every start but the first.
     func gatedSlotAttention(
-        q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, scale: Float, state: inout GatedSlotState, documents: [Int]?
-    ) throws -> Tensor
+        q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, scale: Float, state: inout GatedSlotState?,
+        documents: Documents?
+    ) throws -> (result: Tensor, saved: [Tensor])
 
     /// Gradients of ``attention(q:k:v:scale:window:documents:)``, whose result was `output`, from the `gradient` of that
     /// result, both (B, T, H, V).
     func attentionBackward(
-        _ gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, output: Tensor, scale: Float, window: Int?,
-        documents: [Int]?
+        _ gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, output: Tensor, saved: Tensor?, scale: Float,
+        window: Int?, documents: Documents?
     ) throws -> (q: Tensor, k: Tensor, v: Tensor)
 
     /// Gradients of ``gatedSlotAttention(q:k:v:logGates:scale:state:documents:)``, begun from the state `initial`, from the
     /// `gradient` of its outputs (B, T, H, V) and that of its final state; nil where that is not used.
     func gatedSlotAttentionBackward(
-        _ gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, scale: Float, initial: GatedSlotState,
-        finalGradient: GatedSlotState?, documents: [Int]?
+        _ gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, scale: Float, initial: GatedSlotState?,
+        finalGradient: GatedSlotState?, documents: Documents?, saved: [Tensor]
     ) throws -> GatedSlotGradients
 
     /// w · x + (1 - w) · y with w = sigmoid(logits), one logit per head: x, y (B, T, H, V), logits (B, T, H).
@@ -80,9 +84,12 @@ public struct GatedSlotState: Sendable {
     }
 
     /// The empty state.
-    public static func zeros(batch: Int, heads: Int, slots: Int, keyDim: Int, valueDim: Int) throws -> GatedSlotState {
+    public static func zeros(
+        batch: Int, heads: Int, slots: Int, keyDim: Int, valueDim: Int, on device: Device = .cpu
+    ) throws -> GatedSlotState {
         GatedSlotState(
-            keys: try .zeros([batch, heads, slots, keyDim]), values: try .zeros([batch, heads, slots, valueDim]))
+            keys: try .zeros([batch, heads, slots, keyDim], on: device),
+            values: try .zeros([batch, heads, slots, valueDim], on: device))
     }
 
     public var byteCount: Int { keys.byteCount + values.byteCount }

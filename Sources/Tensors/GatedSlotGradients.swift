@@ -8,10 +8,10 @@ public struct GatedSlotGradients: Sendable {
     public var v: Tensor
     /// (B, T, N, M)
     public var logGates: Tensor
-    /// Keys (B, N, M, K) and values (B, N, M, V).
-    public var initial: GatedSlotState
+    /// Keys (B, N, M, K) and values (B, N, M, V); nil where there was no initial state.
+    public var initial: GatedSlotState?
 
-    public init(q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, initial: GatedSlotState) {
+    public init(q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, initial: GatedSlotState?) {
         self.q = q
         self.k = k
         self.v = v

@@ -20,7 +20,7 @@ public protocol GradientBackend: Sendable {
     func accumulateColumnSums(_ gradient: Tensor, into bias: inout Tensor) throws
 
     /// Adds row i of dy (ids.count, D) to row ids[i] of `table`, the gradient (R, D) of an embedding.
-    func accumulateEmbeddingGradient(_ gradient: Tensor, ids: [Int32], into table: inout Tensor) throws
+    func accumulateEmbeddingGradient(_ gradient: Tensor, ids: Tensor, into table: inout Tensor) throws
 
     // MARK: Element by element
 
@@ -30,7 +30,7 @@ public protocol GradientBackend: Sendable {
     /// The gradient of the input of ``Backend/rmsNorm(_:weight:epsilon:)``; that of the weight is added to
     /// `weightGradient`.
     func rmsNormBackward(
-        _ gradient: Tensor, x: Tensor, weight: Tensor, epsilon: Float, weightGradient: inout Tensor
+        _ gradient: Tensor, x: Tensor, weight: Tensor, epsilon: Float, saved: Tensor?, weightGradient: inout Tensor
     ) throws -> Tensor
 
     /// The gradients of ``Backend/swiglu(gate:up:)``.
@@ -53,40 +53,37 @@ public protocol GradientBackend: Sendable {
     // MARK: Losses
 
     /// Cross-entropy of one target per row under softmax(hidden · headᵀ): hidden (R, D), head (O, D). A target of -1
-    /// leaves its row out. Gives the loss of each row in nats (0 where left out) and the gradient of scale · Σ losses
-    /// with respect to hidden; that with respect to the head (O, D) is added to `headGradient` unless it is nil.
+    /// leaves its row out. Gives the loss of each row in nats (0 where left out) and the gradient of scale · factor · Σ losses
+    /// with respect to hidden; that with respect to the head (O, D) is added to `headGradient` unless it is nil. `targets`
+    /// is int32 (R), `factor` a float32 scalar, 1 when nil.
     func crossEntropy(
-        _ hidden: Tensor, head: Tensor, targets: [Int32], scale: Float, headGradient: inout Tensor?
-    ) throws -> (losses: [Float], hiddenGradient: Tensor)
+        _ hidden: Tensor, head: Tensor, targets: Tensor, scale: Float, factor: Tensor?, headGradient: inout Tensor?
+    ) throws -> (losses: Tensor, hiddenGradient: Tensor)
 
     /// The divergence KL(teacher ‖ student) of softmax(hidden · headᵀ), the student's, from
     /// softmax(teacherHidden · teacherHeadᵀ): hidden (R, D), head (O, D), and the teacher's with a width of their own.
-    /// Results as of ``crossEntropy(_:head:targets:scale:headGradient:)``; the teacher gets no gradient.
+    /// Results as of ``crossEntropy(_:head:targets:scale:factor:headGradient:)``; the teacher gets no gradient.
     func klDivergence(
         _ hidden: Tensor, head: Tensor, teacherHidden: Tensor, teacherHead: Tensor, scale: Float,
         headGradient: inout Tensor?
-    ) throws -> (losses: [Float], hiddenGradient: Tensor)
+    ) throws -> (losses: Tensor, hiddenGradient: Tensor)
 
     /// mean((x - target)²) / mean(target²) and its gradient with respect to x. Not finite for a target of zeros.
-    func meanSquaredError(_ x: Tensor, target: Tensor) throws -> (loss: Double, gradient: Tensor)
+    func meanSquaredError(_ x: Tensor, target: Tensor) throws -> (loss: Tensor, gradient: Tensor)
+
+    /// Σ x of a float32 tensor, as a scalar.
+    func sum(_ x: Tensor) throws -> Tensor
 
     // MARK: The optimiser
 
-    /// One step of AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101, algorithm 2) on float32 tensors of one shape,
-    /// with g = gradientScale · gradient and `step` counted from 1:
+    /// One step of AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101, algorithm 2) on all parameters, after clipping the
+    /// norm of all gradients together (Pascanu et al. 2013, arXiv 1211.5063), with g = scale · gradient:
     ///
     ///     parameter -= learningRate · weightDecay · parameter
     ///     first      = beta1 · first  + (1 - beta1) · g
     ///     second     = beta2 · second + (1 - beta2) · g²
     ///     parameter -= learningRate · (first / (1 - beta1ˢᵗᵉᵖ)) / (√(second / (1 - beta2ˢᵗᵉᵖ)) + epsilon)
     ///
-    /// `copy`, unless it is nil, receives the parameter in bfloat16.
-    func adamW(
-        parameter: inout Tensor, gradient: Tensor, first: inout Tensor, second: inout Tensor, copy: inout Tensor?,
-        learningRate: Float, beta1: Float, beta2: Float, epsilon: Float, weightDecay: Float, step: Int,
-        gradientScale: Float
-    ) throws
-
-    /// Σ x², in float64. Not finite when an element is not.
-    func sumOfSquares(_ x: Tensor) throws -> Double
+    /// Nothing changes when a gradient is not finite.
+    func adamW(_ parameters: inout [AdamWParameter], _ settings: AdamWSettings) throws -> AdamWOutcome
 }

@@ -1,16 +1,26 @@
 import Foundation
 
-/// A block of memory that tensors view: owned and 64-byte aligned, or borrowed from an owner such as a mapped file.
+/// A block of memory that tensors view: on the host, owned and 64-byte aligned or borrowed from an owner such as a mapped
+/// file; or on a GPU, where it belongs to the device's allocator.
 ///
 /// Mutation goes through ``Tensor/withMutable(_:_:)``, which copies when the storage is shared or borrowed; that
 /// discipline is what makes the type safe to send.
 final class Storage: @unchecked Sendable {
+    /// Host memory; empty on a GPU.
     let bytes: UnsafeMutableRawBufferPointer
     /// Keeps borrowed memory alive; nil when the storage owns its memory.
     let owner: (any Sendable)?
+    /// GPU memory; nil on the host.
+    let block: CUDABlock?
 
     /// Allocates `count` uninitialised bytes.
-    init(count: Int) throws {
+    init(count: Int, on device: Device = .cpu) throws {
+        owner = nil
+        if device == .cuda {
+            bytes = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+            block = try CUDABlock(count: count)
+            return
+        }
         // Rounded up so that vector kernels may read a full last vector.
         let capacity = Swift.max(64, (count + 63) & ~63)
         var pointer: UnsafeMutableRawPointer?
@@ -18,16 +28,19 @@ final class Storage: @unchecked Sendable {
             throw TensorError.outOfMemory(bytes: count)
         }
         bytes = UnsafeMutableRawBufferPointer(start: pointer, count: count)
-        owner = nil
+        block = nil
     }
 
     /// Borrows read-only memory that `owner` keeps alive.
     init(borrowing memory: UnsafeRawBufferPointer, owner: any Sendable) {
         bytes = UnsafeMutableRawBufferPointer(mutating: memory)
         self.owner = owner
+        block = nil
     }
 
+    var device: Device { block == nil ? .cpu : .cuda }
+
     deinit {
-        if owner == nil { free(bytes.baseAddress) }
+        if owner == nil, block == nil { free(bytes.baseAddress) }
     }
 }

@@ -3,14 +3,16 @@ extension Tensor {
     /// Causal softmax attention of queries self (B, T, H, K) over k (B, S, N, K) and v (B, S, N, V) → (B, T, H, V);
     /// see ``Backend/attention(q:k:v:scale:window:documents:)``.
     public func attention(
-        k: Tensor, v: Tensor, scale: Float, window: Int? = nil, documents: [Int]? = nil
+        k: Tensor, v: Tensor, scale: Float, window: Int? = nil, documents: Documents? = nil
     ) throws -> Tensor {
         try requireAttention("attention", k: k, v: v, window: window, documents: documents)
-        let backend = device.backend
-        let output = try backend.attention(q: self, k: k, v: v, scale: scale, window: window, documents: documents)
+        let backend = try device.backend
+        let (output, saved) = try backend.attention(
+            q: self, k: k, v: v, scale: scale, window: window, documents: documents)
         return output.recorded(of: self, k, v) { gradient in
             let gradients = try backend.attentionBackward(
-                gradient, q: self, k: k, v: v, output: output, scale: scale, window: window, documents: documents)
+                gradient, q: self, k: k, v: v, output: output, saved: saved, scale: scale, window: window,
+                documents: documents)
             try variable?.add(gradients.q)
             try k.variable?.add(gradients.k)
             try v.variable?.add(gradients.v)
@@ -20,15 +22,15 @@ extension Tensor {
     /// Gradients of q, k and v of ``attention(k:v:scale:window:documents:)`` from the gradient self (B, T, H, V) of its
     /// result `output`; see ``Backend/attentionBackward(_:q:k:v:output:scale:window:documents:)``.
     public func attentionBackward(
-        q: Tensor, k: Tensor, v: Tensor, output: Tensor, scale: Float, window: Int? = nil, documents: [Int]? = nil
+        q: Tensor, k: Tensor, v: Tensor, output: Tensor, scale: Float, window: Int? = nil, documents: Documents? = nil
     ) throws -> (q: Tensor, k: Tensor, v: Tensor) {
         let operation = "attentionBackward"
         try q.requireAttention(operation, k: k, v: v, window: window, documents: documents)
         let result = Array(q.shape.dropLast() + v.shape.suffix(1))
-        try require(operation, "gradient", result)
-        try output.require(operation, "output", result)
+        try requireActivation(operation, "gradient", result)
+        try output.requireActivation(operation, "output", result)
         return try device.backend.attentionBackward(
-            self, q: q, k: k, v: v, output: output, scale: scale, window: window, documents: documents)
+            self, q: q, k: k, v: v, output: output, saved: nil, scale: scale, window: window, documents: documents)
     }
 
     /// Gated Slot Attention (Zhang et al. 2024, arXiv 2409.07146): q (B, T, H, K), k (B, T, N, K), v (B, T, N, V),
@@ -36,36 +38,62 @@ extension Tensor {
     /// see ``Backend/gatedSlotAttention(q:k:v:logGates:scale:state:documents:)``.
     public static func gatedSlotAttention(
         q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, scale: Float, state: inout GatedSlotState,
-        documents: [Int]? = nil
+        documents: Documents? = nil
     ) throws -> Tensor {
         try requireGatedSlots("gatedSlotAttention", q: q, k: k, v: v, logGates: logGates, documents: documents)
         try state.require("gatedSlotAttention", "state", k: k, v: v, logGates: logGates)
-        let backend = q.device.backend
+        let backend = try q.device.backend
         // Kept only for the way back: a second owner of the state would keep a step from updating it in place.
         let watched =
             [q, k, v, logGates].contains { $0.isRecorded } || state.keys.isRecorded || state.values.isRecorded
         let kept = watched ? state : nil
-        let output = try backend.gatedSlotAttention(
-            q: q, k: k, v: v, logGates: logGates, scale: scale, state: &state, documents: documents)
-        guard let initial = kept else { return output }
+        var running: GatedSlotState? = state
+        state = try .placeholder
+        defer { if let running { state = running } }
+        let (output, saved) = try backend.gatedSlotAttention(
+            q: q, k: k, v: v, logGates: logGates, scale: scale, state: &running, documents: documents)
+        guard let initial = kept, let final = running else { return output }
         let arguments = [q, k, v, logGates, initial.keys, initial.values]
-        let results = record([output, state.keys.detached, state.values.detached], of: arguments) { gradients in
+        let results = record([output, final.keys.detached, final.values.detached], of: arguments) { gradients in
             // Where the outputs or one half of the state were not used, their gradient is zero.
-            let output = try gradients[0] ?? .zeros(output.shape)
+            let device = q.device
+            let output = try gradients[0] ?? .zeros(output.shape, device.activationType, on: device)
             let final =
                 gradients[1] == nil && gradients[2] == nil
                 ? nil
                 : GatedSlotState(
-                    keys: try gradients[1] ?? .zeros(initial.keys.shape),
-                    values: try gradients[2] ?? .zeros(initial.values.shape))
+                    keys: try gradients[1] ?? .zeros(initial.keys.shape, on: device),
+                    values: try gradients[2] ?? .zeros(initial.values.shape, on: device))
             let found = try backend.gatedSlotAttentionBackward(
                 output, q: q, k: k, v: v, logGates: logGates, scale: scale, initial: initial, finalGradient: final,
-                documents: documents)
-            let parts = [found.q, found.k, found.v, found.logGates, found.initial.keys, found.initial.values]
-            for (argument, gradient) in zip(arguments, parts) { try argument.variable?.add(gradient) }
+                documents: documents, saved: saved)
+            let parts = [found.q, found.k, found.v, found.logGates, found.initial?.keys, found.initial?.values]
+            for (argument, gradient) in zip(arguments, parts) {
+                if let gradient { try argument.variable?.add(gradient) }
+            }
         }
-        (state.keys, state.values) = (results[1], results[2])
+        running = GatedSlotState(keys: results[1], values: results[2])
         return results[0]
+    }
+
+    /// The same for whole sequences: from the empty state, and without the final one.
+    public static func gatedSlotAttention(
+        q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, scale: Float, documents: Documents? = nil
+    ) throws -> Tensor {
+        try requireGatedSlots("gatedSlotAttention", q: q, k: k, v: v, logGates: logGates, documents: documents)
+        let backend = try q.device.backend
+        var state: GatedSlotState?
+        let (output, saved) = try backend.gatedSlotAttention(
+            q: q, k: k, v: v, logGates: logGates, scale: scale, state: &state, documents: documents)
+        return output.recorded(of: q, k, v, logGates) { gradient in
+            let found = try backend.gatedSlotAttentionBackward(
+                gradient, q: q, k: k, v: v, logGates: logGates, scale: scale, initial: nil, finalGradient: nil,
+                documents: documents, saved: saved)
+            try q.variable?.add(found.q)
+            try k.variable?.add(found.k)
+            try v.variable?.add(found.v)
+            try logGates.variable?.add(found.logGates)
+        }
     }
 
     /// Gradients of the inputs of ``gatedSlotAttention(q:k:v:logGates:scale:state:documents:)`` begun from `initial`, from
@@ -73,21 +101,21 @@ extension Tensor {
     /// ``Backend/gatedSlotAttentionBackward(_:q:k:v:logGates:scale:initial:finalGradient:documents:)``.
     public func gatedSlotAttentionBackward(
         q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, scale: Float, initial: GatedSlotState,
-        finalGradient: GatedSlotState? = nil, documents: [Int]? = nil
+        finalGradient: GatedSlotState? = nil, documents: Documents? = nil
     ) throws -> GatedSlotGradients {
         let operation = "gatedSlotAttentionBackward"
         try Tensor.requireGatedSlots(operation, q: q, k: k, v: v, logGates: logGates, documents: documents)
-        try require(operation, "gradient", q.shape.dropLast() + v.shape.suffix(1))
+        try requireActivation(operation, "gradient", q.shape.dropLast() + v.shape.suffix(1))
         try initial.require(operation, "initial", k: k, v: v, logGates: logGates)
         try finalGradient?.require(operation, "finalGradient", k: k, v: v, logGates: logGates)
         return try device.backend.gatedSlotAttentionBackward(
             self, q: q, k: k, v: v, logGates: logGates, scale: scale, initial: initial, finalGradient: finalGradient,
-            documents: documents)
+            documents: documents, saved: [])
     }
 
     /// The arguments of ``attention(k:v:scale:window:documents:)``.
     private func requireAttention(
-        _ operation: String, k: Tensor, v: Tensor, window: Int?, documents: [Int]?
+        _ operation: String, k: Tensor, v: Tensor, window: Int?, documents: Documents?
     ) throws {
         try requireHeads(operation, k: k, v: v)
         guard k.shape[1] >= shape[1] else {
@@ -103,7 +131,7 @@ extension Tensor {
 
     /// The arguments of ``gatedSlotAttention(q:k:v:logGates:scale:state:documents:)`` but the state.
     private static func requireGatedSlots(
-        _ operation: String, q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, documents: [Int]?
+        _ operation: String, q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, documents: Documents?
     ) throws {
         try q.requireHeads(operation, k: k, v: v)
         try k.requireShape(operation, "k", [nil, q.shape[1], nil, nil])
@@ -113,9 +141,9 @@ extension Tensor {
 
     /// self is (B, T, H, K), k (B, S, N, K), v (B, S, N, V), and N divides H.
     private func requireHeads(_ operation: String, k: Tensor, v: Tensor) throws {
-        try require(operation, "q", [nil, nil, nil, nil])
-        try k.require(operation, "k", [shape[0], nil, nil, shape[3]])
-        try v.require(operation, "v", [k.shape[0], k.shape[1], k.shape[2], nil])
+        try requireActivation(operation, "q", [nil, nil, nil, nil])
+        try k.requireActivation(operation, "k", [shape[0], nil, nil, shape[3]])
+        try v.requireActivation(operation, "v", [k.shape[0], k.shape[1], k.shape[2], nil])
         guard k.shape[2] > 0, shape[2] % k.shape[2] == 0 else {
             throw TensorError.shape(
                 operation: operation, argument: "k", expected: "a number of heads that divides \(shape[2])",
@@ -125,6 +153,18 @@ extension Tensor {
 }
 
 extension GatedSlotState {
+    /// Stands where a state was taken out of.
+    static var placeholder: GatedSlotState {
+        get throws { try GatedSlotState(keys: .empty([0]), values: .empty([0])) }
+    }
+
+    /// The empty state that goes with k, v and logGates.
+    static func empty(k: Tensor, v: Tensor, logGates: Tensor) throws -> GatedSlotState {
+        try .zeros(
+            batch: k.shape[0], heads: k.shape[2], slots: logGates.shape[3], keyDim: k.shape[3], valueDim: v.shape[3],
+            on: k.device)
+    }
+
     /// Keys (B, N, M, K) and values (B, N, M, V) that go with k, v and logGates.
     fileprivate func require(
         _ operation: String, _ argument: String, k: Tensor, v: Tensor, logGates: Tensor

@@ -13,7 +13,7 @@ extension Tensor {
     /// The products of one input with several weights, for the price of one start. `biases` is empty or has one entry
     /// per weight.
     public func linear(_ weights: [Tensor], biases: [Tensor?] = []) throws -> [Tensor] {
-        try requireFloat32("linear", "x")
+        try requireActivation("linear", "x")
         let inputs = try requireLastDimension("linear", "x")
         guard biases.isEmpty || biases.count == weights.count else {
             throw TensorError.range(
@@ -28,7 +28,7 @@ extension Tensor {
             try bias?.require("linear", "bias", [weight.shape[0]])
         }
         let all = biases.isEmpty ? [Tensor?](repeating: nil, count: weights.count) : biases
-        let backend = device.backend
+        let backend = try device.backend
         let results = try backend.linear(self, weights: weights, biases: all)
         return Tensor.record(results, of: [self] + weights + all) { gradients in
             let used = gradients.enumerated().compactMap { index, gradient in gradient.map { (index, $0) } }
@@ -41,7 +41,7 @@ extension Tensor {
                     try backend.accumulateLinearGradient(gradient, x: self, into: &$0, half: weight.dtype != .float32)
                 }
                 if let bias = all[index] {
-                    try bias.variable?.accumulate(bias.shape) {
+                    try bias.variable?.accumulate(like: bias) {
                         try backend.accumulateColumnSums(gradient, into: &$0)
                     }
                 }
@@ -51,11 +51,17 @@ extension Tensor {
 
     /// Rows of `table` (R, D) picked by `ids` → (ids.count, D), float32. An id outside the table throws.
     public static func embedding(_ ids: [Int32], table: Tensor) throws -> Tensor {
+        try table.requireShape("embedding", "table", [nil, nil])
+        try requireIds(ids, below: table.shape[0], "embedding", "ids")
+        return try embedding(Tensor(ids, shape: [ids.count]).to(table.device), table: table)
+    }
+
+    /// The same for `ids` in a tensor, int32 on the table's device, all within the table.
+    public static func embedding(_ ids: Tensor, table: Tensor) throws -> Tensor {
         try table.requireWeight("embedding", "table")
         if table.isRecorded { try table.requirePlain("embedding", "table") }
         try table.requireShape("embedding", "table", [nil, nil])
-        try requireIds(ids, below: table.shape[0], "embedding", "ids")
-        let backend = table.device.backend
+        let backend = try table.device.backend
         return try backend.embedding(ids, table: table).recorded(of: table) { gradient in
             try table.withGradient { try backend.accumulateEmbeddingGradient(gradient, ids: ids, into: &$0) }
         }
@@ -65,7 +71,7 @@ extension Tensor {
     /// head (O, D). Holds no row of logits in full.
     public func negativeLogLikelihood(head: Tensor, targets: [Int32]) throws -> [Float] {
         let operation = "negativeLogLikelihood"
-        try requireFloat32(operation, "hidden")
+        try requireActivation(operation, "hidden")
         let inputs = try requireLastDimension(operation, "hidden")
         try head.requireWeight(operation, "head")
         try head.requireShape(operation, "head", [nil, inputs])
@@ -82,12 +88,14 @@ extension Tensor {
 
     /// x / sqrt(mean(x²) + ε) · weight over the last dimension (Zhang and Sennrich 2019, arXiv 1910.07467).
     public func rmsNorm(weight: Tensor, epsilon: Float) throws -> Tensor {
-        try requireFloat32("rmsNorm", "x")
+        try requireActivation("rmsNorm", "x")
         try weight.require("rmsNorm", "weight", [try requireLastDimension("rmsNorm", "x")])
-        let backend = device.backend
-        return try backend.rmsNorm(self, weight: weight, epsilon: epsilon).recorded(of: self, weight) { gradient in
+        let backend = try device.backend
+        let (result, saved) = try backend.rmsNorm(self, weight: weight, epsilon: epsilon)
+        return result.recorded(of: self, weight) { gradient in
             let own = try weight.withGradient {
-                try backend.rmsNormBackward(gradient, x: self, weight: weight, epsilon: epsilon, weightGradient: &$0)
+                try backend.rmsNormBackward(
+                    gradient, x: self, weight: weight, epsilon: epsilon, saved: saved, weightGradient: &$0)
             }
             try variable?.add(own)
         }
@@ -95,8 +103,8 @@ extension Tensor {
 
     /// self + y, of one shape.
     public func adding(_ y: Tensor) throws -> Tensor {
-        try requireFloat32("adding", "x")
-        try y.require("adding", "y", shape)
+        try requireActivation("adding", "x")
+        try y.requireActivation("adding", "y", shape)
         return try device.backend.add(self, y).recorded(of: self, y) { [variable, other = y.variable] gradient in
             try variable?.add(gradient)
             try other?.add(gradient)
@@ -105,8 +113,8 @@ extension Tensor {
 
     /// x / (1 + exp(-x)).
     public func silu() throws -> Tensor {
-        try requireFloat32("silu", "x")
-        let backend = device.backend
+        try requireActivation("silu", "x")
+        let backend = try device.backend
         return try backend.silu(self).recorded(of: self) {
             try variable?.add(backend.siluBackward($0, x: self))
         }
@@ -114,9 +122,9 @@ extension Tensor {
 
     /// silu(gate) · up, of one shape (Shazeer 2020, arXiv 2002.05202).
     public static func swiglu(gate: Tensor, up: Tensor) throws -> Tensor {
-        try gate.requireFloat32("swiglu", "gate")
-        try up.require("swiglu", "up", gate.shape)
-        let backend = gate.device.backend
+        try gate.requireActivation("swiglu", "gate")
+        try up.requireActivation("swiglu", "up", gate.shape)
+        let backend = try gate.device.backend
         return try backend.swiglu(gate: gate, up: up).recorded(of: gate, up) {
             let gradients = try backend.swigluBackward($0, gate: gate, up: up)
             try gate.variable?.add(gradients.gate)
@@ -126,12 +134,12 @@ extension Tensor {
 
     /// logsigmoid(x) / divisor: a log forget gate. `divisor` is positive.
     public func logGate(divisor: Float) throws -> Tensor {
-        try requireFloat32("logGate", "x")
+        try requireActivation("logGate", "x")
         guard divisor > 0 else {
             throw TensorError.range(
                 operation: "logGate", argument: "divisor", expected: "a positive number", found: "\(divisor)")
         }
-        let backend = device.backend
+        let backend = try device.backend
         return try backend.logGate(self, divisor: divisor).recorded(of: self) {
             try variable?.add(backend.logGateBackward($0, x: self, divisor: divisor))
         }
@@ -139,10 +147,10 @@ extension Tensor {
 
     /// w · x + (1 - w) · y with w = sigmoid(logits): x, y (B, T, H, V), logits (B, T, H).
     public static func mix(_ x: Tensor, _ y: Tensor, logits: Tensor) throws -> Tensor {
-        try x.require("mix", "x", [nil, nil, nil, nil])
-        try y.require("mix", "y", x.shape)
-        try logits.require("mix", "logits", Array(x.shape.dropLast()))
-        let backend = x.device.backend
+        try x.requireActivation("mix", "x", [nil, nil, nil, nil])
+        try y.requireActivation("mix", "y", x.shape)
+        try logits.requireActivation("mix", "logits", Array(x.shape.dropLast()))
+        let backend = try x.device.backend
         return try backend.mix(x, y, logits: logits).recorded(of: x, y, logits) {
             let gradients = try backend.mixBackward($0, x: x, y: y, logits: logits)
             try x.variable?.add(gradients.x)
@@ -154,7 +162,7 @@ extension Tensor {
     /// Rotary position embedding (Su et al. 2021, arXiv 2104.09864): rotates the pairs (i, i + K/2) of every head of
     /// self (B, T, H, K). Token t uses row `offset` + t of `cosines` and `sines` (R, K/2).
     public func rope(cosines: Tensor, sines: Tensor, offset: Int) throws -> Tensor {
-        try require("rope", "x", [nil, nil, nil, nil])
+        try requireActivation("rope", "x", [nil, nil, nil, nil])
         guard shape[3] % 2 == 0 else {
             throw TensorError.shape(operation: "rope", argument: "x", expected: "an even head dimension", found: shape)
         }
@@ -166,7 +174,7 @@ extension Tensor {
                 expected: "positions within the \(cosines.shape[0]) rows of the tables",
                 found: "\(shape[1]) tokens from \(offset)")
         }
-        let backend = device.backend
+        let backend = try device.backend
         return try backend.rope(self, cosines: cosines, sines: sines, offset: offset).recorded(of: self) {
             [variable] in
             try variable?.add(backend.ropeBackward($0, cosines: cosines, sines: sines, offset: offset))

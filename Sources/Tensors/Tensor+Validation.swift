@@ -6,6 +6,21 @@ extension Tensor {
         }
     }
 
+    /// The type of activations on the tensor's device.
+    func requireActivation(_ operation: String, _ argument: String) throws {
+        let expected = device.activationType
+        guard dtype == expected else {
+            throw TensorError.dtype(
+                operation: operation, argument: argument, expected: expected.rawValue, found: dtype)
+        }
+    }
+
+    /// The same, and of that shape.
+    func requireActivation(_ operation: String, _ argument: String, _ expected: [Int?]) throws {
+        try requireActivation(operation, argument)
+        try requireShape(operation, argument, expected)
+    }
+
     /// A type that products and embeddings read.
     func requireWeight(_ operation: String, _ argument: String) throws {
         _ = try dtype.requiredKernelType(operation: operation, argument: argument)
@@ -56,8 +71,12 @@ extension Tensor {
     }
 
     /// Ascending starts within `length` positions of one sequence, the first being 0.
-    static func requireDocuments(_ documents: [Int]?, batch: Int, length: Int, _ operation: String) throws {
-        guard let documents else { return }
+    static func requireDocuments(_ documents: Documents?, batch: Int, length: Int, _ operation: String) throws {
+        guard let all = documents, all.firstPositions == nil else {
+            try documents?.firstPositions?.requireShape(operation, "documents", [batch, length])
+            return
+        }
+        let documents = all.starts
         let ascending = zip(documents, documents.dropFirst()).allSatisfy { $0 < $1 }
         guard batch == 1, documents.first == 0, ascending, documents.last ?? 0 < max(length, 1) else {
             throw TensorError.range(

@@ -30,8 +30,8 @@ public struct Tensor: Sendable {
     /// An uninitialised tensor; for code that writes every element.
     /// - Throws: ``TensorError/outOfMemory(bytes:)``, or ``TensorError/shape(operation:argument:expected:found:)`` when
     ///   an extent is negative or the byte count does not fit an Int.
-    public static func empty(_ shape: [Int], _ dtype: DType = .float32) throws -> Tensor {
-        Tensor(shape: shape, dtype: dtype, storage: try Storage(count: try byteCount(of: shape, dtype)))
+    public static func empty(_ shape: [Int], _ dtype: DType = .float32, on device: Device = .cpu) throws -> Tensor {
+        Tensor(shape: shape, dtype: dtype, storage: try Storage(count: try byteCount(of: shape, dtype), on: device))
     }
 
     private static func byteCount(of shape: [Int], _ dtype: DType) throws -> Int {
@@ -47,9 +47,11 @@ public struct Tensor: Sendable {
     }
 
     /// A tensor whose bytes are all zero.
-    public static func zeros(_ shape: [Int], _ dtype: DType = .float32) throws -> Tensor {
-        let tensor = try empty(shape, dtype)
-        if let base = tensor.storage.bytes.baseAddress {
+    public static func zeros(_ shape: [Int], _ dtype: DType = .float32, on device: Device = .cpu) throws -> Tensor {
+        let tensor = try empty(shape, dtype, on: device)
+        if let block = tensor.storage.block {
+            try CUDABackend.opened.get().device.zero(block.address, bytes: tensor.byteCount)
+        } else if let base = tensor.storage.bytes.baseAddress {
             base.initializeMemory(as: UInt8.self, repeating: 0, count: tensor.byteCount)
         }
         return tensor
@@ -86,9 +88,10 @@ public struct Tensor: Sendable {
 
     // MARK: Reading and writing
 
-    /// Calls `body` with the tensor's bytes.
-    public func withUnsafeBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
-        try withExtendedLifetime(storage) {
+    /// Calls `body` with the tensor's bytes, or with a copy of those of a GPU.
+    public func withUnsafeBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result {
+        guard device == .cpu else { return try to(.cpu).withUnsafeBytes(body) }
+        return try withExtendedLifetime(storage) {
             try body(
                 UnsafeRawBufferPointer(
                     rebasing: UnsafeRawBufferPointer(storage.bytes)[byteOffset..<byteOffset + byteCount]))
@@ -114,6 +117,11 @@ public struct Tensor: Sendable {
             throw TensorError.dtype(
                 operation: "withMutable", argument: "tensor", expected: Element.dtype.rawValue, found: dtype)
         }
+        guard device == .cpu else {
+            var host = try to(.cpu)
+            defer { self = host }
+            return try host.withMutable(type, body)
+        }
         try makeUnique()
         let bytes = UnsafeMutableRawBufferPointer(rebasing: storage.bytes[byteOffset..<byteOffset + byteCount])
         return try withExtendedLifetime(storage) { try body(bytes.bindMemory(to: Element.self)) }
@@ -122,7 +130,7 @@ public struct Tensor: Sendable {
     private mutating func makeUnique() throws {
         if storage.owner == nil, isKnownUniquelyReferenced(&storage) { return }
         let copy = try Storage(count: byteCount)
-        withUnsafeBytes { copy.bytes.copyMemory(from: $0) }
+        try withUnsafeBytes { copy.bytes.copyMemory(from: $0) }
         storage = copy
         byteOffset = 0
     }

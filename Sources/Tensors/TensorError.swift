@@ -8,6 +8,10 @@ public enum TensorError: Error, Equatable, CustomStringConvertible {
     case range(operation: String, argument: String, expected: String, found: String)
     /// A tensor of `bytes` bytes could not be allocated.
     case outOfMemory(bytes: Int)
+    /// A tensor of `bytes` bytes could not be allocated on the GPU, of whose `total` bytes tensors hold `used`.
+    case outOfDeviceMemory(bytes: Int, free: Int, used: Int, total: Int)
+    /// A GPU is missing, or one of its calls failed.
+    case device(String)
 
     public var description: String {
         switch self {
@@ -19,6 +23,11 @@ public enum TensorError: Error, Equatable, CustomStringConvertible {
             "\(operation): \(argument) is \(found), expected \(expected)"
         case .outOfMemory(let bytes):
             "out of memory: \(bytes) bytes could not be allocated"
+        case .outOfDeviceMemory(let bytes, let free, let used, let total):
+            "out of GPU memory: \(bytes >> 20) MiB asked for, \(free >> 20) of \(total >> 20) MiB free, "
+                + "\(used >> 20) MiB in use; use fewer sequences or shorter rows"
+        case .device(let reason):
+            "GPU: \(reason)"
         }
     }
 }

@@ -20,7 +20,7 @@ struct StateWriter {
         return contents.count - 8
     }
 
-    mutating func floats(_ tensor: Tensor) { tensor.withUnsafeBytes { contents.append(contentsOf: $0) } }
+    mutating func floats(_ tensor: Tensor) throws { try tensor.withUnsafeBytes { contents.append(contentsOf: $0) } }
 
     mutating func pad() { while contents.count % 8 != 0 { contents.append(0) } }
 

@@ -78,7 +78,7 @@ public struct GatedSlotAttention: TokenMixer {
     // MARK: Forward
 
     public func callAsFunction(_ x: Tensor, state: MixerState?, context: MixerContext) throws -> Tensor {
-        let state = try state as? State ?? makeSlotState(batch: x.shape[0])
+        let state = try state?.required(as: State.self)
         var (q, k, v, extra) = try projections.qkv(x, extra: gateMaps)
         let logGates = try extra[0].logGate(divisor: Self.gateDivisor)
             .reshaped(Array(x.shape.prefix(2)) + [projections.keyValueHeads, options.slots])
@@ -88,14 +88,20 @@ public struct GatedSlotAttention: TokenMixer {
         case .softmaxPreserving:
             (q, k) = (try context.rotary(q), try context.rotary(k))
         }
-        let slots = try Tensor.gatedSlotAttention(
-            q: q, k: k, v: v, logGates: logGates, scale: scale, state: &state.slots, documents: context.documents)
+        let slots: Tensor
+        if let state {
+            slots = try Tensor.gatedSlotAttention(
+                q: q, k: k, v: v, logGates: logGates, scale: scale, state: &state.slots, documents: context.documents)
+        } else {
+            slots = try Tensor.gatedSlotAttention(
+                q: q, k: k, v: v, logGates: logGates, scale: scale, documents: context.documents)
+        }
         if let outputNorm {
             let flat = try slots.silu().reshaped(x.shape.prefix(2) + [projections.heads * projections.headDim])
             return try projections.outputMap(flat.rmsNorm(weight: outputNorm, epsilon: Self.outputNormEpsilon))
         }
         guard windowShare != nil else { return try projections.output(slots) }
-        if let cache = state.window { (k, v) = try cache.extend(keys: k, values: v) }
+        if let cache = state?.window { (k, v) = try cache.extend(keys: k, values: v) }
         let window = try q.attention(
             k: k, v: v, scale: projections.scale, window: options.window, documents: context.documents)
         return try projections.output(Tensor.mix(window, slots, logits: extra[1]))
@@ -164,7 +170,10 @@ public struct GatedSlotAttention: TokenMixer {
 
     public func makeState() throws -> MixerState {
         let window = options.window > 0 ? try projections.makeCache(window: options.window) : nil
-        return State(slots: try makeSlotState(batch: 1).slots, window: window)
+        let slots = try GatedSlotState.zeros(
+            batch: 1, heads: projections.keyValueHeads, slots: options.slots, keyDim: projections.headDim,
+            valueDim: projections.headDim, on: gate.weight.device)
+        return State(slots: slots, window: window)
     }
 
     public static func stateCost(_ configuration: ModelConfiguration, layer: Int) throws -> StateCost {
@@ -172,13 +181,5 @@ public struct GatedSlotAttention: TokenMixer {
         let slots = 2 * decoder.keyValueHeadCount * options.slots * decoder.headDim * DType.float32.size
         let window = options.window > 0 ? KeyValueCache.cost(decoder, window: options.window).constant : 0
         return StateCost(constant: slots + window, perToken: 0)
-    }
-
-    private func makeSlotState(batch: Int) throws -> State {
-        State(
-            slots: try .zeros(
-                batch: batch, heads: projections.keyValueHeads, slots: options.slots, keyDim: projections.headDim,
-                valueDim: projections.headDim),
-            window: nil)
     }
 }

@@ -58,7 +58,7 @@ public struct StateCost: Sendable, Equatable {
 public struct MixerContext: Sendable {
     public let rotary: RotaryTable
     /// Ascending starts of packed documents, or nil when there is one.
-    public let documents: [Int]?
+    public let documents: Documents?
 }
 
 /// What a mixer remembers of one sequence. A class, so that a step updates it in place; ``copy()`` forks it.

@@ -94,12 +94,15 @@ public final class Variable: @unchecked Sendable {
         try body(&sum)
     }
 
-    /// Calls `body` with the gradient, zeros of `shape` at first, to add to it in place.
-    func accumulate<Result>(_ shape: [Int], _ body: (inout Tensor) throws -> Result) throws -> Result {
-        var sum = try takeGradient() ?? .zeros(shape)
+    /// Calls `body` with the gradient, zeros of the shape of `tensor` at first, to add to it in place.
+    func accumulate<Result>(like tensor: Tensor, _ body: (inout Tensor) throws -> Result) throws -> Result {
+        var sum = try takeGradient() ?? .zeros(tensor.shape, on: tensor.device)
         defer { gradient = sum }
         return try body(&sum)
     }
+
+    /// Begins a sum with `zeros`, which is added to in place.
+    public func begin(with zeros: Tensor) { gradient = zeros }
 
     /// Removes the gradient and returns it, so that what happens to it next happens in place.
     @discardableResult

@@ -25,9 +25,9 @@ extension Tensor {
     /// are then dropped.
     func withGradient<Result>(_ body: (inout Tensor) throws -> Result) throws -> Result {
         guard let variable else {
-            var dropped = try Tensor.zeros(shape)
+            var dropped = try Tensor.zeros(shape, on: device)
             return try body(&dropped)
         }
-        return try variable.accumulate(shape, body)
+        return try variable.accumulate(like: self, body)
     }
 }

@@ -5,23 +5,31 @@ extension Tensor {
     /// head (O, D). A target of -1 leaves its row out, with a loss of 0. Logits are held for a block of rows at a time.
     /// - Parameter scale: the loss that is differentiated is scale · Σ losses.
     public func crossEntropy(head: Tensor, targets: [Int32], scale: Float) throws -> [Float] {
+        try head.requireShape("crossEntropy", "head", [nil, nil])
+        try Tensor.requireIds(targets.map { max($0, 0) }, below: head.shape[0], "crossEntropy", "targets")
+        let ids = try Tensor(targets, shape: [targets.count]).to(device)
+        return try crossEntropy(head: head, targets: ids, scale: scale).array()
+    }
+
+    /// The same for `targets` in a tensor, int32 (R), all within the head.
+    /// - Parameter factor: a float32 scalar that the loss is multiplied with too.
+    public func crossEntropy(head: Tensor, targets: Tensor, scale: Float, factor: Tensor? = nil) throws -> Tensor {
         let operation = "crossEntropy"
         let rows = try rows(operation, against: head)
         guard targets.count == rows else {
             throw TensorError.range(
                 operation: operation, argument: "targets", expected: "\(rows), one per row", found: "\(targets.count)")
         }
-        try Tensor.requireIds(targets.map { max($0, 0) }, below: head.shape[0], operation, "targets")
         return try differentiating(head) { headGradient in
             try device.backend.crossEntropy(
-                self, head: head.detached, targets: targets, scale: scale, headGradient: &headGradient)
+                self, head: head.detached, targets: targets, scale: scale, factor: factor, headGradient: &headGradient)
         }
     }
 
     /// The divergence KL(teacher ‖ student), in nats, of every row's two next-token distributions, the student's being
     /// softmax(self · headᵀ) (Hinton et al. 2015, arXiv 1503.02531). Nothing of the teacher's is differentiated.
     /// - Parameter scale: the loss that is differentiated is scale · Σ losses.
-    public func klDivergence(head: Tensor, teacher: Tensor, teacherHead: Tensor, scale: Float) throws -> [Float] {
+    public func klDivergence(head: Tensor, teacher: Tensor, teacherHead: Tensor, scale: Float) throws -> Tensor {
         let operation = "klDivergence"
         let rows = try rows(operation, against: head)
         guard try teacher.rows(operation, against: teacherHead) == rows, teacherHead.shape[0] == head.shape[0] else {
@@ -38,10 +46,10 @@ extension Tensor {
 
     /// How far self is from `target`, of one shape: mean((self - target)²) / mean(target²), which is 0 for a copy and 1
     /// for zeros.
-    public func relativeSquaredError(to target: Tensor) throws -> Double {
+    public func relativeSquaredError(to target: Tensor) throws -> Tensor {
         let operation = "relativeSquaredError"
-        try requireFloat32(operation, "x")
-        try target.require(operation, "target", shape)
+        try requireActivation(operation, "x")
+        try target.requireActivation(operation, "target", shape)
         let (loss, gradient) = try device.backend.meanSquaredError(detached, target: target.detached)
         try variable?.add(gradient)
         return loss
@@ -49,7 +57,7 @@ extension Tensor {
 
     /// The number of rows of self (..., D), which `head` (O, D) fits.
     private func rows(_ operation: String, against head: Tensor) throws -> Int {
-        try requireFloat32(operation, "hidden")
+        try requireActivation(operation, "hidden")
         let inputs = try requireLastDimension(operation, "hidden")
         try head.requireTrainableWeight(operation, "head")
         try head.requireShape(operation, "head", [nil, inputs])
@@ -58,12 +66,26 @@ extension Tensor {
 
     /// Runs a loss of self and `head`, and adds its gradients to the two of them that are watched.
     private func differentiating(
-        _ head: Tensor, _ body: (inout Tensor?) throws -> (losses: [Float], hiddenGradient: Tensor)
-    ) throws -> [Float] {
-        var headGradient = head.variable == nil ? nil : try head.variable?.takeGradient() ?? .zeros(head.shape)
+        _ head: Tensor, _ body: (inout Tensor?) throws -> (losses: Tensor, hiddenGradient: Tensor)
+    ) throws -> Tensor {
+        var headGradient = head.variable == nil ? nil : try head.variable?.takeGradient() ?? .zeros(head.shape, on: head.device)
         let (losses, gradient) = try body(&headGradient)
         if let headGradient { try head.variable?.add(headGradient) }
         try variable?.add(gradient.reshaped(shape))
         return losses
+    }
+
+    /// The sum of the elements, float32, as a scalar.
+    public func sum() throws -> Tensor {
+        try requireFloat32("sum", "x")
+        return try device.backend.sum(self)
+    }
+
+    /// The one element of a float32 or float64 tensor.
+    public func scalar() throws -> Double {
+        guard count == 1 else {
+            throw TensorError.shape(operation: "scalar", argument: "tensor", expected: "one element", found: shape)
+        }
+        return dtype == .float64 ? try array(Double.self)[0] : Double(try array(Float.self)[0])
     }
 }

@@ -6,12 +6,12 @@ extension CPUBackend {
     /// The cost is that of the pairs of query and key that are not masked, rounded up to tiles.
     /// - Throws: ``TensorError/outOfMemory(bytes:)``.
     public func attention(
-        q: Tensor, k: Tensor, v: Tensor, scale: Float, window: Int?, documents: [Int]?
-    ) throws -> Tensor {
+        q: Tensor, k: Tensor, v: Tensor, scale: Float, window: Int?, documents: Documents?
+    ) throws -> (result: Tensor, saved: Tensor?) {
         let keys = k.shape[1]
-        let starts = (documents ?? []).map(Int64.init)
-        return try withExtendedLifetime((q, k, v)) {
-            try .filled(Array(q.shape[..<3]) + [v.shape[3]]) { out in
+        let starts = (documents?.starts ?? []).map { Int64($0) }
+        let result = try withExtendedLifetime((q, k, v)) {
+            try Tensor.filled(Array(q.shape[..<3]) + [v.shape[3]]) { out in
                 let missing = starts.withUnsafeBufferPointer { starts in
                     var job = moult_attention(
                         batch: Int64(q.shape[0]), queries: Int64(q.shape[1]), keys: Int64(keys),
@@ -24,6 +24,7 @@ extension CPUBackend {
                 guard missing == 0 else { throw TensorError.outOfMemory(bytes: Int(clamping: missing)) }
             }
         }
+        return (result, nil)
     }
 
     /// The gradients over the same tiles, whose weights are computed again (FlashAttention-2, arXiv 2307.08691). Queries
@@ -31,14 +32,14 @@ extension CPUBackend {
     /// results do not depend on the number of threads.
     /// - Throws: ``TensorError/outOfMemory(bytes:)``.
     public func attentionBackward(
-        _ gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, output: Tensor, scale: Float, window: Int?,
-        documents: [Int]?
+        _ gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, output: Tensor, saved: Tensor?, scale: Float,
+        window: Int?, documents: Documents?
     ) throws -> (q: Tensor, k: Tensor, v: Tensor) {
         let keys = k.shape[1]
         let results = try [q, k, v].map { try Tensor.empty($0.shape) }
         // The results are fresh: nobody else sees them while the kernels write.
         let pointers = results.map { UnsafeMutablePointer(mutating: $0.floats) }
-        let starts = (documents ?? []).map(Int64.init)
+        let starts = (documents?.starts ?? []).map { Int64($0) }
         let missing = withExtendedLifetime((gradient, q, k, v, output, results)) {
             starts.withUnsafeBufferPointer { starts in
                 var job = moult_attention_backward(

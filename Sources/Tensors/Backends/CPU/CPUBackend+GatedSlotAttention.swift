@@ -6,19 +6,25 @@ extension CPUBackend {
     /// proportional to T; scratch memory does not grow with it.
     /// - Throws: ``TensorError/outOfMemory(bytes:)``; the state is then undefined.
     public func gatedSlotAttention(
-        q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, scale: Float, state: inout GatedSlotState, documents: [Int]?
-    ) throws -> Tensor {
-        try gatedSlotAttention(
-            q: q, k: k, v: v, logGates: logGates, scale: scale, slotKeys: &state.keys, slotValues: &state.values,
+        q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, scale: Float, state: inout GatedSlotState?,
+        documents: Documents?
+    ) throws -> (result: Tensor, saved: [Tensor]) {
+        // Taken out, so that it has one owner and is written in place.
+        let isWanted = state != nil
+        var running = try state.take() ?? .empty(k: k, v: v, logGates: logGates)
+        defer { if isWanted { state = running } }
+        let result = try gatedSlotAttention(
+            q: q, k: k, v: v, logGates: logGates, scale: scale, slotKeys: &running.keys, slotValues: &running.values,
             documents: documents, form: moult_gated_slot_automatic)
+        return (result, [])
     }
 
     /// The operation in the given form.
     package func gatedSlotAttention(
         q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, scale: Float, slotKeys: inout Tensor,
-        slotValues: inout Tensor, documents: [Int]?, form: moult_gated_slot_form
+        slotValues: inout Tensor, documents: Documents?, form: moult_gated_slot_form
     ) throws -> Tensor {
-        let starts = (documents ?? []).map(Int64.init)
+        let starts = (documents?.starts ?? []).map { Int64($0) }
         return try withExtendedLifetime((q, k, v, logGates)) {
             try .filled(Array(q.shape[..<3]) + [v.shape[3]]) { out in
                 let missing = try slotKeys.withMutable(Float.self) { slotKeys in
@@ -45,13 +51,15 @@ extension CPUBackend {
     /// not depend on the number of threads.
     /// - Throws: ``TensorError/outOfMemory(bytes:)``.
     public func gatedSlotAttentionBackward(
-        _ gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, scale: Float, initial: GatedSlotState,
-        finalGradient: GatedSlotState?, documents: [Int]?
+        _ gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, scale: Float, initial: GatedSlotState?,
+        finalGradient: GatedSlotState?, documents: Documents?, saved: [Tensor]
     ) throws -> GatedSlotGradients {
+        let hasInitial = initial != nil
+        let initial = try initial ?? .empty(k: k, v: v, logGates: logGates)
         let results = try [q, k, v, logGates, initial.keys, initial.values].map { try Tensor.empty($0.shape) }
         // The results are fresh: nobody else sees them while the kernels write.
         let pointers = results.map { UnsafeMutablePointer(mutating: $0.floats) }
-        let starts = (documents ?? []).map(Int64.init)
+        let starts = (documents?.starts ?? []).map { Int64($0) }
         let inputs = (gradient, q, k, v, logGates, initial, finalGradient)
         let missing = withExtendedLifetime((inputs, results)) {
             starts.withUnsafeBufferPointer { starts in
@@ -73,6 +81,6 @@ extension CPUBackend {
         guard missing == 0 else { throw TensorError.outOfMemory(bytes: Int(clamping: missing)) }
         return GatedSlotGradients(
             q: results[0], k: results[1], v: results[2], logGates: results[3],
-            initial: GatedSlotState(keys: results[4], values: results[5]))
+            initial: hasInitial ? GatedSlotState(keys: results[4], values: results[5]) : nil)
     }
 }

@@ -46,11 +46,14 @@ extension CPUBackend {
         }
     }
 
-    public func accumulateEmbeddingGradient(_ gradient: Tensor, ids: [Int32], into table: inout Tensor) throws {
+    public func accumulateEmbeddingGradient(_ gradient: Tensor, ids: Tensor, into table: inout Tensor) throws {
         let dim = table.shape[1]
         try withExtendedLifetime(gradient) {
             try table.withMutable(Float.self) {
-                moult_embedding_backward(gradient.floats, ids, Int64(ids.count), Int64(dim), $0.baseAddress)
+                let sum = $0.baseAddress
+                try ids.withElements(Int32.self) {
+                    moult_embedding_backward(gradient.floats, $0.baseAddress, Int64($0.count), Int64(dim), sum)
+                }
             }
         }
     }
@@ -62,7 +65,7 @@ extension CPUBackend {
     }
 
     public func rmsNormBackward(
-        _ gradient: Tensor, x: Tensor, weight: Tensor, epsilon: Float, weightGradient: inout Tensor
+        _ gradient: Tensor, x: Tensor, weight: Tensor, epsilon: Float, saved: Tensor?, weightGradient: inout Tensor
     ) throws -> Tensor {
         let dim = weight.count
         return try withExtendedLifetime((gradient, x, weight)) {

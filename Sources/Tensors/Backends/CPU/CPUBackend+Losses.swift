@@ -3,9 +3,11 @@ import CKernels
 extension CPUBackend {
     /// By blocks of rows, whose logits become their own gradient in place: the logits of all rows are never held.
     public func crossEntropy(
-        _ hidden: Tensor, head: Tensor, targets: [Int32], scale: Float, headGradient: inout Tensor?
-    ) throws -> (losses: [Float], hiddenGradient: Tensor) {
-        try loss("crossEntropy", hidden, head: head, scale: scale, headGradient: &headGradient) {
+        _ hidden: Tensor, head: Tensor, targets: Tensor, scale: Float, factor: Tensor?, headGradient: inout Tensor?
+    ) throws -> (losses: Tensor, hiddenGradient: Tensor) {
+        let scale = try factor.map { scale * Float(try $0.scalar()) } ?? scale
+        let targets = try targets.array(Int32.self)
+        return try loss("crossEntropy", hidden, head: head, scale: scale, headGradient: &headGradient) {
             moult_cross_entropy(&$0, targets)
         }
     }
@@ -13,7 +15,7 @@ extension CPUBackend {
     public func klDivergence(
         _ hidden: Tensor, head: Tensor, teacherHidden: Tensor, teacherHead: Tensor, scale: Float,
         headGradient: inout Tensor?
-    ) throws -> (losses: [Float], hiddenGradient: Tensor) {
+    ) throws -> (losses: Tensor, hiddenGradient: Tensor) {
         let type = try teacherHead.dtype.requiredKernelType(operation: "klDivergence", argument: "teacherHead")
         return try withExtendedLifetime((teacherHidden, teacherHead)) {
             try loss("klDivergence", hidden, head: head, scale: scale, headGradient: &headGradient) {
@@ -26,7 +28,7 @@ extension CPUBackend {
     private func loss(
         _ operation: String, _ hidden: Tensor, head: Tensor, scale: Float, headGradient: inout Tensor?,
         _ run: (inout moult_loss) -> moult_status
-    ) throws -> (losses: [Float], hiddenGradient: Tensor) {
+    ) throws -> (losses: Tensor, hiddenGradient: Tensor) {
         let type = try head.dtype.requiredKernelType(operation: operation, argument: "head")
         let (outputs, inputs) = (head.shape[0], head.shape[1])
         let rows = hidden.count / max(inputs, 1)
@@ -46,16 +48,20 @@ extension CPUBackend {
                 }
             }
         }
-        return (losses, gradient)
+        return (try Tensor(losses, shape: [rows]), gradient)
     }
 
-    public func meanSquaredError(_ x: Tensor, target: Tensor) throws -> (loss: Double, gradient: Tensor) {
+    public func meanSquaredError(_ x: Tensor, target: Tensor) throws -> (loss: Tensor, gradient: Tensor) {
         var loss = 0.0
         let gradient = try withExtendedLifetime((x, target)) {
             try Tensor.filled(x.shape) {
                 try moult_squared_error(x.floats, target.floats, Int64(x.count), &loss, $0).check(bytes: x.byteCount)
             }
         }
-        return (loss, gradient)
+        return (try Tensor([loss], shape: []), gradient)
+    }
+
+    public func sum(_ x: Tensor) throws -> Tensor {
+        try Tensor([x.withElements(Float.self) { $0.reduce(0) { $0 + Double($1) } }], shape: [])
     }
 }

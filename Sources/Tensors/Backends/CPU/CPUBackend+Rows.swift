@@ -1,23 +1,27 @@
 import CKernels
 
 extension CPUBackend {
-    public func embedding(_ ids: [Int32], table: Tensor) throws -> Tensor {
+    public func embedding(_ ids: Tensor, table: Tensor) throws -> Tensor {
         let type = try table.dtype.requiredKernelType(operation: "embedding", argument: "table")
         let dim = table.shape[1]
         return try withExtendedLifetime(table) {
             try .filled([ids.count, dim]) {
-                moult_embedding(ids, Int64(ids.count), table.address, type, Int64(dim), $0)
+                let out = $0
+                try ids.withElements(Int32.self) {
+                    moult_embedding($0.baseAddress, Int64($0.count), table.address, type, Int64(dim), out)
+                }
             }
         }
     }
 
-    public func rmsNorm(_ x: Tensor, weight: Tensor, epsilon: Float) throws -> Tensor {
+    public func rmsNorm(_ x: Tensor, weight: Tensor, epsilon: Float) throws -> (result: Tensor, saved: Tensor?) {
         let dim = weight.count
-        return try withExtendedLifetime((x, weight)) {
-            try .filled(x.shape) {
+        let result = try withExtendedLifetime((x, weight)) {
+            try Tensor.filled(x.shape) {
                 moult_rms_norm(x.floats, weight.floats, epsilon, $0, Int64(x.count / max(dim, 1)), Int64(dim))
             }
         }
+        return (result, nil)
     }
 
     public func rope(_ x: Tensor, cosines: Tensor, sines: Tensor, offset: Int) throws -> Tensor {

@@ -7,7 +7,7 @@ public enum MemoryBandwidth {
     public static func measure(bytes: Int, passes: Int = 9) throws -> Double {
         let page = 4096
         let block = try Tensor.zeros([max(bytes / page, 1) * page], .uint8)
-        return block.withUnsafeBytes { memory in
+        return try block.withUnsafeBytes { memory in
             var rates: [Double] = []
             // The first pass brings the pages in.
             for pass in 0...passes {

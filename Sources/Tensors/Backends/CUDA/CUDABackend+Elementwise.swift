@@ -1,0 +1,159 @@
+extension CUDABackend {
+    /// Width of a block over the columns of a norm: eight elements a thread.
+    private func normBlock(_ dim: Int) -> (Int, Int) { (32 * ((dim + 255) / 256), 1) }
+
+    private func rows(_ x: Tensor) -> (rows: Int, dim: Int) {
+        let dim = x.shape.last ?? 1
+        return (x.count / max(dim, 1), dim)
+    }
+
+    public func rmsNorm(_ x: Tensor, weight: Tensor, epsilon: Float) throws -> (result: Tensor, saved: Tensor?) {
+        let (rows, dim) = rows(x)
+        let (result, inverse) = (try empty(x.shape), try empty([rows], .float32))
+        try device.launch(
+            "norm.cu", "rms_norm", grid: (min(rows, 2048), 1, 1), block: normBlock(dim),
+            [.tensor(x), .tensor(weight), .float(epsilon), .tensor(result), .tensor(inverse), .int(rows), .int(dim)])
+        return (result, inverse)
+    }
+
+    public func rmsNormBackward(
+        _ gradient: Tensor, x: Tensor, weight: Tensor, epsilon: Float, saved: Tensor?, weightGradient: inout Tensor
+    ) throws -> Tensor {
+        let (rows, dim) = rows(x)
+        // Fixed by the shape: it sets the order of the sum.
+        let blocks = min(rows, 1024)
+        let (result, parts) = (try empty(x.shape), try empty([blocks, dim], .float32))
+        try device.launch(
+            "norm.cu", "rms_norm_backward", grid: (blocks, 1, 1), block: normBlock(dim),
+            [
+                .tensor(gradient), .tensor(x), .tensor(weight), .tensor(saved), .tensor(nil), .tensor(result),
+                .tensor(parts), .int(rows), .int(dim),
+            ])
+        try addColumnSums(parts, into: weightGradient)
+        return result
+    }
+
+    /// sums (columns) += the sums of the columns of parts (rows, columns), float32.
+    func addColumnSums(_ parts: Tensor, into sums: Tensor) throws {
+        let columns = sums.count
+        try device.launch(
+            "columns.cu", "add_column_sums", grid: ((columns + 7) / 8, 1, 1), block: (8, 64),
+            [.tensor(parts), .tensor(sums), .int(parts.shape[0]), .int(columns)])
+    }
+
+    public func add(_ x: Tensor, _ y: Tensor) throws -> Tensor {
+        let result = try empty(x.shape, x.dtype)
+        guard x.dtype == .bfloat16 else {
+            // Gradients of parameters, float32, which are few.
+            try device.copy(to: result.deviceAddress, from: x.deviceAddress, bytes: x.byteCount)
+            try overElements(
+                "elementwise.cu", "scale_add<float>", count: x.count, .tensor(y), .float(1), .tensor(result))
+            return result
+        }
+        try overElements("elementwise.cu", "add", count: x.count, .tensor(x), .tensor(y), .tensor(result))
+        return result
+    }
+
+    public func accumulate(_ x: Tensor, into y: inout Tensor, scale: Float) throws {
+        let type = x.dtype == .float32 ? "float" : "bf16"
+        try overElements(
+            "elementwise.cu", "scale_add<\(type)>", count: x.count, .tensor(x), .float(scale), .tensor(y))
+    }
+
+    public func swiglu(gate: Tensor, up: Tensor) throws -> Tensor {
+        let result = try empty(gate.shape)
+        try overElements("activations.cu", "swiglu", count: gate.count, .tensor(gate), .tensor(up), .tensor(result))
+        return result
+    }
+
+    public func swigluBackward(_ gradient: Tensor, gate: Tensor, up: Tensor) throws -> (gate: Tensor, up: Tensor) {
+        let results = (gate: try empty(gate.shape), up: try empty(up.shape))
+        try overElements(
+            "activations.cu", "swiglu_backward", count: gate.count, .tensor(gradient), .tensor(gate), .tensor(up),
+            .tensor(results.gate), .tensor(results.up))
+        return results
+    }
+
+    public func silu(_ x: Tensor) throws -> Tensor {
+        let result = try empty(x.shape)
+        try overElements("activations.cu", "silu", count: x.count, .tensor(x), .tensor(result))
+        return result
+    }
+
+    public func siluBackward(_ gradient: Tensor, x: Tensor) throws -> Tensor {
+        let result = try empty(x.shape)
+        try overElements(
+            "activations.cu", "silu_backward", count: x.count, .tensor(gradient), .tensor(x), .tensor(result))
+        return result
+    }
+
+    public func logGate(_ x: Tensor, divisor: Float) throws -> Tensor {
+        let result = try empty(x.shape, .float32)
+        try overElements(
+            "activations.cu", "log_gate<bf16>", count: x.count, .tensor(x), .float(divisor), .tensor(result))
+        return result
+    }
+
+    public func logGateBackward(_ gradient: Tensor, x: Tensor, divisor: Float) throws -> Tensor {
+        let result = try empty(x.shape)
+        try overElements(
+            "activations.cu", "log_gate_backward<bf16>", count: x.count, .tensor(gradient), .tensor(x),
+            .float(divisor), .tensor(result))
+        return result
+    }
+
+    /// Threads along a head of `mix`, and the grid over heads.
+    private func mixGeometry(_ x: Tensor) -> (grid: (Int, Int, Int), block: (Int, Int), heads: Int, dim: Int) {
+        let dim = x.shape.last ?? 1
+        var lanes = 1
+        while lanes < min(32, (dim + 7) / 8) { lanes *= 2 }
+        let (heads, together) = (x.count / max(dim, 1), 256 / lanes)
+        return (((heads + together - 1) / together, 1, 1), (lanes, together), heads, dim)
+    }
+
+    public func mix(_ x: Tensor, _ y: Tensor, logits: Tensor) throws -> Tensor {
+        let (result, geometry) = (try empty(x.shape), mixGeometry(x))
+        try device.launch(
+            "mix.cu", "mix", grid: geometry.grid, block: geometry.block,
+            [
+                .tensor(x), .tensor(y), .tensor(logits), .tensor(result), .long(geometry.heads), .int(geometry.dim),
+            ])
+        return result
+    }
+
+    public func mixBackward(
+        _ gradient: Tensor, x: Tensor, y: Tensor, logits: Tensor
+    ) throws -> (x: Tensor, y: Tensor, logits: Tensor) {
+        let results = (x: try empty(x.shape), y: try empty(y.shape), logits: try empty(logits.shape))
+        let geometry = mixGeometry(x)
+        try device.launch(
+            "mix.cu", "mix_backward", grid: geometry.grid, block: geometry.block,
+            [
+                .tensor(gradient), .tensor(x), .tensor(y), .tensor(logits), .tensor(results.x), .tensor(results.y),
+                .tensor(results.logits), .long(geometry.heads), .int(geometry.dim),
+            ])
+        return results
+    }
+
+    public func rope(_ x: Tensor, cosines: Tensor, sines: Tensor, offset: Int) throws -> Tensor {
+        try rotate(x, cosines: cosines, sines: sines, offset: offset, sign: 1)
+    }
+
+    public func ropeBackward(_ gradient: Tensor, cosines: Tensor, sines: Tensor, offset: Int) throws -> Tensor {
+        try rotate(gradient, cosines: cosines, sines: sines, offset: offset, sign: -1)
+    }
+
+    private func rotate(_ x: Tensor, cosines: Tensor, sines: Tensor, offset: Int, sign: Float) throws -> Tensor {
+        let result = try empty(x.shape)
+        let rows = offset..<cosines.shape[0]
+        let items = x.shape[0] * x.shape[1] * x.shape[2] * ((x.shape[3] + 15) / 16)
+        try device.launch(
+            "rope.cu", "rope", grid: ((items + 255) / 256, 1, 1),
+            [
+                .tensor(x), .tensor(nil), .tensor(cosines.rows(rows)), .tensor(sines.rows(rows)), .tensor(nil),
+                .float(sign), .tensor(result), .tensor(nil), .int(x.shape[0]), .int(x.shape[1]), .int(x.shape[2]),
+                .int(0), .int(x.shape[3]),
+            ])
+        return result
+    }
+}

@@ -1,0 +1,226 @@
+extension CUDABackend {
+    // MARK: Softmax attention
+
+    /// Bytes of a shared tile of 64 `tiles` + `others` rows of heads of `dim`, in units of the kernels' comments.
+    private func tileBytes(_ tiles: Int, _ dim: Int) -> Int { 128 * tiles * ((dim + 15) / 16 * 16 + 8) }
+
+    private func requireHeadDim(_ k: Tensor, _ v: Tensor) throws {
+        guard k.shape[3] == v.shape[3], k.shape[3] <= 256 else {
+            throw TensorError.device(
+                "attention on a GPU needs keys and values of one width up to 256; found \(k.shape[3]) and \(v.shape[3])")
+        }
+    }
+
+    public func attention(
+        q: Tensor, k: Tensor, v: Tensor, scale: Float, window: Int?, documents: Documents?
+    ) throws -> (result: Tensor, saved: Tensor?) {
+        try requireHeadDim(k, v)
+        let (batch, tokens, heads, dim) = (q.shape[0], q.shape[1], k.shape[2], q.shape[3])
+        let group = q.shape[2] / heads
+        let (result, logSums) = (try empty(q.shape), try empty([batch, q.shape[2], tokens], .float32))
+        // A small window hides most of wide tiles.
+        let isNarrow = dim > 128 || (window ?? .max) < 256
+        let (tiles, step) = (isNarrow ? 1 : 2, isNarrow ? 32 : 64)
+        let rows = 64 * tiles
+        try device.launch(
+            "attention.cu", "attention_forward<\(dim),\(group),\(tiles),\(step)>",
+            grid: ((tokens * group + rows - 1) / rows, heads, batch), block: (128, 1),
+            shared: tileBytes(tiles + (dim > 128 ? 2 : 4), dim),
+            [
+                .tensor(q), .tensor(k), .tensor(v), .tensor(try documents?.firstPositions(length: k.shape[1])),
+                .tensor(result), .tensor(logSums), .int(tokens), .int(k.shape[1]), .int(heads), .int(window ?? 0),
+                .float(scale),
+            ])
+        return (result, logSums)
+    }
+
+    public func attentionBackward(
+        _ gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, output: Tensor, saved: Tensor?, scale: Float, window: Int?,
+        documents: Documents?
+    ) throws -> (q: Tensor, k: Tensor, v: Tensor) {
+        let (batch, tokens, heads, dim) = (q.shape[0], q.shape[1], k.shape[2], q.shape[3])
+        let (group, keys) = (q.shape[2] / heads, k.shape[1])
+        let logSums =
+            try saved
+            ?? attention(q: q, k: k, v: v, scale: scale, window: window, documents: documents).saved
+        let starts = try documents?.firstPositions(length: keys)
+        let results = (q: try empty(q.shape), k: try empty(k.shape), v: try empty(v.shape))
+        let dots = try empty([batch, q.shape[2], tokens], .float32)
+        let tiles = dim > 64 || (window ?? .max) < 256 ? 1 : 2
+        let rows = 64 * tiles
+        let shared = 2 * tileBytes(tiles + (dim > 128 ? 1 : 2), dim)
+        try device.launch(
+            "attention_backward.cu", "attention_query_gradient<\(dim),\(group),\(tiles)>",
+            grid: ((tokens * group + rows - 1) / rows, heads, batch), block: (128, 1), shared: shared,
+            [
+                .tensor(q), .tensor(k), .tensor(v), .tensor(output), .tensor(gradient), .tensor(starts),
+                .tensor(logSums), .tensor(dots), .tensor(results.q), .int(tokens), .int(keys), .int(heads),
+                .int(window ?? 0), .float(scale),
+            ])
+        // Wide heads are cut into slices of columns.
+        let steps = (dim + 15) / 16
+        let slices = (1...steps).first { steps % $0 == 0 && steps / $0 <= 8 } ?? steps
+        try device.launch(
+            "attention_backward.cu", "attention_key_gradients<\(dim),\(group),\(tiles)>",
+            grid: ((keys + rows - 1) / rows, heads * slices, batch), block: (128, 1), shared: shared + 1024,
+            [
+                .tensor(q), .tensor(k), .tensor(v), .tensor(gradient), .tensor(starts), .tensor(logSums),
+                .tensor(dots), .tensor(results.k), .tensor(results.v), .int(tokens), .int(keys), .int(heads),
+                .int(window ?? 0), .float(scale),
+            ])
+        return results
+    }
+
+    // MARK: Gated Slot Attention
+
+    /// Sizes of one call, and what follows from them.
+    private struct SlotShape {
+        let batch, tokens, heads, group, keyDim, valueDim, slots: Int
+
+        init(_ q: Tensor, _ k: Tensor, _ v: Tensor, _ logGates: Tensor) {
+            (batch, tokens, heads) = (q.shape[0], q.shape[1], k.shape[2])
+            (group, keyDim, valueDim) = (q.shape[2] / k.shape[2], k.shape[3], v.shape[3])
+            slots = logGates.shape[3]
+        }
+
+        var paddedSlots: Int { (slots + 15) / 16 * 16 }
+        var width: Int { keyDim + valueDim }
+        static let sharedLimit = 227 << 10
+
+        /// Heads of a group that a block of `gsa_outputs` takes at once.
+        func together(_ chunk: Int) -> Int {
+            (1...group).last { group % $0 == 0 && 2 * chunk * $0 <= 512 && outputBytes(chunk, $0) <= Self.sharedLimit } ?? 1
+        }
+
+        func writeBytes(_ chunk: Int) -> Int {
+            chunk * (width + 8) * 2 + chunk * (paddedSlots + 8) * 2 + chunk / 16 * paddedSlots * 4
+        }
+
+        func outputBytes(_ chunk: Int, _ together: Int) -> Int {
+            (chunk + paddedSlots) * (width + 8) * 2 + chunk * (paddedSlots + 8) * 6 + chunk / 16 * paddedSlots * 8
+                + chunk * 4 + together * chunk * (keyDim + 8) * 2
+        }
+
+        func gradientBytes(_ chunk: Int) -> Int {
+            (chunk + paddedSlots) * (width + 8) * 2 + chunk * (paddedSlots + 8) * 10 + chunk / 16 * paddedSlots * 8
+                + chunk * 4 + group * chunk * (width + 2 * paddedSlots + 16) * 2
+        }
+
+        func endBytes(_ chunk: Int) -> Int {
+            (chunk + paddedSlots) * (width + 8) * 2 + chunk * (paddedSlots + 8) * 6 + (chunk / 16 + 1) * paddedSlots * 4
+        }
+
+        /// The longest chunk whose tiles fit a block's shared memory and threads.
+        func chunk() throws -> Int {
+            let fitting = [64, 32, 16].first {
+                2 * $0 * group <= 1024 && max(gradientBytes($0), endBytes($0)) <= Self.sharedLimit
+            }
+            guard let fitting, keyDim % 16 == 0, valueDim % 16 == 0 else {
+                throw TensorError.device(
+                    "gatedSlotAttention on a GPU needs key and value widths that are multiples of 16 and tiles that fit "
+                        + "\(Self.sharedLimit) bytes; found K \(keyDim), V \(valueDim), M \(slots), \(group) query heads a group")
+            }
+            return fitting
+        }
+
+        func sizes(_ chunk: Int) -> String { "\(keyDim),\(valueDim),\(slots),\(chunk)" }
+        func chunks(_ chunk: Int) -> Int { (tokens + chunk - 1) / chunk }
+    }
+
+    /// Scans `states` from chunk to chunk in place; see the kernel.
+    private func scan(
+        _ shape: SlotShape, chunks: Int, states: Tensor, keeps: Tensor, from: GatedSlotState?, to: GatedSlotState?,
+        reversed: Bool
+    ) throws {
+        let items = shape.paddedSlots * shape.width / 8
+        try device.launch(
+            "gated_slot_attention.cu",
+            "gsa_scan_states<\(shape.keyDim),\(shape.valueDim),\(shape.slots),\(reversed)>",
+            grid: ((items + 127) / 128, shape.heads, shape.batch), block: (128, 1),
+            [
+                .tensor(states), .tensor(keeps), .tensor(from?.keys), .tensor(from?.values), .tensor(to?.keys),
+                .tensor(to?.values), .int(chunks),
+            ])
+    }
+
+    public func gatedSlotAttention(
+        q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, scale: Float, state: inout GatedSlotState?,
+        documents: Documents?
+    ) throws -> (result: Tensor, saved: [Tensor]) {
+        let shape = SlotShape(q, k, v, logGates)
+        let chunk = try shape.chunk()
+        let chunks = shape.chunks(chunk)
+        let starts = try documents?.firstPositions(length: shape.tokens)
+        let states = try empty([shape.batch, shape.heads, chunks, shape.paddedSlots, shape.width])
+        let keeps = try empty([shape.batch, shape.heads, chunks, shape.paddedSlots], .float32)
+        let grid = (chunks, shape.heads, shape.batch)
+        try device.launch(
+            "gated_slot_attention.cu", "gsa_chunk_writes<\(shape.sizes(chunk))>", grid: grid, block: (128, 1),
+            shared: shape.writeBytes(chunk),
+            [
+                .tensor(k), .tensor(v), .tensor(logGates), .tensor(starts), .tensor(states), .tensor(keeps),
+                .int(shape.tokens),
+            ])
+        let final = try state.map {
+            GatedSlotState(keys: try empty($0.keys.shape, .float32), values: try empty($0.values.shape, .float32))
+        }
+        try scan(shape, chunks: chunks, states: states, keeps: keeps, from: state, to: final, reversed: false)
+        let result = try empty(Array(q.shape.dropLast()) + [shape.valueDim])
+        let together = shape.together(chunk)
+        try device.launch(
+            "gated_slot_attention.cu", "gsa_outputs<\(shape.sizes(chunk)),\(together)>", grid: grid,
+            block: (2 * chunk * together, 1), shared: shape.outputBytes(chunk, together),
+            [
+                .tensor(q), .tensor(k), .tensor(v), .tensor(logGates), .tensor(starts), .tensor(states),
+                .tensor(result), .int(shape.tokens), .int(shape.group), .float(scale),
+            ])
+        state = final
+        return (result, [states, keeps])
+    }
+
+    public func gatedSlotAttentionBackward(
+        _ gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, scale: Float, initial: GatedSlotState?,
+        finalGradient: GatedSlotState?, documents: Documents?, saved: [Tensor]
+    ) throws -> GatedSlotGradients {
+        let shape = SlotShape(q, k, v, logGates)
+        let chunk = try shape.chunk()
+        let chunks = shape.chunks(chunk)
+        let starts = try documents?.firstPositions(length: shape.tokens)
+        let saved =
+            try saved.isEmpty
+            ? {
+                var state = initial
+                return try gatedSlotAttention(
+                    q: q, k: k, v: v, logGates: logGates, scale: scale, state: &state, documents: documents
+                ).saved
+            }() : saved
+        let (states, keeps) = (saved[0], saved[1])
+        let results = (q: try empty(q.shape), k: try empty(k.shape), v: try empty(v.shape))
+        let gateGradient = try empty(logGates.shape, .float32)
+        let contributions = try empty(states.shape)
+        let grid = (chunks, shape.heads, shape.batch)
+        try device.launch(
+            "gated_slot_attention_backward.cu", "gsa_chunk_gradients<\(shape.sizes(chunk)),\(shape.group)>", grid: grid,
+            block: (2 * chunk * shape.group, 1), shared: shape.gradientBytes(chunk),
+            [
+                .tensor(q), .tensor(k), .tensor(v), .tensor(logGates), .tensor(starts), .tensor(states),
+                .tensor(gradient), .tensor(results.q), .tensor(results.k), .tensor(results.v), .tensor(gateGradient),
+                .tensor(contributions), .int(shape.tokens), .float(scale),
+            ])
+        let initialGradient = try initial.map {
+            GatedSlotState(keys: try empty($0.keys.shape, .float32), values: try empty($0.values.shape, .float32))
+        }
+        try scan(
+            shape, chunks: chunks, states: contributions, keeps: keeps, from: finalGradient, to: initialGradient,
+            reversed: true)
+        try device.launch(
+            "gated_slot_attention_backward.cu", "gsa_end_gradients<\(shape.sizes(chunk))>", grid: grid,
+            block: (2 * chunk, 1), shared: shape.endBytes(chunk),
+            [
+                .tensor(k), .tensor(v), .tensor(logGates), .tensor(starts), .tensor(states), .tensor(contributions),
+                .tensor(keeps), .tensor(results.k), .tensor(results.v), .tensor(gateGradient), .int(shape.tokens),
+            ])
+        return GatedSlotGradients(
+            q: results.q, k: results.k, v: results.v, logGates: gateGradient, initial: initialGradient)
+    }
+}

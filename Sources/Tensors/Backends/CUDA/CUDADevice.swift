@@ -1,0 +1,141 @@
+import CCUDA
+import Synchronization
+
+/// The GPU as the C layer shows it, with errors that name what failed, and the kernels compiled so far.
+final class CUDADevice: @unchecked Sendable {
+    // Unchecked: the functions may be called from any thread; work is given from one at a time.
+    private let functions: UnsafePointer<moult_cuda>
+    private let kernels = Mutex<[String: Handle]>([:])
+
+    init(_ functions: UnsafePointer<moult_cuda>) { self.functions = functions }
+
+    /// "NVIDIA H200, sm_90".
+    var name: String { functions.pointee.name().map { String(cString: $0) } ?? "GPU" }
+
+    private func check(_ result: Int32) throws {
+        guard result != 0 else { return }
+        throw TensorError.device(functions.pointee.error().map { String(cString: $0) } ?? "unknown error")
+    }
+
+    // MARK: Memory
+
+    /// Bytes that are free, and in all.
+    func memory() throws -> (free: Int, total: Int) {
+        var (free, total) = (0, 0)
+        try check(functions.pointee.memory(&free, &total))
+        return (free, total)
+    }
+
+    /// nil when there is no such amount left.
+    func allocate(_ bytes: Int) throws -> UInt64? {
+        var address: UInt64 = 0
+        let result = functions.pointee.allocate(bytes, &address)
+        if result == 2 { return nil }
+        try check(result)
+        return address
+    }
+
+    func release(_ address: UInt64) { _ = functions.pointee.release(address) }
+
+    func upload(_ bytes: UnsafeRawBufferPointer, to address: UInt64) throws {
+        guard let base = bytes.baseAddress, bytes.count > 0 else { return }
+        try check(functions.pointee.upload(address, base, bytes.count))
+    }
+
+    /// Waits for all work given before.
+    func download(_ memory: UnsafeMutableRawPointer?, from address: UInt64, bytes: Int) throws {
+        guard let memory, bytes > 0 else { return }
+        try check(functions.pointee.download(memory, address, bytes))
+    }
+
+    func copy(to: UInt64, from: UInt64, bytes: Int) throws {
+        if bytes > 0 { try check(functions.pointee.copy(to, from, bytes)) }
+    }
+
+    func zero(_ address: UInt64, bytes: Int) throws {
+        if bytes > 0 { try check(functions.pointee.zero(address, bytes)) }
+    }
+
+    func synchronise() throws { try check(functions.pointee.synchronise()) }
+
+    // MARK: Work
+
+    /// An argument of a kernel.
+    enum Argument {
+        case tensor(Tensor?)
+        case int(Int)
+        case long(Int)
+        case float(Float)
+        case bool(Bool)
+    }
+
+    /// Runs a kernel of `source`, named by an expression such as "cast<float,bf16>", compiled when it is first asked for.
+    func launch(
+        _ source: String, _ kernel: String, grid: (Int, Int, Int), block: (Int, Int) = (256, 1), shared: Int = 0,
+        _ arguments: [Argument]
+    ) throws {
+        guard grid.0 > 0, grid.1 > 0, grid.2 > 0 else { return }
+        let handle = try self.kernel(source, kernel)
+        var words = arguments.map { argument -> UInt64 in
+            switch argument {
+            case .tensor(let tensor): tensor?.deviceAddress ?? 0
+            case .int(let value): UInt64(UInt32(bitPattern: Int32(value)))
+            case .long(let value): UInt64(bitPattern: Int64(value))
+            case .float(let value): UInt64(value.bitPattern)
+            case .bool(let value): value ? 1 : 0
+            }
+        }
+        try withExtendedLifetime(arguments) {
+            try words.withUnsafeMutableBufferPointer { words in
+                // A kernel reads as many of a word's bytes as its parameter has; the first are the lowest.
+                var pointers = words.indices.map { index -> UnsafeMutableRawPointer? in
+                    words.baseAddress.map { UnsafeMutableRawPointer($0 + index) }
+                }
+                try check(
+                    functions.pointee.launch(
+                        handle, [UInt32(grid.0), UInt32(grid.1), UInt32(grid.2)], [UInt32(block.0), UInt32(block.1), 1],
+                        shared, &pointers))
+            }
+        }
+    }
+
+    private func kernel(_ source: String, _ name: String) throws -> UnsafeMutableRawPointer? {
+        if let known = kernels.withLock({ $0[name] }) { return known.pointer }
+        var handle: UnsafeMutableRawPointer?
+        try check(functions.pointee.kernel(source, name, &handle))
+        let made = Handle(pointer: handle)
+        kernels.withLock { $0[name] = made }
+        return handle
+    }
+
+    /// A compiled kernel, which any thread may launch.
+    private struct Handle: @unchecked Sendable {
+        let pointer: UnsafeMutableRawPointer?
+    }
+
+    /// One matrix product; see `moult_cuda_product`.
+    func multiply(_ product: moult_cuda_product) throws {
+        guard product.m > 0, product.n > 0, product.k > 0 else { return }
+        var product = product
+        try check(functions.pointee.multiply(&product))
+    }
+
+    // MARK: Graphs
+
+    func beginCapture() throws { try check(functions.pointee.begin_capture()) }
+
+    func endCapture() throws -> UnsafeMutableRawPointer? {
+        var graph: UnsafeMutableRawPointer?
+        try check(functions.pointee.end_capture(&graph))
+        return graph
+    }
+
+    func replay(_ graph: UnsafeMutableRawPointer?) throws { try check(functions.pointee.replay(graph)) }
+
+    func forget(_ graph: UnsafeMutableRawPointer?) { functions.pointee.forget(graph) }
+}
+
+extension Tensor {
+    /// The first element on the GPU; 0 on the host.
+    var deviceAddress: UInt64 { storage.block.map { $0.address + UInt64(byteOffset) } ?? 0 }
+}

@@ -1,0 +1,59 @@
+/// A parameter in a step of AdamW: float32 tensors of one shape, and `copy`, which receives the parameter in bfloat16.
+public struct AdamWParameter: Sendable {
+    public var value: Tensor
+    public var gradient: Tensor
+    public var first: Tensor
+    public var second: Tensor
+    public var copy: Tensor?
+    /// The parameter's learning rate, relative to the step's.
+    public var rateScale: Float
+    public var weightDecay: Float
+
+    public init(
+        value: Tensor, gradient: Tensor, first: Tensor, second: Tensor, copy: Tensor?, rateScale: Float = 1,
+        weightDecay: Float = 0
+    ) {
+        (self.value, self.gradient, self.first, self.second, self.copy) = (value, gradient, first, second, copy)
+        (self.rateScale, self.weightDecay) = (rateScale, weightDecay)
+    }
+}
+
+/// What a step of AdamW depends on beside the tensors.
+public struct AdamWSettings: Sendable {
+    public var beta1: Float
+    public var beta2: Float
+    public var epsilon: Float
+    public var rates: Rates
+    /// Where a device reads the rates, so that recorded steps can be given others; nil where it takes ``rates``.
+    public var input: Tensor?
+    /// A loss, float32 scalar on the device: unless it is finite, nothing is updated.
+    public var loss: Tensor?
+
+    public init(beta1: Float, beta2: Float, epsilon: Float, rates: Rates, input: Tensor? = nil, loss: Tensor? = nil) {
+        (self.beta1, self.beta2, self.epsilon, self.rates) = (beta1, beta2, epsilon, rates)
+        (self.input, self.loss) = (input, loss)
+    }
+
+    /// What changes from step to step.
+    public struct Rates: Sendable, Equatable {
+        public var learningRate: Double
+        /// Counted from 1.
+        public var step: Int
+        /// The norm above which gradients are scaled down to it; nil never does.
+        public var clip: Double?
+        /// What gradients are multiplied with.
+        public var gradientScale: Double
+
+        public init(learningRate: Double, step: Int, clip: Double? = nil, gradientScale: Double = 1) {
+            (self.learningRate, self.step, self.clip) = (learningRate, step, clip)
+            self.gradientScale = gradientScale
+        }
+    }
+}
+
+/// What a step of AdamW did, once it has been done.
+public struct AdamWOutcome: Sendable {
+    /// The norm of all scaled gradients before clipping, and the first parameter whose gradient is not finite: nothing was
+    /// updated then.
+    public let read: @Sendable () throws -> (norm: Double, unfinite: Int?)
+}
