@@ -15,6 +15,9 @@
 // (`gsa_scan_states`, reversed), and what these add (`gsa_end_gradients`).
 #include "gated_slot_attention.cuh"
 
+/// Bytes of shared memory that two blocks of a multiprocessor may ask for: 228 KiB, less 1 KiB that each takes besides.
+constexpr int shared_limit = 226 << 10;
+
 /// Shared memory of `gsa_chunk_gradients`.
 __host__ __device__ constexpr int gsa_gradients_shared(int K, int V, int M, int C, int together) {
     const int P = padded_slots(M);
@@ -261,7 +264,8 @@ template <int K, int V, int M, int C, int together> struct GradientTiles {
 /// Grid (chunks, N, B), block 2 C · together, shared `gsa_gradients_shared`:
 /// (C + P) (K + V + 8) 2 + C (P + 8) 10 + C / 16 · P · 8 + C · 4 + together · C (K + V + 2 P + 16) 2.
 template <int K, int V, int M, int C, int together, bool adding>
-__global__ void __launch_bounds__(2 * C * together) gsa_chunk_gradients(
+__global__ void __launch_bounds__(
+    2 * C * together, 2 * gsa_gradients_shared(K, V, M, C, together) <= shared_limit ? 2 : 1) gsa_chunk_gradients(
     const bf16* __restrict__ q, const bf16* __restrict__ k, const bf16* __restrict__ v, const float* __restrict__ logGates,
     const int* __restrict__ starts, const bf16* __restrict__ states, const bf16* __restrict__ outGradient,
     bf16* __restrict__ dq, bf16* __restrict__ dk, bf16* __restrict__ dv, float* __restrict__ dLogGates,
