@@ -110,8 +110,7 @@ __global__ void __launch_bounds__(128) gsa_scan_states(
 
 /// o (B, T, H, V) of a chunk from the states before it. `together` heads of the group's `group` are taken at a time, each by
 /// C / 16 warps, one for a block of tokens.
-/// Grid (chunks, N, B), block 2 C · together, shared
-/// (C + P) (K + V + 8) 2 + C (P + 8) 6 + C / 16 · P · 8 + C · 4 + together · C (K + 8) 2.
+/// Grid (chunks, N, B), block 2 C · together, shared (C + P) (K + V + 8) 2 + C (P + 8) 6 + C / 16 · P · 8 + C · 4.
 template <int K, int V, int M, int C, int together>
 __global__ void __launch_bounds__(2 * C * together) gsa_outputs(
     const bf16* __restrict__ q, const bf16* __restrict__ k, const bf16* __restrict__ v, const float* __restrict__ logGates,
@@ -125,21 +124,18 @@ __global__ void __launch_bounds__(2 * C * together) gsa_outputs(
     const int warp = threadIdx.x / 32, place = warp / blocks;
     // A head's warps lie shifted from the head's before, so that the longest do not all share one scheduler.
     const int block = (warp + place) % blocks;
-    bf16* queries = gates.weights + C * gates.row + warp * block_tokens * tile_row(K);
 
     const int heads = gridDim.y, begin = blockIdx.x * C, count = min(C, tokens - begin);
     const int64_t token = static_cast<int64_t>(blockIdx.z) * tokens + begin, at = token * heads + blockIdx.y;
     copy_tile<K>(inputs, row, k + at * K, heads * K, C, count, threadIdx.x, blockDim.x);
     copy_tile<V>(inputs + K, row, v + at * V, heads * V, C, count, threadIdx.x, blockDim.x);
     copy_tile<X>(state, row, states + chunk_index() * P * X, X, P, P, threadIdx.x, blockDim.x);
+    copy_async_commit();
+
     const int own = block * block_tokens;
-    const int64_t rows = static_cast<int64_t>(heads) * group;
-    auto copy_queries = [&](int head) {
-        const int64_t from = (token + (own < count ? own : 0)) * rows + blockIdx.y * group + head;
-        copy_tile<K>(queries, tile_row(K), q + from * K, rows * K, block_tokens, count - own, lane_index(), 32);
-        copy_async_commit();
-    };
-    if (place < group) copy_queries(place);
+    const int64_t rows = static_cast<int64_t>(heads) * group, line = (token + own) * rows + blockIdx.y * group;
+    uint32_t x[K / 16][4];
+    if (place < group) fetch_rows<K>(x, q + (line + place) * K, rows * K, count - own);
     gates.prepare(
         logGates + at * M, static_cast<int64_t>(heads) * M, starts ? starts + token : nullptr, begin, count);
     copy_async_wait<0>();
@@ -147,18 +143,13 @@ __global__ void __launch_bounds__(2 * C * together) gsa_outputs(
 
     const int first[2] = {gates.first[own + lane_index() / 4], gates.first[own + lane_index() / 4 + 8]};
     for (int head = place; head < group; head += together) {
-        uint32_t x[K / 16][4];
-        load_rows<K>(x, queries, tile_row(K));
-        sync_warp();
-        if (head + together < group) copy_queries(head + together);
         float logits[P / 8][4], p[P / 8][4], out[V / 8][4];
         read_slots<K>(logits, x, block, inputs, state, row, gates, first);
+        if (head + together < group) fetch_rows<K>(x, q + (line + head + together) * K, rows * K, count - own);
         scale_by_ratios(logits, block, gates);
         softmax_slots<M>(p, logits, scale);
         scale_by_ratios(p, block, gates);
         spread_slots<V>(out, p, block, inputs + K, state + K, row, gates, first);
-        store_rows(o + ((token + own) * rows + blockIdx.y * group + head) * V, rows * V, count - own, out);
-        copy_async_wait<0>();
-        sync_warp();
+        store_rows(o + (line + head) * V, rows * V, count - own, out);
     }
 }

@@ -46,6 +46,20 @@ __device__ inline void load_rows(uint32_t (&a)[depth / 16][4], const bf16* tile,
     for (int k = 0; k < depth / 16; k++) load_matrix_x4(a[k], straight(tile + k * 16, row));
 }
 
+/// The same from device memory, rows `row` apart, of which the first `count` exist.
+template <int depth>
+__device__ inline void fetch_rows(uint32_t (&a)[depth / 16][4], const bf16* from, int64_t row, int count) {
+    const int line = lane_index() / 4, column = lane_index() % 4 * 2;
+#pragma unroll
+    for (int k = 0; k < depth / 16; k++) {
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            const int t = line + i % 2 * 8;
+            a[k][i] = t < count ? *reinterpret_cast<const uint32_t*>(from + t * row + k * 16 + i / 2 * 8 + column) : 0u;
+        }
+    }
+}
+
 template <int width> __device__ inline void clear(float (&d)[width][4]) {
 #pragma unroll
     for (int n = 0; n < width; n++) d[n][0] = d[n][1] = d[n][2] = d[n][3] = 0.0f;
@@ -195,7 +209,7 @@ __device__ inline void copy_tile(bf16* tile, int row, const bf16* from, int64_t 
 /// 1 - exp(g), to relative rounding also near g = 0.
 __device__ inline float written(float g) {
     if (g < -0.25f) return 1.0f - exp_fast(g);
-    return -g * (1 + g / 2 * (1 + g / 3 * (1 + g / 4 * (1 + g / 5 * (1 + g / 6)))));
+    return -g * (1 + g * (1.0f / 2) * (1 + g * (1.0f / 3) * (1 + g * (1.0f / 4) * (1 + g * (1.0f / 5) * (1 + g * (1.0f / 6))))));
 }
 
 /// The log gates of one slot and a block's 16 tokens, `row` apart; 0 past the first `count`, which keeps and writes nothing.

@@ -163,7 +163,7 @@ template <int K, int V, int M, int C, int together> struct GradientTiles {
 #pragma unroll
             for (int half = 0; half < 2; half++) {
                 float2* place = reinterpret_cast<float2*>(ratios + half * 8 * gates.row + n * 8);
-                *place = make_float2(d[n][half * 2] / place->x, d[n][half * 2 + 1] / place->y);
+                *place = make_float2(__fdividef(d[n][half * 2], place->x), __fdividef(d[n][half * 2 + 1], place->y));
             }
         }
     }
