@@ -15,17 +15,25 @@
 // (`gsa_scan_states`, reversed), and what these add (`gsa_end_gradients`).
 #include "gated_slot_attention.cuh"
 
+namespace gated_slots {
+
 /// Bytes of shared memory that two blocks of a multiprocessor may ask for: 228 KiB, less 1 KiB that each takes besides.
 constexpr int shared_limit = 226 << 10;
 
+}  // namespace gated_slots
+
 /// Shared memory of `gsa_chunk_gradients`.
-__host__ __device__ constexpr int gsa_gradients_shared(int K, int V, int M, int C, int together) {
+constexpr int gsa_gradients_shared(int K, int V, int M, int C, int together) {
+    using namespace gated_slots;
     const int P = padded_slots(M);
     return (C + P) * tile_row(K + V) * 2 + C * tile_row(P) * 10 + C / 16 * P * 8 + C * 4
         + together * C * (tile_row(K + V) + tile_row(2 * P)) * 2;
 }
 
-/// A chunk in shared memory, with `together` of the group's query heads. Of each of these: reads (C, K + V) = [q | do] and spreads (C, 2 P) = [dz | p] ⊙ ratio.
+namespace gated_slots {
+
+/// A chunk in shared memory, with `together` of the group's query heads. Of each of these: reads (C, K + V) = [q | do] and
+/// spreads (C, 2 P) = [dz | p] ⊙ ratio.
 template <int K, int V, int M, int C, int together> struct GradientTiles {
     static constexpr int P = padded_slots(M), blocks = C / block_tokens, row = tile_row(K + V), spread_row = tile_row(2 * P);
     bf16* inputs;  // (C, row): [k | v]
@@ -258,6 +266,8 @@ template <int K, int V, int M, int C, int together> struct GradientTiles {
     }
 };
 
+}  // namespace gated_slots
+
 /// Of the chunk's own outputs: dq (B, T, H, K), complete; dk, dv, dLogGates without what comes from after the chunk; and
 /// contributions (B, N, chunks, P, K + V) to the gradient of the state before the chunk. It takes `together` of the group's
 /// heads, from `firstHead`, as many as shared memory holds; further launches for further heads are `adding` to all but dq.
@@ -265,12 +275,13 @@ template <int K, int V, int M, int C, int together> struct GradientTiles {
 /// (C + P) (K + V + 8) 2 + C (P + 8) 10 + C / 16 · P · 8 + C · 4 + together · C (K + V + 2 P + 16) 2.
 template <int K, int V, int M, int C, int together, bool adding>
 __global__ void __launch_bounds__(
-    2 * C * together, 2 * gsa_gradients_shared(K, V, M, C, together) <= shared_limit ? 2 : 1) gsa_chunk_gradients(
+    2 * C * together, 2 * gsa_gradients_shared(K, V, M, C, together) <= gated_slots::shared_limit ? 2 : 1) gsa_chunk_gradients(
     const bf16* __restrict__ q, const bf16* __restrict__ k, const bf16* __restrict__ v, const float* __restrict__ logGates,
     const int* __restrict__ starts, const bf16* __restrict__ states, const bf16* __restrict__ outGradient,
     bf16* __restrict__ dq, bf16* __restrict__ dk, bf16* __restrict__ dv, float* __restrict__ dLogGates,
     bf16* __restrict__ contributions, int tokens, int group, int firstHead, float scale
 ) {
+    using namespace gated_slots;
     constexpr int P = padded_slots(M), X = K + V, blocks = C / block_tokens;
     SHARED_MEMORY(memory);
     const GradientTiles<K, V, M, C, together> tiles(memory);
@@ -280,12 +291,12 @@ __global__ void __launch_bounds__(
     const int64_t rows = static_cast<int64_t>(heads) * group, chunk = chunk_index();
     for (int head = 0; head < together; head++) {
         const int64_t from = token * rows + blockIdx.y * group + firstHead + head;
-        copy_tile<K>(tiles.read(head, 0), tiles.row, q + from * K, rows * K, C, count, threadIdx.x, blockDim.x);
-        copy_tile<V>(tiles.read(head, 0) + K, tiles.row, outGradient + from * V, rows * V, C, count, threadIdx.x, blockDim.x);
+        copy_tile<K>(tiles.read(head, 0), tiles.row, q + from * K, rows * K, C, count);
+        copy_tile<V>(tiles.read(head, 0) + K, tiles.row, outGradient + from * V, rows * V, C, count);
     }
-    copy_tile<K>(tiles.inputs, tiles.row, k + at * K, heads * K, C, count, threadIdx.x, blockDim.x);
-    copy_tile<V>(tiles.inputs + K, tiles.row, v + at * V, heads * V, C, count, threadIdx.x, blockDim.x);
-    copy_tile<X>(tiles.state, tiles.row, states + chunk * P * X, X, P, P, threadIdx.x, blockDim.x);
+    copy_tile<K>(tiles.inputs, tiles.row, k + at * K, heads * K, C, count);
+    copy_tile<V>(tiles.inputs + K, tiles.row, v + at * V, heads * V, C, count);
+    copy_tile<X>(tiles.state, tiles.row, states + chunk * P * X, X, P, P);
     copy_async_commit();
     const int64_t gate_row = static_cast<int64_t>(heads) * M;
     tiles.gates.prepare(logGates + at * M, gate_row, starts ? starts + token : nullptr, begin, count);
@@ -334,7 +345,8 @@ __global__ void __launch_bounds__(
 }
 
 /// Shared memory of `gsa_end_gradients`.
-__host__ __device__ constexpr int gsa_end_shared(int K, int V, int M, int C) {
+constexpr int gsa_end_shared(int K, int V, int M, int C) {
+    using namespace gated_slots;
     const int P = padded_slots(M);
     return (C + P) * tile_row(K + V) * 2 + C * tile_row(P) * 6 + (C / 16 + 1) * P * 4;
 }
@@ -348,6 +360,7 @@ __global__ void __launch_bounds__(2 * C) gsa_end_gradients(
     const bf16* __restrict__ states, const bf16* __restrict__ gradients, const float* __restrict__ keeps,
     bf16* __restrict__ dk, bf16* __restrict__ dv, float* __restrict__ dLogGates, int tokens
 ) {
+    using namespace gated_slots;
     constexpr int P = padded_slots(M), X = K + V, row = tile_row(X), weight_row = tile_row(P), blocks = C / block_tokens;
     SHARED_MEMORY(memory);
     bf16* inputs = reinterpret_cast<bf16*>(memory);
@@ -360,9 +373,9 @@ __global__ void __launch_bounds__(2 * C) gsa_end_gradients(
     const int heads = gridDim.y, begin = blockIdx.x * C, count = min(C, tokens - begin);
     const int64_t token = static_cast<int64_t>(blockIdx.z) * tokens + begin, at = token * heads + blockIdx.y;
     const int64_t chunk = chunk_index(), gate_row = static_cast<int64_t>(heads) * M;
-    copy_tile<K>(inputs, row, k + at * K, heads * K, C, count, threadIdx.x, blockDim.x);
-    copy_tile<V>(inputs + K, row, v + at * V, heads * V, C, count, threadIdx.x, blockDim.x);
-    copy_tile<X>(gradient, row, gradients + chunk * P * X, X, P, P, threadIdx.x, blockDim.x);
+    copy_tile<K>(inputs, row, k + at * K, heads * K, C, count);
+    copy_tile<V>(inputs + K, row, v + at * V, heads * V, C, count);
+    copy_tile<X>(gradient, row, gradients + chunk * P * X, X, P, P);
     copy_async_commit();
     const int start = starts ? starts[token + count - 1] : 0, first = start > 0 ? start - begin : -1;
     prepare_end<M, C>(logGates + at * M, gate_row, count, first, totals, weights, decays);
