@@ -8,8 +8,12 @@
 // `states` (B, N, chunks, P, K + V) is bfloat16; running states and sums are float32.
 #include "gated_slot_attention.cuh"
 
+namespace gated_slots {
+
 /// Columns of the widest products that cut `width` evenly, at most 64.
-__host__ __device__ constexpr int column_slice(int width) { return width % 64 == 0 ? 64 : width % 32 == 0 ? 32 : 16; }
+constexpr int column_slice(int width) { return width % 64 == 0 ? 64 : width % 32 == 0 ? 32 : 16; }
+
+}  // namespace gated_slots
 
 /// writes[m] = Σ_j exp(F_C - F_j)[m] s_j[m] [k_j | v_j], what a chunk alone would leave in the state, (B, N, chunks, P, K + V),
 /// and keeps = exp(F_C), (B, N, chunks, P), 0 where the last token's document began in the chunk.
@@ -19,6 +23,7 @@ __global__ void __launch_bounds__(128) gsa_chunk_writes(
     const bf16* __restrict__ k, const bf16* __restrict__ v, const float* __restrict__ logGates, const int* __restrict__ starts,
     bf16* __restrict__ writes, float* __restrict__ keeps, int tokens
 ) {
+    using namespace gated_slots;
     constexpr int P = padded_slots(M), X = K + V, row = tile_row(X), blocks = C / block_tokens, slice = column_slice(X);
     SHARED_MEMORY(memory);
     bf16* inputs = reinterpret_cast<bf16*>(memory);
@@ -27,8 +32,8 @@ __global__ void __launch_bounds__(128) gsa_chunk_writes(
 
     const int heads = gridDim.y, begin = blockIdx.x * C, count = min(C, tokens - begin);
     const int64_t token = static_cast<int64_t>(blockIdx.z) * tokens + begin, at = token * heads + blockIdx.y;
-    copy_tile<K>(inputs, row, k + at * K, heads * K, C, count, threadIdx.x, blockDim.x);
-    copy_tile<V>(inputs + K, row, v + at * V, heads * V, C, count, threadIdx.x, blockDim.x);
+    copy_tile<K>(inputs, row, k + at * K, heads * K, C, count);
+    copy_tile<V>(inputs + K, row, v + at * V, heads * V, C, count);
     copy_async_commit();
     const int start = starts ? starts[token + count - 1] : 0, first = start > 0 ? start - begin : -1;
     prepare_end<M, C>(
@@ -66,6 +71,7 @@ __global__ void __launch_bounds__(128) gsa_scan_states(
     bf16* __restrict__ states, const float* __restrict__ keeps, const float* __restrict__ initialKeys,
     const float* __restrict__ initialValues, float* __restrict__ finalKeys, float* __restrict__ finalValues, int chunks
 ) {
+    using namespace gated_slots;
     constexpr int P = padded_slots(M), X = K + V, ahead = 8;
     const int item = blockIdx.x * 128 + threadIdx.x, m = item / (X / 8), column = item % (X / 8) * 8;
     if (m >= P) return;
@@ -110,13 +116,13 @@ __global__ void __launch_bounds__(128) gsa_scan_states(
 
 /// o (B, T, H, V) of a chunk from the states before it. `together` heads of the group's `group` are taken at a time, each by
 /// C / 16 warps, one for a block of tokens.
-/// Grid (chunks, N, B), block 2 C · together, shared
-/// (C + P) (K + V + 8) 2 + C (P + 8) 6 + C / 16 · P · 8 + C · 4 + together · C (K + 8) 2.
+/// Grid (chunks, N, B), block 2 C · together, shared (C + P) (K + V + 8) 2 + C (P + 8) 6 + C / 16 · P · 8 + C · 4.
 template <int K, int V, int M, int C, int together>
 __global__ void __launch_bounds__(2 * C * together) gsa_outputs(
     const bf16* __restrict__ q, const bf16* __restrict__ k, const bf16* __restrict__ v, const float* __restrict__ logGates,
     const int* __restrict__ starts, const bf16* __restrict__ states, bf16* __restrict__ o, int tokens, int group, float scale
 ) {
+    using namespace gated_slots;
     constexpr int P = padded_slots(M), X = K + V, row = tile_row(X), blocks = C / block_tokens;
     SHARED_MEMORY(memory);
     bf16* inputs = reinterpret_cast<bf16*>(memory);
@@ -125,21 +131,18 @@ __global__ void __launch_bounds__(2 * C * together) gsa_outputs(
     const int warp = threadIdx.x / 32, place = warp / blocks;
     // A head's warps lie shifted from the head's before, so that the longest do not all share one scheduler.
     const int block = (warp + place) % blocks;
-    bf16* queries = gates.weights + C * gates.row + warp * block_tokens * tile_row(K);
 
     const int heads = gridDim.y, begin = blockIdx.x * C, count = min(C, tokens - begin);
     const int64_t token = static_cast<int64_t>(blockIdx.z) * tokens + begin, at = token * heads + blockIdx.y;
-    copy_tile<K>(inputs, row, k + at * K, heads * K, C, count, threadIdx.x, blockDim.x);
-    copy_tile<V>(inputs + K, row, v + at * V, heads * V, C, count, threadIdx.x, blockDim.x);
-    copy_tile<X>(state, row, states + chunk_index() * P * X, X, P, P, threadIdx.x, blockDim.x);
+    copy_tile<K>(inputs, row, k + at * K, heads * K, C, count);
+    copy_tile<V>(inputs + K, row, v + at * V, heads * V, C, count);
+    copy_tile<X>(state, row, states + chunk_index() * P * X, X, P, P);
+    copy_async_commit();
+
     const int own = block * block_tokens;
-    const int64_t rows = static_cast<int64_t>(heads) * group;
-    auto copy_queries = [&](int head) {
-        const int64_t from = (token + (own < count ? own : 0)) * rows + blockIdx.y * group + head;
-        copy_tile<K>(queries, tile_row(K), q + from * K, rows * K, block_tokens, count - own, lane_index(), 32);
-        copy_async_commit();
-    };
-    if (place < group) copy_queries(place);
+    const int64_t rows = static_cast<int64_t>(heads) * group, line = (token + own) * rows + blockIdx.y * group;
+    uint32_t x[K / 16][4];
+    if (place < group) fetch_rows<K>(x, q + (line + place) * K, rows * K, count - own);
     gates.prepare(
         logGates + at * M, static_cast<int64_t>(heads) * M, starts ? starts + token : nullptr, begin, count);
     copy_async_wait<0>();
@@ -147,18 +150,13 @@ __global__ void __launch_bounds__(2 * C * together) gsa_outputs(
 
     const int first[2] = {gates.first[own + lane_index() / 4], gates.first[own + lane_index() / 4 + 8]};
     for (int head = place; head < group; head += together) {
-        uint32_t x[K / 16][4];
-        load_rows<K>(x, queries, tile_row(K));
-        sync_warp();
-        if (head + together < group) copy_queries(head + together);
         float logits[P / 8][4], p[P / 8][4], out[V / 8][4];
         read_slots<K>(logits, x, block, inputs, state, row, gates, first);
+        if (head + together < group) fetch_rows<K>(x, q + (line + head + together) * K, rows * K, count - own);
         scale_by_ratios(logits, block, gates);
         softmax_slots<M>(p, logits, scale);
         scale_by_ratios(p, block, gates);
         spread_slots<V>(out, p, block, inputs + K, state + K, row, gates, first);
-        store_rows(o + ((token + own) * rows + blockIdx.y * group + head) * V, rows * V, count - own, out);
-        copy_async_wait<0>();
-        sync_warp();
+        store_rows(o + (line + head) * V, rows * V, count - own, out);
     }
 }

@@ -21,12 +21,14 @@
 #pragma once
 #include "device.cuh"
 
+namespace gated_slots {
+
 constexpr int block_tokens = 16;
 constexpr float least_log_gate = -10.0f;
 
-__host__ __device__ constexpr int padded_slots(int slots) { return (slots + 15) / 16 * 16; }
+constexpr int padded_slots(int slots) { return (slots + 15) / 16 * 16; }
 /// Elements from row to row of a shared tile.
-__host__ __device__ constexpr int tile_row(int width) { return width + 8; }
+constexpr int tile_row(int width) { return width + 8; }
 
 __device__ inline int lane_index() { return threadIdx.x % 32; }
 
@@ -34,7 +36,9 @@ __device__ inline int lane_index() { return threadIdx.x % 32; }
 
 /// Fragments of the matrix [row][column] at `tile`: a of `mma` as it lies, or b of two products side by side with the
 /// contraction along the rows (`across`).
-__device__ inline const bf16* straight(const bf16* tile, int row) { return tile + lane_index() % 16 * row + lane_index() / 16 * 8; }
+__device__ inline const bf16* straight(const bf16* tile, int row) {
+    return tile + lane_index() % 16 * row + lane_index() / 16 * 8;
+}
 /// The same for a of the transposed matrix, or b with the contraction along the columns.
 __device__ inline const bf16* crossed(const bf16* tile, int row) {
     return tile + (lane_index() / 16 * 8 + lane_index() % 8) * row + lane_index() / 8 % 2 * 8;
@@ -44,6 +48,20 @@ template <int depth>
 __device__ inline void load_rows(uint32_t (&a)[depth / 16][4], const bf16* tile, int row) {
 #pragma unroll
     for (int k = 0; k < depth / 16; k++) load_matrix_x4(a[k], straight(tile + k * 16, row));
+}
+
+/// The same from device memory, rows `row` apart, of which the first `count` exist.
+template <int depth>
+__device__ inline void fetch_rows(uint32_t (&a)[depth / 16][4], const bf16* from, int64_t row, int count) {
+    const int line = lane_index() / 4, column = lane_index() % 4 * 2;
+#pragma unroll
+    for (int k = 0; k < depth / 16; k++) {
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            const int t = line + i % 2 * 8;
+            a[k][i] = t < count ? *reinterpret_cast<const uint32_t*>(from + t * row + k * 16 + i / 2 * 8 + column) : 0u;
+        }
+    }
 }
 
 template <int width> __device__ inline void clear(float (&d)[width][4]) {
@@ -59,7 +77,9 @@ __device__ inline void mma_pair(float (&low)[4], float (&high)[4], const uint32_
 
 /// d (16, N) += a (16, depth) · tileᵀ, tile (N, depth).
 template <int tiles, int steps>
-__device__ inline void add_product_transposed(float (&d)[tiles][4], const uint32_t (&a)[steps][4], const bf16* tile, int row) {
+__device__ inline void add_product_transposed(
+    float (&d)[tiles][4], const uint32_t (&a)[steps][4], const bf16* tile, int row
+) {
 #pragma unroll
     for (int k = 0; k < steps; k++) {
 #pragma unroll
@@ -142,7 +162,8 @@ __device__ inline uint32_t sum_pairs(uint32_t x, uint32_t y) {
 
 /// Stores d (16, N) as bfloat16, its first `rows` rows, `row` elements apart, or adds it to what is there. Four lanes turn
 /// their pairs of four products into 16 bytes each.
-template <bool adding = false, int tiles> __device__ inline void store_rows(bf16* out, int64_t row, int rows, const float (&d)[tiles][4]) {
+template <bool adding = false, int tiles>
+__device__ inline void store_rows(bf16* out, int64_t row, int rows, const float (&d)[tiles][4]) {
     const int quarter = lane_index() % 4, line = lane_index() / 4;
 #pragma unroll
     for (int half = 0; half < 2; half++) {
@@ -182,8 +203,8 @@ template <bool adding = false, int tiles> __device__ inline void store_rows(bf16
 
 /// Begins to copy `rows` rows of `width` elements, of which the first `count` exist, into a shared tile.
 template <int width>
-__device__ inline void copy_tile(bf16* tile, int row, const bf16* from, int64_t from_row, int rows, int count, int thread, int threads) {
-    for (int i = thread; i < rows * (width / 8); i += threads) {
+__device__ inline void copy_tile(bf16* tile, int row, const bf16* from, int64_t from_row, int rows, int count) {
+    for (int i = threadIdx.x; i < rows * (width / 8); i += blockDim.x) {
         const int line = i / (width / 8), column = i % (width / 8) * 8;
         const bool valid = line < count;
         copy_async(tile + line * row + column, from + (valid ? line : 0) * from_row + column, valid);
@@ -195,7 +216,12 @@ __device__ inline void copy_tile(bf16* tile, int row, const bf16* from, int64_t 
 /// 1 - exp(g), to relative rounding also near g = 0.
 __device__ inline float written(float g) {
     if (g < -0.25f) return 1.0f - exp_fast(g);
-    return -g * (1 + g / 2 * (1 + g / 3 * (1 + g / 4 * (1 + g / 5 * (1 + g / 6)))));
+    float p = 1.0f / 720;
+    p = p * g + 1.0f / 120;
+    p = p * g + 1.0f / 24;
+    p = p * g + 1.0f / 6;
+    p = p * g + 0.5f;
+    return -g * (p * g + 1.0f);
 }
 
 /// The log gates of one slot and a block's 16 tokens, `row` apart; 0 past the first `count`, which keeps and writes nothing.
@@ -392,3 +418,5 @@ __device__ inline void prepare_end(
         }
     }
 }
+
+}  // namespace gated_slots

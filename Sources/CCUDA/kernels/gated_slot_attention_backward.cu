@@ -15,26 +15,37 @@
 // (`gsa_scan_states`, reversed), and what these add (`gsa_end_gradients`).
 #include "gated_slot_attention.cuh"
 
+namespace gated_slots {
+
+/// Bytes of shared memory that two blocks of a multiprocessor may ask for: 228 KiB, less 1 KiB that each takes besides.
+constexpr int shared_limit = 226 << 10;
+
+}  // namespace gated_slots
+
 /// Shared memory of `gsa_chunk_gradients`.
-__host__ __device__ constexpr int gsa_gradients_shared(int K, int V, int M, int C, int group) {
+constexpr int gsa_gradients_shared(int K, int V, int M, int C, int together) {
+    using namespace gated_slots;
     const int P = padded_slots(M);
     return (C + P) * tile_row(K + V) * 2 + C * tile_row(P) * 10 + C / 16 * P * 8 + C * 4
-        + group * C * (tile_row(K + V) + tile_row(2 * P)) * 2;
+        + together * C * (tile_row(K + V) + tile_row(2 * P)) * 2;
 }
 
-/// A chunk in shared memory. Of every query head: reads (C, K + V) = [q | do] and spreads (C, 2 P) = [dz | p] ⊙ ratio.
-template <int K, int V, int M, int C, int group> struct GradientTiles {
+namespace gated_slots {
+
+/// A chunk in shared memory, with `together` of the group's query heads. Of each of these: reads (C, K + V) = [q | do] and
+/// spreads (C, 2 P) = [dz | p] ⊙ ratio.
+template <int K, int V, int M, int C, int together> struct GradientTiles {
     static constexpr int P = padded_slots(M), blocks = C / block_tokens, row = tile_row(K + V), spread_row = tile_row(2 * P);
     bf16* inputs;  // (C, row): [k | v]
     bf16* state;   // (P, row)
-    bf16* reads;   // (group, C, row)
-    bf16* spreads; // (group, C, spread_row)
+    bf16* reads;   // (together, C, row)
+    bf16* spreads; // (together, C, spread_row)
     GateTables<M, C> gates;
     float* balance; // (C, gates.row): Σ_heads p dp + dz z
 
     __device__ explicit GradientTiles(unsigned char* memory)
         : inputs(reinterpret_cast<bf16*>(memory)), state(inputs + C * row), reads(state + P * row),
-          spreads(reads + group * C * row), gates(reinterpret_cast<unsigned char*>(spreads + group * C * spread_row)),
+          spreads(reads + together * C * row), gates(reinterpret_cast<unsigned char*>(spreads + together * C * spread_row)),
           balance(reinterpret_cast<float*>(gates.weights + C * gates.row)) {}
 
     __device__ bf16* read(int head, int block) const { return reads + (head * C + block * block_tokens) * row; }
@@ -93,7 +104,7 @@ template <int K, int V, int M, int C, int group> struct GradientTiles {
     /// The heads one after the other, so that sums are the same in every run.
     __device__ void add_balance(const float (&x)[P / 8][4], int head, int line) const {
         float* to = balance + line * gates.row + lane_index() % 4 * 2;
-        for (int turn = 0; turn < group; turn++) {
+        for (int turn = 0; turn < together; turn++) {
             if (turn == head) {
 #pragma unroll
                 for (int n = 0; n < P / 8; n++) {
@@ -105,7 +116,7 @@ template <int K, int V, int M, int C, int group> struct GradientTiles {
                     }
                 }
             }
-            if (turn + 1 < group) __syncthreads();
+            if (turn + 1 < together) __syncthreads();
         }
     }
 
@@ -130,7 +141,7 @@ template <int K, int V, int M, int C, int group> struct GradientTiles {
                 scale_columns(weights, gates.rises + target * P);
                 pack_rows(a, weights);
             }
-            for (int head = 0; head < group; head++) {
+            for (int head = 0; head < together; head++) {
                 float products[2][4];
                 uint32_t b[1][4];
                 clear(products);
@@ -160,7 +171,7 @@ template <int K, int V, int M, int C, int group> struct GradientTiles {
 #pragma unroll
             for (int half = 0; half < 2; half++) {
                 float2* place = reinterpret_cast<float2*>(ratios + half * 8 * gates.row + n * 8);
-                *place = make_float2(d[n][half * 2] / place->x, d[n][half * 2 + 1] / place->y);
+                *place = make_float2(__fdividef(d[n][half * 2], place->x), __fdividef(d[n][half * 2 + 1], place->y));
             }
         }
     }
@@ -169,7 +180,7 @@ template <int K, int V, int M, int C, int group> struct GradientTiles {
     __device__ void add_written(float (&d)[P / 8][4], int source, int target, int column, int part) const {
         uint32_t x[X / 16][4];
         load_rows<X>(x, inputs + source * block_tokens * row + column, row);
-        for (int head = 0; head < group; head++) {
+        for (int head = 0; head < together; head++) {
             float products[2][4];
             uint32_t a[1][4];
             clear(products);
@@ -198,7 +209,7 @@ template <int K, int V, int M, int C, int group> struct GradientTiles {
             for (int i = 0; i < 2; i++) {
                 reached[i] = (first[i * 8] < 0 ? 0xffffu : 0u) | (first[i * 8 + 1] < 0 ? 0xffff0000u : 0u);
             }
-            for (int head = 0; head < group; head++) {
+            for (int head = 0; head < together; head++) {
                 uint32_t a[1][4];
                 load_matrix_x4_transposed(a[0], crossed(spread(head, target) + part + m, spread_row));
 #pragma unroll
@@ -211,8 +222,9 @@ template <int K, int V, int M, int C, int group> struct GradientTiles {
     }
 
     /// dLogGates from ds, in the place of the ratios, and the balance. `totals` (blocks, P) is free; holds a barrier.
+    template <bool adding>
     __device__ void log_gates_gradient(const float* logGates, float* out, int64_t gate_row, int count, float* totals) const {
-        constexpr int items = blocks * P, threads = 2 * C * group, rounds = (items + threads - 1) / threads;
+        constexpr int items = blocks * P, threads = 2 * C * together, rounds = (items + threads - 1) / threads;
         float g[rounds][block_tokens], sums[rounds][block_tokens];
 #pragma unroll
         for (int round = 0; round < rounds; round++) {
@@ -246,38 +258,45 @@ template <int K, int V, int M, int C, int group> struct GradientTiles {
             for (int t = 0; t < block_tokens; t++) {
                 if (token + t >= count) continue;
                 const float ds = gates.ratios[(token + t) * gates.row + m], s = written(g[round][t]);
-                out[(token + t) * gate_row + m] = sums[round][t] + (last <= token + t ? later : 0.0f) - (1.0f - s) * ds;
+                const float gradient = sums[round][t] + (last <= token + t ? later : 0.0f) - (1.0f - s) * ds;
+                float* place = out + (token + t) * gate_row + m;
+                *place = adding ? *place + gradient : gradient;
             }
         }
     }
 };
 
+}  // namespace gated_slots
+
 /// Of the chunk's own outputs: dq (B, T, H, K), complete; dk, dv, dLogGates without what comes from after the chunk; and
-/// contributions (B, N, chunks, P, K + V) to the gradient of the state before the chunk. H = N · group.
-/// Grid (chunks, N, B), block 2 C · group, shared `gsa_gradients_shared`:
-/// (C + P) (K + V + 8) 2 + C (P + 8) 10 + C / 16 · P · 8 + C · 4 + group · C (K + V + 2 P + 16) 2.
-template <int K, int V, int M, int C, int group>
-__global__ void __launch_bounds__(2 * C * group) gsa_chunk_gradients(
+/// contributions (B, N, chunks, P, K + V) to the gradient of the state before the chunk. It takes `together` of the group's
+/// heads, from `firstHead`, as many as shared memory holds; further launches for further heads are `adding` to all but dq.
+/// Grid (chunks, N, B), block 2 C · together, shared `gsa_gradients_shared`:
+/// (C + P) (K + V + 8) 2 + C (P + 8) 10 + C / 16 · P · 8 + C · 4 + together · C (K + V + 2 P + 16) 2.
+template <int K, int V, int M, int C, int together, bool adding>
+__global__ void __launch_bounds__(
+    2 * C * together, 2 * gsa_gradients_shared(K, V, M, C, together) <= gated_slots::shared_limit ? 2 : 1) gsa_chunk_gradients(
     const bf16* __restrict__ q, const bf16* __restrict__ k, const bf16* __restrict__ v, const float* __restrict__ logGates,
     const int* __restrict__ starts, const bf16* __restrict__ states, const bf16* __restrict__ outGradient,
     bf16* __restrict__ dq, bf16* __restrict__ dk, bf16* __restrict__ dv, float* __restrict__ dLogGates,
-    bf16* __restrict__ contributions, int tokens, float scale
+    bf16* __restrict__ contributions, int tokens, int group, int firstHead, float scale
 ) {
+    using namespace gated_slots;
     constexpr int P = padded_slots(M), X = K + V, blocks = C / block_tokens;
     SHARED_MEMORY(memory);
-    const GradientTiles<K, V, M, C, group> tiles(memory);
-    const int warp = threadIdx.x / 32, warps = blocks * group;
+    const GradientTiles<K, V, M, C, together> tiles(memory);
+    const int warp = threadIdx.x / 32, warps = blocks * together;
     const int heads = gridDim.y, begin = blockIdx.x * C, count = min(C, tokens - begin);
     const int64_t token = static_cast<int64_t>(blockIdx.z) * tokens + begin, at = token * heads + blockIdx.y;
     const int64_t rows = static_cast<int64_t>(heads) * group, chunk = chunk_index();
-    for (int head = 0; head < group; head++) {
-        const int64_t from = token * rows + blockIdx.y * group + head;
-        copy_tile<K>(tiles.read(head, 0), tiles.row, q + from * K, rows * K, C, count, threadIdx.x, blockDim.x);
-        copy_tile<V>(tiles.read(head, 0) + K, tiles.row, outGradient + from * V, rows * V, C, count, threadIdx.x, blockDim.x);
+    for (int head = 0; head < together; head++) {
+        const int64_t from = token * rows + blockIdx.y * group + firstHead + head;
+        copy_tile<K>(tiles.read(head, 0), tiles.row, q + from * K, rows * K, C, count);
+        copy_tile<V>(tiles.read(head, 0) + K, tiles.row, outGradient + from * V, rows * V, C, count);
     }
-    copy_tile<K>(tiles.inputs, tiles.row, k + at * K, heads * K, C, count, threadIdx.x, blockDim.x);
-    copy_tile<V>(tiles.inputs + K, tiles.row, v + at * V, heads * V, C, count, threadIdx.x, blockDim.x);
-    copy_tile<X>(tiles.state, tiles.row, states + chunk * P * X, X, P, P, threadIdx.x, blockDim.x);
+    copy_tile<K>(tiles.inputs, tiles.row, k + at * K, heads * K, C, count);
+    copy_tile<V>(tiles.inputs + K, tiles.row, v + at * V, heads * V, C, count);
+    copy_tile<X>(tiles.state, tiles.row, states + chunk * P * X, X, P, P);
     copy_async_commit();
     const int64_t gate_row = static_cast<int64_t>(heads) * M;
     tiles.gates.prepare(logGates + at * M, gate_row, starts ? starts + token : nullptr, begin, count);
@@ -289,41 +308,45 @@ __global__ void __launch_bounds__(2 * C * group) gsa_chunk_gradients(
         const int head = warp / blocks, block = (warp + head) % blocks, own = block * block_tokens;
         float d[K / 8][4];
         tiles.recall(d, head, block, scale);
-        store_rows(dq + ((token + own) * rows + blockIdx.y * group + head) * K, rows * K, count - own, d);
+        store_rows(dq + ((token + own) * rows + blockIdx.y * group + firstHead + head) * K, rows * K, count - own, d);
     }
     __syncthreads();
 
-    // Longest tasks first.
-    for (int task = warp; task < 3 * blocks + 2 * (P / 16); task += warps) {
-        const int block = task % blocks, own = block * block_tokens;
-        if (task < blocks) {
-            tiles.written_gradient(block);
-        } else if (task < 2 * blocks) {
-            float d[K / 8][4];
-            tiles.template inputs_gradient<K>(d, block, 0, 0);
-            store_rows(dk + (at + static_cast<int64_t>(own) * heads) * K, heads * K, count - own, d);
-        } else if (task < 3 * blocks) {
-            float d[V / 8][4];
-            tiles.template inputs_gradient<V>(d, block, P, K);
-            store_rows(dv + (at + static_cast<int64_t>(own) * heads) * V, heads * V, count - own, d);
-        } else if (task < 3 * blocks + P / 16) {
-            const int m = (task - 3 * blocks) * 16;
-            float d[K / 8][4];
-            tiles.template state_gradient<K>(d, m, 0, 0);
-            store_rows(contributions + (chunk * P + m) * X, X, 16, d);
-        } else {
-            const int m = (task - 3 * blocks - P / 16) * 16;
+    // Longest tasks first, and every other round of warps backwards: who had the longest then takes the shortest, or none.
+    constexpr int slot_tiles = P / 16, tasks = 3 * blocks + 2 * slot_tiles;
+    for (int round = 0; round * warps < tasks; round++) {
+        const int task = round * warps + (round % 2 == 0 ? warp : warps - 1 - warp);
+        if (task >= tasks) continue;
+        const int block = task / 3, m = (task - 3 * blocks) % slot_tiles * 16;
+        const int64_t own = at + static_cast<int64_t>(block) * block_tokens * heads;
+        const int left = count - block * block_tokens;
+        if (task >= 3 * blocks + slot_tiles) {
             float d[V / 8][4];
             tiles.template state_gradient<V>(d, m, P, K);
-            store_rows(contributions + (chunk * P + m) * X + K, X, 16, d);
+            store_rows<adding>(contributions + (chunk * P + m) * X + K, X, 16, d);
+        } else if (task >= 3 * blocks) {
+            float d[K / 8][4];
+            tiles.template state_gradient<K>(d, m, 0, 0);
+            store_rows<adding>(contributions + (chunk * P + m) * X, X, 16, d);
+        } else if (task % 3 == 0) {
+            tiles.written_gradient(block);
+        } else if (task % 3 == 1) {
+            float d[K / 8][4];
+            tiles.template inputs_gradient<K>(d, block, 0, 0);
+            store_rows<adding>(dk + own * K, heads * K, left, d);
+        } else {
+            float d[V / 8][4];
+            tiles.template inputs_gradient<V>(d, block, P, K);
+            store_rows<adding>(dv + own * V, heads * V, left, d);
         }
     }
     __syncthreads();
-    tiles.log_gates_gradient(logGates + at * M, dLogGates + at * M, gate_row, count, tiles.gates.rises);
+    tiles.template log_gates_gradient<adding>(logGates + at * M, dLogGates + at * M, gate_row, count, tiles.gates.rises);
 }
 
 /// Shared memory of `gsa_end_gradients`.
-__host__ __device__ constexpr int gsa_end_shared(int K, int V, int M, int C) {
+constexpr int gsa_end_shared(int K, int V, int M, int C) {
+    using namespace gated_slots;
     const int P = padded_slots(M);
     return (C + P) * tile_row(K + V) * 2 + C * tile_row(P) * 6 + (C / 16 + 1) * P * 4;
 }
@@ -337,6 +360,7 @@ __global__ void __launch_bounds__(2 * C) gsa_end_gradients(
     const bf16* __restrict__ states, const bf16* __restrict__ gradients, const float* __restrict__ keeps,
     bf16* __restrict__ dk, bf16* __restrict__ dv, float* __restrict__ dLogGates, int tokens
 ) {
+    using namespace gated_slots;
     constexpr int P = padded_slots(M), X = K + V, row = tile_row(X), weight_row = tile_row(P), blocks = C / block_tokens;
     SHARED_MEMORY(memory);
     bf16* inputs = reinterpret_cast<bf16*>(memory);
@@ -349,9 +373,9 @@ __global__ void __launch_bounds__(2 * C) gsa_end_gradients(
     const int heads = gridDim.y, begin = blockIdx.x * C, count = min(C, tokens - begin);
     const int64_t token = static_cast<int64_t>(blockIdx.z) * tokens + begin, at = token * heads + blockIdx.y;
     const int64_t chunk = chunk_index(), gate_row = static_cast<int64_t>(heads) * M;
-    copy_tile<K>(inputs, row, k + at * K, heads * K, C, count, threadIdx.x, blockDim.x);
-    copy_tile<V>(inputs + K, row, v + at * V, heads * V, C, count, threadIdx.x, blockDim.x);
-    copy_tile<X>(gradient, row, gradients + chunk * P * X, X, P, P, threadIdx.x, blockDim.x);
+    copy_tile<K>(inputs, row, k + at * K, heads * K, C, count);
+    copy_tile<V>(inputs + K, row, v + at * V, heads * V, C, count);
+    copy_tile<X>(gradient, row, gradients + chunk * P * X, X, P, P);
     copy_async_commit();
     const int start = starts ? starts[token + count - 1] : 0, first = start > 0 ? start - begin : -1;
     prepare_end<M, C>(logGates + at * M, gate_row, count, first, totals, weights, decays);

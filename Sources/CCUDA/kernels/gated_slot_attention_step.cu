@@ -1,25 +1,30 @@
 // One token of Gated Slot Attention (Zhang et al. 2024, arXiv 2409.07146) for each of R sequences, for decoding.
 #include "gated_slot_attention.cuh"
 
+namespace gated_slots {
+
 /// The greatest power of two, at most 32, that divides n.
-__host__ __device__ constexpr int power_of_two_in(int n) { return (n & -n) < 32 ? n & -n : 32; }
+constexpr int power_of_two_in(int n) { return (n & -n) < 32 ? n & -n : 32; }
 
 __device__ inline float4 updated(float4 x, float4 y, float s) {
     return make_float4(x.x + s * (y.x - x.x), x.y + s * (y.y - x.y), x.z + s * (y.z - x.z), x.w + s * (y.w - x.w));
 }
 
-constexpr int gsa_step_threads = 256;
+constexpr int step_threads = 256;
+
+}  // namespace gated_slots
 
 /// With s = 1 - exp(log gate): Kt += s ⊗ (k - Kt), Vt += s ⊗ (v - Vt), o = Vtᵀ softmax(scale · Kt q), Kt (R, N, M, K) and Vt
 /// (R, N, M, V) in place; q (R, H, K), k (R, N, K), v (R, N, V), logGates (R, N, M), o (R, H, V), H = N · group. Each state
 /// is read and written once. K and V are multiples of 16.
 /// Grid (N, R), block 256, shared ((group + 1) K + V + (group + 1) M + 1024 group) 4.
 template <int K, int V, int M, int group>
-__global__ void __launch_bounds__(gsa_step_threads) gsa_step(
+__global__ void __launch_bounds__(gated_slots::step_threads) gsa_step(
     const bf16* __restrict__ q, const bf16* __restrict__ k, const bf16* __restrict__ v, const float* __restrict__ logGates,
     float* __restrict__ keys, float* __restrict__ values, bf16* __restrict__ o, float scale
 ) {
-    constexpr int threads = gsa_step_threads;
+    using namespace gated_slots;
+    constexpr int threads = step_threads;
     SHARED_MEMORY(memory);
     float* query = reinterpret_cast<float*>(memory);  // (group, K)
     float* key = query + group * K;                   // (K)
