@@ -16,8 +16,8 @@ public struct NonFiniteTensor: Sendable, Equatable {
 extension Tensor {
     /// The number of NaN and of infinite elements; none for integers.
     public func nonFiniteCounts() throws -> (nan: Int, infinity: Int) {
-        func counts<Bits: FixedWidthInteger & BitwiseCopyable>(_ exponent: Bits, _: Bits.Type) -> (Int, Int) {
-            withUnsafeBytes { bytes in
+        func counts<Bits: FixedWidthInteger & BitwiseCopyable>(_ exponent: Bits, _: Bits.Type) throws -> (Int, Int) {
+            try withUnsafeBytes { bytes in
                 let elements = bytes.assumingMemoryBound(to: Bits.self)
                 let magnitude = exponent | (exponent &- 1)
                 // Few tensors have any, so the first pass only asks that.
@@ -33,10 +33,10 @@ extension Tensor {
         }
         if dtype.isQuantised { return try converted(to: .float32).nonFiniteCounts() }
         return switch dtype {
-        case .float64: counts(0x7FF0_0000_0000_0000, UInt64.self)
-        case .float32: counts(0x7F80_0000, UInt32.self)
-        case .bfloat16: counts(0x7F80, UInt16.self)
-        case .float16: counts(0x7C00, UInt16.self)
+        case .float64: try counts(0x7FF0_0000_0000_0000, UInt64.self)
+        case .float32: try counts(0x7F80_0000, UInt32.self)
+        case .bfloat16: try counts(0x7F80, UInt16.self)
+        case .float16: try counts(0x7C00, UInt16.self)
         case .int64, .int32, .uint8, .bool, .q8, .q4: (0, 0)
         }
     }

@@ -145,10 +145,14 @@ public final class Trainer {
     private func run(_ phase: Phase) throws {
         let objective = Objective(
             phase.stage, student: student, teacher: teacher, layers: phase.layers,
-            recomputedLayers: recomputedLayers(phase.stage))
+            recomputedLayers: try recomputedLayers(phase.stage))
+        let (isNew, newRate) = (newParameters, phase.stage.newParameterRate)
+        let work = TrainingStep(objective, optimiser: phase.stage.optimiser, student: student) {
+            isNew.contains($0) ? newRate : 1
+        }
         while state.stageStep < phase.steps {
             let start = clock.now
-            let result = try step(phase, objective)
+            let result = try step(phase, work)
             try follow(phase, result, seconds: start.duration(to: clock.now) / .seconds(1))
         }
     }
@@ -162,24 +166,19 @@ public final class Trainer {
         var outcome: AdamW.Outcome
     }
 
-    private func step(_ phase: Phase, _ objective: Objective) throws -> StepResult {
+    private func step(_ phase: Phase, _ work: TrainingStep) throws -> StepResult {
         let stage = phase.stage
-        var (loss, layers) = (0.0, [Int: Double]())
-        for _ in 0..<stage.accumulation {
-            let rows = (0..<stage.sequences).map { data.row(state.rows + $0) }
-            let result = try objective.accumulate(TrainingBatch(rows))
-            loss += result.loss / Double(stage.accumulation)
-            layers.merge(result.layers) { $0 + $1 }
-            state.rows += stage.sequences
-            state.tokens += stage.sequences * configuration.length
+        let batches = (0..<stage.accumulation).map { part in
+            let first = state.rows + part * stage.sequences
+            return TrainingBatch(
+                (first..<first + stage.sequences).map { data.row($0) }, device: student.device)
         }
+        state.rows += stage.sequences * stage.accumulation
+        state.tokens += stage.sequences * stage.accumulation * configuration.length
         (state.step, state.stageStep) = (state.step + 1, state.stageStep + 1)
         let rate = stage.schedule.rate(step: state.stageStep, of: phase.steps)
-        let outcome = try stage.optimiser.step(
-            student, step: state.stageStep, loss: loss, scale: 1 / Double(stage.accumulation)
-        ) { newParameters.contains($0) ? rate * stage.newParameterRate : rate }
-        return StepResult(
-            loss: loss, layers: layers.mapValues { $0 / Double(stage.accumulation) }, rate: rate, outcome: outcome)
+        let result = try work.run(batches, learningRate: rate, step: state.stageStep)
+        return StepResult(loss: result.loss, layers: result.layers, rate: rate, outcome: result.outcome)
     }
 
     /// What comes after an update: the report, and measurements and checkpoints when they are due.
@@ -216,11 +215,16 @@ public final class Trainer {
     }
 
     /// Layers that must be computed again for activations to fit the budget.
-    private func recomputedLayers(_ stage: StageConfiguration) -> Int {
+    private func recomputedLayers(_ stage: StageConfiguration) throws -> Int {
         let tokens = stage.sequences * configuration.length
-        let layer = DecoderModel.activationFloats(student.configuration) * tokens * DType.float32.size
+        let size = student.device.activationType.size
+        let layer = DecoderModel.activationFloats(student.configuration) * tokens * size
         let layers = student.configuration.decoder.layerCount
-        return max(0, layers - configuration.activationMemory / max(1, layer))
+        // A GPU's memory is there to be used: two thirds of what models and optimiser leave.
+        let budget =
+            student.device == .cpu
+            ? configuration.activationMemory : try CUDABackend.memoryUse().available / 3 * 2
+        return max(0, layers - budget / max(1, layer))
     }
 
     // MARK: Measuring and saving

@@ -19,7 +19,7 @@ public final class TrainingRun {
     /// - Parameter progress: asked once for every long preparation, with its name, for a function that gets what is done
     ///   and in all; throwing there stops.
     public init(
-        _ configuration: TrainingConfiguration, folder: RunFolder, resuming: Bool,
+        _ configuration: TrainingConfiguration, folder: RunFolder, resuming: Bool, device: Device = .cpu,
         progress: (String) -> (Int, Int) throws -> Void
     ) throws {
         try configuration.validate()
@@ -29,7 +29,7 @@ public final class TrainingRun {
             throw TrainingError.run(
                 path: configuration.model, expected: "a folder that 'moult convert' wrote", found: "a .gguf file")
         }
-        let student = try TrainableModel(files, as: nil)
+        let student = try TrainableModel(files, as: nil, device: device)
         guard let tokenizer = try Tokenizer.load(files) else {
             throw TrainingError.run(path: configuration.model, expected: "a tokenizer.json", found: "none")
         }
@@ -119,7 +119,7 @@ public final class TrainingRun {
                     + "\(own.hiddenSize), \(own.vocabularySize) tokens",
                 found: "\(other.layerCount) layers of width \(other.hiddenSize), \(other.vocabularySize) tokens")
         }
-        return teacher
+        return try teacher.to(student.device)
     }
 }
 

@@ -61,7 +61,7 @@ public struct StateFile {
         writer.pad()
         writer.bytes(notes)
         writer.pad()
-        writer.floats(logits)
+        try writer.floats(logits)
         writer.pad()
         for (name, value) in snapshot.tensors {
             writer.number(UInt32(name.utf8.count))
@@ -69,7 +69,7 @@ public struct StateFile {
             for extent in value.shape { writer.number(UInt64(extent)) }
             writer.bytes(name.utf8)
             writer.pad()
-            writer.floats(value)
+            try writer.floats(value)
             writer.pad()
         }
         return writer.finish(lengthAt: length)

@@ -21,39 +21,45 @@ public struct AdamW: Sendable, Equatable {
         case skipped(parameter: String?)
     }
 
+    /// A step that has been given to the device: what it did can be read once it is done.
+    struct Pending {
+        let names: [String]
+        let outcome: AdamWOutcome
+
+        /// - Parameter loss: what the gradients are of.
+        func read(loss: Double) throws -> Outcome {
+            let (norm, unfinite) = try outcome.read()
+            if let unfinite { return .skipped(parameter: names[unfinite]) }
+            return loss.isFinite ? .updated(gradientNorm: norm) : .skipped(parameter: nil)
+        }
+    }
+
+    /// What a backend's step depends on.
+    func settings(_ rates: AdamWSettings.Rates, input: Tensor? = nil, loss: Tensor? = nil) -> AdamWSettings {
+        var rates = rates
+        rates.clip = clip
+        return AdamWSettings(beta1: beta1, beta2: beta2, epsilon: epsilon, rates: rates, input: input, loss: loss)
+    }
+
     /// Takes the gradients that have arrived, and updates.
-    /// - Parameters:
-    ///   - step: counted from 1 within the stage.
-    ///   - loss: what the gradients are of; unless it is finite, nothing is updated.
-    ///   - scale: what gradients are multiplied with, such as 1 / accumulated batches.
-    ///   - rate: the learning rate of a parameter.
+    /// - Parameter rateScale: the learning rate of a parameter, relative to that of the step.
     func step(
-        _ model: TrainableModel, step: Int, loss: Double, scale: Double, rate: (String) -> Double
-    ) throws -> Outcome {
-        let backend = Device.cpu.backend
-        let gradients = try model.trained.map { name in
-            (name: name, gradient: try model.master(name).variable?.takeGradient())
-        }
-        var squares = 0.0
-        for (name, gradient) in gradients {
-            guard let gradient else { continue }
-            let part = try backend.sumOfSquares(gradient)
-            guard part.isFinite else { return .skipped(parameter: name) }
-            squares += part
-        }
-        guard loss.isFinite else { return .skipped(parameter: nil) }
-        let norm = squares.squareRoot() * scale
-        let clipping = clip.map { norm > $0 ? $0 / norm : 1 } ?? 1
-        for (name, gradient) in gradients {
+        _ model: TrainableModel, _ settings: AdamWSettings, rateScale: (String) -> Double
+    ) throws -> Pending {
+        var (names, parameters): ([String], [AdamWParameter]) = ([], [])
+        for name in model.trained {
             let master = try model.master(name)
-            guard let gradient, var first = master.first.take(), var second = master.second.take() else { continue }
-            try backend.adamW(
-                parameter: &master.value, gradient: gradient, first: &first, second: &second, copy: &master.copy,
-                learningRate: Float(rate(name)), beta1: beta1, beta2: beta2, epsilon: epsilon,
-                weightDecay: master.value.rank > 1 ? weightDecay : 0, step: step, gradientScale: Float(scale * clipping)
-            )
-            (master.first, master.second) = (first, second)
+            guard let gradient = master.variable?.takeGradient() else { continue }
+            names.append(name)
+            parameters.append(
+                try master.lend(
+                    gradient: gradient, rateScale: Float(rateScale(name)), weightDecay: weightDecay))
         }
-        return .updated(gradientNorm: norm)
+        defer {
+            for (name, parameter) in zip(names, parameters) { try? model.master(name).takeBack(parameter) }
+        }
+        let outcome = try model.device.backend.adamW(&parameters, settings)
+        if model.device == .cuda { try model.clearGradients(zip(names, parameters.map(\.gradient))) }
+        return Pending(names: names, outcome: outcome)
     }
 }

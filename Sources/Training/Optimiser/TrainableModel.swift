@@ -7,6 +7,11 @@ import Tensors
 public final class TrainableModel {
     public let configuration: ModelConfiguration
     public let rules: [ParameterRule]
+    /// Where the model is trained.
+    public let device: Device
+    /// The types in which files hold the parameters.
+    private let storedTypes: [String: DType]
+    private let rotary: RotaryEmbedding
     private var weights: [String: Tensor]
     private var masters: [String: Master] = [:]
     /// The parameters that the current stage trains, in the order of the rules.
@@ -25,12 +30,42 @@ public final class TrainableModel {
         var second: Tensor?
 
         init(value: Tensor, copy: Tensor?) { (self.value, self.copy) = (value, copy) }
+
+        /// Hands the tensors to the optimiser, as their only owner, so that it changes them in place.
+        func lend(gradient: Tensor, rateScale: Float, weightDecay: Float) throws -> AdamWParameter {
+            guard let first, let second else {
+                throw TensorError.range(
+                    operation: "AdamW", argument: "means", expected: "those of the stage", found: "none")
+            }
+            defer {
+                value = Self.nothing
+                (self.first, self.second, self.copy) = (nil, nil, nil)
+            }
+            return AdamWParameter(
+                value: value, gradient: gradient, first: first, second: second, copy: copy, rateScale: rateScale,
+                weightDecay: value.rank > 1 ? weightDecay : 0)
+        }
+
+        func takeBack(_ parameter: AdamWParameter) {
+            (value, copy) = (parameter.value, parameter.copy)
+            (first, second) = (parameter.first, parameter.second)
+        }
+
+        /// Stands where a value is lent out.
+        private static let nothing: Tensor = {
+            do { return try .empty([0]) } catch { preconditionFailure("no memory at all: \(error)") }
+        }()
     }
 
     /// - Parameter weights: every parameter that the configuration's rules list, none of them quantised.
-    public init(_ configuration: ModelConfiguration, weights: [String: Tensor]) throws {
+    public init(
+        _ configuration: ModelConfiguration, weights: [String: Tensor], device: Device = .cpu
+    ) throws {
         self.configuration = configuration
+        self.device = device
         self.weights = weights
+        storedTypes = weights.mapValues(\.dtype)
+        rotary = RotaryEmbedding(configuration.decoder)
         rules = try DecoderModel.rules(configuration)
         for rule in rules {
             guard let weight = weights[rule.name] else {
@@ -38,21 +73,33 @@ public final class TrainableModel {
             }
             try weight.requirePlain("training", rule.name)
         }
+        // A GPU's products read bfloat16: of what files hold in float32 it keeps a master from the start.
+        guard device != .cpu else { return }
+        for (name, weight) in weights {
+            if weight.rank > 1, weight.dtype != .bfloat16 {
+                masters[name] = Master(
+                    value: try weight.converted(to: .float32).to(device),
+                    copy: try weight.converted(to: .bfloat16).to(device))
+                self.weights[name] = nil
+            } else {
+                self.weights[name] = try weight.to(device)
+            }
+        }
     }
 
     /// Reads a Hugging Face folder or a .gguf file.
     /// - Parameter dtype: the type that products read; quantised files need one.
-    public convenience init(_ files: ModelFiles, as dtype: DType?) throws {
+    public convenience init(_ files: ModelFiles, as dtype: DType?, device: Device = .cpu) throws {
         let configuration = try ModelConfiguration(files.configuration)
         let rules = try DecoderModel.rules(configuration)
         let parameters = try Parameters(rules, from: files.checkpoint, as: dtype)
         var weights: [String: Tensor] = [:]
         for rule in rules { weights[rule.name] = try parameters[rule.name] }
-        try self.init(configuration, weights: weights)
+        try self.init(configuration, weights: weights, device: device)
     }
 
     /// The type that products read matrices in.
-    var weightType: DType { weights[configuration.names.embedding]?.dtype ?? .float32 }
+    var weightType: DType { storedTypes[configuration.names.embedding] ?? .float32 }
 
     /// Whether conversion made this parameter, rather than reuse one of the Transformer's.
     public static func isNew(_ rule: ParameterRule) -> Bool {
@@ -67,8 +114,8 @@ public final class TrainableModel {
         trained = rules.map(\.name).filter(names.contains)
         for name in trained {
             let master = try master(name)
-            master.first = try .zeros(master.value.shape)
-            master.second = try .zeros(master.value.shape)
+            master.first = try .zeros(master.value.shape, on: device)
+            master.second = try .zeros(master.value.shape, on: device)
         }
     }
 
@@ -77,7 +124,7 @@ public final class TrainableModel {
         guard let weight = weights.removeValue(forKey: name) else {
             throw ModelError.missingParameter(name: name, path: "model")
         }
-        let value = try weight.converted(to: .float32)
+        let value = try weight.to(.cpu).converted(to: .float32).to(device)
         let master = Master(value: value, copy: weight.dtype == .float32 ? nil : weight)
         masters[name] = master
         return master
@@ -86,8 +133,8 @@ public final class TrainableModel {
     /// Replaces the value of a parameter, such as by that of a checkpoint: float32.
     func restore(_ name: String, value: Tensor) throws {
         let master = try master(name)
-        master.value = value
-        if let copy = master.copy { master.copy = try value.converted(to: copy.dtype) }
+        master.value = try value.to(device)
+        if let copy = master.copy { master.copy = try value.converted(to: copy.dtype).to(device) }
     }
 
     /// The names of all parameters that have a master.
@@ -96,7 +143,17 @@ public final class TrainableModel {
     // MARK: Models
 
     /// The model as it is now, for measuring.
-    public func model() throws -> DecoderModel { try DecoderModel(configuration, parameters: Parameters(tensors())) }
+    public func model() throws -> DecoderModel {
+        try DecoderModel(configuration, parameters: Parameters(tensors()), rotary: rotary)
+    }
+
+    /// Gradients of zeros in the memory of the last ones, where recorded steps add to them.
+    func clearGradients(_ gradients: some Sequence<(String, Tensor)>) throws {
+        for (name, gradient) in gradients {
+            try CUDABackend.clear(gradient)
+            try master(name).variable?.begin(with: gradient)
+        }
+    }
 
     /// The model as it is now, whose trained parameters collect gradients on `tape`.
     func model(on tape: GradientTape) throws -> DecoderModel {
@@ -108,7 +165,7 @@ public final class TrainableModel {
             master.variable = watched.variable
             tensors[name] = watched
         }
-        return try DecoderModel(configuration, parameters: Parameters(tensors))
+        return try DecoderModel(configuration, parameters: Parameters(tensors), rotary: rotary)
     }
 
     private func tensors() -> [String: Tensor] {
@@ -117,10 +174,13 @@ public final class TrainableModel {
         return tensors
     }
 
-    /// The parameter `name` in the type in which files hold it.
+    /// The parameter `name` on the host, in the type in which files hold it.
     func stored(_ name: String) throws -> Tensor {
-        if let master = masters[name] { return master.copy ?? master.value }
+        if let master = masters[name] {
+            let isWide = storedTypes[name] == .float32
+            return try ((isWide ? nil : master.copy) ?? master.value).to(.cpu)
+        }
         guard let weight = weights[name] else { throw ModelError.missingParameter(name: name, path: "model") }
-        return weight
+        return try weight.to(.cpu)
     }
 }

@@ -79,8 +79,8 @@ struct TrainingCheckpoint {
     private static func tensors(of model: TrainableModel) throws -> [(name: String, tensor: Tensor)] {
         try model.mastered.flatMap { name in
             let master = try model.master(name)
-            let means = [("first", master.first), ("second", master.second)]
-            return [("master.\(name)", master.value)]
+            let means = [("first", try master.first?.to(.cpu)), ("second", try master.second?.to(.cpu))]
+            return [("master.\(name)", try master.value.to(.cpu))]
                 + means.compactMap { kind, mean in mean.map { ("\(kind).\(name)", $0) } }
         }
     }
@@ -104,8 +104,8 @@ struct TrainingCheckpoint {
             let value = try checkpoint.load(tensor.name, as: .float32)
             switch tensor.name[..<dot] {
             case "master": try model.restore(name, value: value)
-            case "first": try model.master(name).first = value
-            default: try model.master(name).second = value
+            case "first": try model.master(name).first = value.to(model.device)
+            default: try model.master(name).second = value.to(model.device)
             }
         }
     }

@@ -13,13 +13,38 @@ struct Objective {
     let recomputedLayers: Int
     private let tape = GradientTape()
 
-    /// What one batch gave.
+    /// What one batch gives, as scalars on the device: they can be read when the work is done.
     struct Result {
+        /// The sum of the divergences of all tokens, in nats.
+        var divergence: Tensor?
+        /// The sum of the negative log-likelihoods of all targets that count.
+        var crossEntropy: Tensor?
+        /// The relative squared error of each aligned layer.
+        var layers: [Int: Tensor] = [:]
+
+        /// One of the losses, which is not finite when its gradients are not.
+        var anyLoss: Tensor? { divergence ?? crossEntropy }
+    }
+
+    /// What a result says of a batch.
+    struct Values {
         /// The loss: of `align` the mean over layers, of the others per token in nats.
         var loss: Double
-        /// The relative squared error of each aligned layer.
-        var layers: [Int: Double] = [:]
+        var layers: [Int: Double]
     }
+
+    func read(_ result: Result, of batch: TrainingBatch) throws -> Values {
+        let layers = try result.layers.mapValues { try $0.scalar() }
+        var loss = layers.values.reduce(0, +) / Double(max(1, layers.count))
+        if let sum = result.divergence { loss += share * (try sum.scalar()) / Double(batch.tokens) }
+        if let sum = result.crossEntropy {
+            loss += (1 - share) * (try sum.scalar()) / Double(max(1, batch.predicted))
+        }
+        return Values(loss: loss, layers: layers)
+    }
+
+    /// The divergence's share of the loss.
+    private var share: Double { stage.kind == .distil ? stage.teacherShare : 0 }
 
     init(
         _ stage: StageConfiguration, student: TrainableModel, teacher: DecoderModel?, layers: [Int],
@@ -29,7 +54,8 @@ struct Objective {
         (self.layers, self.recomputedLayers) = (layers, recomputedLayers)
     }
 
-    func accumulate(_ batch: TrainingBatch) throws -> Result {
+    /// Adds the batch's gradients to those of the trained parameters.
+    func accumulate(_ batch: BatchTensors) throws -> Result {
         // After an error nothing recorded may be left for the next batch.
         defer { tape.clear() }
         return switch stage.kind {
@@ -40,41 +66,39 @@ struct Objective {
 
     /// Layer by layer: the student's mixer is differentiated as soon as the teacher has computed its input and output, so
     /// that activations of one mixer at a time are kept.
-    private func align(_ batch: TrainingBatch) throws -> Result {
-        guard let teacher else { return Result(loss: 0) }
+    private func align(_ batch: BatchTensors) throws -> Result {
+        guard let teacher else { return Result() }
         let model = try student.model(on: tape)
-        var errors: [Int: Double] = [:]
-        try teacher.visitMixers(batch.inputs, documents: batch.documents) { layer, input, output, context in
+        var errors: [Int: Tensor] = [:]
+        try teacher.visitMixers(batch.ids, documents: batch.documents) { layer, input, output, context in
             guard layers.contains(layer) else { return }
             let mixed = try model.mix(input, layer: layer, context: context)
             errors[layer] = try mixed.relativeSquaredError(to: output)
             try tape.playBack()
         }
-        return Result(loss: errors.values.reduce(0, +) / Double(max(1, errors.count)), layers: errors)
+        return Result(layers: errors)
     }
 
-    private func predict(_ batch: TrainingBatch) throws -> Result {
-        let share = stage.kind == .distil ? stage.teacherShare : 0
+    private func predict(_ batch: BatchTensors) throws -> Result {
         // The teacher first: its activations are gone before the student's are kept.
-        let target = share > 0 ? try teacher?.hidden(batch.inputs, documents: batch.documents) : nil
+        let target = share > 0 ? try teacher?.hidden(ids: batch.ids, documents: batch.documents) : nil
         let model = try student.model(on: tape)
         let hidden = try model.hidden(
-            batch.inputs, documents: batch.documents,
+            ids: batch.ids, documents: batch.documents,
             recomputation: recomputedLayers > 0 ? Recomputation(tape, layers: recomputedLayers) : nil)
-        var loss = 0.0
+        var result = Result()
         if let teacher, let target {
-            let scale = share / Double(batch.tokens)
-            let losses = try hidden.klDivergence(
-                head: model.headWeight, teacher: target, teacherHead: teacher.headWeight, scale: Float(scale))
-            loss += scale * losses.reduce(0) { $0 + Double($1) }
+            result.divergence = try hidden.klDivergence(
+                head: model.headWeight, teacher: target, teacherHead: teacher.headWeight,
+                scale: Float(share / Double(batch.targets.count))
+            ).sum()
         }
         if share < 1 {
-            let scale = (1 - share) / Double(max(1, batch.predicted))
-            let losses = try hidden.crossEntropy(
-                head: model.headWeight, targets: batch.targets, scale: Float(scale))
-            loss += scale * losses.reduce(0) { $0 + Double($1) }
+            result.crossEntropy = try hidden.crossEntropy(
+                head: model.headWeight, targets: batch.targets, scale: Float(1 - share), factor: batch.share
+            ).sum()
         }
         try tape.playBack()
-        return Result(loss: loss)
+        return result
     }
 }

@@ -37,7 +37,7 @@ struct TrainCommand: ParsableCommand {
     @Option(help: "Where tokens are kept for other runs. (default: in the run's folder)") var cache: String?
     @Option(help: "Seed of the order of the data. (default: 0)") var seed: Int?
     @Flag(help: "Go on with the run in --output.") var resume = false
-    @Option(help: "Where to train: cpu.") var device = Device.cpu
+    @Option(help: "Where to train: cpu or cuda.") var device = Device.cpu
 
     func validate() throws {
         if !resume, model == nil, config == nil { throw ValidationError("MODEL is needed, or --config, or --resume.") }
@@ -53,7 +53,7 @@ struct TrainCommand: ParsableCommand {
     func run() throws {
         let configuration = try settings()
         let folder = try RunFolder(path: output, model: configuration.model, resuming: resume)
-        let run = try TrainingRun(configuration, folder: folder, resuming: resume) { label in
+        let run = try TrainingRun(configuration, folder: folder, resuming: resume, device: device) { label in
             let bar = ProgressBar(label, total: 1, unit: .bytes)
             return { done, total in
                 try bar.update(done, of: total)

@@ -10,6 +10,7 @@ extension CPUBackend {
             squares += part
         }
         let rates = settings.rates
+        if let loss = settings.loss, try !loss.scalar().isFinite { return AdamWOutcome { (.nan, nil) } }
         let norm = squares.squareRoot() * rates.gradientScale
         let clipping = rates.clip.map { norm > $0 ? $0 / norm : 1 } ?? 1
         for index in parameters.indices {

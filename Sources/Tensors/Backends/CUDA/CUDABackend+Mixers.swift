@@ -87,23 +87,25 @@ extension CUDABackend {
         var width: Int { keyDim + valueDim }
         static let sharedLimit = 227 << 10
 
-        /// Heads of a group that a block of `gsa_outputs` takes at once.
-        func together(_ chunk: Int) -> Int {
-            (1...group).last { group % $0 == 0 && 2 * chunk * $0 <= 512 && outputBytes(chunk, $0) <= Self.sharedLimit } ?? 1
+        /// Heads of a group that a block of `gsa_chunk_gradients` takes at once: as many as fit, nil when none does.
+        func together(_ chunk: Int) -> Int? {
+            (1...group).last {
+                group % $0 == 0 && 2 * chunk * $0 <= 1024 && gradientBytes(chunk, together: $0) <= Self.sharedLimit
+            }
         }
 
         func writeBytes(_ chunk: Int) -> Int {
             chunk * (width + 8) * 2 + chunk * (paddedSlots + 8) * 2 + chunk / 16 * paddedSlots * 4
         }
 
-        func outputBytes(_ chunk: Int, _ together: Int) -> Int {
+        func outputBytes(_ chunk: Int) -> Int {
             (chunk + paddedSlots) * (width + 8) * 2 + chunk * (paddedSlots + 8) * 6 + chunk / 16 * paddedSlots * 8
-                + chunk * 4 + together * chunk * (keyDim + 8) * 2
+                + chunk * 4
         }
 
-        func gradientBytes(_ chunk: Int) -> Int {
+        func gradientBytes(_ chunk: Int, together: Int) -> Int {
             (chunk + paddedSlots) * (width + 8) * 2 + chunk * (paddedSlots + 8) * 10 + chunk / 16 * paddedSlots * 8
-                + chunk * 4 + group * chunk * (width + 2 * paddedSlots + 16) * 2
+                + chunk * 4 + together * chunk * (width + 2 * paddedSlots + 16) * 2
         }
 
         func endBytes(_ chunk: Int) -> Int {
@@ -113,7 +115,7 @@ extension CUDABackend {
         /// The longest chunk whose tiles fit a block's shared memory and threads.
         func chunk() throws -> Int {
             let fitting = [64, 32, 16].first {
-                2 * $0 * group <= 1024 && max(gradientBytes($0), endBytes($0)) <= Self.sharedLimit
+                together($0) != nil && max(outputBytes($0), endBytes($0)) <= Self.sharedLimit
             }
             guard let fitting, keyDim % 16 == 0, valueDim % 16 == 0 else {
                 throw TensorError.device(
@@ -166,10 +168,9 @@ extension CUDABackend {
         }
         try scan(shape, chunks: chunks, states: states, keeps: keeps, from: state, to: final, reversed: false)
         let result = try empty(Array(q.shape.dropLast()) + [shape.valueDim])
-        let together = shape.together(chunk)
         try device.launch(
-            "gated_slot_attention.cu", "gsa_outputs<\(shape.sizes(chunk)),\(together)>", grid: grid,
-            block: (2 * chunk * together, 1), shared: shape.outputBytes(chunk, together),
+            "gated_slot_attention.cu", "gsa_outputs<\(shape.sizes(chunk)),1>", grid: grid, block: (2 * chunk, 1),
+            shared: shape.outputBytes(chunk),
             [
                 .tensor(q), .tensor(k), .tensor(v), .tensor(logGates), .tensor(starts), .tensor(states),
                 .tensor(result), .int(shape.tokens), .int(shape.group), .float(scale),
@@ -199,14 +200,19 @@ extension CUDABackend {
         let gateGradient = try empty(logGates.shape, .float32)
         let contributions = try empty(states.shape)
         let grid = (chunks, shape.heads, shape.batch)
-        try device.launch(
-            "gated_slot_attention_backward.cu", "gsa_chunk_gradients<\(shape.sizes(chunk)),\(shape.group)>", grid: grid,
-            block: (2 * chunk * shape.group, 1), shared: shape.gradientBytes(chunk),
-            [
-                .tensor(q), .tensor(k), .tensor(v), .tensor(logGates), .tensor(starts), .tensor(states),
-                .tensor(gradient), .tensor(results.q), .tensor(results.k), .tensor(results.v), .tensor(gateGradient),
-                .tensor(contributions), .int(shape.tokens), .float(scale),
-            ])
+        let together = shape.together(chunk) ?? 1
+        for head in stride(from: 0, to: shape.group, by: together) {
+            try device.launch(
+                "gated_slot_attention_backward.cu",
+                "gsa_chunk_gradients<\(shape.sizes(chunk)),\(together),\(head > 0)>", grid: grid,
+                block: (2 * chunk * together, 1), shared: shape.gradientBytes(chunk, together: together),
+                [
+                    .tensor(q), .tensor(k), .tensor(v), .tensor(logGates), .tensor(starts), .tensor(states),
+                    .tensor(gradient), .tensor(results.q), .tensor(results.k), .tensor(results.v),
+                    .tensor(gateGradient), .tensor(contributions), .int(shape.tokens), .int(shape.group), .int(head),
+                    .float(scale),
+                ])
+        }
         let initialGradient = try initial.map {
             GatedSlotState(keys: try empty($0.keys.shape, .float32), values: try empty($0.values.shape, .float32))
         }

@@ -1,0 +1,87 @@
+import Tensors
+
+/// The work of one update: batches forwards and back, then the optimiser. On a GPU it is done by hand once, then recorded,
+/// and from then on all its kernels are started by one call, with the batch and the rates in the memory that they read.
+final class TrainingStep {
+    private let objective: Objective
+    private let optimiser: AdamW
+    private let student: TrainableModel
+    private let rateScale: (String) -> Double
+    private var inputs: [BatchTensors] = []
+    private var rates: Tensor?
+    private var recorded: (graph: CUDAGraph, given: Given)?
+    private var steps = 0
+
+    /// What has been given to the device and can be read when it is done.
+    private struct Given {
+        var results: [Objective.Result] = []
+        var update: AdamW.Pending?
+    }
+
+    struct Result {
+        /// The mean over the batches.
+        var loss: Double
+        var layers: [Int: Double]
+        var outcome: AdamW.Outcome
+    }
+
+    init(
+        _ objective: Objective, optimiser: AdamW, student: TrainableModel, rateScale: @escaping (String) -> Double
+    ) {
+        (self.objective, self.optimiser, self.student, self.rateScale) = (objective, optimiser, student, rateScale)
+    }
+
+    func run(_ batches: [TrainingBatch], learningRate: Double, step: Int) throws -> Result {
+        steps += 1
+        let rates = AdamWSettings.Rates(
+            learningRate: learningRate, step: step, gradientScale: 1 / Double(batches.count))
+        let given = try student.device == .cpu ? work(batches, rates) : onDevice(batches, rates)
+        let values = try zip(given.results, batches).map { try objective.read($0, of: $1) }
+        let count = Double(batches.count)
+        let loss = values.reduce(0) { $0 + $1.loss / count }
+        let layers = values.reduce(into: [Int: Double]()) { $0.merge($1.layers.mapValues { $0 / count }, uniquingKeysWith: +) }
+        return Result(
+            loss: loss, layers: layers, outcome: try given.update?.read(loss: loss) ?? .skipped(parameter: nil))
+    }
+
+    private func work(_ batches: [TrainingBatch], _ rates: AdamWSettings.Rates) throws -> Given {
+        var given = Given()
+        var loss = 0.0
+        for batch in batches {
+            let result = try objective.accumulate(BatchTensors(batch, on: .cpu))
+            loss += try objective.read(result, of: batch).loss
+            given.results.append(result)
+        }
+        // With a loss that is not finite nothing may change, even where the gradients are.
+        let lossTensor = loss.isFinite ? nil : try Tensor([Float.nan], shape: [])
+        given.update = try optimiser.step(
+            student, optimiser.settings(rates, loss: lossTensor), rateScale: rateScale)
+        return given
+    }
+
+    private func onDevice(_ batches: [TrainingBatch], _ rates: AdamWSettings.Rates) throws -> Given {
+        let settings = optimiser.settings(rates)
+        if inputs.isEmpty {
+            inputs = try batches.map { try BatchTensors($0, on: .cuda) }
+            self.rates = try Tensor(settings.deviceRates, shape: [5]).to(.cuda)
+        } else {
+            for (input, batch) in zip(inputs, batches) { try input.fill(batch) }
+            try self.rates?.overwrite(settings.deviceRates)
+        }
+        // The first step compiles kernels, fills tables and makes the gradients that later ones add to.
+        guard steps > 1 else { return try give(rates) }
+        if recorded == nil {
+            var given = Given()
+            let graph = try CUDABackend.record { given = try give(rates) }
+            recorded = (graph, given)
+        }
+        try recorded?.graph.run()
+        return recorded?.given ?? Given()
+    }
+
+    private func give(_ rates: AdamWSettings.Rates) throws -> Given {
+        let results = try inputs.map { try objective.accumulate($0) }
+        let settings = optimiser.settings(rates, input: self.rates, loss: results.last?.anyLoss)
+        return Given(results: results, update: try optimiser.step(student, settings, rateScale: rateScale))
+    }
+}
