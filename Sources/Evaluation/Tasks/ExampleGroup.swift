@@ -1,0 +1,67 @@
+import Tokenizers
+
+/// Examples of one task whose figures are given together.
+public struct ExampleGroup {
+    public let task: EvaluationTask
+    /// Tokens of context; nil where the questions have what length they have.
+    public let length: Int?
+    /// Where the needle stands, per cent of the text before it.
+    public let depth: Int?
+    public let count: Int
+    /// Made when they are needed: long contexts are not held all at once.
+    private let passage: (Int) throws -> Passage
+    /// Tokens of the prompts that a scorer gets at once.
+    private static let batchTokens = 1024
+
+    init(
+        task: EvaluationTask, length: Int? = nil, depth: Int? = nil, count: Int,
+        passage: @escaping (Int) throws -> Passage
+    ) {
+        (self.task, self.length, self.depth, self.count) = (task, length, depth, count)
+        self.passage = passage
+    }
+
+    /// Such as "needle 4096 at 50%".
+    public var label: String {
+        task.rawValue + (length.map { " \($0)" } ?? "") + (depth.map { " at \($0)%" } ?? "")
+    }
+
+    public struct Result: Sendable {
+        public let metrics: [Metric]
+        public let examples: Int
+        public let seconds: Double
+    }
+
+    /// Scores the examples.
+    /// - Parameter progress: called with the examples done; throwing stops.
+    /// - Throws: ``EvaluationError`` when an example cannot be made or a likelihood is not finite.
+    public func evaluate(
+        _ scorer: some ContinuationScorer, tokenizer: Tokenizer, progress: (Int) throws -> Void = { _ in }
+    ) throws -> Result {
+        let start = ContinuousClock.now
+        var passages: [Passage] = []
+        var scores: [[ContinuationScore]] = []
+        var batch: [Prompt] = []
+        for index in 0..<count {
+            let passage = try passage(index)
+            guard let prompt = passage.prompt(tokenizer) else {
+                throw EvaluationError.noContext(group: label, example: index)
+            }
+            if !batch.isEmpty, (batch + [prompt]).reduce(0, { $0 + $1.packedTokens }) > Self.batchTokens {
+                scores += try scorer.scores(batch) { try progress(scores.count) }
+                batch = []
+            }
+            batch.append(prompt)
+            // Of a context that was scored nothing is read any more.
+            passages.append(Passage(context: "", queries: passage.queries))
+        }
+        scores += try scorer.scores(batch) { try progress(scores.count) }
+        if let index = scores.firstIndex(where: { !$0.allSatisfy(\.logLikelihood.isFinite) }) {
+            throw EvaluationError.nonFiniteScore(group: label, example: index)
+        }
+        try progress(count)
+        return Result(
+            metrics: task.scoring.metrics(passages, scores: scores), examples: count,
+            seconds: start.duration(to: .now) / .seconds(1))
+    }
+}
