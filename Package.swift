@@ -42,6 +42,8 @@ let package = Package(
             name: "ModelsTests", dependencies: ["Models", "Tensors", "CKernels", "Checkpoints", "Tokenizers"],
             exclude: ["Fixtures"]
         ),
+        .testTarget(
+            name: "EvaluationTests", dependencies: ["Evaluation", "Models", "Tensors", "Checkpoints", "Tokenizers"]),
         .testTarget(name: "ConversionTests", dependencies: ["Conversion", "Models", "Tensors", "Checkpoints"]),
         .testTarget(
             name: "GenerationTests",

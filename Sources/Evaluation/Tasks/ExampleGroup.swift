@@ -28,6 +28,8 @@ public struct ExampleGroup {
 
     public struct Result: Sendable {
         public let metrics: [Metric]
+        /// By example, of the choices of all its queries one after the other.
+        public let scores: [[ContinuationScore]]
         public let examples: Int
         public let seconds: Double
     }
@@ -61,7 +63,7 @@ public struct ExampleGroup {
         }
         try progress(count)
         return Result(
-            metrics: task.scoring.metrics(passages, scores: scores), examples: count,
+            metrics: task.scoring.metrics(passages, scores: scores), scores: scores, examples: count,
             seconds: start.duration(to: .now) / .seconds(1))
     }
 }

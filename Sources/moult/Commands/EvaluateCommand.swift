@@ -26,6 +26,7 @@ struct EvaluateCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Where the needle stands, per cent of the text before it.", valueName: "per cent"))
     var depth = IntegerList([0, 25, 50, 75, 100])
     @Option(help: "Seed of the texts of recall and needle.") var seed: UInt64 = 0
+    @Flag(help: "Add the log-likelihood of every choice of every example to --json.") var samples = false
     @OptionGroup var weights: WeightOptions
     @OptionGroup var output: OutputOptions
 
@@ -37,6 +38,7 @@ struct EvaluateCommand: ParsableCommand {
         for depth in depth.values where !(0...100).contains(depth) {
             throw ValidationError("--depth: expected 0 to 100, found \(depth).")
         }
+        if samples, !output.json { throw ValidationError("--samples: expected together with --json.") }
         if data == nil, let task = tasks.values.first(where: { $0.file != nil }) {
             throw ValidationError("--data: \(task.rawValue) needs the folder that holds \(task.file ?? "").")
         }
@@ -89,6 +91,17 @@ struct EvaluateCommand: ParsableCommand {
                         let error = $0.standardError.map(JSONValue.number) ?? .null
                         return ($0.name, .object(["value": .number($0.value), "standard_error": error]))
                     }))
+            if samples {
+                object["samples"] = .array(
+                    result.scores.map {
+                        .array(
+                            $0.map {
+                                .object([
+                                    "log_likelihood": .number($0.logLikelihood), "is_greedy": .bool($0.isGreedy),
+                                ])
+                            })
+                    })
+            }
             return .object(object)
         }
         output.print([
