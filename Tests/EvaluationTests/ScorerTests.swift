@@ -36,7 +36,7 @@ struct ScorerTests {
     }
 
     private func tokens(_ count: Int, _ random: inout SplitMix64) -> [Int32] {
-        (0..<count).map { _ in Int32.random(in: 0..<128, using: &random) }
+        (0..<count).map { _ in Int32.random(in: 0..<64, using: &random) }
     }
 
     @Test("packed prompts score as each sequence alone", arguments: models)

@@ -5,7 +5,7 @@ import Tokenizers
 
 let testsFolder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
 
-/// A fixture model of Tests/ModelsTests, with a vocabulary of 128.
+/// A fixture model of Tests/ModelsTests, with a vocabulary of 64 or 128.
 func tinyModel(_ name: String) throws -> DecoderModel {
     try DecoderModel.load(testsFolder.appendingPathComponent("ModelsTests/Fixtures/\(name)").path, as: .float32)
 }
