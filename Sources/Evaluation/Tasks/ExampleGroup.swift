@@ -10,8 +10,8 @@ public struct ExampleGroup {
     public let count: Int
     /// Made when they are needed: long contexts are not held all at once.
     private let passage: (Int) throws -> Passage
-    /// Tokens of the prompts that a scorer gets at once.
-    private static let batchTokens = 1024
+    /// A scorer gets prompts of at least this many tokens at once.
+    private static let batchTokens = 8192
 
     init(
         task: EvaluationTask, length: Int? = nil, depth: Int? = nil, count: Int,
@@ -44,20 +44,22 @@ public struct ExampleGroup {
         var passages: [Passage] = []
         var scores: [[ContinuationScore]] = []
         var batch: [Prompt] = []
+        func flush() throws {
+            let done = scores.count
+            scores += try scorer.scores(batch) { try progress(done) }
+            batch = []
+        }
         for index in 0..<count {
             let passage = try passage(index)
             guard let prompt = passage.prompt(tokenizer) else {
                 throw EvaluationError.noContext(group: label, example: index)
             }
-            if !batch.isEmpty, (batch + [prompt]).reduce(0, { $0 + $1.packedTokens }) > Self.batchTokens {
-                scores += try scorer.scores(batch) { try progress(scores.count) }
-                batch = []
-            }
             batch.append(prompt)
-            // Of a context that was scored nothing is read any more.
+            if batch.reduce(0, { $0 + $1.packedTokens }) >= Self.batchTokens { try flush() }
+            // Figures need the queries alone: long contexts are let go.
             passages.append(Passage(context: "", queries: passage.queries))
         }
-        scores += try scorer.scores(batch) { try progress(scores.count) }
+        try flush()
         if let index = scores.firstIndex(where: { !$0.allSatisfy(\.logLikelihood.isFinite) }) {
             throw EvaluationError.nonFiniteScore(group: label, example: index)
         }
