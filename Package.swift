@@ -21,7 +21,7 @@ let package = Package(
         .target(name: "Tokenizers", dependencies: ["Checkpoints"]),
         .target(name: "Models", dependencies: ["Tensors", "Checkpoints"]),
         .target(name: "Conversion", dependencies: ["Tensors", "Checkpoints", "Models", "Tokenizers"]),
-        .target(name: "Evaluation", dependencies: ["Models", "Tokenizers"]),
+        .target(name: "Evaluation", dependencies: ["Checkpoints", "Models", "Tokenizers"]),
         .target(
             name: "Training",
             dependencies: [
@@ -43,6 +43,8 @@ let package = Package(
             name: "ModelsTests", dependencies: ["Models", "Tensors", "CKernels", "Checkpoints", "Tokenizers"],
             exclude: ["Fixtures"]
         ),
+        .testTarget(
+            name: "EvaluationTests", dependencies: ["Evaluation", "Models", "Tensors", "Checkpoints", "Tokenizers"]),
         .testTarget(name: "ConversionTests", dependencies: ["Conversion", "Models", "Tensors", "Checkpoints"]),
         .testTarget(
             name: "GenerationTests",

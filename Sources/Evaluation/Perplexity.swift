@@ -77,18 +77,3 @@ public struct Perplexity: Sendable {
             lossByPosition: lossByPosition, seconds: elapsed / .seconds(1))
     }
 }
-
-/// Why an evaluation could not be made.
-public enum EvaluationError: Error, Equatable, CustomStringConvertible {
-    case textTooShort(tokens: Int)
-    case nonFiniteLoss(window: Int, position: Int)
-
-    public var description: String {
-        switch self {
-        case .textTooShort(let tokens):
-            "the text has \(tokens) token(s); at least 2 are needed to predict one from another"
-        case .nonFiniteLoss(let window, let position):
-            "the loss at window \(window), position \(position) is not a finite number; are the weights finite? See 'moult inspect'"
-        }
-    }
-}

@@ -121,6 +121,25 @@ struct BadInputTests {
             try MoultProcess("convert", smolLM2, "--dry-run", "--profile", "fla", "--window", "64"), "--window")
     }
 
+    @Test func evaluation() throws {
+        let folder = try TemporaryFolder()
+        func run(_ arguments: String...) throws -> MoultProcess {
+            try MoultProcess(arguments: ["evaluate", smolLM2] + arguments)
+        }
+        expectFailure(try run("--tasks", "lambada,none"), "--tasks", "arc_easy")
+        expectFailure(try run("--tasks", "recall,piqa"), "--data", "piqa_val.jsonl")
+        expectFailure(try run("--tasks", "needle", "--depth", "101"), "--depth", "101")
+        expectFailure(try run("--tasks", "needle", "--length", "0"), "--length", "0")
+        expectFailure(try run("--tasks", "recall", "--limit", "0"), "--limit", "0")
+        expectFailure(try run("--tasks", "recall", "--samples"), "--json")
+        expectFailure(try run("--tasks", "recall", "--length", "20"), "recall", "20 tokens")
+        expectFailure(try run("--tasks", "piqa", "--data", folder.path), "\(folder.path)/piqa_val.jsonl")
+        _ = try folder.file("piqa_val.jsonl", Data("\n{\"context\": \"a\", \"choices\": [], \"gold\": 0}".utf8))
+        expectFailure(try run("--tasks", "piqa", "--data", folder.path), "piqa_val.jsonl:2", "choices")
+        _ = try folder.file("filler.txt", Data([0xFF]))
+        expectFailure(try run("--tasks", "needle", "--data", folder.path), "filler.txt", "UTF-8")
+    }
+
     @Test("reports of what is no run")
     func noRun() throws {
         let folder = try TemporaryFolder()

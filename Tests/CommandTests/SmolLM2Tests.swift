@@ -22,6 +22,21 @@ struct SmolLM2Tests {
         #expect(try MoultProcess("inspect", smolLM2).output.contains("134,515,008"))
     }
 
+    @Test("evaluate prints a figure for every metric, and with --samples every choice")
+    func evaluate() throws {
+        let arguments = ["evaluate", smolLM2, "--tasks", "recall", "--length", "256", "--limit", "1"]
+        let json = try MoultProcess(arguments: arguments + ["--json", "--samples"]).json()
+        let result = try #require(json["results"]?.arrayValue?.first)
+        #expect(result["task"] == "recall" && result["length"] == 256 && result["examples"] == 1)
+        // Five questions with ten choices each.
+        #expect(result["samples"]?.arrayValue?.first?.arrayValue?.count == 50)
+        let accuracy = try #require(result["metrics"]?["acc"]?["value"]?.doubleValue)
+        #expect((0...1).contains(accuracy))
+        let table = try MoultProcess(arguments: arguments).output.split(separator: "\n")
+        #expect(table.count == 3 && table[1].hasPrefix("recall 256 ") && table[1].contains("acc"))
+        #expect(table[1].contains(String(format: "%.4f", accuracy)))
+    }
+
     @Test("convert, measure and generate")
     func convert() throws {
         let folder = try TemporaryFolder()

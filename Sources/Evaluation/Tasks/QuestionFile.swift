@@ -1,0 +1,61 @@
+import Checkpoints
+import Foundation
+
+/// Questions of a published task: JSON lines. A multiple choice has `context`, `choices` (each with the space before it)
+/// and `gold`, the index of the right one; a cloze has `context` and `continuation`, a word without the space.
+struct QuestionFile {
+    let path: String
+
+    /// The first `limit` questions; all when nil.
+    /// - Throws: ``EvaluationError`` or `CheckpointError` that names the file and the line.
+    func read(_ scoring: Scoring, limit: Int?) throws -> [Passage] {
+        guard let data = try? Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe) else {
+            throw EvaluationError.unreadable(
+                file: path, expected: "a file of JSON lines, as docs/evaluation.md describes")
+        }
+        var passages: [Passage] = []
+        for (index, line) in data.split(separator: 0x0A, omittingEmptySubsequences: false).enumerated() {
+            if let limit, passages.count >= limit { break }
+            guard line.contains(where: { $0 != 0x20 && $0 != 0x09 && $0 != 0x0D }) else { continue }
+            let entry = Line(
+                file: path, number: index + 1, value: try JSONValue(parsing: line, file: "\(path):\(index + 1)"))
+            passages.append(try scoring == .cloze ? entry.cloze() : entry.choice())
+        }
+        guard !passages.isEmpty else { throw EvaluationError.noQuestions(file: path) }
+        return passages
+    }
+
+    private struct Line {
+        let file: String
+        let number: Int
+        let value: JSONValue
+
+        func cloze() throws -> Passage {
+            Passage(
+                context: try text("context"), queries: [.init(choices: [" " + (try text("continuation"))], gold: 0)])
+        }
+
+        func choice() throws -> Passage {
+            let choices = value["choices"]?.arrayValue?.compactMap(\.stringValue).filter { !$0.isEmpty } ?? []
+            guard choices.count > 1, choices.count == value["choices"]?.arrayValue?.count else {
+                throw error("\"choices\" to be an array of at least 2 strings, none empty", found: "choices")
+            }
+            guard let gold = value["gold"]?.integerValue, choices.indices.contains(gold) else {
+                throw error("\"gold\" to be an index from 0 to \(choices.count - 1)", found: "gold")
+            }
+            return Passage(context: try text("context"), queries: [.init(choices: choices, gold: gold)])
+        }
+
+        private func text(_ key: String) throws -> String {
+            guard let text = value[key]?.stringValue, text.contains(where: { !$0.isWhitespace }) else {
+                throw error("\"\(key)\" to be a text that is not empty", found: key)
+            }
+            return text
+        }
+
+        private func error(_ expected: String, found key: String) -> EvaluationError {
+            let found = value.objectValue == nil ? value.summary : value[key]?.summary ?? "no such key"
+            return .question(file: file, line: number, expected: expected, found: found)
+        }
+    }
+}

@@ -1,0 +1,44 @@
+import Evaluation
+import Foundation
+import Models
+import Tokenizers
+
+let testsFolder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+
+/// A fixture model of Tests/ModelsTests, with a vocabulary of 64 or 128.
+func tinyModel(_ name: String) throws -> DecoderModel {
+    try DecoderModel.load(testsFolder.appendingPathComponent("ModelsTests/Fixtures/\(name)").path, as: .float32)
+}
+
+/// A small byte-level tokenizer that was trained on English.
+func englishTokenizer() throws -> Tokenizer {
+    try Tokenizer.load(directory: testsFolder.appendingPathComponent("TrainingTests/Fixtures/teacher"))
+}
+
+/// A folder for one test, removed with its owner.
+final class TemporaryFolder: Sendable {
+    let path = NSTemporaryDirectory() + "moult-evaluation-\(UUID().uuidString)"
+    init() throws { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) }
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    func write(_ name: String, _ text: String) throws {
+        try text.write(toFile: "\(path)/\(name)", atomically: true, encoding: .utf8)
+    }
+}
+
+/// Finds in a context the number that stands where the question's words stood before: what every model should learn.
+struct LookUp: ContinuationScorer {
+    let tokenizer: Tokenizer
+
+    func scores(_ prompts: [Prompt], progress: () throws -> Void) throws -> [[ContinuationScore]] {
+        try prompts.map { prompt in
+            let context = try tokenizer.decode(prompt.context, skipSpecialTokens: false)
+            return try prompt.continuations.map {
+                let text = try tokenizer.decode($0.tokens, skipSpecialTokens: false)
+                let statement = text.split(separator: "\n").last.map { $0.split(separator: "? ").last ?? $0 } ?? ""
+                let isTrue = context.contains(statement)
+                return ContinuationScore(logLikelihood: isTrue ? 0 : -1, isGreedy: isTrue)
+            }
+        }
+    }
+}
