@@ -21,7 +21,7 @@ let package = Package(
         .target(name: "Tokenizers", dependencies: ["Checkpoints"]),
         .target(name: "Models", dependencies: ["Tensors", "Checkpoints"]),
         .target(name: "Conversion", dependencies: ["Tensors", "Checkpoints", "Models", "Tokenizers"]),
-        .target(name: "Evaluation", dependencies: ["Checkpoints", "Models", "Tokenizers"]),
+        .target(name: "Evaluation", dependencies: ["Tensors", "Checkpoints", "Models", "Tokenizers"]),
         .target(
             name: "Training",
             dependencies: [

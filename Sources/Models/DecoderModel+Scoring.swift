@@ -19,7 +19,7 @@ extension DecoderModel {
     ///   - state: the sequence so far, advanced by all tokens but the last.
     ///   - documents: ascending starts of packed documents among the tokens but the last, the first being 0.
     public func scores(
-        of positions: [Int], in tokens: [Int32], state: DecoderState? = nil, documents: [Int]? = nil
+        of positions: [Int], in tokens: [Int32], state: DecoderState? = nil, documents: Documents? = nil
     ) throws -> [TokenScore] {
         guard positions.allSatisfy({ (1..<max(1, tokens.count)).contains($0) }) else {
             throw ModelError.input(expected: "positions from 1 to \(tokens.count - 1)", found: "\(positions)")

@@ -1,4 +1,5 @@
 import Models
+import Tensors
 
 extension DecoderModel: ContinuationScorer {
     /// Tokens that are run at once: of packed prompts, and of a long context that is read in segments.
@@ -12,7 +13,7 @@ extension DecoderModel: ContinuationScorer {
         var (pack, packed) = (PackedPrompts(), [Int]())
         func flush() throws {
             guard !packed.isEmpty else { return }
-            let scores = pack.scores(try self.scores(of: pack.positions, in: pack.tokens, documents: pack.starts))
+            let scores = pack.scores(try self.scores(of: pack.positions, in: pack.tokens, documents: Documents(pack.starts)))
             for (prompt, scores) in zip(packed, scores) { results[prompt] = scores }
             (pack, packed) = (PackedPrompts(), [])
             try progress()

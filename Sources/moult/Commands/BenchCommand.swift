@@ -59,7 +59,7 @@ struct BenchCommand: ParsableCommand {
         }
         bar.finish()
         let summary = Summary(
-            model: self.model, backend: Device.cpu.backend.name, weightBytes: weightBytes, bandwidth: bandwidth,
+            model: self.model, backend: try Device.cpu.backend.name, weightBytes: weightBytes, bandwidth: bandwidth,
             decode: decode, results: results)
         switch output.json ? .json : format {
         case .table: summary.printTable()

@@ -2,6 +2,7 @@ import ArgumentParser
 import Checkpoints
 import Foundation
 import Models
+import Tensors
 import Tokenizers
 
 /// How a command prints its result.
@@ -13,16 +14,20 @@ struct OutputOptions: ParsableArguments {
     }
 }
 
-/// How a command holds a model's weights.
+/// How a command holds a model's weights, and where.
 struct WeightOptions: ParsableArguments {
     @Option(help: "Hold weight matrices as f32 or bf16. (default: as stored; f32 for GGUF's quantised types)")
     var dtype: WeightType?
 
-    func loadModel(_ path: String) throws -> DecoderModel { try DecoderModel.load(path, as: dtype?.dtype) }
+    @Option(help: "Where to compute: cpu or cuda.") var device = Device.cpu
+
+    func loadModel(_ path: String) throws -> DecoderModel {
+        try DecoderModel.load(path, as: dtype?.dtype).to(device)
+    }
 
     func load(_ path: String) throws -> (DecoderModel, Tokenizer) {
         let files = try ModelFiles.open(path)
-        return (try DecoderModel.load(files, as: dtype?.dtype), try Self.tokenizer(files))
+        return (try DecoderModel.load(files, as: dtype?.dtype).to(device), try Self.tokenizer(files))
     }
 
     /// The tokenizer of the model at `path`, which must have one.
