@@ -13,7 +13,8 @@ enum {
     attribute_minor = 76,
     function_shared_bytes = 8,
     stream_non_blocking = 1,
-    capture_thread_local = 1,
+    // Allocating stays allowed while work is recorded.
+    capture_relaxed = 2,
     error_out_of_memory = 2,
 };
 
@@ -168,7 +169,7 @@ static int launch(
 
 // Graphs
 
-static int begin_capture(void) { return enter() || CHECK(cuStreamBeginCapture_v2, stream, capture_thread_local); }
+static int begin_capture(void) { return enter() || CHECK(cuStreamBeginCapture_v2, stream, capture_relaxed); }
 
 static int end_capture(void** result) {
     CUgraph graph = NULL;
