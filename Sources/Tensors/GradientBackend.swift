@@ -27,10 +27,11 @@ public protocol GradientBackend: Sendable {
     /// y += scale · x.
     func accumulate(_ x: Tensor, into y: inout Tensor, scale: Float) throws
 
-    /// The gradient of the input of ``Backend/rmsNorm(_:weight:epsilon:)``; that of the weight is added to
-    /// `weightGradient`.
+    /// The gradient of the input of ``Backend/rmsNorm(_:weight:epsilon:)``, plus `more`, which has reached the input on
+    /// other ways; that of the weight is added to `weightGradient`.
     func rmsNormBackward(
-        _ gradient: Tensor, x: Tensor, weight: Tensor, epsilon: Float, saved: Tensor?, weightGradient: inout Tensor
+        _ gradient: Tensor, x: Tensor, weight: Tensor, epsilon: Float, saved: Tensor?, more: Tensor?,
+        weightGradient: inout Tensor
     ) throws -> Tensor
 
     /// The gradients of ``Backend/swiglu(gate:up:)``.

@@ -93,11 +93,13 @@ extension Tensor {
         let backend = try device.backend
         let (result, saved) = try backend.rmsNorm(self, weight: weight, epsilon: epsilon)
         return result.recorded(of: self, weight) { gradient in
-            let own = try weight.withGradient {
+            // What has gone past the norm, along the residual stream, is there already.
+            let more = variable?.takeGradient()
+            let sum = try weight.withGradient {
                 try backend.rmsNormBackward(
-                    gradient, x: self, weight: weight, epsilon: epsilon, saved: saved, weightGradient: &$0)
+                    gradient, x: self, weight: weight, epsilon: epsilon, saved: saved, more: more, weightGradient: &$0)
             }
-            try variable?.add(own)
+            variable?.begin(with: sum)
         }
     }
 

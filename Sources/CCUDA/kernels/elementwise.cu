@@ -35,3 +35,12 @@ template <typename From, typename To> __global__ void cast(const From* x, To* ou
     const int64_t i = first_of_eight(), left = count - i;
     if (left > 0) store_eight(out + i, load_eight(x + i, left, true), left, true);
 }
+
+/// out (rows, to) = the first columns of x (rows, from), zeros beyond them.
+/// Grid ⌈rows · to / 256⌉, block 256.
+__global__ void copy_columns(const bf16* x, bf16* out, int64_t rows, int32_t from, int32_t to) {
+    const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+    if (i >= rows * to) return;
+    const int64_t row = i / to, column = i % to;
+    out[i] = column < from ? x[row * from + column] : to_bf16(0.0f);
+}

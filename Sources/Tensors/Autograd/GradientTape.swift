@@ -101,8 +101,8 @@ public final class Variable: @unchecked Sendable {
         return try body(&sum)
     }
 
-    /// Begins a sum with `zeros`, which is added to in place.
-    public func begin(with zeros: Tensor) { gradient = zeros }
+    /// Begins the sum of gradients with `first`.
+    public func begin(with first: Tensor) { gradient = first }
 
     /// Removes the gradient and returns it, so that what happens to it next happens in place.
     @discardableResult

@@ -65,11 +65,12 @@ extension CPUBackend {
     }
 
     public func rmsNormBackward(
-        _ gradient: Tensor, x: Tensor, weight: Tensor, epsilon: Float, saved: Tensor?, weightGradient: inout Tensor
+        _ gradient: Tensor, x: Tensor, weight: Tensor, epsilon: Float, saved: Tensor?, more: Tensor?,
+        weightGradient: inout Tensor
     ) throws -> Tensor {
         let dim = weight.count
-        return try withExtendedLifetime((gradient, x, weight)) {
-            try .filled(x.shape) { out in
+        let own = try withExtendedLifetime((gradient, x, weight)) {
+            try Tensor.filled(x.shape) { out in
                 try weightGradient.withMutable(Float.self) {
                     try moult_rms_norm_backward(
                         gradient.floats, x.floats, weight.floats, epsilon, out, $0.baseAddress,
@@ -78,6 +79,7 @@ extension CPUBackend {
                 }
             }
         }
+        return try more.map { try add($0, own) } ?? own
     }
 
     public func siluBackward(_ gradient: Tensor, x: Tensor) throws -> Tensor {

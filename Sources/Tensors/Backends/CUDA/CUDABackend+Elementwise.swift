@@ -17,7 +17,8 @@ extension CUDABackend {
     }
 
     public func rmsNormBackward(
-        _ gradient: Tensor, x: Tensor, weight: Tensor, epsilon: Float, saved: Tensor?, weightGradient: inout Tensor
+        _ gradient: Tensor, x: Tensor, weight: Tensor, epsilon: Float, saved: Tensor?, more: Tensor?,
+        weightGradient: inout Tensor
     ) throws -> Tensor {
         let (rows, dim) = rows(x)
         // Fixed by the shape: it sets the order of the sum.
@@ -26,7 +27,7 @@ extension CUDABackend {
         try device.launch(
             "norm.cu", "rms_norm_backward", grid: (blocks, 1, 1), block: normBlock(dim),
             [
-                .tensor(gradient), .tensor(x), .tensor(weight), .tensor(saved), .tensor(nil), .tensor(result),
+                .tensor(gradient), .tensor(x), .tensor(weight), .tensor(saved), .tensor(more), .tensor(result),
                 .tensor(parts), .int(rows), .int(dim),
             ])
         try addColumnSums(parts, into: weightGradient)

@@ -1,12 +1,40 @@
 import CCUDA
 
 extension CUDABackend {
+    // MARK: Narrow outputs
+
+    /// Tensor-core kernels want rows of a multiple of 16 bytes: outputs of other widths get columns of zeros.
+    private func padded(_ outputs: Int) -> Int { (outputs + 7) / 8 * 8 }
+
+    /// The first `columns` of x (R, ·), or x with columns of zeros beyond its own.
+    private func columns(_ x: Tensor, _ columns: Int) throws -> Tensor {
+        let width = x.shape.last ?? 1
+        guard width != columns else { return x }
+        let rows = x.count / max(width, 1)
+        let result = try empty(x.shape.dropLast() + [columns])
+        try device.launch(
+            "elementwise.cu", "copy_columns", grid: ((rows * columns + 255) / 256, 1, 1),
+            [.tensor(x), .tensor(result), .long(rows), .int(width), .int(columns)])
+        return result
+    }
+
+    /// weight (O, I) with rows of zeros beyond its own.
+    private func paddedRows(_ weight: Tensor) throws -> Tensor {
+        let (outputs, inputs) = (weight.shape[0], weight.shape[1])
+        guard padded(outputs) != outputs else { return weight }
+        let result = try Tensor.zeros([padded(outputs), inputs], .bfloat16, on: .cuda)
+        try device.copy(to: result.deviceAddress, from: weight.deviceAddress, bytes: weight.byteCount)
+        return result
+    }
+
+    // MARK: Linear maps
+
     /// x (R, I) · weightᵀ (I, O) → (R, O), in BLAS's terms weight · xᵀ.
     private func multiply(_ x: Tensor, _ weight: Tensor, bias: Tensor?, into result: Tensor) throws {
         let (outputs, inputs) = (weight.shape[0], weight.shape[1])
         let bias = try bias.map { bias in
             // The epilogue adds a bias of the result's type.
-            let half = try empty(bias.shape)
+            let half = try empty([outputs])
             try overElements("elementwise.cu", "cast<float,bf16>", count: bias.count, .tensor(bias), .tensor(half))
             return half
         }
@@ -20,9 +48,10 @@ extension CUDABackend {
     public func linear(_ x: Tensor, weights: [Tensor], biases: [Tensor?]) throws -> [Tensor] {
         try zip(weights, biases).map { weight, bias in
             try requireHalf(weight, "linear")
-            let result = try empty(x.shape.dropLast() + [weight.shape[0]])
-            try multiply(x, weight, bias: bias, into: result)
-            return result
+            let outputs = weight.shape[0]
+            let result = try empty(x.shape.dropLast() + [padded(outputs)])
+            try multiply(x, paddedRows(weight), bias: bias, into: result)
+            return try columns(result, outputs)
         }
     }
 
@@ -48,7 +77,8 @@ extension CUDABackend {
         guard let first = gradients.first, let weight = weights.first else { return try empty([0]) }
         let sum = try empty(first.shape.dropLast() + [weight.shape[1]])
         for (index, (gradient, weight)) in zip(gradients, weights).enumerated() {
-            try multiplyBack(gradient, weight, into: sum, add: index > 0)
+            try multiplyBack(
+                columns(gradient, padded(weight.shape[0])), paddedRows(weight), into: sum, add: index > 0)
         }
         return sum
     }
@@ -57,6 +87,15 @@ extension CUDABackend {
         _ gradient: Tensor, x: Tensor, into weight: inout Tensor?, half: Bool
     ) throws {
         let (outputs, inputs) = (gradient.shape.last ?? 1, x.shape.last ?? 1)
+        if padded(outputs) != outputs {
+            var part: Tensor?
+            try accumulateLinearGradient(columns(gradient, padded(outputs)), x: x, into: &part, half: half)
+            guard let part = try part?.rows(0..<outputs) else { return }
+            var sum = try weight ?? .zeros([outputs, inputs], on: .cuda)
+            try accumulate(part, into: &sum, scale: 1)
+            weight = sum
+            return
+        }
         let sum = try weight ?? empty([outputs, inputs], .float32)
         try device.multiply(
             moult_cuda_product(
