@@ -24,6 +24,8 @@ public final class Trainer {
     /// The first thing that `report` threw: the run stops when the step in hand is complete.
     private var stop: (any Error)?
     private let clock = ContinuousClock()
+    /// Batches that were read while the device was busy, and their first row.
+    private var prepared: (first: Int, batches: [TrainingBatch])?
 
     /// A stage, or of `align` the part of it that trains some layers.
     private struct Phase {
@@ -119,6 +121,7 @@ public final class Trainer {
         while state.stage < phases.count {
             let phase = phases[state.stage]
             if state.stageStep == 0 { try student.train(trained(phase)) }
+            prepared = nil
             try run(phase)
             tell(.stageEnded(phase.stage.kind, step: state.step))
             (state.stage, state.stageStep) = (state.stage + 1, 0)
@@ -168,17 +171,24 @@ public final class Trainer {
 
     private func step(_ phase: Phase, _ work: TrainingStep) throws -> StepResult {
         let stage = phase.stage
-        let batches = (0..<stage.accumulation).map { part in
-            let first = state.rows + part * stage.sequences
-            return TrainingBatch(
-                (first..<first + stage.sequences).map { data.row($0) }, device: student.device)
-        }
+        let batches = prepared.flatMap { $0.first == state.rows ? $0.batches : nil } ?? batches(stage)
+        prepared = nil
         state.rows += stage.sequences * stage.accumulation
         state.tokens += stage.sequences * stage.accumulation * configuration.length
         (state.step, state.stageStep) = (state.step + 1, state.stageStep + 1)
         let rate = stage.schedule.rate(step: state.stageStep, of: phase.steps)
-        let result = try work.run(batches, learningRate: rate, step: state.stageStep)
+        let result = try work.run(batches, learningRate: rate, step: state.stageStep) {
+            if student.device != .cpu { prepared = (state.rows, self.batches(stage)) }
+        }
         return StepResult(loss: result.loss, layers: result.layers, rate: rate, outcome: result.outcome)
+    }
+
+    /// The batches of the next update.
+    private func batches(_ stage: StageConfiguration) -> [TrainingBatch] {
+        (0..<stage.accumulation).map { part in
+            let first = state.rows + part * stage.sequences
+            return TrainingBatch((first..<first + stage.sequences).map { data.row($0) }, device: student.device)
+        }
     }
 
     /// What comes after an update: the report, and measurements and checkpoints when they are due.

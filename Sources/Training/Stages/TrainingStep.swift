@@ -31,11 +31,15 @@ final class TrainingStep {
         (self.objective, self.optimiser, self.student, self.rateScale) = (objective, optimiser, student, rateScale)
     }
 
-    func run(_ batches: [TrainingBatch], learningRate: Double, step: Int) throws -> Result {
+    /// - Parameter meanwhile: called when the work has been given to the device, which is then busy with it.
+    func run(
+        _ batches: [TrainingBatch], learningRate: Double, step: Int, meanwhile: () -> Void
+    ) throws -> Result {
         steps += 1
         let rates = AdamWSettings.Rates(
             learningRate: learningRate, step: step, gradientScale: 1 / Double(batches.count))
         let given = try student.device == .cpu ? work(batches, rates) : onDevice(batches, rates)
+        meanwhile()
         let values = try zip(given.results, batches).map { try objective.read($0, of: $1) }
         let count = Double(batches.count)
         let loss = values.reduce(0) { $0 + $1.loss / count }
