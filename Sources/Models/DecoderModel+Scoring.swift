@@ -41,7 +41,7 @@ extension DecoderModel {
         var result: [Int32] = []
         for start in stride(from: 0, to: hidden.shape[0], by: Self.scoringRows) {
             let rows = try hidden.rows(start..<min(start + Self.scoringRows, hidden.shape[0]))
-            try rows.linear(head, bias: nil).withElements(Float.self) { logits in
+            try rows.linear(head, bias: nil).to(.cpu).converted(to: .float32).withElements(Float.self) { logits in
                 for row in 0..<rows.shape[0] {
                     let values = UnsafeBufferPointer(rebasing: logits[row * vocabulary..<(row + 1) * vocabulary])
                     var best = 0
