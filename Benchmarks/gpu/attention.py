@@ -37,6 +37,11 @@ class Shape:
         distance = positions[:, None] - positions
         return (distance >= 0) & (distance < (self.window or self.T))
 
+    @property
+    def visible_count(self):
+        width = self.window or self.T
+        return width * self.T - width * (width - 1) // 2
+
 
 TIMED = [Shape(32, 1024, 9, 3, 64, window) for window in (0, 64)]
 CHECKED = [Shape(2, 333, 9, 3, 64, window) for window in (0, 64)]
@@ -55,7 +60,7 @@ class Attention:
         sizes, starts = [T, T, N, window, K**-0.5], None
         query_grid = (-(-T * G // rows), N, B)
         gradient_bytes = 2 * row_bytes * (tiles + 2)
-        product = 2 * K * B * H * shape.visible().sum().item()
+        product = 2 * K * B * H * shape.visible_count
         self.forward = [
             Launch(FORWARD, f"attention_forward<{K},{G},{tiles},{key_step}>", query_grid, 128, row_bytes * (tiles + 4),
                    [q, k, v, starts, self.o, log_sums, *sizes], operations=2 * product),

@@ -5,7 +5,6 @@ import os
 import re
 import statistics
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -101,14 +100,6 @@ class Launch:
 def run(launches):
     for launch in launches:
         launch()
-
-
-def compile_all(launches):
-    """Compiles the kernels of the launches side by side, so that the first run of each finds it ready."""
-    architecture = f"sm_{cupy.cuda.Device().compute_capability}"
-    kernels = {(launch.file, launch.expression) for launch in launches}
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda pair: compiled(source(pair[0]), pair[1], architecture), kernels))
 
 
 # Timing

@@ -19,7 +19,7 @@ import torch
 import attention
 import flash_linear_attention
 import slots
-from device import Limits, compile_all, error, medians, run
+from device import Limits, error, medians, run
 
 PARTS = ("gsa", "attention", "step")
 
@@ -28,21 +28,17 @@ def say(*words):
     print(f"[{time.perf_counter() - START:5.0f} s]", *words, flush=True)
 
 
-def compare(shape, launches, both, peer, peer_name, limits):
+def compare(shape, ours, peer, peer_name, limits):
     """Rows of forward, forward and backward, and each kernel; `peer` is None, a side, or why there is none."""
-    forward, backward = launches
-    calls = {"forward": lambda: run(forward)}
-    if both:
-        calls["forward + backward"] = lambda: run(forward + backward)
-    whole = list(calls)
+    whole = {"forward": ours.forward, "forward + backward": ours.forward + ours.backward}
+    calls = {"forward": lambda: run(ours.forward), "forward + backward": lambda: run(ours.forward + ours.backward)}
     if peer is not None and not isinstance(peer, str):
         calls["peer forward"] = peer.forward_without_gradient
         calls["peer forward + backward"] = peer.both
-    parts = {launch.expression: launch for launch in forward + backward}
+    parts = {launch.expression: launch for launch in whole["forward + backward"]}
     times = medians(calls | parts)
     rows = []
-    for name in whole:
-        launches = forward if name == "forward" else forward + backward
+    for name, launches in whole.items():
         least = sum(map(limits.microseconds, launches))
         row = {"shape": str(shape), "what": name, "microseconds": times[name], "limit_share": least / times[name]}
         if peer is not None:
@@ -55,10 +51,6 @@ def compare(shape, launches, both, peer, peer_name, limits):
 
 
 def gsa(limits, arguments):
-    shapes = slots.CHECKED + slots.TIMED
-    compile_all([launch for sides in (slots.Slots(shape, *shape.inputs()) for shape in slots.CHECKED)
-                 for launch in sides.forward + sides.backward])
-    say("GSA kernels compiled")
     checks = [slots.check_gradients(shape, documents) for shape in slots.CHECKED for documents in (False, True)]
     rows = []
     for shape in slots.TIMED:
@@ -73,7 +65,7 @@ def gsa(limits, arguments):
             run(ours.forward)
             difference = error(peer.forward_without_gradient(), ours.o)
             checks.append({"check": f"{shape}, flash-linear-attention's o beside ours", "relative_errors": {"o": difference}})
-        rows += compare(shape, (ours.forward, ours.backward), True, peer, "flash-linear-attention", limits)
+        rows += compare(shape, ours, peer, "flash-linear-attention", limits)
         say(shape, "timed")
         del inputs, ours, peer
         torch.cuda.empty_cache()
@@ -81,23 +73,18 @@ def gsa(limits, arguments):
 
 
 def softmax_attention(limits, arguments):
-    compile_all([launch for sides in (attention.Attention(shape, *shape.inputs()) for shape in attention.CHECKED)
-                 for launch in sides.forward + sides.backward])
-    say("attention kernels compiled")
     checks, rows = [attention.check_gradients(shape) for shape in attention.CHECKED], []
     for shape in attention.TIMED:
         inputs = shape.inputs()
         ours = attention.Attention(shape, *inputs)
         peer = None if shape.window else attention.FlashAttention(*inputs)
-        rows += compare(shape, (ours.forward, ours.backward), True, peer, "PyTorch, FlashAttention-2", limits)
+        rows += compare(shape, ours, peer, "PyTorch, FlashAttention-2", limits)
         say(shape, "timed")
     return checks, rows
 
 
 def steps(limits, arguments):
     sides = [slots.Step(shape) for shape in slots.STEPS]
-    compile_all([side.launch for side in sides])
-    say("step kernels compiled")
     checks, rows = [side.check() for side in sides], []
     for side in sides:
         time = medians({"step": side.launch}, repeats=50)["step"]
