@@ -19,7 +19,8 @@ def bound_configurations(count):
     original = Autotuner.__init__
 
     def plainness(config):
-        return abs(config.num_warps.bit_length() - 3) + max(0, config.num_stages - 3), -sum(config.kwargs.values())
+        tiles = sum(value for value in config.kwargs.values() if isinstance(value, int))
+        return abs(config.num_warps.bit_length() - 3) + max(0, config.num_stages - 3), -tiles
 
     def bounded(self, fn, arg_names, configs, *arguments, **options):
         original(self, fn, arg_names, sorted(configs, key=plainness)[:count], *arguments, **options)
