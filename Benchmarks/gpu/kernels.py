@@ -64,6 +64,7 @@ def gsa(limits, arguments):
             peer = flash_linear_attention.FlashLinearAttention(*inputs)
             run(ours.forward)
             difference = error(peer.forward_without_gradient(), ours.o)
+            say(f"{shape}: flash-linear-attention's o differs by {difference:.1e}")
             checks.append({"check": f"{shape}, flash-linear-attention's o beside ours", "relative_errors": {"o": difference}})
         rows += compare(shape, ours, peer, "flash-linear-attention", limits)
         say(shape, "timed")

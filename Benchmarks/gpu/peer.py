@@ -1,9 +1,10 @@
-"""A PyTorch peer of Moult's training step: the converted Llama with flash-linear-attention's chunk_gsa, bfloat16 autocast, fused AdamW.
+"""A PyTorch peer of Moult's training step: the converted Llama with flash-linear-attention's chunk_gsa.
 
     python3 Benchmarks/gpu/peer.py STAGE STUDENT TEACHER TOKENS.npy SEQUENCES LENGTH STEPS CONFIGURATIONS
 
 It reads the parameters of folders that `moult convert` wrote and prints the record of every step as a line of JSON. STAGE is
-"finetune" (cross-entropy) or "distil" (KL(teacher ‖ student)); docs/recipe.md has the equations. Run by training.py.
+"finetune" (cross-entropy) or "distil" (KL(teacher ‖ student)); docs/recipe.md has the equations. Parameters are float32, products bfloat16 by autocast,
+AdamW is PyTorch's fused one. Run by training.py.
 """
 
 import json
@@ -11,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
@@ -153,8 +155,6 @@ def train(stage, student, teacher, rows):
 
 
 def main(stage, student, teacher, tokens, sequences, length, steps, configurations):
-    import numpy
-
     from flash_linear_attention import bound_configurations
     bound_configurations(int(configurations))
     from fla.ops.gsa import chunk_gsa

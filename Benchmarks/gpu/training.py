@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Speed of `moult train --device cuda` beside a PyTorch peer with flash-linear-attention (peer.py), on an NVIDIA GPU.
 
-    python3 Benchmarks/gpu/training.py SOURCE --data TEXT [--stages finetune,distil] [--steps 20] [--work FOLDER] [--output FILE.json]
+    python3 Benchmarks/gpu/training.py SOURCE --data TEXT [--stages finetune,distil] [--steps 20] [--output FILE.json]
 
-SOURCE is a Llama with tied embeddings, a Hugging Face folder or a .gguf file; MOULT names the executable. Correctness comes first: on the same
-row the first step's loss and gradient norm must agree. Then each side trains in a process of its own, which is stopped
-after --seconds. docs/benchmarks.md says what each figure means.
+SOURCE is a Llama with tied embeddings, a Hugging Face folder or a .gguf file; the environment variable MOULT names the
+executable. Correctness comes first: on the same row, loss and gradient norm of the first step must agree. Then each side
+trains in a process of its own, which is stopped after --seconds. docs/benchmarks.md says what each figure means.
 """
 
 import argparse
@@ -16,30 +16,36 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import cached_property
 from pathlib import Path
+
+import numpy
+from tokenizers import Tokenizer
 
 ROOT = Path(__file__).resolve().parents[2]
 EXECUTABLE = os.environ.get("MOULT", ROOT / ".build" / "release" / "moult")
 WARM_UP = 3
 
 
-def records(command, log, path, seconds):
-    """The step records that a command writes to `path`, one a line, and the time to the first; stopped after `seconds`."""
+def records(command, metrics, output, seconds):
+    """The step records that a command writes to `metrics`, one a line, and the seconds to the first; it is stopped after
+    `seconds`. `output` gets what it prints."""
     start, first = time.perf_counter(), None
-    with log.open("w") as errors, (path if path.name == "peer.jsonl" else log.with_suffix(".output")).open("w") as output:
-        process = subprocess.Popen([*map(str, command)], stdout=output, stderr=errors)
+    errors = output.with_suffix(".errors")
+    with output.open("w") as out, errors.open("w") as err:
+        process = subprocess.Popen([*map(str, command)], stdout=out, stderr=err)
         while process.poll() is None and time.perf_counter() - start < seconds:
-            if first is None and path.exists() and '"loss"' in path.read_text():
+            if first is None and metrics.exists() and '"loss"' in metrics.read_text():
                 first = time.perf_counter() - start
             time.sleep(0.05)
         if process.poll() is None:
             process.kill()
             process.wait()
         elif process.returncode:
-            raise SystemExit(f"{command[0]} failed:\n{log.read_text()[-4000:]}")
-    lines = path.read_text().splitlines() if path.exists() else []
-    steps = [record for record in map(json.loads, lines) if record.get("event", "step") == "step"]
-    return steps, first
+            raise SystemExit(f"{command[0]} failed:\n{errors.read_text()[-4000:]}")
+    text = metrics.read_text() if metrics.exists() else ""
+    lines = map(json.loads, text[:text.rfind("\n") + 1].splitlines())  # the last may be cut
+    return [record for record in lines if record.get("event", "step") == "step"], first
 
 
 class Run:
@@ -48,22 +54,24 @@ class Run:
     def __init__(self, work, source, sequences, length, seconds, configurations):
         self.work, self.source, self.sequences, self.length = work, source, sequences, length
         self.seconds, self.configurations = seconds, configurations
-        self.teacher, self.student = self.converted("teacher"), self.converted("student", "--window", 64)
+        self.student = self.converted("student", "--window", 64)
+        layers = json.loads((self.student / "config.json").read_text())["num_hidden_layers"]
+        # The teacher as a folder that peer.py reads.
+        self.teacher = self.converted("teacher", "--keep-attention", ",".join(map(str, range(layers))))
 
     def converted(self, name, *options):
-        """The source as a folder of Moult's, which peer.py reads too: with its attention kept, or replaced."""
         folder = self.work / name
         if not folder.exists():
-            if not options:
-                layers = json.loads((self.converted("student", "--window", 64) / "config.json").read_text())["num_hidden_layers"]
-                options = ("--keep-attention", ",".join(map(str, range(layers))))
             command = [EXECUTABLE, "convert", self.source, "--output", folder, *options]
             subprocess.run([*map(str, command)], check=True, stdout=subprocess.DEVNULL)
         return folder
 
+    @cached_property
+    def tokenizer(self):
+        return Tokenizer.from_file(str(self.student / "tokenizer.json"))
+
     def encode(self, text):
-        from tokenizers import Tokenizer
-        return Tokenizer.from_file(str(self.student / "tokenizer.json")).encode(text, add_special_tokens=False).ids
+        return self.tokenizer.encode(text, add_special_tokens=False).ids
 
     def moult(self, stage, text, steps, sequences):
         with tempfile.TemporaryDirectory(dir=self.work) as place:
@@ -77,24 +85,22 @@ class Run:
             (place / "run.yaml").write_text(json.dumps(config))  # JSON is YAML
             command = [EXECUTABLE, "train", self.student, "--config", place / "run.yaml", "--output", place / "run",
                        "--device", "cuda", *(["--teacher", self.source] if stage == "distil" else [])]
-            return records(command, place / "errors.txt", place / "run" / "metrics.jsonl", self.seconds)
+            return records(command, place / "run" / "metrics.jsonl", place / "moult.txt", self.seconds)
 
     def peer(self, stage, text, steps, sequences):
-        import numpy
         with tempfile.TemporaryDirectory(dir=self.work) as place:
             place = Path(place)
             numpy.save(place / "tokens.npy", numpy.array(self.encode(text), dtype=numpy.int32))
             command = [sys.executable, Path(__file__).with_name("peer.py"), stage, self.student, self.teacher,
                        place / "tokens.npy", sequences, self.length, steps, self.configurations]
-            return records(command, place / "errors.txt", place / "peer.jsonl", self.seconds)
+            return records(command, place / "peer.jsonl", place / "peer.jsonl", self.seconds)
 
 
 def check(run, stage, text):
     """Stops unless both sides' first step on one row agrees."""
     ids = run.encode(text[:16 * run.length])[:run.length + 100]
-    from tokenizers import Tokenizer
     # One row and a few tokens more: whatever the order of rows, the first step sees this one.
-    short = Tokenizer.from_file(str(run.student / "tokenizer.json")).decode(ids)
+    short = run.tokenizer.decode(ids)
     first = {}
     for name, side in (("Moult", run.moult), ("peer", run.peer)):
         steps, _ = side(stage, short, 1, 1)
