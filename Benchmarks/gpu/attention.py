@@ -84,7 +84,8 @@ def check_gradients(shape):
     scores = torch.einsum("bthk,bshk->bhts", leaves[0], keys) * shape.K**-0.5
     o = torch.einsum("bhts,bshk->bthk", scores.masked_fill(~shape.visible(), -math.inf).softmax(-1), values)
     gradients = torch.autograd.grad(o, leaves, do.float())
-    return check(str(shape), Attention(shape, q, k, v, do).results, dict(zip(("o", "dq", "dk", "dv"), (o.detach(), *gradients))))
+    expected = dict(zip(("o", "dq", "dk", "dv"), (o.detach(), *gradients)))
+    return check(str(shape), Attention(shape, q, k, v, do).results, expected)
 
 
 class FlashAttention:

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Speed of Moult's CUDA kernels beside flash-linear-attention and PyTorch, on an NVIDIA GPU.
 
-    python3 Benchmarks/gpu/kernels.py [--part gsa,attention,step] [--no-fla] [--fla-configs 6] [--fla-seconds 240] [--output FILE.json]
+    python3 Benchmarks/gpu/kernels.py [--part gsa,attention,step] [--no-fla] [--fla-configs 6] [--output FILE.json]
 
-Needs PyTorch, CuPy and, unless --no-fla, flash-linear-attention. Everything that is timed is first compared with its definition,
-gradients too, and run twice, which must give the same bits; a difference ends the run. Times are the device's, medians over
-rounds that take the sides by turns. docs/benchmarks.md says what each figure means.
+Needs PyTorch, CuPy and, unless --no-fla, flash-linear-attention. Everything that is timed is first compared with its
+definition, gradients too, and run twice, which must give the same bits; a difference ends the run. Times are the device's,
+medians over rounds that take the sides by turns. docs/benchmarks.md says what each figure means.
 """
 
 import argparse
@@ -65,7 +65,7 @@ def gsa(limits, arguments):
             run(ours.forward)
             difference = error(peer.forward_without_gradient(), ours.o)
             say(f"{shape}: flash-linear-attention's o differs by {difference:.1e}")
-            checks.append({"check": f"{shape}, flash-linear-attention's o beside ours", "relative_errors": {"o": difference}})
+            checks.append({"check": f"{shape}, flash-linear-attention", "relative_errors": {"o": difference}})
         rows += compare(shape, ours, peer, "flash-linear-attention", limits)
         say(shape, "timed")
         del inputs, ours, peer

@@ -44,7 +44,8 @@ def window_attention(q, k, v, width):
     # Before the first token there is nothing.
     exists = (key >= 0) | (torch.arange(blocks, device=q.device)[:, None] > 0)
     mask = (visible & exists[:, None]).repeat(B, 1, 1)[:, None]
-    o = F.scaled_dot_product_attention(q.reshape(B * blocks, width, H, K).transpose(1, 2), keys(k), keys(v), attn_mask=mask)
+    q = q.reshape(B * blocks, width, H, K).transpose(1, 2)
+    o = F.scaled_dot_product_attention(q, keys(k), keys(v), attn_mask=mask)
     return o.transpose(1, 2).reshape(B, T, H, K)
 
 

@@ -107,7 +107,8 @@ def check(run, stage, text):
         if not steps:
             return print(f"{stage}: {name} did not finish a step in {run.seconds} s", flush=True)
         first[name] = steps[0]
-        print(f"{stage}, first step, {name}: loss {steps[0]['loss']:.4f}, gradient norm {steps[0]['gradient_norm']:.3f}", flush=True)
+        print(f"{stage}, first step, {name}: loss {steps[0]['loss']:.4f}, "
+              f"gradient norm {steps[0]['gradient_norm']:.3f}", flush=True)
     ours, other = first["Moult"], first["peer"]
     if abs(ours["loss"] / other["loss"] - 1) > 0.02 or abs(ours["gradient_norm"] / other["gradient_norm"] - 1) > 0.1:
         raise SystemExit("the sides do not compute the same: nothing is timed")
@@ -130,9 +131,11 @@ def main():
 
     arguments.work.mkdir(parents=True, exist_ok=True)
     text = arguments.data.read_text()
-    run = Run(arguments.work, arguments.source, arguments.sequences, arguments.length, arguments.seconds, arguments.fla_configs)
+    run = Run(arguments.work, arguments.source, arguments.sequences, arguments.length, arguments.seconds,
+              arguments.fla_configs)
     sides = {"Moult": run.moult} | ({} if arguments.no_peer else {"PyTorch, flash-linear-attention": run.peer})
-    card = subprocess.run(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"], stdout=subprocess.PIPE, text=True).stdout.strip()
+    query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    card = subprocess.run(query, stdout=subprocess.PIPE, text=True).stdout.strip()
     results = []
     for stage in arguments.stages.split(","):
         if not arguments.no_peer:
@@ -141,7 +144,8 @@ def main():
             steps, first = side(stage, text, arguments.steps, arguments.sequences)
             speeds = [step["tokens_per_second"] for step in steps[WARM_UP:]]
             speed = statistics.median(speeds) if speeds else None
-            results.append({"stage": stage, "side": name, "steps": len(steps), "tokens_per_second": speed, "first_step_seconds": first})
+            results.append({"stage": stage, "side": name, "steps": len(steps), "tokens_per_second": speed,
+                            "first_step_seconds": first})
             print(f"{stage}, {name}: {len(steps)} steps", flush=True)
             if arguments.output:
                 document = {"card": card, "sequences": run.sequences, "length": run.length, "results": results}
