@@ -2,9 +2,9 @@
 
     python3 Benchmarks/gpu/peer.py STAGE STUDENT TEACHER TOKENS.npy SEQUENCES LENGTH STEPS CONFIGURATIONS
 
-It reads the parameters of folders that `moult convert` wrote and prints the record of every step as a line of JSON. STAGE is
-"finetune" (cross-entropy) or "distil" (KL(teacher ‖ student)); docs/recipe.md has the equations. Parameters are float32, products bfloat16 by autocast,
-AdamW is PyTorch's fused one. Run by training.py.
+It reads the parameters of folders that `moult convert` wrote and prints the record of every step as a line of JSON. STAGE
+is "finetune" (cross-entropy) or "distil" (KL(teacher ‖ student)); docs/recipe.md has the equations. Parameters are float32,
+products bfloat16 by autocast, AdamW is PyTorch's fused one. Run by training.py.
 """
 
 import json
