@@ -1,0 +1,140 @@
+#!/usr/bin/env python3
+"""Speed of Moult's CUDA kernels beside flash-linear-attention and PyTorch, on an NVIDIA GPU.
+
+    python3 Benchmarks/gpu/kernels.py [--part gsa,attention,step] [--no-fla] [--fla-configs 6] [--output FILE.json]
+
+Needs PyTorch, CuPy and, unless --no-fla, flash-linear-attention. Everything that is timed is first compared with its
+definition, gradients too, and run twice, which must give the same bits; a difference ends the run. Times are the device's,
+medians over rounds that take the sides by turns. docs/benchmarks.md says what each figure means.
+"""
+
+import argparse
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+import attention
+import flash_linear_attention
+import slots
+from device import Limits, error, medians, run
+
+PARTS = ("gsa", "attention", "step")
+
+
+def say(*words):
+    print(f"[{time.perf_counter() - START:5.0f} s]", *words, flush=True)
+
+
+def compare(shape, ours, peer, peer_name, limits):
+    """Rows of forward, forward and backward, and each kernel; `peer` is None, a side, or why there is none."""
+    whole = {"forward": ours.forward, "forward + backward": ours.forward + ours.backward}
+    calls = {"forward": lambda: run(ours.forward), "forward + backward": lambda: run(ours.forward + ours.backward)}
+    if peer is not None and not isinstance(peer, str):
+        calls["peer forward"] = peer.forward_without_gradient
+        calls["peer forward + backward"] = peer.both
+    parts = {launch.expression: launch for launch in whole["forward + backward"]}
+    times = medians(calls | parts)
+    rows = []
+    for name, launches in whole.items():
+        least = sum(map(limits.microseconds, launches))
+        row = {"shape": str(shape), "what": name, "microseconds": times[name], "limit_share": least / times[name]}
+        if peer is not None:
+            row |= {"peer": peer_name, "peer_microseconds": peer if isinstance(peer, str) else times[f"peer {name}"]}
+        rows.append(row)
+    for name, launch in parts.items():
+        rows.append({"shape": str(shape), "what": name, "microseconds": times[name],
+                     "limit_share": limits.microseconds(launch) / times[name]})
+    return rows
+
+
+def gsa(limits, arguments):
+    checks = [slots.check_gradients(shape, documents) for shape in slots.CHECKED for documents in (False, True)]
+    rows = []
+    for shape in slots.TIMED:
+        peer = None
+        if arguments.fla:
+            say(f"{shape}: flash-linear-attention chooses configurations")
+            peer = flash_linear_attention.tune(shape, arguments.fla_configs, arguments.fla_seconds)
+        inputs = shape.inputs()
+        ours = slots.Slots(shape, *inputs)
+        if arguments.fla and peer is None:
+            peer = flash_linear_attention.FlashLinearAttention(*inputs)
+            run(ours.forward)
+            difference = error(peer.forward_without_gradient(), ours.o)
+            say(f"{shape}: flash-linear-attention's o differs by {difference:.1e}")
+            checks.append({"check": f"{shape}, flash-linear-attention", "relative_errors": {"o": difference}})
+        rows += compare(shape, ours, peer, "flash-linear-attention", limits)
+        say(shape, "timed")
+        del inputs, ours, peer
+        torch.cuda.empty_cache()
+    return checks, rows
+
+
+def softmax_attention(limits, arguments):
+    checks, rows = [attention.check_gradients(shape) for shape in attention.CHECKED], []
+    for shape in attention.TIMED:
+        inputs = shape.inputs()
+        ours = attention.Attention(shape, *inputs)
+        peer = None if shape.window else attention.FlashAttention(*inputs)
+        rows += compare(shape, ours, peer, "PyTorch, FlashAttention-2", limits)
+        say(shape, "timed")
+    return checks, rows
+
+
+def steps(limits, arguments):
+    sides = [slots.Step(shape) for shape in slots.STEPS]
+    checks, rows = [side.check() for side in sides], []
+    for side in sides:
+        time = medians({"step": side.launch}, repeats=50)["step"]
+        rows.append({"shape": str(side.shape), "what": side.launch.expression, "microseconds": time,
+                     "limit_share": limits.microseconds(side.launch) / time})
+    return checks, rows
+
+
+def table(rows):
+    print("\n| | | µs | of the limit | beside | µs | |\n|---|---|---|---|---|---|---|")
+    for row in rows:
+        other = row.get("peer_microseconds")
+        beside = f"{row['peer']} | {other} |" if isinstance(other, str) else (
+            f"{row['peer']} | {other:.1f} | {other / row['microseconds']:.2f}×" if other else " | |")
+        print(f"| {row['shape']} | {row['what']} | {row['microseconds']:.1f} | {row['limit_share']:.0%} | {beside} |")
+    print(flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--part", default=",".join(PARTS), help=f"which of {', '.join(PARTS)}, separated by commas")
+    parser.add_argument("--no-fla", dest="fla", action="store_false", help="without flash-linear-attention")
+    parser.add_argument("--fla-configs", type=int, default=6, help="configurations of a kernel that it may try (default: 6)")
+    parser.add_argument("--fla-seconds", type=int, default=240, help="time for that, of each shape (default: 240)")
+    parser.add_argument("--output", type=Path, help="a JSON file for every figure")
+    arguments = parser.parse_args()
+    chosen = arguments.part.split(",")
+    if set(chosen) - set(PARTS):
+        parser.error(f"--part: expected some of {', '.join(PARTS)}; found '{arguments.part}'")
+    if arguments.fla:
+        flash_linear_attention.bound_configurations(arguments.fla_configs)
+
+    card = torch.cuda.get_device_name()
+    limits = Limits.measured()
+    say(f"{card}: copies {limits.bandwidth / 1e12:.2f} TB/s, bfloat16 products {limits.products / 1e12:.0f} TFLOP/s")
+    checks, rows = [], []
+    for name, part in zip(PARTS, (gsa, softmax_attention, steps)):
+        if name in chosen:
+            more_checks, more_rows = part(limits, arguments)
+            checks, rows = checks + more_checks, rows + more_rows
+            if arguments.output:
+                document = {"card": card, "torch": torch.__version__, "cuda": torch.version.cuda, "limits": asdict(limits),
+                            "fla_configurations": arguments.fla_configs if arguments.fla else None,
+                            "checks": checks, "rows": rows}
+                arguments.output.write_text(json.dumps(document, indent=2) + "\n")
+    table(rows)
+    say("done")
+
+
+START = time.perf_counter()
+if __name__ == "__main__":
+    main()

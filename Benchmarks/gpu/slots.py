@@ -1,0 +1,180 @@
+"""Gated Slot Attention (Zhang et al. 2024, arXiv 2409.07146) by Moult's kernels, and its definition in float64."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from device import Launch, check, run
+
+FORWARD, BACKWARD, STEP = (f"gated_slot_attention{part}.cu" for part in ("", "_backward", "_step"))
+SHARED_LIMIT = 227 << 10
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sequences, tokens, query heads, key/value heads, key and value width (K = V), slots."""
+    B: int
+    T: int
+    H: int
+    N: int
+    K: int
+    M: int
+
+    def __str__(self):
+        return f"GSA B={self.B} T={self.T} H={self.H}/{self.N} K={self.K} M={self.M}"
+
+    def inputs(self):
+        """q, k, v, logGates, the gradient of o."""
+        torch.manual_seed(1)
+
+        def normal(heads, width):
+            return torch.randn(self.B, self.T, heads, width, device="cuda").bfloat16()
+
+        q, k, v, do = (normal(heads, self.K) for heads in (self.H, self.N, self.N, self.H))
+        gates = F.logsigmoid(2 * torch.randn(self.B, self.T, self.N, self.M, device="cuda")) / 8
+        return q, k, v, gates, do
+
+
+TIMED = [Shape(16, 2048, 16, 16, 128, 64), Shape(1, 32768, 16, 16, 128, 64), Shape(32, 1024, 9, 3, 64, 64)]
+CHECKED = [Shape(2, 150, 9, 3, 64, 64), Shape(1, 131, 2, 2, 128, 64)]
+
+
+class Slots:
+    """The launches of Moult's backend (CUDABackend+Mixers.swift), with its choices of chunks and heads at once."""
+
+    def __init__(self, shape, q, k, v, gates, do, initial=(None, None), final_gradient=(None, None), starts=None):
+        B, T, N, K, V, M = shape.B, shape.T, shape.N, shape.K, shape.K, shape.M
+        G, P, X = shape.H // N, (M + 15) // 16 * 16, K + V
+
+        def tiles(C, tables):
+            return (C + P) * (X + 8) * 2 + C * (P + 8) * tables
+
+        def gradient_bytes(C, heads):
+            return tiles(C, 10) + C // 16 * P * 8 + C * 4 + heads * C * (X + 2 * P + 16) * 2
+
+        def together(C):
+            fitting = [heads for heads in range(1, G + 1) if G % heads == 0 and 2 * C * heads <= 1024
+                       and gradient_bytes(C, heads) <= SHARED_LIMIT]
+            return fitting[-1] if fitting else None
+
+        C = next(C for C in (64, 32, 16) if together(C))
+        chunks, heads = -(-T // C), together(C)
+        sizes, grid = f"{K},{V},{M},{C}", (chunks, N, B)
+
+        self.o, self.dq, self.dk, self.dv, self.dgates = map(torch.empty_like, (q, q, k, v, gates))
+        self.final, self.initial_gradient = ([None if x is None else torch.empty_like(x) for x in initial] for _ in range(2))
+        states = torch.empty(B, N, chunks, P, X, dtype=torch.bfloat16, device="cuda")
+        contributions, keeps = torch.empty_like(states), torch.empty(B, N, chunks, P, device="cuda")
+
+        # Operations of the products that the formulas need, of a causal one half the square.
+        per_chunk, linear, square = B * N * chunks, 2 * C * P, C * C
+        scan_grid = (-(-P * X // 8 // 128), N, B)
+        self.forward = [
+            Launch(FORWARD, f"gsa_chunk_writes<{sizes}>", grid, 128,
+                   C * (X + 8) * 2 + C * (P + 8) * 2 + C // 16 * P * 4,
+                   [k, v, gates, starts, states, keeps, T], operations=per_chunk * linear * X),
+            Launch(FORWARD, f"gsa_scan_states<{K},{V},{M},false>", scan_grid, 128, 0,
+                   [states, keeps, *initial, *self.final, chunks], updated=(states,)),
+            Launch(FORWARD, f"gsa_outputs<{sizes},1>", grid, 2 * C, tiles(C, 6) + C // 16 * P * 8 + C * 4,
+                   [q, k, v, gates, starts, states, self.o, T, G, K**-0.5],
+                   operations=per_chunk * G * (linear * X + square * (X + 2 * P))),
+        ]
+        self.backward = [
+            Launch(BACKWARD, f"gsa_chunk_gradients<{sizes},{heads},{'true' if first else 'false'}>", grid, 2 * C * heads,
+                   gradient_bytes(C, heads),
+                   [q, k, v, gates, starts, states, do, self.dq, self.dk, self.dv, self.dgates, contributions, T, G, first,
+                    K**-0.5],
+                   updated=(self.dk, self.dv, self.dgates, contributions) if first else (),
+                   operations=per_chunk * heads * (linear * (2 * X + K) + square * (4 * K + 3 * V + 7 * P)))
+            for first in range(0, G, heads)
+        ] + [
+            Launch(FORWARD, f"gsa_scan_states<{K},{V},{M},true>", scan_grid, 128, 0,
+                   [contributions, keeps, *final_gradient, *self.initial_gradient, chunks], updated=(contributions,)),
+            Launch(BACKWARD, f"gsa_end_gradients<{sizes}>", grid, 2 * C, tiles(C, 6) + (C // 16 + 1) * P * 4,
+                   [k, v, gates, starts, states, contributions, keeps, self.dk, self.dv, self.dgates, T],
+                   updated=(self.dk, self.dv, self.dgates), operations=per_chunk * 2 * linear * X),
+        ]
+
+    def results(self):
+        run(self.forward + self.backward)
+        names = ("o", "dq", "dk", "dv", "dgates", "keys", "values", "dkeys", "dvalues")
+        tensors = (self.o, self.dq, self.dk, self.dv, self.dgates, *self.final, *self.initial_gradient)
+        return {name: x.clone() for name, x in zip(names, tensors) if x is not None}
+
+
+def step(q, k, v, gates, keys, values, keep=1):
+    """One token: q (B, H, K), k and v (B, N, K), gates (B, N, M), states (B, N, M, K) → o (B, H, K) and the states.
+    `keep` 0 where a document begins, which forgets what was before."""
+    a, s = gates.exp()[..., None] * keep, -torch.expm1(gates)[..., None]
+    keys, values = a * keys + s * k[..., None, :], a * values + s * v[..., None, :]
+    query = q.unflatten(1, (k.shape[1], -1))
+    p = torch.softmax(torch.einsum("bngk,bnmk->bngm", query, keys) * q.shape[-1] ** -0.5, -1)
+    return torch.einsum("bngm,bnmv->bngv", p, values).flatten(1, 2), keys, values
+
+
+def check_gradients(shape, documents):
+    """Outputs, final states and every gradient beside float64's automatic differentiation of the recurrence."""
+    q, k, v, gates, do = shape.inputs()
+    states = [torch.randn(shape.B, shape.N, shape.M, shape.K, device="cuda") for _ in range(4)]
+    initial, final_gradient = states[:2], states[2:]
+    positions = torch.arange(shape.T, device="cuda")
+    begins = (torch.rand(shape.B, shape.T, device="cuda") < 0.03) & (positions > 0)
+    starts = torch.where(begins, positions, 0).cummax(1).values.int() if documents else None
+
+    leaves = [x.double().requires_grad_() for x in (q, k, v, gates, *initial)]
+    keys, values, outputs = leaves[4], leaves[5], []
+    for t in range(shape.T):
+        keep = 1 - begins[:, t].double().reshape(-1, 1, 1, 1) if documents else 1
+        o, keys, values = step(*(x[:, t] for x in leaves[:4]), keys, values, keep)
+        outputs.append(o)
+    o = torch.stack(outputs, 1)
+    pairs = zip((o, keys, values), (do, *final_gradient))
+    gradients = torch.autograd.grad(sum((x * dx.double()).sum() for x, dx in pairs), leaves)
+    names = ("o", "keys", "values", "dq", "dk", "dv", "dgates", "dkeys", "dvalues")
+    slots = Slots(shape, q, k, v, gates, do, initial, final_gradient, starts)
+    return check(f"{shape}{', documents' if documents else ''}", slots.results,
+                 dict(zip(names, (o.detach(), keys.detach(), values.detach(), *gradients))))
+
+
+@dataclass(frozen=True)
+class StepShape:
+    """Sequences of a decode step, query heads, key/value heads, key and value width, slots."""
+    R: int
+    H: int
+    N: int
+    K: int
+    M: int
+
+    def __str__(self):
+        return f"GSA step R={self.R} H={self.H}/{self.N} K={self.K} M={self.M}"
+
+
+STEPS = [StepShape(rows, *sizes) for sizes in ((9, 3, 64, 64), (16, 16, 128, 64)) for rows in (1, 64)]
+
+
+class Step:
+    """One token for each of R sequences."""
+
+    def __init__(self, shape):
+        torch.manual_seed(1)
+        R, H, N, K, M = shape.R, shape.H, shape.N, shape.K, shape.M
+        G = H // N
+        self.q, self.k, self.v = (torch.randn(R, heads, K, device="cuda").bfloat16() for heads in (H, N, N))
+        self.gates = F.logsigmoid(2 * torch.randn(R, N, M, device="cuda")) / 8
+        self.before = [torch.randn(R, N, M, K, device="cuda") for _ in range(2)]
+        self.states, self.o = [x.clone() for x in self.before], torch.empty_like(self.q)
+        self.shape = shape
+        self.launch = Launch(
+            STEP, f"gsa_step<{K},{K},{M},{G}>", (N, R), 256, ((G + 1) * K + K + (G + 1) * M + 1024 * G) * 4,
+            [self.q, self.k, self.v, self.gates, *self.states, self.o, K**-0.5], updated=tuple(self.states))
+
+    def results(self):
+        for state, before in zip(self.states, self.before):
+            state.copy_(before)
+        self.launch()
+        return {name: x.clone() for name, x in zip(("o", "keys", "values"), (self.o, *self.states))}
+
+    def check(self):
+        inputs = (x.double() for x in (self.q, self.k, self.v, self.gates, *self.before))
+        return check(str(self.shape), self.results, dict(zip(("o", "keys", "values"), step(*inputs))))
