@@ -18,7 +18,7 @@ extension KernelTests {
                 v = try random.tensor([test.batch, test.keys, test.keyHeads, test.valueDim])
                 gradient = try random.tensor([test.batch, test.queries, test.heads, test.valueDim])
                 scale = 1 / Float(test.keyDim).squareRoot()
-                output = try q.attention(k: k, v: v, scale: scale, window: test.window, documents: test.documents)
+                output = try q.attention(k: k, v: v, scale: scale, window: test.window, documents: test.documents.map(Documents.init(_:)))
             }
         }
 
@@ -37,7 +37,7 @@ extension KernelTests {
             try withEveryKernel { choice in
                 let found = try inputs.gradient.attentionBackward(
                     q: inputs.q, k: inputs.k, v: inputs.v, output: inputs.output, scale: inputs.scale,
-                    window: test.window, documents: test.documents)
+                    window: test.window, documents: test.documents.map(Documents.init(_:)))
                 #expect(found.q.shape == inputs.q.shape)
                 #expect(found.k.shape == inputs.k.shape)
                 #expect(found.v.shape == inputs.v.shape)
@@ -81,7 +81,7 @@ extension KernelTests {
                 try KernelChoice(set: String(cString: moult_kernels_name()), threads: threads, oneDNN: true).run {
                     let found = try inputs.gradient.attentionBackward(
                         q: inputs.q, k: inputs.k, v: inputs.v, output: inputs.output, scale: inputs.scale,
-                        window: test.window, documents: test.documents)
+                        window: test.window, documents: test.documents.map(Documents.init(_:)))
                     arrays = try [doubles(found.q), doubles(found.k), doubles(found.v)]
                 }
                 return arrays
@@ -102,7 +102,7 @@ extension KernelTests {
                 try withEveryKernel { choice in
                     let found = try gradient.attentionBackward(
                         q: q, k: k, v: v, output: out, scale: test.scale, window: test.window,
-                        documents: test.documents)
+                        documents: test.documents.map(Documents.init(_:)))
                     for (found, expected) in zip([found.q, found.k, found.v], expected) {
                         try expectCloseInScale(doubles(found), expected, 1e-5, "case \(index), \(choice)")
                     }

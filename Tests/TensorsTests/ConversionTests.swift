@@ -36,7 +36,7 @@ extension KernelTests {
                 #expect(zip(values, rounded).first { BFloat16($0) != $1 } == nil, "\(choice)")
                 // Halves are the nearest: no neighbour is closer, and ties have an even pattern.
                 let halves = try x.converted(to: .float16)
-                let bits = halves.withUnsafeBytes { bytes in
+                let bits = try halves.withUnsafeBytes { bytes in
                     stride(from: 0, to: bytes.count, by: 2).map { UInt16(bytes[$0]) | UInt16(bytes[$0 + 1]) << 8 }
                 }
                 let wrong = zip(values, bits).first { value, pattern in pattern != nearestHalf(value) }

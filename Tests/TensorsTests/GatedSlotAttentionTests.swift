@@ -77,7 +77,7 @@ extension KernelTests {
                 var state = state
                 let out = try CPUBackend.shared.gatedSlotAttention(
                     q: q, k: k, v: v, logGates: logGates, scale: scale, slotKeys: &state.keys,
-                    slotValues: &state.values, documents: documents, form: form)
+                    slotValues: &state.values, documents: documents.map(Documents.init(_:)), form: form)
                 return (out, state)
             }
         }

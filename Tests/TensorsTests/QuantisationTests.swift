@@ -124,7 +124,7 @@ extension KernelTests {
                 try identity.add(Tensor(ones, shape: [inputs, inputs]))
                 let same = try tensor.quantised(to: .q4, feedback: ErrorFeedback(identity)).tensor
                 let bytes = try tensor.quantised(to: .q4).tensor.withUnsafeBytes { Array($0) }
-                #expect(same.withUnsafeBytes { Array($0) } == bytes, "\(choice)")
+                #expect(try same.withUnsafeBytes { Array($0) } == bytes, "\(choice)")
             }
         }
 

@@ -65,7 +65,7 @@ extension KernelTests {
         func attention(window: Int?, documents: [Int]?) throws {
             let inputs = try tensors(9, [1, 7, 4, 3], [1, 7, 2, 3], [1, 7, 2, 5], scale: 2)
             try TapeGradients.check("attention", inputs) {
-                [try $0[0].attention(k: $0[1], v: $0[2], scale: 0.6, window: window, documents: documents)]
+                [try $0[0].attention(k: $0[1], v: $0[2], scale: 0.6, window: window, documents: documents.map(Documents.init(_:)))]
             }
         }
 
@@ -83,7 +83,7 @@ extension KernelTests {
                 var state = GatedSlotState(keys: inputs[4], values: inputs[5])
                 let output = try Tensor.gatedSlotAttention(
                     q: inputs[0], k: inputs[1], v: inputs[2], logGates: inputs[3].logGate(divisor: 2), scale: 0.7,
-                    state: &state, documents: documents)
+                    state: &state, documents: documents.map(Documents.init(_:)))
                 return (outputs ? [output] : []) + (final ? [state.keys, state.values] : [])
             }
             try TapeGradients.check("outputs and final state", inputs) { try run($0, outputs: true, final: true) }
