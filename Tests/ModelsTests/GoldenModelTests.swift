@@ -45,7 +45,7 @@ struct GoldenModelTests {
         let model = try fixture.model()
         let sequence = try fixture.expected().tokens[0]
         let starts = [0, 1, 11, 12, 29]
-        let packed = try model.logits([sequence], documents: starts).array()
+        let packed = try model.logits([sequence], documents: Documents(starts)).array()
         var separate: [Float] = []
         for (start, end) in zip(starts, starts.dropFirst() + [sequence.count]) {
             separate += try model.logits([Array(sequence[start..<end])]).array()

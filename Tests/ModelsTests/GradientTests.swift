@@ -60,7 +60,7 @@ struct GradientFixture: Sendable, CustomTestStringConvertible {
 /// Mean cross-entropy of every token but a row's first, with its gradients put in place.
 @discardableResult
 func meanCrossEntropy(
-    _ model: DecoderModel, _ tokens: [[Int32]], documents: [Int]? = nil, recomputation: Recomputation? = nil
+    _ model: DecoderModel, _ tokens: [[Int32]], documents: Documents? = nil, recomputation: Recomputation? = nil
 ) throws -> Double {
     let hidden = try model.hidden(
         tokens.map { Array($0.dropLast()) }, documents: documents, recomputation: recomputation)
@@ -174,7 +174,8 @@ struct GradientTests {
         let teacher = try source.fixture.model()
         let (configuration, parameters) = try fixture.parameters()
         let watched = try GradientFixture.Watched(configuration, parameters)
-        try teacher.visitMixers(tokens) { layer, input, output, context in
+        let ids = try Tensor(tokens.flatMap { $0 }, shape: [tokens.count, tokens[0].count])
+        try teacher.visitMixers(ids) { layer, input, output, context in
             guard configuration.mixers[layer] != SoftmaxAttention.name else { return }
             func error(_ model: DecoderModel) throws -> Double {
                 let found = try model.mix(input, layer: layer, context: context).array(Float.self)
@@ -186,7 +187,7 @@ struct GradientTests {
             }
             var loss = 0.0
             let gradients = try watched.gradients { model, _ in
-                loss = try model.mix(input, layer: layer, context: context).relativeSquaredError(to: output)
+                loss = try model.mix(input, layer: layer, context: context).relativeSquaredError(to: output).scalar()
             }
             #expect(abs(loss - (try error(watched.model))) < 1e-6 * loss)
             let prefix = configuration.names.mixer(layer) + "."
