@@ -56,7 +56,7 @@ import Testing
             #expect(header % 8 == 0)
             for tensor in try SafetensorsCheckpoint(path: folder).tensors {
                 let loaded = try SafetensorsCheckpoint(path: folder).load(tensor.name)
-                let isAligned = loaded.withUnsafeBytes { Int(bitPattern: $0.baseAddress) % loaded.dtype.size == 0 }
+                let isAligned = try loaded.withUnsafeBytes { Int(bitPattern: $0.baseAddress) % loaded.dtype.size == 0 }
                 #expect(isAligned, "\(tensor.name)")
             }
         }

@@ -22,12 +22,14 @@ func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Re
 
 extension Tensor {
     /// The tensor's bytes.
-    var allBytes: [UInt8] { withUnsafeBytes { Array($0) } }
+    var allBytes: [UInt8] {
+        get throws { try withUnsafeBytes { Array($0) } }
+    }
 
     /// The same shape, type and bits, any NaN being equal to any other.
     func isIdentical(to other: Tensor) throws -> Bool {
         guard shape == other.shape, dtype == other.dtype else { return false }
-        guard dtype == .float32 else { return allBytes == other.allBytes }
+        guard dtype == .float32 else { return try allBytes == other.allBytes }
         return zip(try array(Float.self), try other.array(Float.self)).allSatisfy {
             $0.bitPattern == $1.bitPattern || $0.isNaN && $1.isNaN
         }

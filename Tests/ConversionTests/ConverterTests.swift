@@ -54,7 +54,7 @@ struct ConverterTests {
             }
             let (old, new) = (try before.load(name), try after.load(entry.name))
             #expect(old.dtype == new.dtype)
-            #expect(old.withUnsafeBytes { Data($0) } == new.withUnsafeBytes { Data($0) }, "\(entry.name)")
+            #expect(try old.withUnsafeBytes { Data($0) } == new.withUnsafeBytes { Data($0) }, "\(entry.name)")
         }
         #expect(folder.contents == ["student"])
         let files = try FileManager.default.contentsOfDirectory(atPath: output).sorted()
