@@ -98,7 +98,7 @@ struct ModelErrorTests {
         #expect(throws: ModelError.self) { try model.logits([[1, 2], [3]]) }
         #expect(throws: ModelError.self) { try model.logits([[1], [2]], state: model.makeState()) }
         for token: Int32 in [-1, 128, .max] {
-            let error = #expect(throws: TensorError.self) { try model.logits([[1, token]]) }
+            let error = #expect(throws: ModelError.self) { try model.logits([[1, token]]) }
             #expect(error.map { "\($0)" }?.contains("\(token)") == true)
         }
     }
