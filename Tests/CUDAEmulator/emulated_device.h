@@ -100,6 +100,8 @@ inline void emulated_load_matrix(uint32_t (&r)[4], const void* row, bool transpo
 inline void load_matrix_x4(uint32_t (&r)[4], const void* row) { emulated_load_matrix(r, row, false); }
 inline void load_matrix_x4_transposed(uint32_t (&r)[4], const void* row) { emulated_load_matrix(r, row, true); }
 
+inline void store_16_bytes(void* place, uint4 x) { *reinterpret_cast<uint4*>(place) = x; }
+
 inline void copy_async(void* shared, const void* global, bool valid) {
     if (reinterpret_cast<uintptr_t>(shared) % 16 != 0) __builtin_trap();
     if (reinterpret_cast<uintptr_t>(global) % 16 != 0 && valid) __builtin_trap();

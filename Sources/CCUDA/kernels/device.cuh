@@ -62,6 +62,12 @@ __device__ inline void load_matrix_x4_transposed(uint32_t (&r)[4], const void* r
                  : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(shared_address(row)) : "memory");
 }
 
+/// Stores 16 bytes, aligned, to device memory at once. A plain uint4 that was computed in parts may be stored in parts, each
+/// of which then costs as much as the whole.
+__device__ inline void store_16_bytes(void* place, uint4 x) {
+    asm volatile("st.global.v4.b32 [%0], {%1,%2,%3,%4};" :: "l"(place), "r"(x.x), "r"(x.y), "r"(x.z), "r"(x.w) : "memory");
+}
+
 /// Copies 16 bytes to shared memory without waiting; zeros where not `valid` (`global` must still be a valid address).
 __device__ inline void copy_async(void* shared, const void* global, bool valid) {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"

@@ -99,9 +99,11 @@ __global__ void __launch_bounds__(128) gsa_scan_states(
         for (int i = 0; i < ahead; i++) {
             const int chunk = reversed ? chunks - 1 - done - i : done + i;
             if (done + i >= chunks) continue;
-            *reinterpret_cast<uint4*>(rows + static_cast<int64_t>(chunk) * P * X) = make_uint4(
-                pack_bf16(state[0], state[1]), pack_bf16(state[2], state[3]), pack_bf16(state[4], state[5]),
-                pack_bf16(state[6], state[7]));
+            store_16_bytes(
+                rows + static_cast<int64_t>(chunk) * P * X,
+                make_uint4(
+                    pack_bf16(state[0], state[1]), pack_bf16(state[2], state[3]), pack_bf16(state[4], state[5]),
+                    pack_bf16(state[6], state[7])));
             const uint32_t words[4] = {written[i].x, written[i].y, written[i].z, written[i].w};
 #pragma unroll
             for (int pair = 0; pair < 4; pair++) {
