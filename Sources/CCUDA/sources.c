@@ -33,6 +33,9 @@ END
 TEXT(attention_step_cu)
 #embed "kernels/attention_step.cu"
 END
+TEXT(cache_cu)
+#embed "kernels/cache.cu"
+END
 TEXT(columns_cu)
 #embed "kernels/columns.cu"
 END
@@ -85,6 +88,7 @@ const struct moult_cuda_file moult_cuda_files[] = {
     {"attention.cu", attention_cu},
     {"attention_backward.cu", attention_backward_cu},
     {"attention_step.cu", attention_step_cu},
+    {"cache.cu", cache_cu},
     {"columns.cu", columns_cu},
     {"elementwise.cu", elementwise_cu},
     {"embedding.cu", embedding_cu},

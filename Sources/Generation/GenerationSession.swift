@@ -10,7 +10,7 @@ public final class GenerationSession {
     /// Logits after the last token read; nil before the first, and where `step` holds them.
     private var segmentLogits: Tensor?
     /// The recorded step, once single tokens have been read; it holds the logits of the last one.
-    private var step: DecoderStep?
+    private var step: (any SequenceStep)?
     private(set) var recent = RecentTokens()
     /// A hash of all tokens read.
     public private(set) var digest = TokenDigest()
@@ -38,9 +38,9 @@ public final class GenerationSession {
     public func read(_ tokens: [Int32], progress: (Int, Int) throws -> Void = { _, _ in }) throws {
         guard !tokens.isEmpty else { throw GenerationError.emptyPrompt }
         if tokens.count == 1 {
-            let step = try self.step ?? DecoderStep(model)
+            let step = try self.step ?? model.makeStep(state)
             self.step = step
-            try step.read(tokens, states: [state])
+            try step.read(tokens[0])
             segmentLogits = nil
             recent.append(tokens)
             digest.append(tokens[...])

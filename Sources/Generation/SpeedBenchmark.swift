@@ -6,8 +6,8 @@ import Tensors
 public struct SpeedBenchmark: Sendable {
     /// What is measured.
     public enum Kind: Sendable, Equatable {
-        /// Reading a prompt of so many tokens in an empty context, up to the logits of its last token.
-        case prefill(tokens: Int)
+        /// Reading `batch` prompts of so many tokens at once in an empty context, up to the logits of their last tokens.
+        case prefill(tokens: Int, batch: Int = 1)
         /// Generating with `batch` sequences at once, each with `depth` tokens behind it.
         case decode(depth: Int, batch: Int)
     }
@@ -46,7 +46,8 @@ public struct SpeedBenchmark: Sendable {
     }
 
     /// Tokens read and generated in all, for a progress bar.
-    public var work: Int {
+    public func work(on device: Device) -> Int {
+        if device == .cuda { return deviceWork }
         let generated = batches.reduce(0, +) * decode * (repeats + 1) * depths.count
         return prefill.reduce(0, +) * (repeats + 1) + (depths.max() ?? 0) + generated
     }
@@ -57,6 +58,7 @@ public struct SpeedBenchmark: Sendable {
     public func run(
         _ model: DecoderModel, progress: (Int, Kind) throws -> Void = { _, _ in }, emit: (Result) throws -> Void
     ) throws {
+        if model.device == .cuda { return try runOnDevice(model, progress: progress, emit: emit) }
         var done = 0
         for tokens in prefill {
             let (prompt, kind) = (Self.tokens(tokens, of: model), Kind.prefill(tokens: tokens))
@@ -100,12 +102,12 @@ public struct SpeedBenchmark: Sendable {
     }
 
     /// Tokens per second of every repetition of `body`, which returns its seconds, but the first.
-    private func measure(_ tokens: Int, _ body: () throws -> Double) throws -> [Double] {
+    func measure(_ tokens: Int, _ body: () throws -> Double) throws -> [Double] {
         _ = try body()
         return try (0..<repeats).map { _ in Double(tokens) / (try body()) }
     }
 
-    private func time(_ body: () throws -> Void) rethrows -> Double {
+    func time(_ body: () throws -> Void) rethrows -> Double {
         let start = ContinuousClock.now
         try body()
         return start.duration(to: .now) / .seconds(1)

@@ -37,19 +37,9 @@ extension DecoderModel {
 
     /// The token of the greatest logit for each of the final hidden states (R, D); of equal ones the first.
     private func mostLikelyTokens(_ hidden: Tensor) throws -> [Int32] {
-        let vocabulary = configuration.decoder.vocabularySize
-        var result: [Int32] = []
-        for start in stride(from: 0, to: hidden.shape[0], by: Self.scoringRows) {
-            let rows = try hidden.rows(start..<min(start + Self.scoringRows, hidden.shape[0]))
-            try rows.linear(head, bias: nil).to(.cpu).converted(to: .float32).withElements(Float.self) { logits in
-                for row in 0..<rows.shape[0] {
-                    let values = UnsafeBufferPointer(rebasing: logits[row * vocabulary..<(row + 1) * vocabulary])
-                    var best = 0
-                    for token in values.indices where values[token] > values[best] { best = token }
-                    result.append(Int32(best))
-                }
-            }
+        try stride(from: 0, to: hidden.shape[0], by: Self.scoringRows).flatMap { start in
+            try hidden.rows(start..<min(start + Self.scoringRows, hidden.shape[0])).logits(head: head)
+                .indicesOfLargest().array(Int32.self)
         }
-        return result
     }
 }

@@ -73,7 +73,7 @@ public struct DecoderModel: Sendable {
 
     /// The final hidden states (B, T, D) of token ids (B, T), before the head.
     /// - Parameters:
-    ///   - state: the sequence so far, advanced by T tokens (B = 1); nil scores whole sequences.
+    ///   - state: the B sequences so far, advanced by T tokens; nil scores whole sequences.
     ///   - documents: ascending starts of packed documents (B = 1), the first being 0.
     ///   - recomputation: layers that keep nothing of their inside for training.
     public func hidden(
@@ -88,8 +88,13 @@ public struct DecoderModel: Sendable {
     public func hidden(
         ids: Tensor, state: DecoderState? = nil, documents: Documents? = nil, recomputation: Recomputation? = nil
     ) throws -> Tensor {
-        guard ids.shape[0] == 1 || state == nil else {
-            throw ModelError.input(expected: "one sequence with a state", found: "\(ids.shape[0]) sequences")
+        if let state {
+            guard ids.shape[0] == state.rows else {
+                throw ModelError.input(
+                    expected: "as many sequences as the state has, \(state.rows)", found: "\(ids.shape[0])")
+            }
+            try state.reserve(state.position + ids.shape[1])
+            state.revision += 1
         }
         var (x, context) = try embed(ids, position: state?.position ?? 0, documents: documents)
         for (layer, block) in blocks.enumerated() {
@@ -110,7 +115,7 @@ public struct DecoderModel: Sendable {
         let table = try rotary.table(offset: position, count: length, on: device)
         let x = try Tensor.embedding(ids, table: embedding)
             .reshaped([ids.shape[0], length, configuration.decoder.hiddenSize])
-        return (x, MixerContext(rotary: table, documents: documents))
+        return (x, MixerContext(rotary: table, documents: documents, position: position))
     }
 
     /// Token ids (B, T) as a tensor on the model's device.
@@ -127,16 +132,22 @@ public struct DecoderModel: Sendable {
         return try Tensor(flat, shape: [tokens.count, length]).to(device)
     }
 
-    /// Logits (B, T, vocabulary) of token ids (B, T).
+    /// Logits (B, T, vocabulary), float32, of token ids (B, T).
     public func logits(_ tokens: [[Int32]], state: DecoderState? = nil, documents: Documents? = nil) throws -> Tensor {
-        try hidden(tokens, state: state, documents: documents).linear(head, bias: nil)
+        try hidden(tokens, state: state, documents: documents).logits(head: head)
     }
 
     /// Logits (vocabulary) of the token after the last of `tokens`, which continue `state`.
     public func nextLogits(_ tokens: [Int32], state: DecoderState) throws -> Tensor {
-        let hidden = try hidden([tokens], state: state).reshaped([tokens.count, configuration.decoder.hiddenSize])
-        return try hidden.rows(tokens.count - 1..<tokens.count).linear(head, bias: nil)
-            .reshaped([configuration.decoder.vocabularySize])
+        try nextLogits([tokens], state: state).reshaped([configuration.decoder.vocabularySize])
+    }
+
+    /// Logits (B, vocabulary) of the tokens after the last of `tokens` (B, T), which continue the sequences of `state`.
+    public func nextLogits(_ tokens: [[Int32]], state: DecoderState) throws -> Tensor {
+        let hidden = try hidden(tokens, state: state)
+        let (rows, length) = (hidden.shape[0], hidden.shape[1])
+        let flat = try hidden.reshaped([rows * length, configuration.decoder.hiddenSize])
+        return try Tensor.embedding((1...rows).map { Int32($0 * length - 1) }, table: flat).logits(head: head)
     }
 
     /// The negative log-likelihood, in nats, of every token of each sequence but its first: (B · (T - 1)) values.
@@ -157,24 +168,45 @@ public struct DecoderModel: Sendable {
         }
     }
 
-    /// The state of a sequence that has not begun.
-    public func makeState() throws -> DecoderState { DecoderState(layers: try blocks.map { try $0.mixer.makeState() }) }
+    /// The state of `rows` sequences that have not begun: several, of one length at all times, on a GPU.
+    public func makeState(rows: Int = 1) throws -> DecoderState {
+        guard rows == 1 || rows > 1 && device == .cuda else {
+            throw ModelError.input(expected: "one sequence a state, or more on a GPU", found: "\(rows)")
+        }
+        return DecoderState(rows: rows, layers: try blocks.map { try $0.mixer.makeState(rows: rows) })
+    }
 }
 
-/// Everything a model remembers of one sequence: one state per layer and the number of tokens seen.
+/// Everything a model remembers of one sequence, or of several that are read in step: one state per layer and the number
+/// of tokens seen.
 public final class DecoderState {
+    public let rows: Int
     public internal(set) var position = 0
     let layers: [any MixerState]
+    /// Positions that there is room for.
+    private var room = 0
+    /// Another one after anything but a step of one token: the layers' memory may then be elsewhere, or be shared, and
+    /// recorded steps are void.
+    var revision = 0
 
-    init(layers: [any MixerState]) { self.layers = layers }
+    init(rows: Int, layers: [any MixerState]) { (self.rows, self.layers) = (rows, layers) }
+
+    /// Makes room for `positions` tokens in all, or more, where the state has not grown so far.
+    public func reserve(_ positions: Int) throws {
+        guard positions > room else { return }
+        room = max(positions, 2 * room, 64)
+        for layer in layers { try layer.reserve(room, count: position) }
+        revision += 1
+    }
 
     /// Bytes held now.
     public var byteCount: Int { layers.reduce(0) { $0 + $1.byteCount } }
 
     /// An independent continuation of the same sequence.
     public func copy() -> DecoderState {
-        let fork = DecoderState(layers: layers.map { $0.copy() })
-        fork.position = position
+        let fork = DecoderState(rows: rows, layers: layers.map { $0.copy() })
+        (fork.position, fork.room) = (position, room)
+        revision += 1
         return fork
     }
 }

@@ -11,6 +11,11 @@ public final class DecoderStep {
 
     /// - Parameter capacity: the most sequences of one step.
     public init(_ model: DecoderModel, capacity: Int = 1) throws {
+        guard model.device == .cpu else {
+            throw ModelError.input(
+                expected: "a model on the processor, where sequences of different lengths decode together",
+                found: "one on a GPU")
+        }
         self.model = model
         step = try RecordedStep(capacity: capacity)
         angles = try step.angles(count: model.rotary.frequencies.count)

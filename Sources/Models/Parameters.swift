@@ -26,6 +26,8 @@ public struct Parameters: Sendable {
     /// Parameters that are in memory already, such as those of a conversion or a test.
     public init(_ tensors: [String: Tensor]) { self.tensors = tensors }
 
+    var byteCount: Int { tensors.values.reduce(0) { $0 + $1.byteCount } }
+
     /// The parameter `name`.
     public subscript(_ name: String) -> Tensor {
         get throws {

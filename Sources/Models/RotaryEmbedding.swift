@@ -61,11 +61,17 @@ private final class TableCache: Sendable {
     let known = Mutex<[Key: RotaryTable]>([:])
 }
 
-/// Cosines and sines, (T, K/2) each, for the positions of one call.
+/// Cosines and sines, (T, K/2) each, for the positions of one call; or for a stretch of positions on a GPU, of which a
+/// recorded step takes the one that stands in its memory.
 public struct RotaryTable: Sendable {
     public let cosines: Tensor
     public let sines: Tensor
+    /// int32; see ``MixerContext/recordedPosition``.
+    var position: Tensor?
 
     /// Turns x (B, T, H, K).
-    func callAsFunction(_ x: Tensor) throws -> Tensor { try x.rope(cosines: cosines, sines: sines, offset: 0) }
+    func callAsFunction(_ x: Tensor) throws -> Tensor {
+        if let position { return try x.rope(cosines: cosines, sines: sines, position: position) }
+        return try x.rope(cosines: cosines, sines: sines, offset: 0)
+    }
 }

@@ -127,10 +127,15 @@ public struct Tensor: Sendable {
         return try withExtendedLifetime(storage) { try body(bytes.bindMemory(to: Element.self)) }
     }
 
-    private mutating func makeUnique() throws {
+    /// Gives the tensor memory of its own, before that is written, where others hold it too.
+    mutating func makeUnique() throws {
         if storage.owner == nil, isKnownUniquelyReferenced(&storage) { return }
-        let copy = try Storage(count: byteCount)
-        try withUnsafeBytes { copy.bytes.copyMemory(from: $0) }
+        let copy = try Storage(count: byteCount, on: device)
+        if let block = copy.block {
+            try CUDABackend.opened.get().device.copy(to: block.address, from: deviceAddress, bytes: byteCount)
+        } else {
+            try withUnsafeBytes { copy.bytes.copyMemory(from: $0) }
+        }
         storage = copy
         byteOffset = 0
     }

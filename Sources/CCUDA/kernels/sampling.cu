@@ -25,5 +25,11 @@ template <typename T> __global__ void __launch_bounds__(1024) argmax(const T* lo
     ids[blockIdx.x] = index < outputs ? index : 0;
 }
 
-/// The next position. Grid 1, block 1.
-__global__ void increment_position(int32_t* position) { *position += 1; }
+/// Keeps the chosen ids (R) in row `position` mod `length` of `history` (length, R) and goes on to the next position.
+/// Grid 1, block 256.
+__global__ void advance(const int32_t* ids, int32_t* history, int32_t* position, int32_t rows, int32_t length) {
+    const int64_t row = *position % length;
+    for (int i = threadIdx.x; i < rows; i += blockDim.x) history[row * rows + i] = ids[i];
+    __syncthreads();
+    if (threadIdx.x == 0) *position += 1;
+}

@@ -101,9 +101,8 @@ public struct GatedSlotAttention: TokenMixer {
             return try projections.outputMap(flat.rmsNorm(weight: outputNorm, epsilon: Self.outputNormEpsilon))
         }
         guard windowShare != nil else { return try projections.output(slots) }
-        if let cache = state?.window { (k, v) = try cache.extend(keys: k, values: v) }
-        let window = try q.attention(
-            k: k, v: v, scale: projections.scale, window: options.window, documents: context.documents)
+        let window = try projections.attend(
+            q: q, k: k, v: v, window: options.window, cache: state?.window, context: context)
         return try projections.output(Tensor.mix(window, slots, logits: extra[1]))
     }
 
@@ -136,7 +135,7 @@ public struct GatedSlotAttention: TokenMixer {
         return { state, row in
             let state = try state.required(as: State.self)
             try states.bind(&state.slots, row: row)
-            if let caches { try state.window?.bind(to: caches, row: row) }
+            if let caches { try state.window?.required(as: KeyValueCache.self).bind(to: caches, row: row) }
         }
     }
 
@@ -145,33 +144,35 @@ public struct GatedSlotAttention: TokenMixer {
     /// The slots and, with a window, the keys and values of the last tokens.
     public final class State: MixerState {
         var slots: GatedSlotState
-        let window: KeyValueCache?
+        let window: (any AttentionCache)?
 
-        init(slots: GatedSlotState, window: KeyValueCache?) {
+        init(slots: GatedSlotState, window: (any AttentionCache)?) {
             self.slots = slots
             self.window = window
         }
 
         public var byteCount: Int { slots.byteCount + (window?.byteCount ?? 0) }
-        public func copy() -> MixerState { State(slots: slots, window: window?.copy() as? KeyValueCache) }
+        public func copy() -> MixerState { State(slots: slots, window: window?.copy() as? any AttentionCache) }
 
         public func store(in snapshot: inout StateSnapshot, prefix: String) throws {
-            try snapshot.append("\(prefix)slots.keys", slots.keys)
-            try snapshot.append("\(prefix)slots.values", slots.values)
+            try snapshot.append("\(prefix)slots.keys", slots.keys.to(.cpu))
+            try snapshot.append("\(prefix)slots.values", slots.values.to(.cpu))
             try window?.store(in: &snapshot, prefix: "\(prefix)window.")
         }
 
         public func restore(_ snapshot: StateSnapshot, prefix: String) throws {
             slots.keys = try snapshot.tensor("\(prefix)slots.keys", shape: slots.keys.shape)
+                .to(slots.keys.device)
             slots.values = try snapshot.tensor("\(prefix)slots.values", shape: slots.values.shape)
+                .to(slots.values.device)
             try window?.restore(snapshot, prefix: "\(prefix)window.")
         }
     }
 
-    public func makeState() throws -> MixerState {
-        let window = options.window > 0 ? try projections.makeCache(window: options.window) : nil
+    public func makeState(rows: Int) throws -> MixerState {
+        let window = options.window > 0 ? try projections.makeCache(rows: rows, window: options.window) : nil
         let slots = try GatedSlotState.zeros(
-            batch: 1, heads: projections.keyValueHeads, slots: options.slots, keyDim: projections.headDim,
+            batch: rows, heads: projections.keyValueHeads, slots: options.slots, keyDim: projections.headDim,
             valueDim: projections.headDim, on: gate.weight.device)
         return State(slots: slots, window: window)
     }

@@ -1,9 +1,16 @@
 import Checkpoints
 import Tensors
 
-/// Keys (S, N, K) and values (S, N, V) of the tokens seen so far; with a window, a ring of the last `window` tokens,
+/// Keys and values of the tokens seen so far.
+protocol AttentionCache: MixerState {
+    /// Causal softmax attention of new tokens, q (B, T, H, K), k (B, T, N, K) and v (B, T, N, V), over those that are held
+    /// and themselves, which are then held too: (B, T, H, V).
+    func attend(q: Tensor, k: Tensor, v: Tensor, scale: Float, context: MixerContext) throws -> Tensor
+}
+
+/// Keys (S, N, K) and values (S, N, V) of the tokens of one sequence; with a window, a ring of the last `window` tokens,
 /// so that memory stops growing there.
-public final class KeyValueCache: MixerState {
+public final class KeyValueCache: AttentionCache {
     let window: Int?
     private var keys: Tensor
     private var values: Tensor
@@ -53,9 +60,14 @@ public final class KeyValueCache: MixerState {
         count = snapshot.position
     }
 
+    func attend(q: Tensor, k: Tensor, v: Tensor, scale: Float, context: MixerContext) throws -> Tensor {
+        let (k, v) = try extend(keys: k, values: v)
+        return try q.attention(k: k, v: v, scale: scale, window: window, documents: context.documents)
+    }
+
     /// Adds the keys and values (1, T, N, ·) of T new tokens and returns those that the new tokens may attend to,
     /// (1, S, N, ·), oldest first except in a full ring when T = 1, where one query sees all of it in any order.
-    func extend(keys newKeys: Tensor, values newValues: Tensor) throws -> (keys: Tensor, values: Tensor) {
+    private func extend(keys newKeys: Tensor, values newValues: Tensor) throws -> (keys: Tensor, values: Tensor) {
         let tokens = newKeys.shape[1]
         guard let window else { return try append(newKeys, newValues, tokens) }
         if tokens == 1 {

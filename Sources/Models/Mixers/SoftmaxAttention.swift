@@ -21,10 +21,9 @@ public struct SoftmaxAttention: TokenMixer {
     public func callAsFunction(_ x: Tensor, state: MixerState?, context: MixerContext) throws -> Tensor {
         var (q, k, v, _) = try projections.qkv(x)
         (q, k) = (try context.rotary(q), try context.rotary(k))
-        if let cache = state as? KeyValueCache { (k, v) = try cache.extend(keys: k, values: v) }
-        let mixed = try q.attention(
-            k: k, v: v, scale: projections.scale, window: window, documents: context.documents)
-        return try projections.output(mixed)
+        let cache = try state?.requiredCache()
+        return try projections.output(
+            projections.attend(q: q, k: k, v: v, window: window, cache: cache, context: context))
     }
 
     public var inputWeights: [Tensor] { projections.inputMaps.map(\.weight) }
@@ -40,7 +39,7 @@ public struct SoftmaxAttention: TokenMixer {
         return { try $0.required(as: KeyValueCache.self).bind(to: caches, row: $1) }
     }
 
-    public func makeState() throws -> MixerState { try projections.makeCache(window: window) }
+    public func makeState(rows: Int) throws -> MixerState { try projections.makeCache(rows: rows, window: window) }
 
     public static func stateCost(_ configuration: ModelConfiguration, layer: Int) throws -> StateCost {
         KeyValueCache.cost(configuration.decoder, window: configuration.decoder.slidingWindow)
@@ -120,7 +119,17 @@ struct AttentionProjections: Sendable {
         try outputMap(mixed.reshaped(Array(mixed.shape.prefix(2)) + [heads * headDim]))
     }
 
-    func makeCache(window: Int?) throws -> KeyValueCache {
-        try KeyValueCache(heads: keyValueHeads, keyDim: headDim, valueDim: headDim, window: window)
+    /// Causal softmax attention of q (B, T, H, K) over k and v (B, T, N, K), and over `cache` where sequences go on.
+    func attend(
+        q: Tensor, k: Tensor, v: Tensor, window: Int?, cache: (any AttentionCache)?, context: MixerContext
+    ) throws -> Tensor {
+        try cache?.attend(q: q, k: k, v: v, scale: scale, context: context)
+            ?? q.attention(k: k, v: v, scale: scale, window: window, documents: context.documents)
+    }
+
+    func makeCache(rows: Int, window: Int?) throws -> any AttentionCache {
+        query.weight.device == .cuda
+            ? try DeviceKeyValueCache(rows: rows, heads: keyValueHeads, dim: headDim, window: window)
+            : try KeyValueCache(heads: keyValueHeads, keyDim: headDim, valueDim: headDim, window: window)
     }
 }

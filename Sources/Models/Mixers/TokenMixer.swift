@@ -17,11 +17,11 @@ public protocol TokenMixer: Sendable {
 
     /// Mixes x (B, T, D) → (B, T, D), causally.
     /// - Parameters:
-    ///   - state: what earlier calls left, replaced by what later ones need; B is then 1. Nil for a whole sequence.
+    ///   - state: what earlier calls left of the B sequences, replaced by what later ones need. Nil for whole sequences.
     ///   - context: positions and document boundaries, the same for all layers.
     func callAsFunction(_ x: Tensor, state: MixerState?, context: MixerContext) throws -> Tensor
 
-    /// Records the mixer's part of a step, one token for each of several sequences: the normed `input` (rows, D) is
+    /// Records the mixer's part of a step on the processor, one token for each of several sequences: the normed `input` (rows, D) is
     /// mixed with the sequences' states, and the result added to `residual` (rows, D).
     /// - Returns: what binds the state of a row before every run, and advances it.
     func record(
@@ -32,8 +32,8 @@ public protocol TokenMixer: Sendable {
     /// The weights that read the mixer's input.
     var inputWeights: [Tensor] { get }
 
-    /// The state of a sequence that has not begun.
-    func makeState() throws -> MixerState
+    /// The state of `rows` sequences that have not begun; of one on the processor.
+    func makeState(rows: Int) throws -> MixerState
 
     /// What the state of `layer` takes.
     static func stateCost(_ configuration: ModelConfiguration, layer: Int) throws -> StateCost
@@ -59,6 +59,10 @@ public struct MixerContext: Sendable {
     public let rotary: RotaryTable
     /// Ascending starts of packed documents, or nil when there is one.
     public let documents: Documents?
+    /// Where the first token stands.
+    public var position = 0
+    /// The same on a GPU for one token, T = 1, of a recorded step, which serves for all positions.
+    public var recordedPosition: Tensor? { rotary.position }
 }
 
 /// What a mixer remembers of one sequence. A class, so that a step updates it in place; ``copy()`` forks it.
@@ -66,6 +70,9 @@ public protocol MixerState: AnyObject {
     /// Bytes held now.
     var byteCount: Int { get }
     func copy() -> MixerState
+
+    /// Makes room for `positions` tokens in all, of which `count` have been read, so that a recorded step finds it.
+    func reserve(_ positions: Int, count: Int) throws
 
     /// Adds all of the state to `snapshot`, under names that begin with `prefix`.
     func store(in snapshot: inout StateSnapshot, prefix: String) throws
@@ -76,12 +83,21 @@ public protocol MixerState: AnyObject {
 }
 
 extension MixerState {
+    public func reserve(_ positions: Int, count: Int) {}
+
     /// This state as that of a certain mixer.
     func required<State: MixerState>(as type: State.Type) throws -> State {
         guard let state = self as? State else {
             throw ModelError.input(expected: "a state of type \(type)", found: "\(Swift.type(of: self))")
         }
         return state
+    }
+
+    func requiredCache() throws -> any AttentionCache {
+        guard let cache = self as? any AttentionCache else {
+            throw ModelError.input(expected: "a state of keys and values", found: "\(type(of: self))")
+        }
+        return cache
     }
 }
 

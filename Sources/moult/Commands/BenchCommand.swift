@@ -10,7 +10,7 @@ struct BenchCommand: ParsableCommand {
         discussion: """
             Every figure is the median of the repetitions, with their mean and standard deviation; a first repetition \
             warms up and is left out. Decoding reads every weight once a token: its share of the memory's bandwidth is \
-            bytes of weights × tokens per second over what the memory gives to a loop that only reads.
+            bytes of weights × tokens per second over what the memory gives to a loop that only reads, or on a GPU to a copy.
             """)
 
     enum Format: String, ExpressibleByArgument, CaseIterable { case table, md, csv, json }
@@ -37,7 +37,7 @@ struct BenchCommand: ParsableCommand {
         }
         try check("prefill", prefill.values, 0...1 << 30)
         try check("decode", [decode], 0...1 << 30)
-        try check("depth", depth.values, 1...1 << 30)
+        try check("depth", depth.values, 0...1 << 30)
         try check("batch", batch.values, 1...4096)
         try check("repeats", [repeats], 1...1000)
     }
@@ -47,10 +47,10 @@ struct BenchCommand: ParsableCommand {
         let benchmark = SpeedBenchmark(
             prefill: prefill.values.filter { $0 > 0 }, depths: decode > 0 ? depth.values : [], batches: batch.values,
             decode: decode, repeats: repeats)
-        let bar = ProgressBar("bench", total: benchmark.work, unit: .tokens)
+        let bar = ProgressBar("bench", total: benchmark.work(on: model.device), unit: .tokens)
         defer { bar.finish() }
-        let weightBytes = try DecoderStep(model).weightBytes
-        let bandwidth = try MemoryBandwidth.measure(bytes: weightBytes)
+        let weightBytes = try model.device == .cpu ? DecoderStep(model).weightBytes : model.stepWeightBytes
+        let bandwidth = try MemoryBandwidth.measure(bytes: weightBytes, on: model.device)
         var results: [SpeedBenchmark.Result] = []
         try benchmark.run(model) { done, kind in
             try bar.update(done, note: Self.name(kind))
@@ -59,7 +59,7 @@ struct BenchCommand: ParsableCommand {
         }
         bar.finish()
         let summary = Summary(
-            model: self.model, backend: try Device.cpu.backend.name, weightBytes: weightBytes, bandwidth: bandwidth,
+            model: self.model, backend: try model.device.backend.name, weightBytes: weightBytes, bandwidth: bandwidth,
             decode: decode, results: results)
         switch output.json ? .json : format {
         case .table: summary.printTable()
@@ -71,7 +71,8 @@ struct BenchCommand: ParsableCommand {
 
     static func name(_ kind: SpeedBenchmark.Kind) -> String {
         switch kind {
-        case .prefill(let tokens): "prefill \(tokens)"
+        case .prefill(let tokens, 1): "prefill \(tokens)"
+        case .prefill(let tokens, let batch): "prefill \(tokens), \(batch) sequences"
         case .decode(let depth, 1): "decode after \(depth)"
         case .decode(let depth, let batch): "decode after \(depth), \(batch) sequences"
         }
@@ -141,11 +142,10 @@ extension BenchCommand {
                 var object: JSONObject = [
                     "tokens": .integer(tokens), "tokens_per_second": .number(result.median),
                     "mean": .number(result.mean), "standard_deviation": .number(result.standardDeviation),
-                    "samples": .array(result.rates.map { .number($0) }),
+                    "samples": .array(result.rates.map { .number($0) }), "batch": .integer(batch),
                 ]
                 if let share = bandwidthShare(result) {
                     object["depth"] = .integer(depth)
-                    object["batch"] = .integer(batch)
                     object["bandwidth_share"] = .number(share)
                     object["state_bytes"] = .integer(result.stateBytes)
                 }
@@ -168,7 +168,7 @@ extension BenchCommand {
 
         private func numbers(_ kind: SpeedBenchmark.Kind) -> (tokens: Int, depth: Int, batch: Int) {
             switch kind {
-            case .prefill(let tokens): (tokens, 0, 1)
+            case .prefill(let tokens, let batch): (tokens, 0, batch)
             case .decode(let depth, let batch): (decode, depth, batch)
             }
         }

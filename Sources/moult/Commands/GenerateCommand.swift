@@ -51,6 +51,10 @@ struct GenerateCommand: ParsableCommand {
             }
             guard maxTokens > 0 else { throw ValidationError("--max-tokens: expected 1 or more, found \(maxTokens).") }
         }
+        guard weights.device == .cpu || loadState == nil && saveState == nil && promptCache == nil && prompts == nil else {
+            throw ValidationError(
+                "--device: expected cpu with --load-state, --save-state, --prompt-cache and --prompts, found cuda.")
+        }
         guard promptCache == nil || !stream && loadState == nil else {
             throw ValidationError("--prompt-cache: expected a whole prompt, found --stream or --load-state.")
         }

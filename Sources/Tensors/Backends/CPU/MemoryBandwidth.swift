@@ -4,7 +4,8 @@ import CKernels
 /// token.
 public enum MemoryBandwidth {
     /// Bytes per second of reading a block of `bytes` bytes with all threads, the median of several passes.
-    public static func measure(bytes: Int, passes: Int = 9) throws -> Double {
+    public static func measure(bytes: Int, passes: Int = 9, on device: Device = .cpu) throws -> Double {
+        if device == .cuda { return try CUDABackend.opened.get().bandwidth() }
         let page = 4096
         let block = try Tensor.zeros([max(bytes / page, 1) * page], .uint8)
         return try block.withUnsafeBytes { memory in

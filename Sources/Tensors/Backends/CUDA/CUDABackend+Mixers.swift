@@ -151,6 +151,12 @@ extension CUDABackend {
     ) throws -> (result: Tensor, saved: [Tensor]) {
         let shape = SlotShape(q, k, v, logGates)
         let chunk = try shape.chunk()
+        if shape.tokens == 1, var running = state.take() {
+            defer { state = running }
+            return (
+                try gatedSlotStep(q: q, k: k, v: v, logGates: logGates, scale: scale, state: &running), []
+            )
+        }
         let chunks = shape.chunks(chunk)
         let starts = try documents?.firstPositions(length: shape.tokens)
         let states = try empty([shape.batch, shape.heads, chunks, shape.paddedSlots, shape.width])

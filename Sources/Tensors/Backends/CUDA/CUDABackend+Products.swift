@@ -30,7 +30,7 @@ extension CUDABackend {
     // MARK: Linear maps
 
     /// x (R, I) · weightᵀ (I, O) → (R, O), in BLAS's terms weight · xᵀ.
-    private func multiply(_ x: Tensor, _ weight: Tensor, bias: Tensor?, into result: Tensor) throws {
+    func multiply(_ x: Tensor, _ weight: Tensor, bias: Tensor? = nil, into result: Tensor) throws {
         let (outputs, inputs) = (weight.shape[0], weight.shape[1])
         let bias = try bias.map { bias in
             // The epilogue adds a bias of the result's type.
@@ -42,7 +42,8 @@ extension CUDABackend {
             moult_cuda_product(
                 m: Int64(outputs), n: Int64(x.count / max(inputs, 1)), k: Int64(inputs), a: weight.deviceAddress,
                 b: x.deviceAddress, d: result.deviceAddress, bias: bias?.deviceAddress ?? 0, transpose_a: 1,
-                transpose_b: 0, d_type: Int32(moult_cuda_bfloat16), beta: 0))
+                transpose_b: 0, d_type: Int32(result.dtype == .float32 ? moult_cuda_float32 : moult_cuda_bfloat16),
+                beta: 0))
     }
 
     public func linear(_ x: Tensor, weights: [Tensor], biases: [Tensor?]) throws -> [Tensor] {
@@ -164,7 +165,7 @@ extension CUDABackend {
             let range = start..<min(start + step, rows)
             let part = try flat.rows(range)
             let logits = try empty([range.count, outputs])
-            try multiply(part, head, bias: nil, into: logits)
+            try multiply(part, head, into: logits)
             try body(range, part, logits)
         }
     }
@@ -208,7 +209,7 @@ extension CUDABackend {
         return try loss(hidden, head: head, headGradient: &headGradient) { range, logits, losses in
             let outputs = head.shape[0]
             let target = try empty(logits.shape)
-            try multiply(teacher.rows(range), teacherHead, bias: nil, into: target)
+            try multiply(teacher.rows(range), teacherHead, into: target)
             let cached = outputs % 8 == 0 && 4 * outputs <= 226 << 10
             try device.launch(
                 "losses.cu", "divergence", grid: (range.count, 1, 1), block: (1024, 1),

@@ -40,6 +40,19 @@ public final class CUDABackend: Backend {
         return (try backend.memory.available(), backend.memory.peak)
     }
 
+    /// Bytes read and written a second while memory is copied, the best of several gigabyte-sized passes.
+    func bandwidth() throws -> Double {
+        let bytes = 512 << 20
+        let (from, to) = (try Tensor.zeros([bytes], .uint8, on: .cuda), try empty([bytes], .uint8))
+        let seconds = try (0..<9).map { _ in
+            let start = ContinuousClock.now
+            try device.copy(to: to.deviceAddress, from: from.deviceAddress, bytes: bytes)
+            try device.synchronise()
+            return start.duration(to: .now) / .seconds(1)
+        }
+        return 2 * Double(bytes) / (seconds.min() ?? 1)
+    }
+
     // MARK: Shared by the operations
 
     typealias Argument = CUDADevice.Argument

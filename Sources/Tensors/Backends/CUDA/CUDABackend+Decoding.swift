@@ -1,0 +1,106 @@
+extension CUDABackend {
+    // MARK: Gated Slot Attention, a token
+
+    /// One token of each sequence, T = 1: `state` is updated in place, where nobody else holds it.
+    func gatedSlotStep(
+        q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, scale: Float, state: inout GatedSlotState
+    ) throws -> Tensor {
+        let (rows, heads, keyDim) = (q.shape[0], k.shape[2], k.shape[3])
+        let (group, valueDim, slots) = (q.shape[2] / heads, v.shape[3], logGates.shape[3])
+        try state.keys.makeUnique()
+        try state.values.makeUnique()
+        let result = try empty(q.shape.dropLast() + [valueDim])
+        try device.launch(
+            "gated_slot_attention_step.cu", "gsa_step<\(keyDim),\(valueDim),\(slots),\(group)>",
+            grid: (heads, rows, 1),
+            shared: 4 * ((group + 1) * keyDim + valueDim + (group + 1) * slots + 1024 * group),
+            [
+                .tensor(q), .tensor(k), .tensor(v), .tensor(logGates), .tensor(state.keys), .tensor(state.values),
+                .tensor(result), .float(scale),
+            ])
+        return result
+    }
+
+    // MARK: Softmax attention over a cache
+
+    /// Parts of a cache of `capacity` tokens that blocks read at the same time: enough blocks for every multiprocessor,
+    /// and enough keys for every block.
+    private func stepParts(rows: Int, heads: Int, capacity: Int) -> Int {
+        max(1, min(512 / (rows * heads), (capacity + 255) / 256))
+    }
+
+    /// Attention of one token of each sequence, q (R, 1, H, K), k and v (R, 1, N, K), at `position` (int32), over the
+    /// caches (R, N, W, K), to which k and v are added in place.
+    func attentionStep(
+        q: Tensor, k: Tensor, v: Tensor, keys: Tensor, values: Tensor, position: Tensor, scale: Float
+    ) throws -> Tensor {
+        let (rows, heads, dim, capacity) = (q.shape[0], k.shape[2], q.shape[3], keys.shape[2])
+        let group = q.shape[2] / heads
+        let parts = stepParts(rows: rows, heads: heads, capacity: capacity)
+        let result = try empty(q.shape)
+        let partial = parts > 1 ? try empty([rows, heads, parts, group, dim + 2], .float32) : nil
+        try device.launch(
+            "attention_step.cu", "attention_step<\(dim),\(group)>", grid: (parts, heads, rows),
+            shared: 32 * group * (dim + 2),
+            [
+                .tensor(q), .tensor(k), .tensor(v), .tensor(keys), .tensor(values), .tensor(position),
+                .tensor(result), .tensor(partial), .int(capacity), .float(scale),
+            ])
+        if let partial {
+            try device.launch(
+                "attention_step.cu", "attention_step_combine<\(dim),\(group)>", grid: (group, heads, rows),
+                block: ((dim + 31) / 32 * 32, 1), [.tensor(partial), .tensor(result), .int(parts)])
+        }
+        return result
+    }
+
+    /// The last `past` positions before `position` of a cache (R, N, W, K), then x (R, T, N, K): (R, past + T, N, K).
+    func read(_ cache: Tensor, past: Int, then x: Tensor, position: Int) throws -> Tensor {
+        let (rows, tokens, heads, dim) = (x.shape[0], x.shape[1], x.shape[2], x.shape[3])
+        let result = try empty([rows, past + tokens, heads, dim])
+        let items = rows * (past + tokens) * heads * ((dim + 7) / 8)
+        try device.launch(
+            "cache.cu", "cache_read", grid: ((items + 255) / 256, 1, 1),
+            [
+                .tensor(cache), .tensor(x), .tensor(result), .int(rows), .int(past), .int(tokens), .int(heads),
+                .int(dim), .int(cache.shape[2]), .long(position),
+            ])
+        return result
+    }
+
+    /// The last of x (R, T, N, K), the first of which stands at `position`, into a cache (R, N, W, K) in place.
+    func write(_ x: Tensor, to cache: Tensor, position: Int) throws {
+        let (rows, tokens, heads, dim) = (x.shape[0], x.shape[1], x.shape[2], x.shape[3])
+        let items = rows * min(tokens, cache.shape[2]) * heads * ((dim + 7) / 8)
+        try device.launch(
+            "cache.cu", "cache_write", grid: ((items + 255) / 256, 1, 1),
+            [
+                .tensor(x), .tensor(cache), .int(rows), .int(tokens), .int(heads), .int(dim), .int(cache.shape[2]),
+                .long(position),
+            ])
+    }
+
+    // MARK: Logits
+
+    /// hidden (R, D) · headᵀ (D, O), float32.
+    func logits(_ hidden: Tensor, head: Tensor) throws -> Tensor {
+        let result = try empty(hidden.shape.dropLast() + [head.shape[0]], .float32)
+        try multiply(hidden, head, into: result)
+        return result
+    }
+
+    /// `ids` (R), int32 = the index of the largest in each row of `logits` (R, O), float32.
+    func argmax(_ logits: Tensor, into ids: Tensor) throws {
+        let outputs = logits.shape.last ?? 1
+        try device.launch(
+            "sampling.cu", "argmax<float>", grid: (ids.count, 1, 1), block: (1024, 1),
+            [.tensor(logits), .tensor(ids), .int(outputs)])
+    }
+
+    /// Keeps `ids` (R) in row `position` mod L of `history` (L, R) and adds one to `position`, all int32.
+    func advance(_ ids: Tensor, history: Tensor, position: Tensor) throws {
+        try device.launch(
+            "sampling.cu", "advance", grid: (1, 1, 1),
+            [.tensor(ids), .tensor(history), .tensor(position), .int(ids.count), .int(history.shape[0])])
+    }
+}
