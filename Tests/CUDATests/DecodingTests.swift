@@ -35,7 +35,9 @@ extension CUDATests {
         }
 
         private func sequences(_ rows: Int, _ count: Int) -> [[Int32]] {
-            (0..<rows).map { row in (0..<count).map { Int32(($0 * 31 + row * 17 + $0 * $0) % 72) } }
+            (0..<rows).map { row in
+                (0..<count).map { index -> Int32 in Int32((index * (index + 31) + row * 17) % 72) }
+            }
         }
 
         /// Segments and steps in turn, the first step after each by hand, the others from a recording.
@@ -96,7 +98,7 @@ extension CUDATests {
             var (last, expected) = (first, [[Int32]](repeating: [], count: 2))
             for _ in 0..<12 {
                 try other.read(last)
-                last = try #require(other.logits).to(.cpu).indicesOfLargest().array()
+                last = try #require(other.logits).to(.cpu).indicesOfLargest().array(Int32.self)
                 for row in 0..<2 { expected[row].append(last[row]) }
             }
             #expect(all == expected)
