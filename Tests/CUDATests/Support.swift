@@ -107,17 +107,23 @@ func doubles(_ tensor: Tensor) throws -> [Double] {
     try tensor.to(.cpu).converted(to: .float32).array(Float.self).map(Double.init)
 }
 
-/// Fails unless |found - expected| ≤ tolerance · (|expected| + the root mean square of all expected) everywhere.
+/// Fails unless the difference's root mean square is at most `tolerance` of that of the expected elements, and no element is
+/// off by more than five times as much of its own size and theirs.
 func expectClose(
     _ found: Tensor, _ expected: Tensor, _ tolerance: Double, _ what: String,
     sourceLocation: SourceLocation = #_sourceLocation
 ) throws {
     let (found, expected) = (try doubles(found), try doubles(expected))
-    let size = (expected.reduce(0) { $0 + $1 * $1 } / Double(max(1, expected.count))).squareRoot()
-    let errors = zip(found, expected).map { abs($0 - $1) / max(size + abs($1), 1e-30) }
-    // A NaN is not within any tolerance.
-    guard let worst = errors.indices.max(by: { !errors[$1].isNaN && errors[$0] < errors[$1] || errors[$1].isNaN }) else { return }
+    func size(_ values: [Double]) -> Double {
+        (values.reduce(0) { $0 + $1 * $1 } / Double(max(1, values.count))).squareRoot()
+    }
+    let differences = zip(found, expected).map(-)
+    // What is zero but for rounding is compared with that.
+    let scale = max(size(expected), 1e-6)
+    let (error, limit) = (size(differences) / scale, 5 * tolerance)
+    let worst = differences.indices.first { !(abs(differences[$0]) <= limit * (scale + abs(expected[$0]))) }
     #expect(
-        errors[worst] <= tolerance, "\(what): element \(worst) is \(found[worst]), expected \(expected[worst]), rms \(size)",
+        error <= tolerance && worst == nil,
+        "\(what): \(error); \(worst.map { "\(found[$0]) for \(expected[$0]) at \($0), " } ?? "")rms \(scale)",
         sourceLocation: sourceLocation)
 }
