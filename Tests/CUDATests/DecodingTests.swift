@@ -35,9 +35,8 @@ extension CUDATests {
         }
 
         private func sequences(_ rows: Int, _ count: Int) -> [[Int32]] {
-            (0..<rows).map { row in
-                (0..<count).map { index -> Int32 in Int32((index * (index + 31) + row * 17) % 72) }
-            }
+            var random = Random(11)
+            return (0..<rows).map { _ in (0..<count).map { _ in Int32(36 + 36 * random.float()) } }
         }
 
         /// Segments and steps in turn, the first step after each by hand, the others from a recording.

@@ -149,14 +149,23 @@ extension CUDABackend {
         q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, scale: Float, state: inout GatedSlotState?,
         documents: Documents?
     ) throws -> (result: Tensor, saved: [Tensor]) {
+        if q.shape[1] == 1, var running = state.take() {
+            defer { state = running }
+            _ = try SlotShape(q, k, v, logGates).chunk()
+            let result = try gatedSlotStep(q: q, k: k, v: v, logGates: logGates, scale: scale, state: &running)
+            return (result, [])
+        }
+        return try gatedSlotChunks(
+            q: q, k: k, v: v, logGates: logGates, scale: scale, state: &state, documents: documents)
+    }
+
+    /// The form for many tokens, whose states at the chunks' boundaries the gradients need.
+    private func gatedSlotChunks(
+        q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, scale: Float, state: inout GatedSlotState?,
+        documents: Documents?
+    ) throws -> (result: Tensor, saved: [Tensor]) {
         let shape = SlotShape(q, k, v, logGates)
         let chunk = try shape.chunk()
-        if shape.tokens == 1, var running = state.take() {
-            defer { state = running }
-            return (
-                try gatedSlotStep(q: q, k: k, v: v, logGates: logGates, scale: scale, state: &running), []
-            )
-        }
         let chunks = shape.chunks(chunk)
         let starts = try documents?.firstPositions(length: shape.tokens)
         let states = try empty([shape.batch, shape.heads, chunks, shape.paddedSlots, shape.width])
@@ -197,7 +206,7 @@ extension CUDABackend {
             try saved.isEmpty
             ? {
                 var state = initial
-                return try gatedSlotAttention(
+                return try gatedSlotChunks(
                     q: q, k: k, v: v, logGates: logGates, scale: scale, state: &state, documents: documents
                 ).saved
             }() : saved
