@@ -54,7 +54,16 @@ let package = Package(
             name: "TrainingTests",
             dependencies: ["Training", "Conversion", "Evaluation", "Models", "Tensors", "Checkpoints", "Tokenizers"],
             exclude: ["Fixtures"]),
+        .target(
+            name: "CUDAEmulator", dependencies: ["CCUDA"], path: "Tests/CUDAEmulator",
+            cxxSettings: [.define("MOULT_EMULATED"), .headerSearchPath(".")]),
+        .testTarget(
+            name: "CUDATests",
+            dependencies: [
+                "CUDAEmulator", "CCUDA", "Tensors", "Checkpoints", "Models", "Conversion", "Evaluation", "Training",
+            ]),
         .testTarget(name: "CommandTests", dependencies: ["moult", "Checkpoints"]),
     ],
-    swiftLanguageModes: [.v6]
+    swiftLanguageModes: [.v6],
+    cxxLanguageStandard: .cxx17
 )

@@ -1,15 +1,12 @@
-#include "CUDAEmulator.h"
+#include "emulator.h"
 
 #include <setjmp.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <ucontext.h>
 
-#include <mutex>
+#include <memory>
 #include <vector>
 
 #include "emulated_device.h"
-#include "registry.h"
 
 dim3 threadIdx, blockIdx, blockDim, gridDim;
 
@@ -22,13 +19,16 @@ namespace {
 constexpr size_t stack_bytes = 256 << 10;
 constexpr size_t shared_limit = 227 << 10;
 
-/// One CUDA thread: a stack of its own, left at barriers and gone back to when all have arrived.
+/// One CUDA thread: a stack of its own, left at barriers and gone back to when all have arrived. When it is done it waits
+/// for the next block.
 struct Thread {
-    enum State { fresh, running, at_warp_barrier, at_block_barrier, done } state = fresh;
+    enum State { running, at_warp_barrier, at_block_barrier, done } state = done;
+    bool has_begun = false;
     ucontext_t start;
     jmp_buf place;
     int parity = 0;
-    std::vector<char> stack;
+    /// Pages of it that no kernel reaches stay untouched.
+    std::unique_ptr<char[]> stack{new char[stack_bytes]};
 };
 
 std::vector<Thread> threads;
@@ -46,9 +46,10 @@ void leave(Thread::State state) {
 }
 
 void body() {
-    kernel->call(kernel_arguments);
-    threads[current].state = Thread::done;
-    _longjmp(scheduler, 1);
+    while (true) {
+        kernel->call(kernel_arguments);
+        leave(Thread::done);
+    }
 }
 
 void resume(int index) {
@@ -58,18 +59,14 @@ void resume(int index) {
     threadIdx.z = index / blockDim.x / blockDim.y;
     Thread& thread = threads[index];
     if (_setjmp(scheduler) != 0) return;
-    if (thread.state == Thread::fresh) {
-        thread.state = Thread::running;
-        getcontext(&thread.start);
-        thread.start.uc_stack.ss_sp = thread.stack.data();
-        thread.start.uc_stack.ss_size = thread.stack.size();
-        thread.start.uc_link = nullptr;
-        makecontext(&thread.start, body, 0);
-        setcontext(&thread.start);
-    } else {
-        thread.state = Thread::running;
-        _longjmp(thread.place, 1);
-    }
+    if (thread.has_begun) _longjmp(thread.place, 1);
+    thread.has_begun = true;
+    getcontext(&thread.start);
+    thread.start.uc_stack.ss_sp = thread.stack.get();
+    thread.start.uc_stack.ss_size = stack_bytes;
+    thread.start.uc_link = nullptr;
+    makecontext(&thread.start, body, 0);
+    setcontext(&thread.start);
 }
 
 /// Lets the threads first..<last go on once all that live have arrived at the same barrier.
@@ -87,7 +84,7 @@ bool release(int first, int last, Thread::State barrier) {
 
 bool run_block() {
     for (int i = 0; i < count; i++) {
-        threads[i].state = Thread::fresh;
+        threads[i].state = Thread::running;
         threads[i].parity = 0;
     }
     while (true) {
@@ -98,7 +95,7 @@ bool run_block() {
             bool again = true;
             while (again) {
                 for (int i = first; i < last; i++) {
-                    if (threads[i].state == Thread::fresh || threads[i].state == Thread::running) {
+                    if (threads[i].state == Thread::running) {
                         resume(i);
                         progress = true;
                     }
@@ -123,23 +120,11 @@ uint32_t* begin_collective() {
 }
 uint32_t* exchange(int lane) { return &slots[threads[current].parity][(current / 32 * 32 + lane) * 16]; }
 
-}  // namespace moult_emulator
-
-int moult_emulated_launch(
-    const char* name, const unsigned grid[3], const unsigned block[3], size_t shared_bytes, void** arguments) {
-    using namespace moult_emulator;
-    static std::mutex mutex;
+int run(
+    const Kernel& chosen, const unsigned grid[3], const unsigned block[3], size_t shared_bytes, void** arguments) {
     static std::vector<unsigned char> memory(shared_limit + 128);
-    std::lock_guard<std::mutex> lock(mutex);
-    kernel = find_kernel(name);
-    if (!kernel) {
-        fprintf(stderr, "emulator: no kernel %s is registered\n", name);
-        return 1;
-    }
-    if (shared_bytes > shared_limit) {
-        fprintf(stderr, "emulator: %s wants %zu bytes of shared memory\n", name, shared_bytes);
-        return 1;
-    }
+    if (shared_bytes > shared_limit) return fail(chosen.name + ": " + std::to_string(shared_bytes) + " bytes shared");
+    kernel = &chosen;
     kernel_arguments = arguments;
     shared_memory = memory.data() + (128 - reinterpret_cast<uintptr_t>(memory.data()) % 128) % 128;
     gridDim = {grid[0], grid[1], grid[2]};
@@ -147,7 +132,6 @@ int moult_emulated_launch(
     count = static_cast<int>(block[0] * block[1] * block[2]);
     if (threads.size() < static_cast<size_t>(count)) threads.resize(count);
     for (auto& slot : slots) slot.resize((count + 31) / 32 * 32 * 16);
-    for (int i = 0; i < count; i++) threads[i].stack.resize(stack_bytes);
     for (unsigned z = 0; z < grid[2]; z++)
         for (unsigned y = 0; y < grid[1]; y++)
             for (unsigned x = 0; x < grid[0]; x++) {
@@ -155,9 +139,11 @@ int moult_emulated_launch(
                 // Shared memory begins with whatever was there: here, with NaNs.
                 memset(shared_memory, 0xff, shared_bytes);
                 if (!run_block()) {
-                    fprintf(stderr, "emulator: %s: some threads wait at a barrier that others never reach\n", name);
-                    return 1;
+                    threads.clear();
+                    return fail(chosen.name + ": some threads wait at a barrier that others never reach");
                 }
             }
     return 0;
 }
+
+}  // namespace moult_emulator

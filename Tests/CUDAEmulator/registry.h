@@ -1,22 +1,26 @@
 // Kernels by name expression.
 #pragma once
+#include <stddef.h>
+
 #include <functional>
 #include <map>
 #include <string>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace moult_emulator {
 
-struct Kernel { std::function<void(void**)> call; };
+struct Kernel {
+    std::string name;
+    /// Bytes of each parameter.
+    std::vector<size_t> sizes;
+    std::function<void(void**)> call;
+};
 
 inline std::map<std::string, Kernel>& kernels() {
     static std::map<std::string, Kernel> all;
     return all;
-}
-inline const Kernel* find_kernel(const std::string& name) {
-    auto found = kernels().find(name);
-    return found == kernels().end() ? nullptr : &found->second;
 }
 
 template <typename... Parameters, size_t... index>
@@ -26,7 +30,7 @@ void call(void (*kernel)(Parameters...), void** arguments, std::index_sequence<i
 
 struct Registration {
     template <typename... Parameters> Registration(const char* name, void (*kernel)(Parameters...)) {
-        kernels()[name] = Kernel{[kernel](void** arguments) {
+        kernels()[name] = Kernel{name, {sizeof(Parameters)...}, [kernel](void** arguments) {
             call(kernel, arguments, std::index_sequence_for<Parameters...>());
         }};
     }

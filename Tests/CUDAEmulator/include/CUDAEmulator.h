@@ -1,17 +1,18 @@
-// Runs the CUDA kernels on the CPU, thread by thread, so that they and the backend that launches them are tested on machines
-// without a GPU. Slow, and exact about what counts: warps, barriers, tensor-core fragments, bfloat16 rounding.
+// Runs the CUDA kernels on the CPU, thread by thread, in the place of the driver, so that they and the backend that
+// launches them are tested on machines without a GPU. Slow, and exact about what counts: warps, barriers, tensor-core
+// fragments, bfloat16 rounding, memory that holds NaNs until it is written, work that is recorded and replayed.
 #pragma once
-#include <stddef.h>
+#include "CCUDA.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/// Runs the kernel of this name expression, such as "rms_norm<4>". Arguments are pointers to the values, as those of
-/// cuLaunchKernel. 0, or 1 when there is no such kernel or a barrier was not reached by all threads (the reason on
-/// standard error).
-int moult_emulated_launch(
-    const char* name, const unsigned grid[3], const unsigned block[3], size_t shared_bytes, void** arguments);
+/// A GPU whose memory is the host's. Its kernels are the instances that kernels/*.cpp register.
+const struct moult_cuda* moult_emulated_cuda(void);
+
+/// Sets how many bytes of memory there are.
+void moult_emulated_memory(size_t bytes);
 
 #ifdef __cplusplus
 }

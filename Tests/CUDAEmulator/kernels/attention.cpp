@@ -1,0 +1,12 @@
+#include "../../../Sources/CCUDA/kernels/attention.cu"
+
+#include "../registry.h"
+
+// Heads up to 128 wide, without a window or with a wide one, and with a narrow one.
+REGISTER_KERNEL(attention_forward<16,2,2,64>);
+REGISTER_KERNEL(attention_forward<16,2,1,32>);
+REGISTER_KERNEL(attention_forward<20,3,2,64>);
+REGISTER_KERNEL(attention_forward<20,3,1,32>);
+REGISTER_KERNEL(attention_forward<80,1,2,64>);
+// Wider ones.
+REGISTER_KERNEL(attention_forward<136,2,1,32>);

@@ -1,0 +1,16 @@
+#include "../../../Sources/CCUDA/kernels/attention_backward.cu"
+
+#include "../registry.h"
+
+#define REGISTER_BOTH(...)                               \
+    REGISTER_KERNEL(attention_query_gradient<__VA_ARGS__>); \
+    REGISTER_KERNEL(attention_key_gradients<__VA_ARGS__>)
+
+// Heads up to 64 wide, without a window or with a wide one, and with a narrow one.
+REGISTER_BOTH(16,2,2);
+REGISTER_BOTH(16,2,1);
+REGISTER_BOTH(20,3,2);
+REGISTER_BOTH(20,3,1);
+// Wider ones.
+REGISTER_BOTH(80,1,1);
+REGISTER_BOTH(136,2,1);

@@ -1,0 +1,7 @@
+#include "../../../Sources/CCUDA/kernels/gated_slot_attention_step.cu"
+
+#include "../registry.h"
+
+REGISTER_KERNEL(gsa_step<16,16,4,2>);
+REGISTER_KERNEL(gsa_step<16,32,20,3>);
+REGISTER_KERNEL(gsa_step<128,128,64,2>);

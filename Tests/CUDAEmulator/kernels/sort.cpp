@@ -1,0 +1,5 @@
+#include "../../../Sources/CCUDA/kernels/sort.cu"
+
+#include "../registry.h"
+
+REGISTER_KERNEL(sort_ids);

@@ -1,0 +1,111 @@
+import Checkpoints
+import Models
+import Tensors
+import Testing
+
+extension CUDATests {
+    @Suite("Decoding on a GPU") struct DecodingTests {
+        /// Small models of random parameters, whose heads are 16 wide in groups of two.
+        enum Kind: String, CaseIterable, Sendable {
+            case attention, slidingWindow, slots, slotsWithWindow, hybrid
+        }
+
+        private func model(_ kind: Kind) throws -> DecoderModel {
+            let json: JSONObject = [
+                "model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 48,
+                "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "intermediate_size": 64,
+                "num_hidden_layers": 2, "vocab_size": 72, "rms_norm_eps": 1e-5, "tie_word_embeddings": true,
+                "attention_bias": true,
+            ]
+            var configuration = try ModelConfiguration(DecoderConfiguration(json: .object(json), file: "config.json"))
+            let window = kind == .slotsWithWindow || kind == .hybrid ? 8 : 0
+            configuration.mixerOptions = ["gsa": ["slots": 4, "window": .integer(window)]]
+            switch kind {
+            case .attention: break
+            case .slidingWindow: configuration.decoder.slidingWindow = 8
+            case .slots, .slotsWithWindow: configuration.mixers = ["gsa", "gsa"]
+            case .hybrid: configuration.mixers = ["attention", "gsa"]
+            }
+            var random = Random(3)
+            var tensors: [String: Tensor] = [:]
+            for rule in try DecoderModel.rules(configuration) {
+                tensors[rule.name] = try random.tensor(rule.shape, scale: rule.shape.count == 1 ? 1 : 0.3)
+            }
+            return try DecoderModel(configuration, parameters: Parameters(tensors))
+        }
+
+        private func sequences(_ rows: Int, _ count: Int) -> [[Int32]] {
+            (0..<rows).map { row in
+                (0..<count).map { index -> Int32 in Int32((index * (index + 31) + row * 17) % 72) }
+            }
+        }
+
+        /// Segments and steps in turn, the first step after each by hand, the others from a recording.
+        @Test(arguments: Kind.allCases, [1, 3]) func steps(kind: Kind, rows: Int) throws {
+            let host = try model(kind)
+            let device = try host.to(.cuda)
+            let tokens = sequences(rows, 40)
+            let state = try device.makeState(rows: rows)
+            let step = try DeviceStep(device, state: state)
+            var found: [Tensor] = []
+            func read(_ range: Range<Int>) throws {
+                found.append(try device.logits(tokens.map { Array($0[range]) }, state: state).to(.cpu))
+            }
+            func decode(_ range: Range<Int>) throws {
+                for index in range {
+                    try step.read(tokens.map { $0[index] })
+                    found.append(try #require(step.logits).reshaped([rows, 1, 72]).to(.cpu))
+                }
+            }
+            try read(0..<11)
+            try decode(11..<19)
+            // What a fork reads does not reach the state.
+            _ = try device.nextLogits(tokens.map { Array($0[..<3]) }, state: state.copy())
+            try decode(19..<23)
+            try read(23..<33)
+            try decode(33..<40)
+            #expect(state.position == 40)
+            let steps = try joined(found, rows: rows)
+            try expectClose(steps, device.logits(tokens), 0.05, "\(kind), \(rows) rows, steps and the parallel form")
+            try expectClose(steps, host.logits(tokens), 0.1, "\(kind), \(rows) rows, GPU and processor")
+        }
+
+        /// The logits (R, T, V) of parts of the tokens one after the other.
+        private func joined(_ parts: [Tensor], rows: Int) throws -> Tensor {
+            var values = [[Float]](repeating: [], count: rows)
+            for part in parts {
+                let all = try part.array(Float.self)
+                for row in 0..<rows { values[row] += all[row * all.count / rows..<(row + 1) * all.count / rows] }
+            }
+            return try Tensor(values.flatMap { $0 }, shape: [rows, values[0].count / 72, 72])
+        }
+
+        /// Greedy decoding on the GPU alone does what it does token by token, also where angles and the chosen tokens are
+        /// replaced by those of the next positions.
+        @Test(arguments: [0, 1019]) func greedy(depth: Int) throws {
+            let device = try model(.hybrid).to(.cuda)
+            let (tokens, first) = (sequences(2, depth), [Int32](repeating: 5, count: 2))
+            func begin() throws -> (DecoderState, DeviceStep) {
+                let state = try device.makeState(rows: 2)
+                if depth > 0 { _ = try device.nextLogits(tokens, state: state) }
+                return (state, try DeviceStep(device, state: state))
+            }
+            let (state, step) = try begin()
+            let generated = try step.generate(4, after: first)
+            let all = zip(generated, try step.generate(8, after: generated.map { $0[3] })).map { $0 + $1 }
+            #expect(state.position == depth + 12)
+            let (_, other) = try begin()
+            var (last, expected) = (first, [[Int32]](repeating: [], count: 2))
+            for _ in 0..<12 {
+                try other.read(last)
+                last = try #require(other.logits).to(.cpu).indicesOfLargest().array(Int32.self)
+                for row in 0..<2 { expected[row].append(last[row]) }
+            }
+            #expect(all == expected)
+            let whole = try device.logits(zip(tokens, all).map { $0 + [5] + $1.dropLast() }).rows(0..<1)
+            try expectClose(
+                whole.reshaped([depth + 12, 72]).rows(depth + 11..<depth + 12), #require(step.logits).rows(0..<1), 0.05,
+                "logits after \(depth + 12) tokens")
+        }
+    }
+}
