@@ -35,8 +35,11 @@ extension CUDATests {
         }
 
         private func sequences(_ rows: Int, _ count: Int) -> [[Int32]] {
-            (0..<rows).map { row in
-                (0..<count).map { index -> Int32 in Int32((index * (index + 31) + row * 17) % 72) }
+            (0..<rows).map { (row: Int) -> [Int32] in
+                (0..<count).map { (index: Int) -> Int32 in
+                    let token: Int = index * (index + 31) + row * 17
+                    return Int32(token % 72)
+                }
             }
         }
 
