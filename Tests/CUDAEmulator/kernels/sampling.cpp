@@ -1,0 +1,6 @@
+#include "../../../Sources/CCUDA/kernels/sampling.cu"
+
+#include "../registry.h"
+
+REGISTER_KERNEL(argmax<float>);
+REGISTER_KERNEL(advance);
