@@ -188,7 +188,7 @@ __device__ inline void store_rows(bf16* out, int64_t row, int rows, const float 
                 words = make_uint4(
                     sum_pairs(words.x, old.x), sum_pairs(words.y, old.y), sum_pairs(words.z, old.z), sum_pairs(words.w, old.w));
             }
-            store_16_bytes(place, words);
+            *place = words;
         }
 #pragma unroll
         for (int n = tiles / 4 * 4; n < tiles; n++) {

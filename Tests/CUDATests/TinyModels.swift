@@ -1,0 +1,64 @@
+import Checkpoints
+import Conversion
+import Foundation
+import Models
+import Tensors
+
+/// A Transformer of random weights with heads that a GPU's kernels take, and models converted from it, in a folder that is
+/// removed with its owner.
+final class TinyModels: Sendable {
+    let path: String
+
+    /// The conversions: every profile, with and without a window or a layer that keeps softmax attention.
+    enum Kind: String, CaseIterable {
+        case slots, window, hybrid, fla
+
+        var options: ConversionOptions {
+            var options = ConversionOptions()
+            (options.slots, options.window) = (4, self == .window || self == .hybrid ? 6 : 0)
+            if self == .hybrid { options.keptAttention = [0] }
+            if self == .fla { options.profile = .fla }
+            return options
+        }
+    }
+
+    init() throws {
+        path = NSTemporaryDirectory() + "moult-cuda-\(UUID().uuidString)"
+        let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+            .appendingPathComponent("../TrainingTests/Fixtures/teacher").path
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        try FileManager.default.copyItem(atPath: source, toPath: teacher)
+        let file = URL(fileURLWithPath: "\(teacher)/config.json")
+        let configuration = try String(contentsOf: file, encoding: .utf8)
+            .replacing("\"head_dim\": 8", with: "\"head_dim\": 16")
+            .replacing("\"hidden_size\": 16", with: "\"hidden_size\": 32")
+        try Data(configuration.utf8).write(to: file)
+        try writeWeights()
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    var teacher: String { "\(path)/teacher" }
+
+    private func writeWeights() throws {
+        let rules = try DecoderModel.rules(ModelConfiguration(ModelFiles.open(teacher).configuration))
+        try FileManager.default.removeItem(atPath: "\(teacher)/model.safetensors")
+        let writer = try SafetensorsWriter(
+            directory: teacher, tensors: rules.map { ($0.name, $0.shape, $0.shape.count < 2 ? .float32 : .bfloat16) })
+        var random = Random(17)
+        for rule in rules {
+            let values = try random.tensor(rule.shape, scale: 0.3)
+            try writer.append(
+                rule.shape.count < 2
+                    ? Tensor(values.array().map { 1 + $0 }, shape: rule.shape) : values.converted(to: .bfloat16))
+        }
+        try writer.finish()
+    }
+
+    /// The folder of a converted model.
+    func converted(_ kind: Kind) throws -> String {
+        let output = "\(path)/\(kind)"
+        _ = try Converter(ModelFiles.open(teacher), options: kind.options).run(output: output)
+        return output
+    }
+}

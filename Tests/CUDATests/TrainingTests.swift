@@ -1,0 +1,117 @@
+import Foundation
+import Models
+import Tensors
+import Testing
+import Training
+
+extension CUDATests {
+    @Suite("Training on a GPU") struct TrainingTests {
+        private let folder: TinyModels
+        private let configuration: TrainingConfiguration
+
+        /// Seven steps of every stage on packed documents: the first by hand, the others recorded.
+        init() throws {
+            folder = try TinyModels()
+            let model = try folder.converted(.window)
+            let text = "\(folder.path)/text.jsonl"
+            let lines = (0..<40).map { number in
+                let words = (0..<5 + number * 7 % 40).map { "word\($0 * number % 13)" }
+                return "{\"text\": \"\(words.joined(separator: " "))\"}\n"
+            }
+            try Data(lines.joined().utf8).write(to: URL(fileURLWithPath: text))
+            var configuration = TrainingConfiguration()
+            (configuration.model, configuration.teacher) = (model, folder.teacher)
+            configuration.data.train = [text]
+            configuration.data.cache = "\(folder.path)/tokens"
+            configuration.data.validationShare = 0.1
+            configuration.length = 24
+            (configuration.validation.every, configuration.validation.rows) = (4, 4)
+            configuration.stages = try StageConfiguration.list("align=672,distil=672,finetune=672")
+            for index in configuration.stages.indices {
+                (configuration.stages[index].sequences, configuration.stages[index].accumulation) = (2, 2)
+                configuration.stages[index].schedule.warmUpSteps = 2
+                configuration.stages[index].schedule.peak = 3e-3
+            }
+            self.configuration = configuration
+        }
+
+        private struct Record {
+            var steps: [TrainingEvent.Step] = []
+            var measured: [Double] = []
+        }
+
+        private struct Stop: Error {}
+
+        /// - Parameter stop: the step after which to stop.
+        private func train(_ name: String, on device: Device, resuming: Bool = false, stop: Int? = nil) throws -> Record {
+            let folder = try RunFolder(path: path(name), model: configuration.model, resuming: resuming)
+            let run = try TrainingRun(configuration, folder: folder, resuming: resuming, device: device) { _ in { _, _ in } }
+            var record = Record()
+            do {
+                try run.train { event in
+                    switch event {
+                    case .step(let step):
+                        record.steps.append(step)
+                        if step.step == stop { throw Stop() }
+                    case .measured(let measurement): record.measured.append(measurement.loss)
+                    default: break
+                    }
+                }
+            } catch is Stop {}
+            return record
+        }
+
+        private func path(_ name: String) -> String { "\(folder.path)/\(name)" }
+
+        private func student(_ name: String) throws -> Data {
+            try Data(contentsOf: URL(fileURLWithPath: path("\(name)/student/model.safetensors")))
+        }
+
+        private func expectClose(_ found: [Double], _ expected: [Double], _ tolerance: Double, _ what: String) {
+            #expect(found.count == expected.count)
+            for (index, pair) in zip(found, expected).enumerated() {
+                #expect(abs(pair.0 - pair.1) <= tolerance * pair.1, "\(what) \(index): \(pair.0), expected \(pair.1)")
+            }
+        }
+
+        @Test("all stages have the losses of the processor, every time to the bit, stopped or not")
+        func stages() throws {
+            let expected = try train("cpu", on: .cpu)
+            let found = try train("cuda", on: .cuda)
+            #expect(expected.steps.count == 21)
+            expectClose(found.steps.map(\.loss), expected.steps.map(\.loss), 0.02, "loss")
+            expectClose(found.measured, expected.measured, 0.01, "measured")
+            expectClose(
+                found.steps.map { $0.gradientNorm ?? .nan }, expected.steps.map { $0.gradientNorm ?? .nan }, 0.05,
+                "gradient norm")
+            let again = try train("again", on: .cuda)
+            #expect(again.steps.map(\.loss) == found.steps.map(\.loss))
+            #expect(try student("again") == student("cuda"))
+            let start = try train("stopped", on: .cuda, stop: 10)
+            let rest = try train("stopped", on: .cuda, resuming: true)
+            #expect((start.steps + rest.steps).map(\.loss) == found.steps.map(\.loss))
+            #expect(try student("stopped") == student("cuda"))
+        }
+
+        @Test("steps whose loss is not finite change nothing")
+        func notFinite() throws {
+            var configuration = configuration
+            configuration.stages = try StageConfiguration.list("finetune=960")
+            configuration.stages[0].schedule.course = .constant
+            configuration.stages[0].schedule.peak = 1e38
+            (configuration.patience, configuration.validation.every) = (3, 1000)
+            var skipped: [Int] = []
+            let error = #expect(throws: TrainingError.self) {
+                let folder = try RunFolder(path: path("diverging"), model: configuration.model, resuming: false)
+                try TrainingRun(configuration, folder: folder, resuming: false, device: .cuda) { _ in { _, _ in } }.train {
+                    if case .step(let step) = $0 { skipped.append(step.skipped) }
+                }
+            }
+            guard case .diverged(_, 3, _, _)? = error else {
+                Issue.record("\(String(describing: error))")
+                return
+            }
+            #expect(skipped.last == 2)
+        }
+    }
+}
