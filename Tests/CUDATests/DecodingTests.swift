@@ -35,17 +35,8 @@ extension CUDATests {
         }
 
         private func sequences(_ rows: Int, _ count: Int) -> [[Int32]] {
-<<<<<<< HEAD
             var random = Random(11)
             return (0..<rows).map { _ in (0..<count).map { _ in Int32(36 + 36 * random.float()) } }
-=======
-            (0..<rows).map { (row: Int) -> [Int32] in
-                (0..<count).map { (index: Int) -> Int32 in
-                    let token: Int = index * (index + 31) + row * 17
-                    return Int32(token % 72)
-                }
-            }
->>>>>>> main
         }
 
         /// Segments and steps in turn, the first step after each by hand, the others from a recording.
