@@ -77,7 +77,8 @@ public struct DecoderModel: Sendable {
     ///   - documents: ascending starts of packed documents (B = 1), the first being 0.
     ///   - recomputation: layers that keep nothing of their inside for training.
     public func hidden(
-        _ tokens: [[Int32]], state: DecoderState? = nil, documents: Documents? = nil, recomputation: Recomputation? = nil
+        _ tokens: [[Int32]], state: DecoderState? = nil, documents: Documents? = nil,
+        recomputation: Recomputation? = nil
     ) throws -> Tensor {
         try hidden(
             ids: requireRectangle(tokens, documents: documents), state: state, documents: documents,

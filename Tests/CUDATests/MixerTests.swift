@@ -10,7 +10,8 @@ extension CUDATests {
             try expectAgreement(
                 "T \(tokens) S \(keys) N \(heads) G \(group) K \(dim) window \(window ?? 0)",
                 [
-                    .activation(batch, tokens, heads * group, dim, scale: 2), .activation(batch, keys, heads, dim, scale: 2),
+                    .activation(batch, tokens, heads * group, dim, scale: 2),
+                    .activation(batch, keys, heads, dim, scale: 2),
                     .activation(batch, keys, heads, dim),
                 ], tolerance: 0.02
             ) { [try $0[0].attention(k: $0[1], v: $0[2], scale: 0.3, window: window, documents: documents)] }
@@ -52,7 +53,8 @@ extension CUDATests {
 
             var operands: [Operand] {
                 [
-                    .activation(batch, tokens, heads * group, keyDim, scale: 2), .activation(batch, tokens, heads, keyDim),
+                    .activation(batch, tokens, heads * group, keyDim, scale: 2),
+                    .activation(batch, tokens, heads, keyDim),
                     .activation(batch, tokens, heads, valueDim), .gates(batch, tokens, heads, slots),
                 ]
             }
@@ -102,7 +104,8 @@ extension CUDATests {
             }
             let (q, k, v) = (try activation(2), try activation(1), try activation(1))
             let gates = try Tensor((0..<rows * length * 4).map { -Float($0 % 7) / 8 }, shape: [1, rows * length, 1, 4])
-            let first = [Int32](repeating: 0, count: 30) + [Int32](repeating: 30, count: 40)
+            let first =
+                [Int32](repeating: 0, count: 30) + [Int32](repeating: 30, count: 40)
                 + [Int32](repeating: 0, count: length)
             func run(_ shape: [Int], _ documents: Documents) throws -> [[Float]] {
                 let (q, k, v) = try (

@@ -18,7 +18,9 @@ extension CUDATests {
             let configuration = try ModelConfiguration(files.configuration)
             let rules = try DecoderModel.rules(configuration)
             let parameters = try Parameters(rules, from: files.checkpoint)
-            return (configuration, try Dictionary(uniqueKeysWithValues: rules.map { ($0.name, try parameters[$0.name]) }))
+            return (
+                configuration, try Dictionary(uniqueKeysWithValues: rules.map { ($0.name, try parameters[$0.name]) })
+            )
         }
 
         private func models(_ kind: TinyModels.Kind?) throws -> (cpu: DecoderModel, cuda: DecoderModel) {

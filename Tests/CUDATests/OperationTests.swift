@@ -6,7 +6,9 @@ extension CUDATests {
     @Suite("Operations on a GPU and their gradients") struct OperationTests {
         @Test func linear() throws {
             for (rows, inputs, outputs) in [(1, 8, 8), (5, 24, 16), (33, 65, 40), (7, 16, 3)] {
-                try expectAgreement("\(rows) \(inputs) \(outputs)", [.activation(rows, inputs), .weight(outputs, inputs)]) {
+                try expectAgreement(
+                    "\(rows) \(inputs) \(outputs)", [.activation(rows, inputs), .weight(outputs, inputs)]
+                ) {
                     [try $0[0].linear($0[1])]
                 }
             }

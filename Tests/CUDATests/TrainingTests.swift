@@ -43,9 +43,12 @@ extension CUDATests {
         private struct Stop: Error {}
 
         /// - Parameter stop: the step after which to stop.
-        private func train(_ name: String, on device: Device, resuming: Bool = false, stop: Int? = nil) throws -> Record {
+        private func train(_ name: String, on device: Device, resuming: Bool = false, stop: Int? = nil) throws -> Record
+        {
             let folder = try RunFolder(path: path(name), model: configuration.model, resuming: resuming)
-            let run = try TrainingRun(configuration, folder: folder, resuming: resuming, device: device) { _ in { _, _ in } }
+            let run = try TrainingRun(configuration, folder: folder, resuming: resuming, device: device) { _ in
+                { _, _ in }
+            }
             var record = Record()
             do {
                 try run.train { event in
@@ -103,9 +106,10 @@ extension CUDATests {
             var skipped: [Int] = []
             let error = #expect(throws: TrainingError.self) {
                 let folder = try RunFolder(path: path("diverging"), model: configuration.model, resuming: false)
-                try TrainingRun(configuration, folder: folder, resuming: false, device: .cuda) { _ in { _, _ in } }.train {
-                    if case .step(let step) = $0 { skipped.append(step.skipped) }
-                }
+                try TrainingRun(configuration, folder: folder, resuming: false, device: .cuda) { _ in { _, _ in } }
+                    .train {
+                        if case .step(let step) = $0 { skipped.append(step.skipped) }
+                    }
             }
             guard case .diverged(_, 3, _, _)? = error else {
                 Issue.record("\(String(describing: error))")

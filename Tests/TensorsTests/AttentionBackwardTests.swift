@@ -18,7 +18,8 @@ extension KernelTests {
                 v = try random.tensor([test.batch, test.keys, test.keyHeads, test.valueDim])
                 gradient = try random.tensor([test.batch, test.queries, test.heads, test.valueDim])
                 scale = 1 / Float(test.keyDim).squareRoot()
-                output = try q.attention(k: k, v: v, scale: scale, window: test.window, documents: test.documents.map(Documents.init(_:)))
+                output = try q.attention(
+                    k: k, v: v, scale: scale, window: test.window, documents: test.documents.map(Documents.init(_:)))
             }
         }
 

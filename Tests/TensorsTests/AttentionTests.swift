@@ -58,7 +58,8 @@ extension KernelTests {
             let expected = try Oracle.attention(
                 q: q, k: k, v: v, scale: scale, window: test.window, documents: test.documents)
             try withEveryKernel { choice in
-                let out = try q.attention(k: k, v: v, scale: scale, window: test.window, documents: test.documents.map(Documents.init(_:)))
+                let out = try q.attention(
+                    k: k, v: v, scale: scale, window: test.window, documents: test.documents.map(Documents.init(_:)))
                 #expect(out.shape == [test.batch, test.queries, test.heads, test.valueDim])
                 try expectClose(doubles(out), expected, test.size > 1 ? 2e-3 : 2e-6, "\(test), \(choice)")
             }
@@ -73,7 +74,8 @@ extension KernelTests {
                 expectClose(oracle, expected, 1e-6, "oracle, case \(index)")
                 try withEveryKernel { choice in
                     let out = try q.attention(
-                        k: k, v: v, scale: test.scale, window: test.window, documents: test.documents.map(Documents.init(_:)))
+                        k: k, v: v, scale: test.scale, window: test.window,
+                        documents: test.documents.map(Documents.init(_:)))
                     try expectClose(doubles(out), expected, 3e-6, "case \(index), \(choice)")
                 }
             }

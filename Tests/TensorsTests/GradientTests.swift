@@ -76,7 +76,8 @@ extension KernelTests {
                 try withEveryKernel { choice in
                     var weightGradient = before
                     let found = try backend.rmsNormBackward(
-                        gradient, x: x, weight: weight, epsilon: 1e-5, saved: nil, more: nil, weightGradient: &weightGradient)
+                        gradient, x: x, weight: weight, epsilon: 1e-5, saved: nil, more: nil,
+                        weightGradient: &weightGradient)
                     expectClose(try doubles(found), expected.x, Self.tolerance * 4, "x \(shape) \(choice)")
                     expectClose(try doubles(weightGradient), sum, Self.tolerance * 8, "weight \(shape) \(choice)")
                 }

@@ -13,7 +13,8 @@ extension DecoderModel: ContinuationScorer {
         var (pack, packed) = (PackedPrompts(), [Int]())
         func flush() throws {
             guard !packed.isEmpty else { return }
-            let scores = pack.scores(try self.scores(of: pack.positions, in: pack.tokens, documents: Documents(pack.starts)))
+            let scores = pack.scores(
+                try self.scores(of: pack.positions, in: pack.tokens, documents: Documents(pack.starts)))
             for (prompt, scores) in zip(packed, scores) { results[prompt] = scores }
             (pack, packed) = (PackedPrompts(), [])
             try progress()

@@ -68,7 +68,8 @@ extension Tensor {
     private func differentiating(
         _ head: Tensor, _ body: (inout Tensor?) throws -> (losses: Tensor, hiddenGradient: Tensor)
     ) throws -> Tensor {
-        var headGradient = head.variable == nil ? nil : try head.variable?.takeGradient() ?? .zeros(head.shape, on: head.device)
+        var headGradient =
+            head.variable == nil ? nil : try head.variable?.takeGradient() ?? .zeros(head.shape, on: head.device)
         let (losses, gradient) = try body(&headGradient)
         if let headGradient { try head.variable?.add(headGradient) }
         try variable?.add(gradient.reshaped(shape))

@@ -43,7 +43,9 @@ final class TrainingStep {
         let values = try zip(given.results, batches).map { try objective.read($0, of: $1) }
         let count = Double(batches.count)
         let loss = values.reduce(0) { $0 + $1.loss / count }
-        let layers = values.reduce(into: [Int: Double]()) { $0.merge($1.layers.mapValues { $0 / count }, uniquingKeysWith: +) }
+        let layers = values.reduce(into: [Int: Double]()) {
+            $0.merge($1.layers.mapValues { $0 / count }, uniquingKeysWith: +)
+        }
         return Result(
             loss: loss, layers: layers, outcome: try given.update?.read(loss: loss) ?? .skipped(parameter: nil))
     }

@@ -51,7 +51,8 @@ struct GenerateCommand: ParsableCommand {
             }
             guard maxTokens > 0 else { throw ValidationError("--max-tokens: expected 1 or more, found \(maxTokens).") }
         }
-        guard weights.device == .cpu || loadState == nil && saveState == nil && promptCache == nil && prompts == nil else {
+        guard weights.device == .cpu || loadState == nil && saveState == nil && promptCache == nil && prompts == nil
+        else {
             throw ValidationError(
                 "--device: expected cpu with --load-state, --save-state, --prompt-cache and --prompts, found cuda.")
         }

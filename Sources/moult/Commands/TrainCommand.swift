@@ -32,7 +32,8 @@ struct TrainCommand: ParsableCommand {
     var validation: [String] = []
     @Option(help: "Folder of the run.") var output: String
     @Option(help: "A YAML file with settings; options given here come before it.") var config: String?
-    @Option(help: "Stages and their tokens. (default: align=100k,distil=300k; on cuda align=4.9M,distil=11.5M)") var stages: String?
+    @Option(help: "Stages and their tokens. (default: align=100k,distil=300k; on cuda align=4.9M,distil=11.5M)")
+    var stages: String?
     @Option(help: "Tokens of a row. (default: 512; on cuda 1024)") var length: Int?
     @Option(help: "Where tokens are kept for other runs. (default: in the run's folder)") var cache: String?
     @Option(help: "Seed of the order of the data. (default: 0)") var seed: Int?
@@ -85,7 +86,8 @@ struct TrainCommand: ParsableCommand {
         if settings.stages.isEmpty {
             // Two minutes for a model of 135M parameters on a fast GPU; a quarter of an hour of a processor.
             let isQuick = device == .cuda
-            settings.stages = try StageConfiguration.list(isQuick ? "align=4.9M,distil=11.5M" : "align=100k,distil=300k")
+            settings.stages = try StageConfiguration.list(
+                isQuick ? "align=4.9M,distil=11.5M" : "align=100k,distil=300k")
             if isQuick, length == nil, config == nil { settings.length = 1024 }
         }
         return settings

@@ -65,7 +65,10 @@ extension KernelTests {
         func attention(window: Int?, documents: [Int]?) throws {
             let inputs = try tensors(9, [1, 7, 4, 3], [1, 7, 2, 3], [1, 7, 2, 5], scale: 2)
             try TapeGradients.check("attention", inputs) {
-                [try $0[0].attention(k: $0[1], v: $0[2], scale: 0.6, window: window, documents: documents.map(Documents.init(_:)))]
+                [
+                    try $0[0].attention(
+                        k: $0[1], v: $0[2], scale: 0.6, window: window, documents: documents.map(Documents.init(_:)))
+                ]
             }
         }
 

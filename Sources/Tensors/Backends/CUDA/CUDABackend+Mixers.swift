@@ -7,7 +7,8 @@ extension CUDABackend {
     private func requireHeadDim(_ k: Tensor, _ v: Tensor) throws {
         guard k.shape[3] == v.shape[3], k.shape[3] <= 256 else {
             throw TensorError.device(
-                "attention on a GPU needs keys and values of one width up to 256; found \(k.shape[3]) and \(v.shape[3])")
+                "attention on a GPU needs keys and values of one width up to 256; found \(k.shape[3]) and \(v.shape[3])"
+            )
         }
     }
 
@@ -120,7 +121,8 @@ extension CUDABackend {
             guard let fitting, keyDim % 16 == 0, valueDim % 16 == 0 else {
                 throw TensorError.device(
                     "gatedSlotAttention on a GPU needs key and value widths that are multiples of 16 and tiles that fit "
-                        + "\(Self.sharedLimit) bytes; found K \(keyDim), V \(valueDim), M \(slots), \(group) query heads a group")
+                        + "\(Self.sharedLimit) bytes; found K \(keyDim), V \(valueDim), M \(slots), \(group) query heads a group"
+                )
             }
             return fitting
         }

@@ -60,7 +60,8 @@ extension CUDABackend {
     private func requireHalf(_ weight: Tensor, _ operation: String) throws {
         guard weight.dtype == .bfloat16, weight.device == .cuda else {
             throw TensorError.device(
-                "\(operation) on a GPU reads bfloat16 weights there; found \(weight.dtype.rawValue) on \(weight.device)")
+                "\(operation) on a GPU reads bfloat16 weights there; found \(weight.dtype.rawValue) on \(weight.device)"
+            )
         }
     }
 
@@ -69,7 +70,8 @@ extension CUDABackend {
         let (outputs, inputs) = (weight.shape[0], weight.shape[1])
         try device.multiply(
             moult_cuda_product(
-                m: Int64(inputs), n: Int64(gradient.count / max(outputs, 1)), k: Int64(outputs), a: weight.deviceAddress,
+                m: Int64(inputs), n: Int64(gradient.count / max(outputs, 1)), k: Int64(outputs),
+                a: weight.deviceAddress,
                 b: gradient.deviceAddress, d: sum.deviceAddress, bias: 0, transpose_a: 0, transpose_b: 0,
                 d_type: Int32(moult_cuda_bfloat16), beta: add ? 1 : 0))
     }

@@ -93,7 +93,8 @@ final class CUDADevice: @unchecked Sendable {
                 }
                 try check(
                     functions.pointee.launch(
-                        handle, [UInt32(grid.0), UInt32(grid.1), UInt32(grid.2)], [UInt32(block.0), UInt32(block.1), 1],
+                        handle, [UInt32(grid.0), UInt32(grid.1), UInt32(grid.2)],
+                        [UInt32(block.0), UInt32(block.1), 1],
                         shared, &pointers))
             }
         }
