@@ -6,7 +6,7 @@
 // gradient_squares, gradient_norm, adam_w.
 #include "eight.cuh"
 
-/// One tensor, as Swift lays it out: 64 bytes.
+/// One tensor, as Swift lays it out: 56 bytes.
 struct TrainedTensor {
     float* parameter;
     const float* gradient;
