@@ -60,7 +60,7 @@ let package = Package(
         .testTarget(
             name: "CUDATests",
             dependencies: [
-                "CUDAEmulator", "CCUDA", "Tensors", "Checkpoints", "Models", "Conversion", "Evaluation", "Training",
+                "CUDAEmulator", "Tensors", "Checkpoints", "Models", "Conversion", "Training",
             ]),
         .testTarget(name: "CommandTests", dependencies: ["moult", "Checkpoints"]),
     ],

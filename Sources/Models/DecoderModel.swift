@@ -63,7 +63,8 @@ public struct DecoderModel: Sendable {
 
     /// The same model on `device`, with the weights that its products read.
     public func to(_ device: Device) throws -> DecoderModel {
-        try DecoderModel(configuration, parameters: parameters.to(device))
+        if device == self.device { return self }
+        return try DecoderModel(configuration, parameters: parameters.to(device))
     }
 
     /// Where the model computes.

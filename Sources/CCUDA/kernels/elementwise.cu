@@ -21,15 +21,6 @@ template <typename T> __global__ void scale_add(const T* x, float scale, T* y, i
     store_eight(y + i, b, left, true);
 }
 
-/// x = value.
-template <typename T> __global__ void fill(T* x, float value, int64_t count) {
-    const int64_t i = first_of_eight(), left = count - i;
-    if (left <= 0) return;
-    Eight values;
-    for (int k = 0; k < 8; k++) values[k] = value;
-    store_eight(x + i, values, left, true);
-}
-
 /// out = x, rounded to nearest even.
 template <typename From, typename To> __global__ void cast(const From* x, To* out, int64_t count) {
     const int64_t i = first_of_eight(), left = count - i;

@@ -30,23 +30,6 @@ __global__ void __launch_bounds__(1024) rms_norm(
     }
 }
 
-/// sum = x + y and out = the norm of sum, as rounded: a residual connection and the norm after it. `sum` may be x or y.
-__global__ void __launch_bounds__(1024) add_rms_norm(
-    const bf16* x, const bf16* y, const float* weight, float epsilon, bf16* sum, bf16* out, float* inverse,
-    int32_t rows, int32_t dim) {
-    const int column = threadIdx.x * 8, columns = dim - column;
-    const bool aligned = dim % 8 == 0;
-    const Eight w = load_eight(weight + column, columns, aligned);
-    for (int64_t row = blockIdx.x; row < rows; row += gridDim.x) {
-        const int64_t at = row * dim + column;
-        Eight value = load_eight(x + at, columns, aligned);
-        const Eight other = load_eight(y + at, columns, aligned);
-        for (int k = 0; k < 8; k++) value[k] = to_float(to_bf16(value[k] + other[k]));
-        store_eight(sum + at, value, columns, aligned);
-        normalise(value, w, epsilon, out + at, inverse ? inverse + row : nullptr, columns, aligned, dim);
-    }
-}
-
 /// The gradient of x from that of y, with the inverse that the forward pass kept:
 ///
 ///     out = inverse · (weight · gradient - x · inverse² · mean(weight · gradient · x)) + more
