@@ -13,46 +13,61 @@ let package = Package(
         .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
     ],
     targets: [
+        .target(name: "Support"),
         .target(name: "CKernels"),
         .target(name: "CCUDA", exclude: ["kernels"]),
         .target(name: "CCompression"),
         .target(name: "Tensors", dependencies: ["CKernels", "CCUDA"]),
-        .target(name: "Checkpoints", dependencies: ["Tensors"]),
-        .target(name: "Tokenizers", dependencies: ["Checkpoints"]),
-        .target(name: "Models", dependencies: ["Tensors", "Checkpoints"]),
-        .target(name: "Conversion", dependencies: ["Tensors", "Checkpoints", "Models", "Tokenizers"]),
-        .target(name: "Evaluation", dependencies: ["Tensors", "Checkpoints", "Models", "Tokenizers"]),
+        .target(name: "Checkpoints", dependencies: ["Support", "Tensors"]),
+        .target(name: "Tokenizers", dependencies: ["Support", "Checkpoints"]),
+        .target(name: "Models", dependencies: ["Support", "Tensors", "Checkpoints"]),
+        .target(name: "Conversion", dependencies: ["Support", "Tensors", "Checkpoints", "Models", "Tokenizers"]),
+        .target(name: "Evaluation", dependencies: ["Support", "Tensors", "Checkpoints", "Models", "Tokenizers"]),
         .target(
             name: "Training",
             dependencies: [
-                "CCompression", "Tensors", "Checkpoints", "Tokenizers", "Models", "Evaluation", "Yams",
+                "Support", "CCompression", "Tensors", "Checkpoints", "Tokenizers", "Models", "Evaluation", "Yams",
             ]),
-        .target(name: "Generation", dependencies: ["CKernels", "Tensors", "Checkpoints", "Tokenizers", "Models"]),
+        .target(
+            name: "Generation",
+            dependencies: ["Support", "CKernels", "Tensors", "Checkpoints", "Tokenizers", "Models"]),
         .executableTarget(
             name: "moult",
             dependencies: [
-                "Tensors", "Checkpoints", "Tokenizers", "Models", "Conversion", "Evaluation", "Training",
+                "Support", "Tensors", "Checkpoints", "Tokenizers", "Models", "Conversion", "Evaluation", "Training",
                 "Generation",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]
         ),
-        .testTarget(name: "TensorsTests", dependencies: ["Tensors", "CKernels"], exclude: ["Fixtures"]),
-        .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "Tensors"], exclude: ["Fixtures"]),
-        .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers"], exclude: ["Fixtures"]),
+        .target(
+            name: "TestSupport", dependencies: ["Support", "Tensors", "Checkpoints", "Models"],
+            path: "Tests/TestSupport"),
+        .testTarget(name: "SupportTests", dependencies: ["Support", "TestSupport"]),
+        .testTarget(name: "TensorsTests", dependencies: ["Tensors", "CKernels", "TestSupport"], exclude: ["Fixtures"]),
         .testTarget(
-            name: "ModelsTests", dependencies: ["Models", "Tensors", "CKernels", "Checkpoints", "Tokenizers"],
+            name: "CheckpointsTests", dependencies: ["TestSupport", "Checkpoints", "Tensors"], exclude: ["Fixtures"]),
+        .testTarget(name: "TokenizersTests", dependencies: ["TestSupport", "Tokenizers"], exclude: ["Fixtures"]),
+        .testTarget(
+            name: "ModelsTests",
+            dependencies: ["TestSupport", "Models", "Tensors", "CKernels", "Checkpoints", "Tokenizers"],
             exclude: ["Fixtures"]
         ),
         .testTarget(
-            name: "EvaluationTests", dependencies: ["Evaluation", "Models", "Tensors", "Checkpoints", "Tokenizers"]),
-        .testTarget(name: "ConversionTests", dependencies: ["Conversion", "Models", "Tensors", "Checkpoints"]),
+            name: "EvaluationTests",
+            dependencies: ["TestSupport", "Evaluation", "Models", "Tensors", "Checkpoints", "Tokenizers"]),
+        .testTarget(
+            name: "ConversionTests", dependencies: ["TestSupport", "Conversion", "Models", "Tensors", "Checkpoints"]),
         .testTarget(
             name: "GenerationTests",
-            dependencies: ["Generation", "Evaluation", "Models", "Tensors", "Checkpoints", "Tokenizers"],
+            dependencies: [
+                "TestSupport", "Generation", "Evaluation", "Models", "Tensors", "Checkpoints", "Tokenizers",
+            ],
             exclude: ["Fixtures"]),
         .testTarget(
             name: "TrainingTests",
-            dependencies: ["Training", "Conversion", "Evaluation", "Models", "Tensors", "Checkpoints", "Tokenizers"],
+            dependencies: [
+                "TestSupport", "Training", "Conversion", "Evaluation", "Models", "Tensors", "Checkpoints", "Tokenizers",
+            ],
             exclude: ["Fixtures"]),
         .target(
             name: "CUDAEmulator", dependencies: ["CCUDA"], path: "Tests/CUDAEmulator",
@@ -60,9 +75,9 @@ let package = Package(
         .testTarget(
             name: "CUDATests",
             dependencies: [
-                "CUDAEmulator", "Tensors", "Checkpoints", "Models", "Conversion", "Training",
+                "CUDAEmulator", "TestSupport", "Tensors", "Checkpoints", "Models", "Conversion", "Training",
             ]),
-        .testTarget(name: "CommandTests", dependencies: ["moult", "Checkpoints"]),
+        .testTarget(name: "CommandTests", dependencies: ["moult", "TestSupport", "Checkpoints"]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx17

@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import TestSupport
 import Testing
 
 @Suite("Bad input gives one clear line and a failing exit code")
@@ -35,8 +36,8 @@ struct BadInputTests {
         }
         expectFailure(try run("\(folder.path)/missing"), "\(folder.path)/missing")
         expectFailure(try run(folder.path), folder.path)
-        expectFailure(try run(try folder.file("empty.gguf", Data())), "empty.gguf")
-        expectFailure(try run(try folder.file("wrong.gguf", Data("GGML".utf8) + Data(count: 100))), "wrong.gguf")
+        expectFailure(try run(try folder.write("empty.gguf", Data())), "empty.gguf")
+        expectFailure(try run(try folder.write("wrong.gguf", Data("GGML".utf8) + Data(count: 100))), "wrong.gguf")
         expectFailure(try run(#filePath), "BadInputTests.swift")
         #expect(!FileManager.default.fileExists(atPath: "\(folder.path)/o"))
     }
@@ -61,11 +62,11 @@ struct BadInputTests {
         try FileManager.default.copyItem(
             atPath: "\(fixtures)/llama-tied/model.safetensors", toPath: "\(folder.path)/model.safetensors")
         json["hidden_size"] = nil
-        _ = try folder.file("config.json", Data(JSONValue.object(json).text().utf8))
+        _ = try folder.write("config.json", Data(JSONValue.object(json).text().utf8))
         expectFailure(try MoultProcess("inspect", folder.path), "config.json", "hidden_size")
         json["hidden_size"] = 48
         json["num_attention_heads"] = 7
-        _ = try folder.file("config.json", Data(JSONValue.object(json).text().utf8))
+        _ = try folder.write("config.json", Data(JSONValue.object(json).text().utf8))
         expectFailure(try MoultProcess("inspect", folder.path), "config.json", "7")
     }
 
@@ -74,7 +75,7 @@ struct BadInputTests {
         try FileManager.default.copyItem(
             atPath: "\(fixtures)/llama-tied/config.json", toPath: "\(folder.path)/config.json")
         let weights = try Data(contentsOf: URL(fileURLWithPath: "\(fixtures)/llama-tied/model.safetensors"))
-        _ = try folder.file("model.safetensors", weights.dropLast(5))
+        _ = try folder.write("model.safetensors", weights.dropLast(5))
         expectFailure(try MoultProcess("inspect", folder.path), "model.safetensors")
         expectFailure(try MoultProcess("convert", folder.path, "--output", "\(folder.path)/out"), "model.safetensors")
         #expect(!FileManager.default.fileExists(atPath: "\(folder.path)/out"))
@@ -82,9 +83,9 @@ struct BadInputTests {
 
     @Test func textThatIsNotUTF8() throws {
         let folder = try TemporaryFolder()
-        let text = try folder.file("latin1.txt", Data("caf\u{E9}".utf8.prefix(3)) + Data([0xE9, 0x20, 0x61]))
+        let text = try folder.write("latin1.txt", Data("caf\u{E9}".utf8.prefix(3)) + Data([0xE9, 0x20, 0x61]))
         expectFailure(try MoultProcess("perplexity", smolLM2, "--data", text), "latin1.txt", "byte 3", "UTF-8")
-        let empty = try folder.file("empty.txt", Data())
+        let empty = try folder.write("empty.txt", Data())
         expectFailure(try MoultProcess("perplexity", smolLM2, "--data", empty), "at least 2")
     }
 
@@ -134,9 +135,9 @@ struct BadInputTests {
         expectFailure(try run("--tasks", "recall", "--samples"), "--json")
         expectFailure(try run("--tasks", "recall", "--length", "20"), "recall", "20 tokens")
         expectFailure(try run("--tasks", "piqa", "--data", folder.path), "\(folder.path)/piqa_val.jsonl")
-        _ = try folder.file("piqa_val.jsonl", Data("\n{\"context\": \"a\", \"choices\": [], \"gold\": 0}".utf8))
+        _ = try folder.write("piqa_val.jsonl", Data("\n{\"context\": \"a\", \"choices\": [], \"gold\": 0}".utf8))
         expectFailure(try run("--tasks", "piqa", "--data", folder.path), "piqa_val.jsonl:2", "choices")
-        _ = try folder.file("filler.txt", Data([0xFF]))
+        _ = try folder.write("filler.txt", Data([0xFF]))
         expectFailure(try run("--tasks", "needle", "--data", folder.path), "filler.txt", "UTF-8")
     }
 
@@ -145,9 +146,9 @@ struct BadInputTests {
         let folder = try TemporaryFolder()
         expectFailure(try MoultProcess("report", "\(folder.path)/missing"), "missing", "metrics.jsonl")
         expectFailure(try MoultProcess("report", folder.path), folder.path, "metrics.jsonl")
-        let metrics = try folder.file(
+        let metrics = try folder.write(
             "metrics.jsonl", Data("{\"event\":\"end\",\"step\":1,\"reason\":\"stopped\"}\n".utf8))
-        let precious = try folder.file("precious.txt", Data("precious".utf8))
+        let precious = try folder.write("precious.txt", Data("precious".utf8))
         expectFailure(try MoultProcess("report", folder.path, "--output", precious), "precious.txt")
         #expect(try String(contentsOfFile: precious, encoding: .utf8) == "precious")
         #expect(try MoultProcess("report", folder.path).status == 0)

@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import TestSupport
 import Testing
 
 @Suite("Many prompts at once")
@@ -9,7 +10,7 @@ struct GenerateBatchTests {
         let folder = try TemporaryFolder()
         let prompts = ["The capital of France is", "One, two, three,", "Water boils at a temperature of"]
         let lines = prompts.map { JSONValue.object(["prompt": .string($0), "id": 7]).text() }
-        let path = try folder.file("prompts.jsonl", Data((lines.joined(separator: "\n\n") + "\n").utf8))
+        let path = try folder.write("prompts.jsonl", Data((lines.joined(separator: "\n\n") + "\n").utf8))
         let result = try MoultProcess(
             "generate", smolLM2, "--prompts", path, "--batch", "2", "--max-tokens", "8", "--stop", ".")
         #expect(result.status == 0)
@@ -31,7 +32,7 @@ struct GenerateBatchTests {
     @Test func refusals() throws {
         let folder = try TemporaryFolder()
         func error(_ content: String, _ name: String = "p.jsonl", _ more: String...) throws -> String {
-            let path = try folder.file(name, Data(content.utf8))
+            let path = try folder.write(name, Data(content.utf8))
             let result = try MoultProcess(arguments: ["generate", smolLM2, "--prompts", path] + more)
             #expect(result.status != 0 && result.status < 128 && result.output.isEmpty)
             return result.error

@@ -95,16 +95,3 @@ let packageRoot = URL(fileURLWithPath: #filePath).deletingLastPathComponent().de
 
 /// The real model, which `make fetch` puts there.
 let smolLM2 = "\(packageRoot)/.models/SmolLM2-135M-Instruct.Q4_1.gguf"
-
-/// A folder for one test, removed with its owner.
-final class TemporaryFolder: Sendable {
-    let path = NSTemporaryDirectory() + "moult-command-\(UUID().uuidString)"
-    init() throws { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) }
-    deinit { try? FileManager.default.removeItem(atPath: path) }
-
-    /// Writes a file and returns its path.
-    func file(_ name: String, _ data: Data) throws -> String {
-        try data.write(to: URL(fileURLWithPath: "\(path)/\(name)"))
-        return "\(path)/\(name)"
-    }
-}

@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import TestSupport
 import Testing
 
 /// The whole way on the real model: inspect, convert, measure, generate.
@@ -8,7 +9,7 @@ struct SmolLM2Tests {
     private func text(_ folder: TemporaryFolder) throws -> String {
         // A few windows of the encyclopedia that `make fetch` provides.
         let file = try String(contentsOfFile: "\(packageRoot)/.data/encyclopedia_valid.txt", encoding: .utf8)
-        return try folder.file("text.txt", Data(file.prefix(16_000).utf8))
+        return try folder.write("text.txt", Data(file.prefix(16_000).utf8))
     }
 
     @Test func inspect() throws {

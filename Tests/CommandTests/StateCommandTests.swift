@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import TestSupport
 import Testing
 
 @Suite("States, streams and conversations on SmolLM2-135M", .serialized)
@@ -17,7 +18,7 @@ struct StateCommandTests {
 
     @Test("saved and loaded, a sampled text goes on as it would have")
     func saves() throws {
-        let (path, state) = (try folder.file("prompt.txt", Data(prompt.utf8)), "\(folder.path)/a.state")
+        let (path, state) = (try folder.write("prompt.txt", Data(prompt.utf8)), "\(folder.path)/a.state")
         let whole = try generate("--prompt", prompt, "--max-tokens", "14")
         let first = try generate("--prompt-file", path, "--max-tokens", "6", "--save-state", state)
         let second = try generate("--load-state", state, "--max-tokens", "8", "--seed", "77")

@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import TestSupport
 import Testing
 
 /// `moult train` on a tiny model, from the outside.
@@ -21,7 +22,7 @@ struct TrainCommandTests {
             let result = try MoultProcess(
                 "convert", teacher, "--output", model, "--slots", "4", "--window", "4", "--json")
             #expect(result.status == 0, "\(result.error)")
-            text = try folder.file(
+            text = try folder.write(
                 "text.txt", Data((0..<400).map { "The fox \($0 * $0 % 97) jumps over the dog.\n" }.joined().utf8))
         }
 
@@ -80,7 +81,7 @@ struct TrainCommandTests {
     func refusals() throws {
         let place = try Workplace()
         let output = "\(place.path)/run"
-        func file(_ name: String, _ text: String) throws -> String { try place.folder.file(name, Data(text.utf8)) }
+        func file(_ name: String, _ text: String) throws -> String { try place.folder.write(name, Data(text.utf8)) }
         func train(teacher: String? = nil, data: String? = nil, _ more: String...) throws -> MoultProcess {
             try MoultProcess(
                 arguments: [
@@ -148,7 +149,7 @@ struct TrainCommandTests {
 
     /// A run long enough to be stopped on its way: 400 steps, a checkpoint every 5.
     private func longRun(_ place: Workplace) throws -> [String] {
-        let settings = try place.folder.file(
+        let settings = try place.folder.write(
             "long.yaml",
             Data(
                 """

@@ -15,17 +15,6 @@ func englishTokenizer() throws -> Tokenizer {
     try Tokenizer.load(directory: testsFolder.appendingPathComponent("TrainingTests/Fixtures/teacher"))
 }
 
-/// A folder for one test, removed with its owner.
-final class TemporaryFolder: Sendable {
-    let path = NSTemporaryDirectory() + "moult-evaluation-\(UUID().uuidString)"
-    init() throws { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) }
-    deinit { try? FileManager.default.removeItem(atPath: path) }
-
-    func write(_ name: String, _ text: String) throws {
-        try text.write(toFile: "\(path)/\(name)", atomically: true, encoding: .utf8)
-    }
-}
-
 /// Finds in a context the number that stands where the question's words stood before: what every model should learn.
 struct LookUp: ContinuationScorer {
     let tokenizer: Tokenizer

@@ -14,13 +14,6 @@ func fixtureTokenizer(_ name: String) throws -> Tokenizer {
 
 let testsFolder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
 
-/// A folder for one test, removed with its owner.
-final class TemporaryFolder: Sendable {
-    let path = NSTemporaryDirectory() + "moult-generation-\(UUID().uuidString)"
-    init() throws { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) }
-    deinit { try? FileManager.default.removeItem(atPath: path) }
-}
-
 /// A tokenizer for the tiny models: a token for every printable ASCII character and for the line's end, and two special
 /// ones, 98 in all.
 func asciiTokenizer(chatTemplate: String? = nil) throws -> Tokenizer {

@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import TestSupport
 import Training
 
 /// The events of a run of two stages: `align` to step 40, `distil` to step 100, 1024 tokens a step.

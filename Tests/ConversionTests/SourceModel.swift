@@ -1,17 +1,7 @@
 import Checkpoints
 import Foundation
 import Tensors
-
-/// A folder that is removed with its owner.
-final class TemporaryFolder: Sendable {
-    let path = NSTemporaryDirectory() + "moult-conversion-\(UUID().uuidString)"
-
-    init() throws { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) }
-    deinit { try? FileManager.default.removeItem(atPath: path) }
-
-    /// Everything in the folder, hidden files too.
-    var contents: [String] { (try? FileManager.default.contentsOfDirectory(atPath: path).sorted()) ?? [] }
-}
+import TestSupport
 
 /// A source model in a folder: one of the model fixtures, with its tensors and configuration changed at will.
 struct SourceModel {
