@@ -5,7 +5,7 @@
 
 memcheck finds accesses outside what was allocated, racecheck races in shared memory, initcheck reads of memory that nothing
 has written, synccheck barriers that not all threads reach. Every tensor gets memory of its own
-(MOULT_CUDA_EXACT_MEMORY=1), so that memcheck sees an access past its end. Prints a table; exits with 1 where a tool reports
+(MOULT_CUDA_CHECKED=1), so that memcheck sees an access past its end. Prints a table; exits with 1 where a tool reports
 anything or a command fails. Needs Python alone, a card and its toolkit.
 """
 
@@ -26,7 +26,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 FIXTURE = ROOT / "Tests" / "TrainingTests" / "Fixtures" / "teacher"
 TOOLS = ("memcheck", "racecheck", "initcheck", "synccheck")
-STEPS = {"align": 2, "distil": 2, "finetune": 2}
+# The first step of a stage runs as it is, the second is recorded, the third replays.
+STEPS = {"align": 3, "distil": 3, "finetune": 3}
+# cuBLASLt's own kernels pass data by asynchronous copies whose barriers racecheck does not know.
+OPTIONS = {"racecheck": ("--kernel-name-exclude", "kernel_substring=nvjet")}
 
 # Layers' shapes: hidden width, MLP, query heads, key/value heads, head width. Odd MLP widths and uneven groups on purpose.
 SHAPES = {
@@ -87,15 +90,15 @@ def write_text(path, seed, words):
 def commands(work, teacher, name, text, held, tool):
     """(what, arguments): training through every stage, then all that a trained model does on a GPU."""
     length, rows = 160, 2
-    stages = ",".join(f"{stage}={steps * 4 * length}" for stage, steps in STEPS.items())
+    stages = ",".join(f"{stage}={steps * rows * length}" for stage, steps in STEPS.items())
     student, run = work / name, work / f"{name}-{tool}-run"
     yield "train", ("train", student, "--teacher", teacher, "--data", text, "--validation", held, "--output", run,
                     "--stages", stages, "--length", length, "--device", "cuda")
     model = student
-    yield "perplexity", ("perplexity", model, "--data", held, "--window", 150, "--limit", rows, "--device", "cuda")
+    yield "perplexity", ("perplexity", model, "--data", held, "--window", 100, "--limit", rows, "--device", "cuda")
     yield "generate", ("generate", model, "--prompt-file", held, "--max-tokens", 12, "--device", "cuda")
-    yield "recall", ("evaluate", model, "--tasks", "recall", "--length", 256, "--limit", 2, "--device", "cuda")
-    yield "bench", ("bench", model, "--prefill", 96, "--decode", 6, "--depth", "16,100", "--batch", "1,3", "--repeats", 1,
+    yield "recall", ("evaluate", model, "--tasks", "recall", "--length", 256, "--limit", 1, "--device", "cuda")
+    yield "bench", ("bench", model, "--prefill", 96, "--decode", 3, "--depth", 16, "--batch", "1,3", "--repeats", 1,
                     "--device", "cuda")
 
 
@@ -104,7 +107,7 @@ class Checks:
         self.arguments = arguments
         self.work = Path(tempfile.mkdtemp(prefix="moult-sanitize-"))
         self.rows, self.start = [], time.monotonic()
-        self.environment = os.environ | {"MOULT_CUDA_EXACT_MEMORY": "1", "MOULT_THREADS": "2"}
+        self.environment = os.environ | {"MOULT_CUDA_CHECKED": "1", "MOULT_THREADS": "2"}
 
     def moult(self, *words, before=(), card=0):
         return subprocess.run(
@@ -117,7 +120,7 @@ class Checks:
         found, status, text = None, None, ""
         try:
             result = self.moult(*words, card=card, before=(
-                "compute-sanitizer", "--tool", tool, "--print-limit", "20", "--error-exitcode", "99"))
+                "compute-sanitizer", "--tool", tool, "--print-limit", "40", "--error-exitcode", "99", *OPTIONS.get(tool, ())))
             status, text = result.returncode, result.stdout
             summary = re.findall(r"(?:ERROR SUMMARY: (\d+) error|RACECHECK SUMMARY: (\d+) hazard)", text)
             found = sum(int(a or b) for a, b in summary) if summary else None
@@ -134,7 +137,7 @@ class Checks:
     def run(self):
         text, held = self.work / "text.txt", self.work / "held.txt"
         write_text(text, 1, 12000)
-        write_text(held, 2, 400)
+        write_text(held, 2, 200)
         jobs = []
         for number, (shape, extents) in enumerate(SHAPES.items()):
             teacher = self.work / shape

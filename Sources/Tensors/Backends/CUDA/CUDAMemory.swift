@@ -1,4 +1,3 @@
-import Foundation
 import Synchronization
 
 /// A block of GPU memory. It goes back to the allocator with its last owner; since all work runs in the order in which it is
@@ -34,9 +33,6 @@ final class CUDAMemory: Sendable {
 
     private let device: CUDADevice
     private let state = Mutex(State())
-    /// Whether every tensor gets memory of exactly its size, given back to the driver with it: slow, and the way for
-    /// NVIDIA's compute-sanitizer to see an access past a tensor's end or to one that is gone.
-    private let isExact = ProcessInfo.processInfo.environment["MOULT_CUDA_EXACT_MEMORY"] == "1"
 
     init(_ device: CUDADevice) { self.device = device }
 
@@ -49,7 +45,7 @@ final class CUDAMemory: Sendable {
     }
 
     func take(_ count: Int) throws -> (UInt64, Int, Int?) {
-        let unit = isExact ? 1 : count > 1 << 20 ? 2 << 20 : 512
+        let unit = device.isChecked ? 1 : count > 1 << 20 ? 2 << 20 : 512
         let capacity = max(unit, (count + unit - 1) / unit * unit)
         return try state.withLock { state in
             let address: UInt64
@@ -94,7 +90,7 @@ final class CUDAMemory: Sendable {
             state.used -= capacity
             if let recording, state.recorded[recording] != nil {
                 state.recorded[recording]?[capacity, default: []].append(address)
-            } else if isExact, state.recording == nil {
+            } else if device.isChecked, state.recording == nil {
                 device.release(address)
                 state.held -= capacity
             } else {
