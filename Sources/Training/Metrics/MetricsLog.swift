@@ -39,7 +39,7 @@ public final class MetricsLog {
 
     private static func cut(_ path: String, after step: Int) throws {
         let kept = try lines(path: path).filter { $0.event.step.map { $0 <= step } ?? true }
-        try RunFile.replace(path, with: Data(kept.map(\.bytes).joined()))
+        try RunFile.replace(path, beginning: [], with: Data(kept.map(\.bytes).joined()))
     }
 
     /// Every whole line, its end included, and what it says.

@@ -54,6 +54,14 @@ public struct TrainingConfiguration: Sendable, Equatable {
         try require(!stages.isEmpty, "--stages", "at least one stage", "none")
         try require((0...Int(Int32.max)).contains(seed), "--seed", "0 to \(Int32.max)", "\(seed)")
         try require((2...1 << 24).contains(length), "--length", "2 to \(1 << 24)", "\(length)")
+        // So that no sum of tokens and no size of a batch overflows.
+        try require(stages.count <= 1000, "--stages", "at most 1000 stages", "\(stages.count)")
+        for stage in stages {
+            let (tokens, overflow) = stage.sequences.multipliedReportingOverflow(by: length)
+            try require(
+                !overflow && (1...1 << 28).contains(tokens), "stage \(stage.kind.rawValue)",
+                "sequences × length of 1 to \(1 << 28) tokens", "\(stage.sequences) × \(length)")
+        }
         for stage in stages {
             let limit = 1 << 40
             let perStep = [stage.sequences, stage.accumulation, length].reduce(1) { product, factor in
