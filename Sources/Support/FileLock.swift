@@ -18,7 +18,7 @@ package final class FileLock: Sendable {
     private static let limit = 1024
 
     /// Takes the lock at `path`, and makes the file when there is none.
-    /// - Throws: ``Held``, and `RegularFile.Fault` when the file cannot be made, is none of these, or cannot be locked.
+    /// - Throws: ``Held``, and `RegularFile.Fault` when the file cannot be made or is none of these.
     package init(path: String) throws {
         self.path = path
         while true {
@@ -28,7 +28,8 @@ package final class FileLock: Sendable {
             guard size == 0 || text.hasPrefix(Self.magic) else {
                 throw RegularFile.Fault(description: "a lock's file is expected; this is another file")
             }
-            guard try descriptor.lock() else { throw Self.held(text) }
+            // Where the file system has no locks, nobody is kept out.
+            guard (try? descriptor.lock()) ?? true else { throw Self.held(text) }
             // Who held it may have removed it since it was opened.
             guard descriptor.isNamed(path) else { continue }
             (self.isNew, self.descriptor) = (isNew, descriptor)

@@ -70,7 +70,11 @@ struct TrainingCheckpoint {
             "content": .string(try contentHash(folder)), "state": .object(state.json),
         ]
         json["hash"] = .string(hash(json))
-        try StagedFile.write((JSONValue.object(json).text(indented: true) + "\n").utf8, to: "\(folder)/\(stateName)")
+        try StagedFile.write(text(json), to: "\(folder)/\(stateName)")
+    }
+
+    private static func text(_ json: JSONObject) -> Data {
+        Data((JSONValue.object(json).text(indented: true) + "\n").utf8)
     }
 
     /// The hash of state.json, of all but the hash itself.
@@ -121,14 +125,17 @@ struct TrainingCheckpoint {
         func damaged(_ reason: String) -> TrainingError {
             .file(path: "\(path)/\(Self.stateName)", reason: "damaged: \(reason)")
         }
-        let json: JSONObject
-        do { json = try JSONValue(file: "\(path)/\(Self.stateName)").objectValue ?? [:] } catch {
-            throw damaged("\(error)")
-        }
+        let (json, text): (JSONObject, Data)
+        do {
+            text = try RegularFile.contents("\(path)/\(Self.stateName)", limit: 1 << 20)
+            json = try JSONValue(parsing: text, file: Self.stateName).objectValue ?? [:]
+        } catch { throw damaged("\(error)") }
         guard let version = json["version"]?.integerValue, (1...Self.version).contains(version) else {
             throw damaged("expected version 1 to \(Self.version), found \(json["version"]?.text() ?? "none")")
         }
-        guard version == 1 ? json["hash"] == nil : json["hash"] == .string(Self.hash(json)) else {
+        // Every byte counts, also where another would mean the same.
+        let isWhole = json["hash"] == .string(Self.hash(json)) && text == Self.text(json)
+        guard version == 1 ? json["hash"] == nil : isWhole else {
             throw damaged("its hash does not match its contents")
         }
         guard let state = json["state"].flatMap({ TrainingState($0) }), isPossible(state) else {

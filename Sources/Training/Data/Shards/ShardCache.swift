@@ -31,6 +31,9 @@ struct ShardCache {
         }
         do {
             _ = try Self.check(place)
+            // As an earlier version called it, of whose processes none is at work while this one holds the lock.
+            let left = "\(place).partial"
+            if (try? Self.check(left)) == true { try StagedFolder.remove(left) }
             let made = try StagedFolder(path: place, isFree: false)
             try make(origin, in: made.temporaryPath, progress: progress)
             if try Self.check(place) { try StagedFolder.remove(place) }
