@@ -95,7 +95,7 @@ public final class Trainer {
     public func resume() throws {
         for checkpoint in folder.checkpoints {
             do {
-                state = try checkpoint.state(fingerprint: fingerprint)
+                state = try checkpoint.state(fingerprint: fingerprint, isPossible: isPossible)
                 if let phase = phases.indices.contains(state.stage) ? phases[state.stage] : nil {
                     try student.train(trained(phase))
                 }
@@ -108,6 +108,18 @@ public final class Trainer {
             }
         }
         tell(.warning("\(folder.path): there is no whole checkpoint; the run starts at its beginning"))
+    }
+
+    /// Whether the run can be in `state`: everything in it but what gradients and losses made of it follows from the stage.
+    private func isPossible(_ state: TrainingState) -> Bool {
+        guard (0...phases.count).contains(state.stage) else { return false }
+        let limit = state.stage < phases.count ? phases[state.stage].steps : 0
+        guard (0...limit).contains(state.stageStep) else { return false }
+        let done = zip(phases[..<state.stage].map(\.steps) + [state.stageStep], phases)
+        let rows = done.reduce(0) { $0 + $1.0 * $1.1.stage.sequences * $1.1.stage.accumulation }
+        return state.step == done.reduce(0) { $0 + $1.0 } && state.rows == rows
+            && state.tokens == rows * configuration.length && state.skipped <= state.step
+            && state.skippedInARow <= min(state.skipped, configuration.patience) && state.bestLoss?.isFinite ?? true
     }
 
     /// Where the run stands: the step that ``resume()`` found, or 0.

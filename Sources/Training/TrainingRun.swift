@@ -9,6 +9,7 @@ public final class TrainingRun {
     private let trainer: Trainer
     private let resuming: Bool
     private let folder: RunFolder
+    private let hold: RunHold
     private let student: ModelConfiguration
     private let teacher: (name: String, model: DecoderModel)?
     private var watch: (TrainingEvent) throws -> Void = { _ in }
@@ -39,7 +40,7 @@ public final class TrainingRun {
         self.teacher = teacher.map { (URL(fileURLWithPath: configuration.teacher ?? "").lastPathComponent, $0) }
         let origin = try files.contentHash() + (teacherFiles?.contentHash() ?? "")
         var report: (TrainingEvent) throws -> Void = { _ in }
-        if !resuming { try folder.create() }
+        hold = try RunHold(folder, resuming: resuming)
         do {
             let data = try Self.data(configuration, tokenizer: tokenizer, folder: folder, progress: progress)
             trainer = try Trainer(
@@ -47,7 +48,7 @@ public final class TrainingRun {
                 report: { try report($0) })
             if !resuming { try folder.write(configuration) }
         } catch {
-            if !resuming { folder.discard() }
+            hold.discard()
             throw error
         }
         report = { [unowned self] in try watch($0) }

@@ -75,6 +75,8 @@ final class RunningMoult {
         wait { poll(&descriptor, 1, 0) > 0 }
     }
 
+    var identifier: Int32 { process.processIdentifier }
+
     func signal(_ number: Int32) { kill(process.processIdentifier, number) }
 
     /// Waits for the end.

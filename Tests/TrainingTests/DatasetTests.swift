@@ -103,7 +103,8 @@ import Training
                 })
             #expect(data.reports[0].statistics.documents == 6000)
             var files: [String: Data] = [:]
-            for name in FileManager.default.enumerator(atPath: cache)?.compactMap({ $0 as? String }) ?? [] {
+            for name in FileManager.default.enumerator(atPath: cache)?.compactMap({ $0 as? String }) ?? []
+            where !name.hasSuffix(".lock") {
                 files[name] = FileManager.default.contents(atPath: "\(cache)/\(name)")
             }
             #expect(files.keys.count { $0.hasSuffix(".tokens") } > 3)

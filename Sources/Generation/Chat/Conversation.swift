@@ -103,12 +103,15 @@ public struct Conversation {
     }
 
     /// Saves the conversation as a state file.
-    public func save(to path: String, generatorState: UInt64) throws {
+    /// - Parameters:
+    ///   - own: the states that may be replaced.
+    ///   - force: whether any state may.
+    public func save(to path: String, generatorState: UInt64, own: inout OwnStates, force: Bool = false) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        try StateFile.write(
-            session, generatorState: generatorState,
-            notes: encoder.encode(Notes(messages: messages, text: text)), to: path)
+        try own.save(
+            session, generatorState: generatorState, notes: encoder.encode(Notes(messages: messages, text: text)),
+            force: force, to: path)
     }
 
     /// The conversation that `file`, read from `path`, was saved from; one that has not begun, behind the text of the file,

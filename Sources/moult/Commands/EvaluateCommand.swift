@@ -31,7 +31,9 @@ struct EvaluateCommand: ParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func validate() throws {
-        if let limit, limit < 1 { throw ValidationError("--limit: expected 1 or more, found \(limit).") }
+        if let limit, !(1...1 << 30).contains(limit) {
+            throw ValidationError("--limit: expected 1 to \(1 << 30), found \(limit).")
+        }
         for length in length?.values ?? [] where !(1...1 << 20).contains(length) {
             throw ValidationError("--length: expected 1 to 1048576, found \(length).")
         }

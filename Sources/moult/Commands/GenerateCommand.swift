@@ -29,6 +29,7 @@ struct GenerateCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Go on from this state.", valueName: "file")) var loadState: String?
     @Option(help: ArgumentHelp("Save the state after the text, also when interrupted.", valueName: "file"))
     var saveState: String?
+    @Flag(help: "With --save-state: take the place of a state that is there.") var force = false
     @Option(help: ArgumentHelp("Keep states of prompts here, and read only what is new of one.", valueName: "folder"))
     var promptCache: String?
     @Option(help: "Bytes that --prompt-cache may take; the least recently used states are removed.")
@@ -56,6 +57,7 @@ struct GenerateCommand: ParsableCommand {
             throw ValidationError(
                 "--device: expected cpu with --load-state, --save-state, --prompt-cache and --prompts, found cuda.")
         }
+        guard !force || saveState != nil else { throw ValidationError("--force: expected together with --save-state.") }
         guard promptCache == nil || !stream && loadState == nil else {
             throw ValidationError("--prompt-cache: expected a whole prompt, found --stream or --load-state.")
         }
@@ -70,6 +72,9 @@ struct GenerateCommand: ParsableCommand {
 
     func run() throws {
         Interrupt.install()
+        var states = OwnStates()
+        if let loadState { states.add(loadState) }
+        if let saveState { try states.check(saveState, force: force) }
         let (model, tokenizer) = try weights.load(self.model)
         if let prompts { return try generateAll(prompts, model, tokenizer) }
         var sampler = try sampling.sampler(tokenizer)
@@ -94,7 +99,9 @@ struct GenerateCommand: ParsableCommand {
             }
         }
         let seconds = start.duration(to: .now) / .seconds(1)
-        if let saveState { try StateFile.write(session, generatorState: sampler.generatorState, to: saveState) }
+        if let saveState {
+            try states.save(session, generatorState: sampler.generatorState, force: force, to: saveState)
+        }
         if !output.json { write("\n") }
         try Interrupt.check()
 

@@ -15,6 +15,8 @@ struct ChatRoom {
     var others: [String: Conversation] = [:]
     var name = "main"
     private var last: Conversation.Turn?
+    /// The state files that were loaded or saved here: these may be replaced.
+    private var states = OwnStates()
 
     init(
         command: ChatCommand, model: DecoderModel, tokenizer: Tokenizer, sampler: Sampler, conversation: Conversation
@@ -24,7 +26,7 @@ struct ChatRoom {
     }
 
     private static let help = """
-        /save FILE      save the conversation
+        /save FILE      save the conversation; with --force behind FILE in the place of another state
         /load FILE      go on with a saved one, or talk about a text whose state was saved
         /fork [NAME]    go on in a copy, and keep this one
         /switch NAME    go to another conversation
@@ -75,8 +77,7 @@ struct ChatRoom {
         switch (words[0], argument) {
         case ("/help", nil): Terminal.error(Self.help)
         case ("/save", let path?):
-            try conversation.save(to: path, generatorState: sampler.generatorState)
-            Terminal.error("saved \(megabytes(conversation.session.state.byteCount)) to \(path)")
+            try save(path)
         case ("/load", let path?): try load(path)
         case ("/fork", _):
             var number = 1
@@ -105,11 +106,23 @@ struct ChatRoom {
         }
     }
 
+    /// Saves the conversation at the path in `argument`, which may be followed by --force.
+    private mutating func save(_ argument: String) throws {
+        let force = argument.hasSuffix(" --force")
+        guard argument != "--force" else {
+            throw GenerationError.conversation(expected: "/save FILE --force", found: "no FILE")
+        }
+        let path = (force ? String(argument.dropLast(8)) : argument).trimmingCharacters(in: .whitespaces)
+        try conversation.save(to: path, generatorState: sampler.generatorState, own: &states, force: force)
+        Terminal.error("saved \(megabytes(conversation.session.state.byteCount)) to \(path)")
+    }
+
     /// Goes on with the state at `path`.
     mutating func load(_ path: String) throws {
         let file = try StateFile(path: path, model: model)
         conversation = try Conversation(
             file, path: path, tokenizer: tokenizer, format: conversation.format, system: command.system)
+        states.add(path)
         if let generatorState = file.generatorState { sampler.generatorState = generatorState }
         Terminal.error("loaded \(path): \(conversation.messages.count) messages, \(file.session.state.position) tokens")
     }
