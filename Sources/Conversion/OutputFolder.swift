@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import Support
 
 /// A model's folder while it is written: beside its final place, renamed to it when it is complete.
 struct OutputFolder {
@@ -18,6 +19,8 @@ struct OutputFolder {
             try manager.createDirectory(at: parent, withIntermediateDirectories: true)
             try manager.createDirectory(at: partial, withIntermediateDirectories: false)
         }
+        let registered = PartialOutput(path: partial.path)
+        defer { withExtendedLifetime(registered) {} }
         do {
             let result = try body(OutputFolder(url: partial))
             try filing(output) {

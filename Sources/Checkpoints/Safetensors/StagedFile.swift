@@ -1,4 +1,6 @@
+import CSupport
 import Foundation
+import Support
 
 /// A file that is written under a temporary name beside its final one, and renamed when it is complete.
 package struct StagedFile {
@@ -8,6 +10,7 @@ package struct StagedFile {
     let temporaryPath: String
     private let replaces: Bool
     private var descriptor: Int32
+    private let partial: PartialOutput
 
     /// Creates the temporary file.
     /// - Parameter replaces: Whether it takes the place of a file at `path`.
@@ -18,6 +21,7 @@ package struct StagedFile {
         let name = "." + (path as NSString).lastPathComponent + ".\(UUID().uuidString).partial"
         temporaryPath = ((path as NSString).deletingLastPathComponent as NSString).appendingPathComponent(name)
         guard replaces || access(path, F_OK) != 0 else { throw CheckpointError.exists(path: path) }
+        partial = PartialOutput(path: temporaryPath)
         descriptor = open(temporaryPath, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
         guard descriptor >= 0 else { throw CheckpointError.unwritable(path: path, reason: Self.lastError()) }
     }
@@ -28,6 +32,7 @@ package struct StagedFile {
         self.temporaryPath = temporaryPath
         self.descriptor = descriptor
         replaces = false
+        partial = PartialOutput(path: temporaryPath)
     }
 
     /// Writes all of `bytes` at `offset`.
@@ -38,6 +43,8 @@ package struct StagedFile {
             let part = UnsafeRawBufferPointer(rebasing: bytes[written..<min(bytes.count, written + 1 << 30)])
             let count = pwrite(descriptor, part.baseAddress, part.count, off_t(offset + written))
             if count < 0, errno == EINTR { continue }
+            // The system could not read the bytes: they are of a mapped file that was cut short, which reading them says.
+            if count < 0, errno == EFAULT { moult_touch(part.baseAddress, part.count) }
             guard count > 0 else {
                 throw CheckpointError.unwritable(
                     path: path, reason: count < 0 ? Self.lastError() : "nothing was written")
