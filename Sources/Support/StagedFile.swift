@@ -1,3 +1,4 @@
+import CSupport
 import Foundation
 
 /// A file that is written under a name of its own beside its place, and renamed when it is whole; at no time is there half
@@ -16,6 +17,7 @@ package final class StagedFile {
     package let temporaryPath: String
     private let replacement: Replacement
     private let descriptor: Descriptor
+    private let partial: PartialOutput
     private var isPublished = false
 
     /// Creates the file under its temporary name.
@@ -28,12 +30,14 @@ package final class StagedFile {
         (temporaryPath, descriptor) = try PartialName.make(beside: place) { name throws(RegularFile.Fault) in
             try Descriptor(opening: name, O_RDWR | O_CREAT | O_EXCL)
         }
+        partial = PartialOutput(path: temporaryPath)
     }
 
     /// Writes to a file that is open already; for tests of what writing reports.
     package init(path: String, temporaryPath: String, descriptor: Int32) {
         (self.path, self.temporaryPath, replacement) = (path, temporaryPath, .nothing)
         self.descriptor = Descriptor(descriptor)
+        partial = PartialOutput(path: temporaryPath)
     }
 
     deinit { discard() }
@@ -61,6 +65,8 @@ package final class StagedFile {
             let part = UnsafeRawBufferPointer(rebasing: bytes[written..<min(bytes.count, written + 1 << 30)])
             let count = pwrite(descriptor.number, part.baseAddress, part.count, off_t(offset + written))
             if count < 0, errno == EINTR { continue }
+            // The system could not read the bytes: they are of a mapped file that was cut short, which reading them says.
+            if count < 0, errno == EFAULT { moult_touch(part.baseAddress, part.count) }
             guard count >= 0 else { throw RegularFile.Fault(errno) }
             guard count > 0 else { throw RegularFile.Fault(description: "nothing was written") }
             written += count

@@ -10,6 +10,7 @@ package final class StagedFolder {
     private let descriptor: Descriptor
     /// The folders above it that had to be made.
     private let parents: MadeFolders
+    private let partial: PartialOutput
     private var isPublished = false
 
     /// Makes the folder under its temporary name, and the folders above it that are missing.
@@ -30,6 +31,7 @@ package final class StagedFolder {
             parents.remove()
             throw error
         }
+        partial = PartialOutput(path: temporaryPath)
     }
 
     deinit { discard() }

@@ -129,11 +129,8 @@ extension ModelFiles {
     fileprivate func contentHash() throws -> String {
         let json = JSONValue.object(configuration.json).text()
         let weights = try Set(checkpoint.tensors.map(\.file)).sorted().map { path in
-            var hash = ""
-            try FileAction.read.filing(path) {
-                hash = XXHash64.text(try Data(contentsOf: URL(fileURLWithPath: path), options: .alwaysMapped))
-            }
-            return hash
+            let file = try MappedFile(path: path)
+            return withExtendedLifetime(file) { XXHash64.text(file.bytes) }
         }
         return XXHash64.text(Data((json + weights.joined()).utf8))
     }

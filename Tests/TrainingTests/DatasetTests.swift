@@ -43,7 +43,7 @@ import Training
         var (tokens, starts): ([Int32], [Int]) = ([], [])
         for text in texts {
             starts.append(tokens.count)
-            tokens += [try #require(tokenizer.bosToken)] + tokenizer.encode(text, addSpecialTokens: false)
+            tokens += try [#require(tokenizer.bosToken)] + tokenizer.encode(text, addSpecialTokens: false)
             tokens.append(try #require(tokenizer.eosToken))
         }
         return (tokens, starts)

@@ -82,11 +82,13 @@ public struct StateFile {
     /// Restores what was saved at `path` for `model`.
     /// - Throws: ``GenerationError`` when the file is none, damaged, of another version or of another model.
     public init(path: String, model: DecoderModel) throws {
+        // Read, not mapped: a state that is replaced or cut short meanwhile must not end the program.
         let file: MappedFile
-        do { file = try MappedFile(path: path) } catch CheckpointError.unreadable(_, let reason) {
-            throw GenerationError.unreadableState(path: path, reason: reason)
-        } catch CheckpointError.notAModel(_, _, let found) {
-            throw GenerationError.notAState(path: path, found: found)
+        do { file = try MappedFile(reading: path) } catch {
+            guard error.code == nil else {
+                throw GenerationError.unreadableState(path: path, reason: error.description)
+            }
+            throw GenerationError.notAState(path: path, found: RegularFile.kind(at: path))
         }
         let bytes = file.bytes
         guard bytes.count >= Self.headerBytes, bytes.starts(with: Self.magic) else {

@@ -154,10 +154,7 @@ struct TrainingCheckpoint {
 
     private static func contentHash(_ folder: String) throws -> String {
         let path = "\(folder)/\(SafetensorsCheckpoint.fileName)"
-        var hash = ""
-        try FileAction.read.filing(path) {
-            hash = XXHash64.text(try Data(contentsOf: URL(fileURLWithPath: path), options: .alwaysMapped))
-        }
-        return hash
+        let file = try MappedFile(path: path)
+        return withExtendedLifetime(file) { XXHash64.text(file.bytes) }
     }
 }

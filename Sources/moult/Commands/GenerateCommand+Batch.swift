@@ -44,7 +44,7 @@ extension GenerateCommand {
             var sampler = base
             // A stream of random numbers of its own for each, whatever runs beside it.
             sampler.generatorState = base.generatorState &+ UInt64(index) &* 0x9E37_79B9_7F4A_7C15
-            let tokens = tokenizer.encode(prompt)
+            let tokens = try tokenizer.encode(prompt)
             _ = try batch.add(.init(prompt: tokens, sampler: sampler, limit: maxTokens, stops: stops))
             results.append(
                 Result(prompt: prompt, text: GeneratedText(tokenizer, strings: try sampling.stopStrings())))

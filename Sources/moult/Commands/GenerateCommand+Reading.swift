@@ -22,7 +22,7 @@ extension GenerateCommand {
             let cache = try PromptCache(folder: promptCache, limit: promptCacheSize.bytes) {
                 Terminal.error("warning: \($0)")
             }
-            let tokens = tokenizer.encode(text)
+            let tokens = try tokenizer.encode(text)
             let bar = ProgressBar("reading", total: tokens.count, unit: .tokens)
             defer { bar.finish() }
             let (session, cached) = try cache.session(reading: tokens, model: model) { try bar.update($0, of: $1) }
@@ -34,7 +34,7 @@ extension GenerateCommand {
         let session = try saved?.session ?? GenerationSession(model)
         if stream { return try readStream(session, tokenizer, isContinued: saved != nil, sampler: sampler) }
         guard let text = try promptText() else { return ReadText(session: session) }
-        let tokens = saved == nil ? tokenizer.encode(text) : tokenizer.encode(continuing: text)
+        let tokens = saved == nil ? try tokenizer.encode(text) : try tokenizer.encode(continuing: text)
         let bar = ProgressBar("reading", total: tokens.count, unit: .tokens)
         defer { bar.finish() }
         do {

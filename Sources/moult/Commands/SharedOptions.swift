@@ -2,6 +2,7 @@ import ArgumentParser
 import Checkpoints
 import Foundation
 import Models
+import Support
 import Tensors
 import Tokenizers
 
@@ -58,8 +59,8 @@ struct IntegerList: ExpressibleByArgument {
 enum TextFile {
     static func read(_ path: String) throws -> String {
         let data: Data
-        do { data = try Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe) } catch {
-            throw ValidationError("\(path): cannot be read; expected a UTF-8 text file.")
+        do { data = try RegularFile.contentsOrPipe(path) } catch {
+            throw ValidationError("\(path): cannot be read; expected a UTF-8 text file: \(error.description).")
         }
         guard let text = String(validating: data, as: UTF8.self) else {
             throw ValidationError(
