@@ -60,7 +60,10 @@ struct ConverterTests {
         #expect(folder.contents == ["student"])
         let files = try FileManager.default.contentsOfDirectory(atPath: output).sorted()
         #expect(
-            files == ["README.md", "config.json", "conversion.json", "generation_config.json", "model.safetensors"])
+            files == [
+                "README.md", "config.json", "conversion.json", "generation_config.json", "model.safetensors",
+                "moult.json",
+            ])
         // The result is a model that runs, with the mixers asked for.
         let model = try DecoderModel.load(output)
         #expect(model.configuration.mixers == ["gsa", "gsa"])
@@ -76,7 +79,7 @@ struct ConverterTests {
             (options.seed, options.dtype) = (seed, .bfloat16)
             _ = try Converter(ModelFiles.open(source.path), options: options).run(output: "\(folder.path)/\(name)")
         }
-        for file in ["model.safetensors", "config.json", "conversion.json"] {
+        for file in ["model.safetensors", "config.json", "conversion.json", "moult.json"] {
             #expect(try bytes("\(folder.path)/a/\(file)") == bytes("\(folder.path)/b/\(file)"))
         }
         #expect(try bytes("\(folder.path)/a/model.safetensors") != bytes("\(folder.path)/c/model.safetensors"))

@@ -15,9 +15,10 @@ struct HeldRows {
     }
 
     var isEmpty: Bool { batches.isEmpty }
+    var count: Int { batches.count }
 
     /// Nats per token: over all positions, and over ranges of positions in the row that double in length.
-    struct Result: Sendable {
+    struct Result: Sendable, Equatable {
         var loss: Double
         var ranges: [Range<Int>]
         var lossByRange: [Double]

@@ -1,4 +1,5 @@
 import Checkpoints
+import Conversion
 import Foundation
 import Tensors
 
@@ -69,7 +70,8 @@ public struct RunFolder: Sendable {
     }
 
     /// Writes the model as a Hugging Face folder in the place of the previous one.
-    func writeStudent(_ model: TrainableModel, as student: Student) throws {
+    /// - Parameter record: how the model was made; its card is written from that.
+    func writeStudent(_ model: TrainableModel, as student: Student, record: ModelRecord) throws {
         let manager = FileManager.default
         let target = "\(path)/\(student.rawValue)"
         let partial = "\(path)/.\(student.rawValue).partial"
@@ -78,10 +80,13 @@ public struct RunFolder: Sendable {
                 try? manager.removeItem(atPath: partial)
                 try manager.createDirectory(atPath: partial, withIntermediateDirectories: false)
                 for name in try manager.contentsOfDirectory(atPath: source)
-                where !name.hasPrefix(".") && !name.contains(".safetensors") && !Self.isFolder("\(source)/\(name)") {
+                where !name.hasPrefix(".") && !name.contains(".safetensors") && !ModelRecord.sees(to: name)
+                    && !Self.isFolder("\(source)/\(name)")
+                {
                     try manager.copyItem(atPath: "\(source)/\(name)", toPath: "\(partial)/\(name)")
                 }
             }
+            try record.write(to: partial, for: target, model.configuration, keepingCardsOf: [source, target])
             let tensors = try model.rules.map { (name: $0.name, tensor: try model.stored($0.name)) }
             let writer = try SafetensorsWriter(
                 directory: partial, tensors: tensors.map { ($0.name, $0.tensor.shape, $0.tensor.dtype) })

@@ -15,6 +15,7 @@ struct ChatRoom {
     var others: [String: Conversation] = [:]
     var name = "main"
     private var last: Conversation.Turn?
+    private var hasFailed = false
 
     init(
         command: ChatCommand, model: DecoderModel, tokenizer: Tokenizer, sampler: Sampler, conversation: Conversation
@@ -34,8 +35,14 @@ struct ChatRoom {
         """
 
     /// Reads lines until the input ends.
+    /// - Throws: an exit with code 1 when a line has failed that nobody watches.
     mutating func talk() throws {
         let isTerminal = isatty(STDIN_FILENO) == 1
+        try readLines(isTerminal: isTerminal)
+        if hasFailed, !isTerminal { throw ExitCode.failure }
+    }
+
+    private mutating func readLines(isTerminal: Bool) throws {
         while true {
             if isTerminal { Self.write("\(name == "main" ? "" : name)> ") }
             guard let line = readLine() else { break }
@@ -51,6 +58,7 @@ struct ChatRoom {
                 _ = Interrupt.take()
             } catch {
                 Terminal.error("Error: \(error)")
+                hasFailed = true
             }
         }
         if isTerminal { Self.write("\n") }
