@@ -72,7 +72,7 @@ struct ModelCardTests {
                 | licence | apache-2.0 (the source's, by its README.md) |
                 | layers | 2 |
                 | hidden size, heads, key/value heads, head dim | 48, 6, 2, 8 |
-                | parameters | 28,396 |
+                | parameters | 28,524 |
 
                 ## Converted
 
@@ -82,13 +82,16 @@ struct ModelCardTests {
 
                 | | tensors | parameters | share |
                 |---|---:|---:|---:|
-                | reused from the source | 20 | 25,392 | 89.42% of this model |
-                | initialised | 8 | 3,004 | 10.58% of this model |
+                | reused from the source | 20 | 25,584 | 89.69% of this model |
+                | initialised | 8 | 2,940 | 10.31% of this model |
                 | dropped from the source | 0 | 0 | 0.00% of the source |
 
                 | new parameter | tensors | parameters | initialised as |
                 |---|---:|---:|---|
-                EXPECTED
+                | `model.layers.*.self_attn.gate_proj.weight` | 2 | 2,304 | normal, standard deviation 0.01 |
+                | `model.layers.*.self_attn.gate_proj.bias` | 2 | 48 | half-lives of 12 slots log-spaced from 2 to 4096 tokens |
+                | `model.layers.*.self_attn.window_proj.weight` | 2 | 576 | constant 0.0 |
+                | `model.layers.*.self_attn.window_proj.bias` | 2 | 12 | constant 1.0 |
 
                 Every tensor is listed in `conversion.json`.
 
@@ -248,7 +251,8 @@ struct ModelCardTests {
         #expect(own.difference(to: own) == 0)
         #expect(try own.difference(to: samples { 1.25 * $0 }) == 0.25)
         #expect(try own.difference(to: samples { -$0 }) == 2)
-        let rounded = try #require(try own.difference(to: samples { Float(bitPattern: UInt32(BFloat16($0).bits) << 16) }))
+        let rounded = try #require(
+            try own.difference(to: samples { Float(bitPattern: UInt32(BFloat16($0).bits) << 16) }))
         #expect(rounded < WeightSamples.roundingLimit, "\(rounded)")
         #expect(try samples { _ in 0 }.difference(to: own) == nil)
     }

@@ -149,7 +149,6 @@ struct RunPlanTests {
         try run.train("whole")
         try run.train("run", stop: 1)
         try run.train("run", resuming: true, stop: 2)
-        try FileManager.default.removeItem(atPath: run.path("run/checkpoints"))
         try run.train("run", resuming: true)
         func validations(_ name: String) throws -> [Int] {
             try MetricsLog.events(path: run.path("\(name)/metrics.jsonl")).compactMap {
