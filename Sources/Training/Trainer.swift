@@ -145,7 +145,7 @@ final class Trainer {
     /// What the teacher makes of the rows that are held apart: measured once a run.
     func measureTeacher() throws -> HeldRows.Result? {
         guard let teacher, !held.isEmpty else { return nil }
-        if let known = state.held.teacher { return known }
+        if let known = state.held.teacher, known.ranges == held.ranges { return known }
         let result = try held.measure(teacher)
         state.held.teacher = result
         return result

@@ -75,6 +75,26 @@ struct StudentCardTests {
         #expect(record.isComplete)
     }
 
+    @Test("a rounded model's says that what was measured came before")
+    func rounded() throws {
+        let run = try TinyRun("align=64")
+        try run.train()
+        var options = QuantisationOptions()
+        options.bits = 8
+        _ = try ModelQuantiser(ModelFiles.open(run.path("run/student")), options: options).run(output: run.path("q8"))
+        let card = try card(run, "q8")
+        #expect(
+            card.contains(
+                "\nteacher (llama), converted to a recurrent model, trained on 64 tokens, rounded to 8 bits by Moult. ")
+        )
+        #expect(card.contains("## Trained\n") && card.contains("| the teacher | "))
+        #expect(
+            card.contains(
+                "By Moult 0.1.0, not calibrated: the weight matrices of the layers to 8 bits, embedding and head to 8"))
+        #expect(card.contains(" The perplexity above is from before the rounding.\n"))
+        #expect(!card.contains("Not trained since"))
+    }
+
     @Test("layers that are aligned in turn are one stage")
     func parts() throws {
         let run = try TinyRun("align=64,finetune=32,finetune=64")
