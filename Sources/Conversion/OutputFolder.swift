@@ -48,7 +48,7 @@ struct OutputFolder {
     }
 
     /// Turns the file system's errors into one line that names the path.
-    static func filing(_ path: String, _ body: () throws -> Void) throws {
+    private static func filing(_ path: String, _ body: () throws -> Void) throws {
         do { try body() } catch {
             throw ConversionError.file(path: path, reason: "cannot be written: \((error as NSError).plainReason)")
         }

@@ -70,6 +70,11 @@ extension ModelRecord {
     }
 
     private static func write(_ data: Data, to path: String) throws {
-        try OutputFolder.filing(path) { try data.write(to: URL(fileURLWithPath: path)) }
+        do { try data.write(to: URL(fileURLWithPath: path)) } catch {
+            let below = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError ?? error as NSError
+            let isSystem = below.domain == NSPOSIXErrorDomain
+            let reason = isSystem ? String(cString: strerror(Int32(below.code))) : below.localizedDescription
+            throw ConversionError.file(path: path, reason: "cannot be written: \(reason)")
+        }
     }
 }
