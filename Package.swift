@@ -27,7 +27,8 @@ let package = Package(
         .target(
             name: "Training",
             dependencies: [
-                "Support", "CCompression", "Tensors", "Checkpoints", "Tokenizers", "Models", "Evaluation", "Yams",
+                "Support", "CCompression", "Tensors", "Checkpoints", "Tokenizers", "Models", "Conversion", "Evaluation",
+                "Yams",
             ]),
         .target(
             name: "Generation",

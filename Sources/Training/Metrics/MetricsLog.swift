@@ -40,7 +40,11 @@ public final class MetricsLog {
     // MARK: Lines
 
     private static func cut(_ path: String, after step: Int) throws {
-        let kept = try lines(path: path).filter { $0.event.step.map { $0 <= step } ?? true }
+        let kept = try lines(path: path).filter { line in
+            // A run that begins again at its beginning measures that again.
+            if case .validation = line.event, step == 0 { return false }
+            return line.event.step.map { $0 <= step } ?? true
+        }
         try RunFile.replace(path, beginning: [], with: Data(kept.map(\.bytes).joined()))
     }
 

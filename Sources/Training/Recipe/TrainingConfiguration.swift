@@ -50,6 +50,7 @@ public struct TrainingConfiguration: Sendable, Equatable {
         func require(_ condition: Bool, _ name: String, _ expected: String, _ found: String) throws {
             if !condition { throw TrainingError.option(name: name, expected: expected, found: found) }
         }
+        try require(!model.isEmpty, "MODEL", "a folder that 'moult convert' wrote", "none")
         try require(!data.train.isEmpty, "--data", "at least one file, folder or pattern", "none")
         try require(!stages.isEmpty, "--stages", "at least one stage", "none")
         try require((0...Int(Int32.max)).contains(seed), "--seed", "0 to \(Int32.max)", "\(seed)")

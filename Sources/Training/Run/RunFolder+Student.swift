@@ -1,4 +1,5 @@
 import Checkpoints
+import Conversion
 import Foundation
 import Support
 import Tensors
@@ -12,14 +13,18 @@ extension RunFolder {
     private func previous(_ student: Student) -> String { "\(path)/.\(student.rawValue).previous" }
 
     /// Writes the model as a Hugging Face folder in the place of the previous one.
-    func writeStudent(_ model: TrainableModel, as student: Student) throws {
+    /// - Parameter record: how the model was made; its card is written from that.
+    func writeStudent(_ model: TrainableModel, as student: Student, record: ModelRecord) throws {
         let target = place(student)
         try FileAction.written.filing(target) {
             try checkStudent(student)
             let folder = try StagedFolder(path: target, isFree: false)
-            for name in FolderContents.names(source) where Self.isCopied(name) && !Self.isFolder("\(source)/\(name)") {
+            for name in FolderContents.names(source)
+            where Self.isCopied(name) && !ModelRecord.sees(to: name) && !Self.isFolder("\(source)/\(name)") {
                 try RegularFile.copy("\(source)/\(name)", to: "\(folder.temporaryPath)/\(name)")
             }
+            try record.write(
+                to: folder.temporaryPath, for: target, model.configuration, keepingCardsOf: [source, target])
             let tensors = try model.rules.map { (name: $0.name, tensor: try model.stored($0.name)) }
             let writer = try SafetensorsWriter(
                 directory: folder.temporaryPath, tensors: tensors.map { ($0.name, $0.tensor.shape, $0.tensor.dtype) })

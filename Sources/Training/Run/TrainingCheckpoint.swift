@@ -143,8 +143,8 @@ struct TrainingCheckpoint {
         }
         guard json["fingerprint"] == .string(fingerprint) else {
             throw TrainingError.run(
-                path: path, expected: "a run of the same model, teacher, data and configuration",
-                found: "another; resume with the command that started the run, or choose a new --output")
+                path: path, expected: "the model, teacher, text and settings with which the run began",
+                found: "something else, changed since; put it back, or begin a new run in another --output")
         }
         guard json["content"] == .string(try Self.contentHash(path)) else {
             throw TrainingError.file(path: path, reason: "damaged: the hash of its tensors does not match state.json")

@@ -47,11 +47,12 @@ struct EvaluateCommand: ParsableCommand {
     }
 
     func run() throws {
-        let (model, tokenizer) = try weights.load(self.model)
+        let tokenizer = try WeightOptions.tokenizer(self.model)
         var options = EvaluationTask.Options()
         (options.data, options.limit, options.seed) = (data, limit, seed)
         (options.lengths, options.depths) = (length?.values, depth.values)
         let groups = try tasks.values.flatMap { try $0.groups(options, tokenizer: tokenizer) }
+        let model = try weights.loadModel(self.model)
         let bar = ProgressBar("evaluate", total: groups.reduce(0) { $0 + $1.count })
         defer { bar.finish() }
         var done = 0

@@ -9,8 +9,8 @@ struct GenerateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "generate", abstract: "Continue a prompt, token by token.",
         discussion: """
-            A state file holds everything that the model remembers of a text, and has one size for all lengths. With \
-            --load-state the text goes on where it was saved; --prompt may add to it.
+            A state file holds everything that the model remembers of a text; a converted model's has one size for all \
+            lengths. With --load-state the text goes on where it was saved; --prompt may add to it.
             """)
 
     @Argument(help: "A Hugging Face folder or a .gguf file.") var model: String

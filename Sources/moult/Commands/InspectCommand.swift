@@ -1,5 +1,6 @@
 import ArgumentParser
 import Checkpoints
+import Foundation
 import Models
 import Tensors
 import Tokenizers
@@ -60,7 +61,7 @@ struct InspectCommand: ParsableCommand {
             ("layers", "\(decoder.layerCount): \(mixerText(configuration.mixers))"),
             ("hidden size", "\(decoder.hiddenSize), MLP \(decoder.intermediateSize)"),
             ("heads", "\(decoder.headCount) of \(decoder.headDim), \(decoder.keyValueHeadCount) for keys and values"),
-            ("positions", "RoPE, theta \(String(format: "%.0f", decoder.ropeTheta))" + (decoder.ropeScaling.map { ", \($0)" } ?? "")),
+            ("positions", positionText(configuration)),
             (
                 "vocabulary",
                 "\(grouped(decoder.vocabularySize)), embeddings \(decoder.tiedEmbeddings ? "tied" : "not tied")"
@@ -107,6 +108,15 @@ struct InspectCommand: ParsableCommand {
         }
         bar.finish()
         return counts
+    }
+
+    /// What tells a layer where a token stands; the mixers of flash-linear-attention have nothing of their own.
+    private func positionText(_ configuration: ModelConfiguration) -> String {
+        let decoder = configuration.decoder
+        let text =
+            "RoPE, theta " + String(format: "%.12g", decoder.ropeTheta) + (decoder.ropeScaling.map { ", \($0)" } ?? "")
+        guard configuration.names == .flashLinearAttention else { return text }
+        return configuration.mixers.contains(SoftmaxAttention.name) ? "\(text), of softmax attention alone" : "none"
     }
 
     /// "27 gsa, 3 attention (0, 7, 14)".

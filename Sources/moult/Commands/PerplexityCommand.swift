@@ -6,7 +6,10 @@ import Models
 struct PerplexityCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "perplexity", abstract: "Measure how well a model predicts a text.",
-        discussion: "The text is read in windows without overlap; a rest shorter than a window is left out.")
+        discussion: """
+            The text is read in windows without overlap, each without what came before; a rest shorter than a window is \
+            left out, and a shorter text is one window.
+            """)
 
     @Argument(help: "A Hugging Face folder or a .gguf file.") var model: String
     @Option(help: "A UTF-8 text file.") var data: String
@@ -24,8 +27,8 @@ struct PerplexityCommand: ParsableCommand {
     }
 
     func run() throws {
-        let (model, tokenizer) = try weights.load(self.model)
         let text = try TextFile.read(data)
+        let (model, tokenizer) = try weights.load(self.model)
         let bar = ProgressBar("perplexity", total: limit ?? 1, unit: .windows)
         defer { bar.finish() }
         let result = try Perplexity.measure(model, tokenizer: tokenizer, text: text, window: window, limit: limit) {

@@ -17,6 +17,7 @@ struct ChatRoom {
     private var last: Conversation.Turn?
     /// The state files that were loaded or saved here: these may be replaced.
     private var states = OwnStates()
+    private var hasFailed = false
 
     init(
         command: ChatCommand, model: DecoderModel, tokenizer: Tokenizer, sampler: Sampler, conversation: Conversation
@@ -36,8 +37,14 @@ struct ChatRoom {
         """
 
     /// Reads lines until the input ends.
+    /// - Throws: an exit with code 1 when a line has failed that nobody watches.
     mutating func talk() throws {
         let isTerminal = isatty(STDIN_FILENO) == 1
+        try readLines(isTerminal: isTerminal)
+        if hasFailed, !isTerminal { throw ExitCode.failure }
+    }
+
+    private mutating func readLines(isTerminal: Bool) throws {
         while true {
             if isTerminal { Self.write("\(name == "main" ? "" : name)> ") }
             guard let line = readLine() else { break }
@@ -53,6 +60,7 @@ struct ChatRoom {
                 _ = Interrupt.take()
             } catch {
                 Terminal.error("Error: \(error)")
+                hasFailed = true
             }
         }
         if isTerminal { Self.write("\n") }
