@@ -13,6 +13,8 @@ extension GenerateCommand {
         var tokens = 0
         /// Of the tokens, those that were not in the prompt cache.
         var read = 0
+        /// Why what was generated on the way could not be shown, which ended the reading.
+        var failure: (any Error)?
     }
 
     /// Reads the prompt, by whichever option it was given, behind a saved state if there is one, whose random numbers
@@ -20,7 +22,7 @@ extension GenerateCommand {
     func read(_ model: DecoderModel, _ tokenizer: Tokenizer, _ sampler: inout Sampler) throws -> ReadText {
         if let promptCache, let text = try promptText() {
             let cache = try PromptCache(folder: promptCache, limit: promptCacheSize.bytes) {
-                Terminal.error("warning: \($0)")
+                Terminal.note("warning: \($0)")
             }
             let tokens = tokenizer.encode(text)
             let bar = ProgressBar("reading", total: tokens.count, unit: .tokens)
@@ -41,7 +43,7 @@ extension GenerateCommand {
             try session.read(tokens) { try bar.update($0, of: $1) }
         } catch let code as ExitCode where saveState == nil || session.state.position == 0 {
             throw code
-        } catch is ExitCode {
+        } catch let code as ExitCode where code.isInterrupt {
             // What was read is saved.
         }
         return ReadText(session: session, prompt: text, tokens: tokens.count, read: tokens.count)
@@ -56,31 +58,47 @@ extension GenerateCommand {
         var feed = TokenFeed(session, every: every)
         let start = ContinuousClock.now
         var shown = start
+        var saved = session.state.position
+        /// Saves now and then, for the case that the program cannot save at its end.
+        func goesOn() throws -> Bool {
+            if saveState != nil, session.state.position - saved >= saveEvery ?? 16_384 {
+                try save(session, sampler)
+                saved = session.state.position
+            }
+            return !Interrupt.isRequested
+        }
         func take(_ tokens: [Int32]) throws {
-            try feed.append(tokens, goesOn: { !Interrupt.isRequested }) {
+            try feed.append(tokens, goesOn: goesOn, progress: Interrupt.check) {
                 var sampler = sampler
                 let text = try continuation(of: session.fork(), tokenizer, &sampler)
-                write("[\(session.state.position)]\(text)\n")
+                try Output.text("[\(session.state.position)]\(text)\n")
             }
             let now = ContinuousClock.now
             guard Terminal.isInteractive, shown.duration(to: now) > .milliseconds(100) else { return }
             shown = now
             let rate = Double(feed.read) / (start.duration(to: now) / .seconds(1))
-            Terminal.error(
+            Terminal.draw(
                 "\r\(grouped(feed.read)) tokens  \(String(format: "%.0f", rate)) tok/s  "
-                    + "state \(megabytes(session.state.byteCount))\u{1B}[K", newline: false)
+                    + "state \(megabytes(session.state.byteCount))\u{1B}[K")
         }
-        while let bytes = try StandardInput.next() { try take(encoder.push(bytes)) }
-        if !Interrupt.isRequested {
-            try take(encoder.finish())
-            try feed.finish()
+        var failure: (any Error)?
+        do {
+            while let bytes = try StandardInput.next() { try take(encoder.push(bytes)) }
+            if !Interrupt.isRequested {
+                try take(encoder.finish())
+                try feed.finish(progress: Interrupt.check)
+            }
+        } catch let error as Output.Failure {
+            failure = error
+        } catch let code as ExitCode where code.isInterrupt {
+            // What was read is saved.
         }
-        if Terminal.isInteractive { Terminal.error("\r\u{1B}[K", newline: false) }
+        if Terminal.isInteractive { Terminal.draw("\r\u{1B}[K") }
         if encoder.isRepaired {
-            Terminal.error("warning: standard input: bytes that are not UTF-8 were read as U+FFFD")
+            Terminal.note("warning: standard input: bytes that are not UTF-8 were read as U+FFFD")
         }
         guard session.state.position > 0 else { throw GenerationError.emptyPrompt }
-        return ReadText(session: session, tokens: feed.read, read: feed.read)
+        return ReadText(session: session, tokens: feed.read, read: feed.read, failure: failure)
     }
 
     /// What the session would go on with.

@@ -55,6 +55,8 @@ struct TrainCommand: ParsableCommand {
         let configuration = try settings()
         let folder = try RunFolder(path: output, model: configuration.model, resuming: resume)
         let run = try TrainingRun(configuration, folder: folder, resuming: resume, device: device) { label in
+            // From here on there is a folder to remove, and then a run to save.
+            Interrupt.hold()
             let bar = ProgressBar(label, total: 1, unit: .bytes)
             return { done, total in
                 try bar.update(done, of: total)
@@ -63,13 +65,13 @@ struct TrainCommand: ParsableCommand {
         }
         let display = TrainingDisplay(totalSteps: run.totalSteps)
         defer { display.finish() }
-        do { try run.train { try display.show($0) } } catch let code as ExitCode {
+        do { try run.train { try display.show($0) } } catch let code as ExitCode where code.isInterrupt {
             display.finish()
-            Terminal.error("stopped; everything is saved. Go on with: moult train --resume --output \(output)")
+            Terminal.note("stopped; everything is saved. Go on with: moult train --resume --output \(output)")
             throw code
         }
         display.finish()
-        print("trained model: \(output)/student, best on validation: \(output)/best")
+        try Output.line("trained model: \(output)/student, best on validation: \(output)/best")
     }
 
     private func settings() throws -> TrainingConfiguration {
