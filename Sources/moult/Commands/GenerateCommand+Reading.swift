@@ -25,6 +25,7 @@ extension GenerateCommand {
                 Terminal.note("warning: \($0)")
             }
             let tokens = tokenizer.encode(text)
+            Interrupt.hold()
             let bar = ProgressBar("reading", total: tokens.count, unit: .tokens)
             defer { bar.finish() }
             let (session, cached) = try cache.session(reading: tokens, model: model) { try bar.update($0, of: $1) }
@@ -34,9 +35,12 @@ extension GenerateCommand {
         let saved = try loadState.map { try StateFile(path: $0, model: model) }
         if let generatorState = saved?.generatorState { sampler.generatorState = generatorState }
         let session = try saved?.session ?? GenerationSession(model)
+        let text = try promptText()
+        let tokens = text.map { saved == nil ? tokenizer.encode($0) : tokenizer.encode(continuing: $0) }
+        // From here on there is something to save.
+        if saveState != nil { Interrupt.hold() }
         if stream { return try readStream(session, tokenizer, isContinued: saved != nil, sampler: sampler) }
-        guard let text = try promptText() else { return ReadText(session: session) }
-        let tokens = saved == nil ? tokenizer.encode(text) : tokenizer.encode(continuing: text)
+        guard let text, let tokens else { return ReadText(session: session) }
         let bar = ProgressBar("reading", total: tokens.count, unit: .tokens)
         defer { bar.finish() }
         do {

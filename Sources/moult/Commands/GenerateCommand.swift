@@ -80,7 +80,6 @@ struct GenerateCommand: ParsableCommand {
         let (model, tokenizer) = try weights.load(self.model)
         if let prompts { return try generateAll(prompts, model, tokenizer) }
         var sampler = try sampling.sampler(tokenizer)
-        if saveState != nil || promptCache != nil { Interrupt.hold() }
         let reading = ContinuousClock.now
         let text = try read(model, tokenizer, &sampler)
         let session = text.session
