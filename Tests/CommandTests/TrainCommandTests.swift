@@ -273,7 +273,7 @@ struct TrainCommandTests {
         process.wait { place.exists("stopped/checkpoints") }
         process.signal(signal)
         let result = process.finish()
-        #expect(result.status == 130, "\(result.error)")
+        #expect(result.status == 128 + signal, "\(result.error)")
         #expect(result.error.contains("moult train --resume --output \(output)"), "\(result.error)")
         let last = try MoultProcess("train", "--resume", "--output", output)
         #expect(last.status == 0 && last.error.contains("going on after step"), "\(last.error)")

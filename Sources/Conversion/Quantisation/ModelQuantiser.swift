@@ -105,7 +105,7 @@ public struct ModelQuantiser {
             if options.calibration.isEmpty {
                 for rule in rules { _ = try write(rule, nil) }
             } else {
-                try writeCalibrated(write)
+                try writeCalibrated(write) { try progress(done, total, "") }
             }
             try progress(total, total, "")
             try writer.finish()
@@ -137,7 +137,9 @@ public struct ModelQuantiser {
 
     /// Goes through the layers with the text: what a layer's maps read is collected, the layer is rounded, and the text
     /// goes on through the rounded layer.
-    private func writeCalibrated(_ write: (ParameterRule, ErrorFeedback?) throws -> Tensor) throws {
+    private func writeCalibrated(
+        _ write: (ParameterRule, ErrorFeedback?) throws -> Tensor, progress: () throws -> Void
+    ) throws {
         let names = configuration.names
         var forward = try LayerwiseForward(
             configuration, pieces: options.calibration, embedding: files.checkpoint.load(names.embedding, as: .bfloat16)
@@ -148,7 +150,7 @@ public struct ModelQuantiser {
             remaining = remaining.dropFirst(own.count)
             let inputs = LinearInputs()
             let parameters = try Parameters(own, from: files.checkpoint, as: .bfloat16)
-            _ = try inputs.collecting { try forward.run(parameters) }
+            _ = try inputs.collecting { try forward.run(parameters, progress: progress) }
             var feedback: [String: ErrorFeedback] = [:]
             for (maps, moment) in inputs.moments where moment.inputs % options.groupSize == 0 {
                 let shared = try ErrorFeedback(moment)
@@ -159,7 +161,7 @@ public struct ModelQuantiser {
                 let tensor = try write(rule, feedback[rule.name])
                 rounded[rule.name] = rule.shape.count < 2 ? try tensor.converted(to: .float32) : tensor
             }
-            forward.advance(to: try forward.run(Parameters(rounded)))
+            forward.advance(to: try forward.run(Parameters(rounded), progress: progress))
         }
         var head = InputMoment(inputs: configuration.decoder.hiddenSize)
         for rule in remaining {

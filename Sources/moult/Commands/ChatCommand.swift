@@ -33,7 +33,7 @@ struct ChatCommand: ParsableCommand {
         let sampler = try sampling.sampler(tokenizer)
         let format = ChatFormat(tokenizer)
         if case .plain = format {
-            Terminal.error(
+            Terminal.note(
                 "warning: the model has no chat template; the conversation is written as User: and Assistant:")
         }
         let conversation = Conversation(
@@ -41,7 +41,7 @@ struct ChatCommand: ParsableCommand {
         var room = ChatRoom(
             command: self, model: model, tokenizer: tokenizer, sampler: sampler, conversation: conversation)
         if let loadState { try room.load(loadState) }
-        Interrupt.installForConversation()
+        Interrupt.hold([SIGINT])
         try room.talk()
     }
 }

@@ -66,22 +66,22 @@ struct EvaluateCommand: ParsableCommand {
             done += group.count
         }
         bar.finish()
-        output.json ? printJSON(results) : printTable(results)
+        try output.json ? printJSON(results) : printTable(results)
     }
 
-    private func printTable(_ results: [(group: ExampleGroup, result: ExampleGroup.Result)]) {
-        print("task".padded(to: 24) + "metric".padded(to: 14) + "value".padded(to: 22) + "examples")
+    private func printTable(_ results: [(group: ExampleGroup, result: ExampleGroup.Result)]) throws {
+        try Output.line("task".padded(to: 24) + "metric".padded(to: 14) + "value".padded(to: 22) + "examples")
         for (group, result) in results {
             for metric in result.metrics {
                 let error = metric.standardError.map { String(format: " ± %.4f", $0) } ?? ""
-                print(
+                try Output.line(
                     group.label.padded(to: 24) + metric.name.padded(to: 14)
                         + (String(format: "%.4f", metric.value) + error).padded(to: 22) + grouped(result.examples))
             }
         }
     }
 
-    private func printJSON(_ results: [(group: ExampleGroup, result: ExampleGroup.Result)]) {
+    private func printJSON(_ results: [(group: ExampleGroup, result: ExampleGroup.Result)]) throws {
         let entries = results.map { group, result -> JSONValue in
             var object: JSONObject = ["task": .string(group.task.rawValue)]
             object["length"] = group.length.map { .integer($0) }
@@ -107,7 +107,7 @@ struct EvaluateCommand: ParsableCommand {
             }
             return .object(object)
         }
-        output.print([
+        try output.print([
             "model": .string(model), "seed": .integer(Int(truncatingIfNeeded: seed)), "results": .array(entries),
             "peak_memory_bytes": .integer(peakMemory()),
         ])

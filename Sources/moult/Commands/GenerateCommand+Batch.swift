@@ -64,7 +64,7 @@ extension GenerateCommand {
                 }
             }
             while printed < results.count, let line = results[printed].line(index: printed) {
-                write(line + "\n")
+                try Output.text(line + "\n")
                 results[printed] = results[printed].released
                 printed += 1
             }
@@ -73,7 +73,7 @@ extension GenerateCommand {
         }
         bar.finish()
         let seconds = start.duration(to: .now) / .seconds(1)
-        Terminal.error(
+        Terminal.note(
             "\(prompts.count) prompts, \(grouped(tokens)) tokens generated: "
                 + String(format: "%.0f tok/s with the prompts' reading, ", Double(tokens) / seconds)
                 + "\(batch.capacity) at once")

@@ -2,6 +2,7 @@ import ArgumentParser
 import Checkpoints
 import Foundation
 import Models
+import Support
 import Tensors
 import Tokenizers
 
@@ -51,7 +52,7 @@ struct InspectCommand: ParsableCommand {
                 json["non_finite"] = .object(
                     Checkpoints.JSONObject(nonFinite.sorted { $0.key < $1.key }.map { ($0.key, .integer($0.value)) }))
             }
-            return output.print(json)
+            return try output.print(json)
         }
         var rows: [(String, String)] = [
             ("file", model),
@@ -85,14 +86,15 @@ struct InspectCommand: ParsableCommand {
                 ("weights", nonFinite.isEmpty ? "all finite" : "\(nonFinite.count) tensors with NaN or infinite values")
             )
         }
-        for (label, value) in rows { print("\(label.padded(to: 14))\(value)") }
+        for (label, value) in rows { try Output.line(label.padded(to: 14) + ForeignText.line(value)) }
         for (name, count) in nonFinite.sorted(by: { $0.key < $1.key }) {
-            print("  \(name): \(grouped(count)) not finite")
+            try Output.line("  \(ForeignText.line(name, limit: ForeignText.nameLimit)): \(grouped(count)) not finite")
         }
         if tensors {
-            print("")
+            try Output.line()
             for tensor in stored {
-                print("\(tensor.name.padded(to: 52)) \(tensor.format.rawValue.padded(to: 6)) \(tensor.shape)")
+                let name = ForeignText.line(tensor.name, limit: ForeignText.nameLimit)
+                try Output.line("\(name.padded(to: 52)) \(tensor.format.rawValue.padded(to: 6)) \(tensor.shape)")
             }
         }
     }

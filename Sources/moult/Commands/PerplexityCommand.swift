@@ -53,18 +53,19 @@ struct PerplexityCommand: ParsableCommand {
                         ])
                     })
             }
-            return output.print(json)
+            return try output.print(json)
         }
-        print("perplexity    \(String(format: "%.3f", result.perplexity))")
-        print("bits per byte \(String(format: "%.4f", result.bitsPerByte))")
-        print("tokens        \(grouped(result.tokens)) in \(result.windows) of \(result.availableWindows) windows")
-        print("speed         \(String(format: "%.0f", result.tokensPerSecond)) tok/s")
-        print("peak memory   \(megabytes(peak))")
+        try Output.line("perplexity    \(String(format: "%.3f", result.perplexity))")
+        try Output.line("bits per byte \(String(format: "%.4f", result.bitsPerByte))")
+        try Output.line(
+            "tokens        \(grouped(result.tokens)) in \(result.windows) of \(result.availableWindows) windows")
+        try Output.line("speed         \(String(format: "%.0f", result.tokensPerSecond)) tok/s")
+        try Output.line("peak memory   \(megabytes(peak))")
         guard byPosition else { return }
-        print("\nposition          perplexity")
+        try Output.line("\nposition          perplexity")
         for range in result.positionRanges {
             let label = "\(range.lowerBound) to \(range.upperBound - 1)"
-            print("\(label.padded(to: 18))\(String(format: "%.2f", result.perplexity(at: range)))")
+            try Output.line("\(label.padded(to: 18))\(String(format: "%.2f", result.perplexity(at: range)))")
         }
     }
 }

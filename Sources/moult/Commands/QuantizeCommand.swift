@@ -42,6 +42,7 @@ struct QuantizeCommand: ParsableCommand {
         options.calibration = try calibration.map(pieces) ?? []
         options.calibrationText = calibration.map { URL(fileURLWithPath: $0).lastPathComponent }
         let quantiser = try ModelQuantiser(files, options: options)
+        Interrupt.hold()
         let bar = ProgressBar("quantising", total: 1, unit: .parameters)
         defer { bar.finish() }
         let report = try quantiser.run(output: output) { done, total, name in
@@ -51,12 +52,12 @@ struct QuantizeCommand: ParsableCommand {
         if format.json {
             var json = report.json
             json["output"] = .string(output)
-            return format.print(json)
+            return try format.print(json)
         }
-        print("wrote \(output)")
-        print(report.summary)
+        try Output.line("wrote \(output)")
+        try Output.line(report.summary)
         if bits == 4, calibration == nil {
-            Terminal.error("note: 4 bits usually lose less with --calibration TEXT; see docs/quantisation.md")
+            Terminal.note("note: 4 bits usually lose less with --calibration TEXT; see docs/quantisation.md")
         }
     }
 

@@ -57,21 +57,21 @@ struct TrainCommand: ParsableCommand {
         let run = try prepare()
         let display = TrainingDisplay(totalSteps: run.totalSteps)
         defer { display.finish() }
-        do { try run.train { try display.show($0) } } catch let code as ExitCode where !run.isComplete {
+        do { try run.train { try display.show($0) } } catch let code as ExitCode where code.isInterrupt && !run.isComplete {
             display.finish()
             let place =
                 run.step > 0
                 ? "stopped; everything up to step \(run.step) is saved. Go on" : "stopped before the first step. Begin"
             let more = device == .cpu ? "" : " --device \(device.rawValue)"
-            Terminal.error("\(place) with: moult train --resume --output \(ShellWord.quoted(output))\(more)")
+            Terminal.note("\(place) with: moult train --resume --output \(ShellWord.quoted(output))\(more)")
             throw code
-        } catch is ExitCode {
+        } catch let code as ExitCode where code.isInterrupt {
             // It came with the last step: there is nothing left to stop.
         }
         display.finish()
         let best = "\(output)/best"
         let measured = FileManager.default.fileExists(atPath: best) ? ", best on validation: \(best)" : ""
-        print("trained model: \(output)/student\(measured)")
+        try Output.line("trained model: \(output)/student\(measured)")
     }
 
     private func prepare() throws -> TrainingRun {
@@ -79,6 +79,8 @@ struct TrainCommand: ParsableCommand {
         let folder = try RunFolder(path: output, model: configuration.model, resuming: resume)
         do {
             return try TrainingRun(configuration, folder: folder, resuming: resume, device: device) { label in
+                // From here on there is a folder to remove, and then a run to save.
+                Interrupt.hold()
                 let bar = ProgressBar(label, total: 1, unit: .bytes)
                 return { done, total in
                     try bar.update(done, of: total)
@@ -86,7 +88,7 @@ struct TrainCommand: ParsableCommand {
                 }
             }
         } catch let code as ExitCode {
-            Terminal.error("stopped before training began; " + (resume ? "the run is as it was" : "no run was made"))
+            Terminal.note("stopped before training began; " + (resume ? "the run is as it was" : "no run was made"))
             throw code
         }
     }
