@@ -60,7 +60,11 @@ struct InspectCommand: ParsableCommand {
             ("layers", "\(decoder.layerCount): \(mixerText(configuration.mixers))"),
             ("hidden size", "\(decoder.hiddenSize), MLP \(decoder.intermediateSize)"),
             ("heads", "\(decoder.headCount) of \(decoder.headDim), \(decoder.keyValueHeadCount) for keys and values"),
-            ("positions", "RoPE, theta \(String(format: "%.0f", decoder.ropeTheta))" + (decoder.ropeScaling.map { ", \($0)" } ?? "")),
+            (
+                "positions",
+                "RoPE, theta \(String(format: "%.0f", decoder.ropeTheta))"
+                    + (decoder.ropeScaling.map { ", \($0)" } ?? "")
+            ),
             (
                 "vocabulary",
                 "\(grouped(decoder.vocabularySize)), embeddings \(decoder.tiedEmbeddings ? "tied" : "not tied")"
