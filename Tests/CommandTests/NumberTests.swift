@@ -1,3 +1,4 @@
+import Checkpoints
 import Foundation
 import TestSupport
 import Testing
@@ -126,5 +127,38 @@ struct NumberTests {
                 ] + length)
             check(result, name, value)
         }
+    }
+
+    @Test(
+        "every number of a model's configuration",
+        arguments: ["fla-gsa-hybrid", "llama-biases-llama3-rope", "moult-hybrid"])
+    func models(_ name: String) throws {
+        let source = "\(packageRoot)/Tests/ModelsTests/Fixtures/\(name)"
+        let model = "\(place.path)/\(name)"
+        try FileManager.default.copyItem(atPath: source, toPath: model)
+        let json = try JSONValue(file: "\(source)/config.json")
+        let values: [JSONValue] = [
+            .integer(0), .integer(-1), .integer(.max), .integer(.min), .number(1e30), .number(1e-30), .number(1e308),
+        ]
+        for path in Self.numbers(in: json, []) {
+            for value in values {
+                let text = Self.replacing(json, path[...], value).text()
+                try place.write("\(name)/config.json", text)
+                let result = try run(["inspect", model])
+                #expect(result.status < 128, "\(path) \(value.text()): \(result.error)")
+            }
+        }
+    }
+
+    /// The keys that lead to every number.
+    private static func numbers(in value: JSONValue, _ path: [String]) -> [[String]] {
+        if value.doubleValue != nil { return [path] }
+        return (value.objectValue?.pairs ?? []).flatMap { numbers(in: $0.value, path + [$0.key]) }
+    }
+
+    private static func replacing(_ json: JSONValue, _ path: ArraySlice<String>, _ value: JSONValue) -> JSONValue {
+        guard let key = path.first, var object = json.objectValue else { return value }
+        object[key] = object[key].map { replacing($0, path.dropFirst(), value) }
+        return .object(object)
     }
 }

@@ -73,7 +73,9 @@ struct ModelQuantiserTests {
             #expect(error > 0)
         }
         #expect(
-            try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() == ["\(fixture)-4", "\(fixture)-8"])
+            try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() == [
+                "\(fixture)-4", "\(fixture)-8",
+            ])
     }
 
     @Test("calibration lowers the error of what the model predicts")
