@@ -47,7 +47,8 @@ let package = Package(
         .testTarget(name: "SupportTests", dependencies: ["Support", "TestSupport"]),
         .testTarget(name: "TensorsTests", dependencies: ["Tensors", "CKernels", "TestSupport"], exclude: ["Fixtures"]),
         .testTarget(
-            name: "CheckpointsTests", dependencies: ["Support", "TestSupport", "Checkpoints", "Tensors"], exclude: ["Fixtures"]),
+            name: "CheckpointsTests", dependencies: ["Support", "TestSupport", "Checkpoints", "Tensors"],
+            exclude: ["Fixtures"]),
         .testTarget(name: "TokenizersTests", dependencies: ["TestSupport", "Tokenizers"], exclude: ["Fixtures"]),
         .testTarget(
             name: "ModelsTests",

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -79,17 +80,30 @@ static int read_cache(const char* path, void** image, char symbol[512]) {
     return failed;
 }
 
+/// A new file, or what a process that was killed has left of one, emptied; -1 while another process writes it.
+static int open_beside(const char* path) {
+    int descriptor = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644);
+    struct stat own, named;
+    // The lock ends with its process. Until it was taken the file may have been renamed to its place.
+    if (descriptor >= 0
+        && ((flock(descriptor, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) || fstat(descriptor, &own)
+            || lstat(path, &named) || own.st_ino != named.st_ino || !S_ISREG(own.st_mode) || ftruncate(descriptor, 0))) {
+        close(descriptor);
+        return -1;
+    }
+    return descriptor;
+}
+
 /// Written beside and renamed; without a cache the next start compiles again, which is no error.
 static void write_cache(const char* path, const char symbol[512], const void* image, size_t bytes) {
     char beside[1100];
-    snprintf(beside, sizeof beside, "%s.%d", path, (int)getpid());
-    // One name for each key and process: what has it was left by an earlier process of this number.
-    if (*path) unlink(beside);
-    int descriptor = *path ? open(beside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644) : -1;
+    snprintf(beside, sizeof beside, "%s.partial", path);
+    int descriptor = *path ? open_beside(beside) : -1;
     FILE* file = descriptor < 0 ? NULL : fdopen(descriptor, "wb");
     if (!file) return;
-    int written = fwrite(symbol, 512, 1, file) == 1 && fwrite(image, bytes, 1, file) == 1;
-    if (fclose(file) != 0 || !written || rename(beside, path) != 0) unlink(beside);
+    int written = fwrite(symbol, 512, 1, file) == 1 && fwrite(image, bytes, 1, file) == 1 && fflush(file) == 0;
+    if (!written || rename(beside, path) != 0) unlink(beside);
+    fclose(file);
 }
 
 // Compiling

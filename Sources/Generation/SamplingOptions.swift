@@ -38,9 +38,11 @@ public struct SamplingOptions: Sendable, Equatable {
             try require(token >= 0, "--logit-bias", "token ids of 0 or more", token)
             try require(bias < .infinity, "--logit-bias", "a number or -inf", bias)
         }
+        // Beyond these a logit that is changed is no number.
+        let penalties: ClosedRange<Float> = 1e-3...1e3
         try require(
-            repetitionPenalty > 0 && repetitionPenalty.isFinite, "--repetition-penalty", "more than 0",
-            repetitionPenalty)
+            penalties.contains(repetitionPenalty), "--repetition-penalty",
+            "\(penalties.lowerBound) to \(penalties.upperBound)", repetitionPenalty)
         let windows = 0...RecentTokens.capacity
         try require(
             windows.contains(repetitionWindow), "--repetition-window", "0 to \(windows.upperBound)", repetitionWindow)

@@ -28,8 +28,7 @@ package final class FileLock: Sendable {
             guard size == 0 || text.hasPrefix(Self.magic) else {
                 throw RegularFile.Fault(description: "a lock's file is expected; this is another file")
             }
-            // Where the file system has no locks, nobody is kept out.
-            guard (try? descriptor.lock()) ?? true else { throw Self.held(text) }
+            guard Self.takes(descriptor) else { throw Self.held(text) }
             // Who held it may have removed it since it was opened.
             guard descriptor.isNamed(path) else { continue }
             (self.isNew, self.descriptor) = (isNew, descriptor)
@@ -55,17 +54,30 @@ package final class FileLock: Sendable {
 
     /// Who holds the lock at `path`; nil when nobody does.
     package static func holder(_ path: String) -> Held? {
-        guard let descriptor = try? Descriptor(opening: path, O_RDWR), (try? descriptor.lock()) == false else { return nil }
+        guard let descriptor = try? Descriptor(opening: path, O_RDWR), (try? descriptor.lock()) == false else {
+            return nil
+        }
         return held(text(descriptor))
     }
 
     /// Removes the file; the lock ends with its owner.
     package func remove() { if descriptor.isNamed(path) { unlink(path) } }
 
+    /// Takes the lock, unless somebody holds it for longer than it takes to ask whether anybody does.
+    private static func takes(_ descriptor: Descriptor) -> Bool {
+        for _ in 0..<10 {
+            // Where the file system has no locks, nobody is kept out.
+            if (try? descriptor.lock()) ?? true { return true }
+            usleep(5000)
+        }
+        return false
+    }
+
     /// The file at `path`, which is made when there is none; nil when it has just been removed.
     private static func open(_ path: String) throws(RegularFile.Fault) -> (Descriptor, isNew: Bool)? {
-        do { return (try Descriptor(opening: path, O_RDWR | O_CREAT | O_EXCL), true) } catch where error.code == EEXIST {}
-        do { return (try Descriptor(opening: path, O_RDWR), false) } catch where error.code == ENOENT { return nil }
+        do { return (try Descriptor(opening: path, O_RDWR | O_CREAT | O_EXCL), true) } catch  where error.code == EEXIST
+        {}
+        do { return (try Descriptor(opening: path, O_RDWR), false) } catch  where error.code == ENOENT { return nil }
     }
 
     private static func text(_ descriptor: Descriptor) -> String {
@@ -75,7 +87,7 @@ package final class FileLock: Sendable {
     }
 
     private static func held(_ text: String) -> Held {
-        let line = text.prefix { $0 != "\n" }.dropFirst(magic.count).filter { $0.isASCII && !$0.unicodeScalars.contains { $0.value < 32 } }
-        return Held(description: line.isEmpty ? "another process" : String(line))
+        let line = text.dropFirst(magic.count).prefix { $0 != "\n" }.filter { $0.isASCII && $0 >= " " }
+        return Held(description: line.isEmpty ? "another process" : line)
     }
 }

@@ -16,7 +16,8 @@ package enum FolderContents {
         guard lstat(path, &status) == 0 else { return false }
         guard status.st_mode & S_IFMT == S_IFDIR else {
             throw Foreign(
-                description: "expected a folder that Moult wrote, found \(RegularFile.kind(status.st_mode)); move it elsewhere")
+                description:
+                    "expected a folder that Moult wrote, found \(RegularFile.kind(status.st_mode)); move it elsewhere")
         }
         if let name = names(path).first(where: { !isOwn($0) && !PartialName.matches($0) }) {
             throw Foreign(description: "expected nothing but what Moult wrote, found '\(name)'; move it elsewhere")

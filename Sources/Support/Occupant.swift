@@ -23,6 +23,8 @@ package enum Occupant: Equatable {
         }
         let file = try Descriptor(opening: path, O_RDONLY)
         var head = [UInt8](repeating: 0, count: beginning.count)
-        self = pread(file.number, &head, head.count, 0) == head.count && head == beginning ? .own : .foreign("another file")
+        self =
+            pread(file.number, &head, head.count, 0) == head.count && head == beginning
+            ? .own : .foreign("another file")
     }
 }

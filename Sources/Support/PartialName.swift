@@ -40,7 +40,7 @@ package enum PartialName {
                 let isOwn = (try? descriptor.lock()) ?? true
                 // Between making and locking somebody may have taken it for abandoned.
                 if isOwn, descriptor.isNamed(name) { return (name, descriptor) }
-            } catch where error.code == EEXIST {
+            } catch  where error.code == EEXIST {
                 // Of a process on another host, or an earlier one of the same number.
             }
         }
@@ -53,7 +53,8 @@ package enum PartialName {
         for name in names where matches(name) {
             let path = "\(folder)/\(name)"
             // Where files are far away, only who may write may lock.
-            let opened = (try? Descriptor(opening: path, O_RDWR)) ?? (try? Descriptor(opening: path, O_RDONLY | O_DIRECTORY))
+            let opened =
+                (try? Descriptor(opening: path, O_RDWR)) ?? (try? Descriptor(opening: path, O_RDONLY | O_DIRECTORY))
             guard let opened, (try? opened.lock()) == true, opened.isNamed(path) else { continue }
             try? FileManager.default.removeItem(atPath: path)
         }

@@ -26,7 +26,9 @@ struct KillTests {
         }
     }
 
-    private var leftovers: [String] { place.contents("").filter { $0.contains(".partial") || $0.contains(".previous") } }
+    private var leftovers: [String] {
+        place.contents("").filter { $0.contains(".partial") || $0.contains(".previous") }
+    }
 
     @Test("convert and quantize", arguments: [["convert"], ["quantize", "--bits", "4"]])
     func models(_ command: [String]) throws {
@@ -36,13 +38,15 @@ struct KillTests {
             return [command[0], place.teacher, "--output", "\(place.path)/a/\(number)"] + command.dropFirst()
         }) { _ in
             guard place.exists("a/\(number)") else { return }
-            let measured = try MoultProcess("perplexity", "\(place.path)/a/\(number)", "--data", place.text, "--limit", "1")
+            let measured = try MoultProcess(
+                "perplexity", "\(place.path)/a/\(number)", "--data", place.text, "--limit", "1")
             #expect(measured.status == 0, "\(measured.error)")
         }
         let last = try MoultProcess(
             arguments: [command[0], place.teacher, "--output", "\(place.path)/a/last"] + command.dropFirst())
         #expect(last.status == 0 && leftovers == [], "\(last.error)")
-        for file in try FileManager.default.contentsOfDirectory(atPath: "\(place.path)/a/last") where file != "README.md" {
+        for file in try FileManager.default.contentsOfDirectory(atPath: "\(place.path)/a/last")
+        where file != "README.md" {
             #expect(try place.bytes("a/last/\(file)") == place.bytes("a/1/\(file)"), "\(file)")
         }
     }

@@ -1,3 +1,4 @@
+import Checkpoints
 import Foundation
 import TestSupport
 import Testing
@@ -30,22 +31,20 @@ struct NumberTests {
     private static let cases: [Case] = {
         let generate = ["generate", "MODEL", "--prompt", "x", "--max-tokens", "2"]
         let bench = ["bench", "MODEL", "--prefill", "4", "--decode", "2", "--depth", "4", "--repeats", "1"]
-        let train = ["train", "MODEL", "--data", "TEXT", "--output", "NEW", "--stages", "finetune=32", "--length", "16"]
+        let train = [
+            "train", "MODEL", "--data", "TEXT", "--output", "NEW", "--stages", "finetune=32", "--length", "16",
+        ]
         let quantize = ["quantize", "MODEL", "--output", "NEW", "--bits", "8", "--calibration", "LINES"]
         let convert = ["convert", "MODEL", "--dry-run"]
-        let sampling = [generate, ["chat", "MODEL"]].flatMap { command in
-            [
-                Case(command: command, option: "--temperature", values: numbers),
-                Case(command: command, option: "--top-k"),
-                Case(command: command + ["--temperature", "1"], option: "--top-p", values: numbers),
-                Case(command: command + ["--temperature", "1"], option: "--min-p", values: numbers),
-                Case(command: command, option: "--repetition-penalty", values: numbers),
-                Case(command: command, option: "--repetition-window"),
-                Case(command: command, option: "--logit-bias", values: numbers, prefix: "5="),
-                Case(command: command, option: "--seed"),
-            ]
-        }
-        return sampling + [
+        return [
+            Case(command: generate, option: "--temperature", values: numbers),
+            Case(command: generate + ["--temperature", "1"], option: "--top-k"),
+            Case(command: generate + ["--temperature", "1"], option: "--top-p", values: numbers),
+            Case(command: generate + ["--temperature", "1"], option: "--min-p", values: numbers),
+            Case(command: generate, option: "--repetition-penalty", values: numbers),
+            Case(command: generate, option: "--repetition-window"),
+            Case(command: generate, option: "--logit-bias", values: numbers, prefix: "5="),
+            Case(command: generate, option: "--seed"),
             Case(command: Array(generate.dropLast(2)), option: "--max-tokens", endless: ["9223372036854775807"]),
             Case(command: ["chat", "MODEL"], option: "--max-tokens"),
             Case(command: ["generate", "MODEL", "--prompts", "LINES", "--max-tokens", "1"], option: "--batch"),
@@ -60,9 +59,11 @@ struct NumberTests {
             Case(command: ["evaluate", "MODEL", "--tasks", "recall", "--length", "400"], option: "--limit"),
             Case(command: ["evaluate", "MODEL", "--tasks", "recall", "--limit", "1"], option: "--length"),
             Case(
-                command: ["evaluate", "MODEL", "--tasks", "needle", "--limit", "1", "--length", "200"], option: "--depth"),
+                command: ["evaluate", "MODEL", "--tasks", "needle", "--limit", "1", "--length", "200"],
+                option: "--depth"),
             Case(
-                command: ["evaluate", "MODEL", "--tasks", "recall", "--limit", "1", "--length", "400"], option: "--seed"),
+                command: ["evaluate", "MODEL", "--tasks", "recall", "--limit", "1", "--length", "400"], option: "--seed"
+            ),
             Case(command: bench, option: "--prefill"), Case(command: bench, option: "--decode"),
             Case(command: bench, option: "--depth"), Case(command: bench, option: "--batch"),
             Case(command: bench, option: "--repeats"), Case(command: train, option: "--length"),
@@ -100,7 +101,8 @@ struct NumberTests {
     private static let keys = [
         "seed", "length", "activation_memory", "patience", "data: validation_share", "validation: every",
         "validation: rows", "checkpoints: every", "checkpoints: keep", "stage: tokens", "stage: sequences",
-        "stage: accumulation", "stage: learning_rate", "stage: warm_up_steps", "stage: final_rate", "stage: decay_share",
+        "stage: accumulation", "stage: learning_rate", "stage: warm_up_steps", "stage: final_rate",
+        "stage: decay_share",
         "stage: new_parameter_rate", "stage: beta1", "stage: beta2", "stage: epsilon", "stage: weight_decay",
         "stage: clip", "stage: teacher_share", "stage: layers_at_once",
     ]
@@ -120,12 +122,43 @@ struct NumberTests {
             let length = name == "length" ? [] : ["--length", "16"]
             let result = try run(
                 [
-                    "train", place.teacher, "--data", place.text, "--output", "\(place.path)/\(UUID())", "--config", file,
+                    "train", place.teacher, "--data", place.text, "--output", "\(place.path)/\(UUID())", "--config",
+                    file,
                 ] + length)
-            // What does not fit a key is said with the key; products of several with the stage.
-            let isProduct = ["length", "sequences", "accumulation"].contains(name)
-            let word = isProduct && result.error.contains("×") ? name : name
-            check(result, result.error.contains("tokens are needed") ? "tokens" : word, value)
+            check(result, name, value)
         }
+    }
+
+    @Test(
+        "every number of a model's configuration",
+        arguments: ["fla-gsa-hybrid", "llama-biases-llama3-rope", "moult-hybrid"])
+    func models(_ name: String) throws {
+        let source = "\(packageRoot)/Tests/ModelsTests/Fixtures/\(name)"
+        let model = "\(place.path)/\(name)"
+        try FileManager.default.copyItem(atPath: source, toPath: model)
+        let json = try JSONValue(file: "\(source)/config.json")
+        let values: [JSONValue] = [
+            .integer(0), .integer(-1), .integer(.max), .integer(.min), .number(1e30), .number(1e-30), .number(1e308),
+        ]
+        for path in Self.numbers(in: json, []) {
+            for value in values {
+                let text = Self.replacing(json, path[...], value).text()
+                try place.write("\(name)/config.json", text)
+                let result = try run(["inspect", model])
+                #expect(result.status < 128, "\(path) \(value.text()): \(result.error)")
+            }
+        }
+    }
+
+    /// The keys that lead to every number.
+    private static func numbers(in value: JSONValue, _ path: [String]) -> [[String]] {
+        if value.doubleValue != nil { return [path] }
+        return (value.objectValue?.pairs ?? []).flatMap { numbers(in: $0.value, path + [$0.key]) }
+    }
+
+    private static func replacing(_ json: JSONValue, _ path: ArraySlice<String>, _ value: JSONValue) -> JSONValue {
+        guard let key = path.first, var object = json.objectValue else { return value }
+        object[key] = object[key].map { replacing($0, path.dropFirst(), value) }
+        return .object(object)
     }
 }

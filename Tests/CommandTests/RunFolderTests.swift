@@ -24,7 +24,8 @@ struct RunFolderTests {
 
     private func train(_ output: String, data: String) throws -> MoultProcess {
         try MoultProcess(
-            "train", model, "--teacher", place.teacher, "--data", data, "--output", "\(place.path)/\(output)", "--length",
+            "train", model, "--teacher", place.teacher, "--data", data, "--output", "\(place.path)/\(output)",
+            "--length",
             "16")
     }
 
@@ -41,7 +42,8 @@ struct RunFolderTests {
         // A folder with what an earlier preparation has left, and the user's file beside it.
         try place.write("c/tokens/precious.txt", "precious")
         expectRefusal(try train("c", data: empty), "empty.txt")
-        #expect(place.contents("c").contains("tokens/precious.txt") && place.text("c/tokens/precious.txt") == "precious")
+        #expect(
+            place.contents("c").contains("tokens/precious.txt") && place.text("c/tokens/precious.txt") == "precious")
         // The user's folder with the user's files.
         try place.write("d/precious.txt", "precious")
         expectRefusal(try train("d", data: empty), "something there already")
@@ -61,7 +63,8 @@ struct RunFolderTests {
         // The second of two that begin.
         first.wait { place.text("run/.lock")?.isEmpty == false }
         expectRefusal(
-            try MoultProcess(arguments: place.longRun(model, "run")), "\(place.path)/run", "process \(first.identifier) on ",
+            try MoultProcess(arguments: place.longRun(model, "run")), "\(place.path)/run",
+            "process \(first.identifier) on ",
             " since 20")
         first.wait { place.exists("run/checkpoints") }
         let resume = ["train", "--resume", "--output", "\(place.path)/run"]
@@ -89,8 +92,10 @@ struct RunFolderTests {
         try place.write("run/checkpoints/step-1/notes.txt", "precious")
         let last = try MoultProcess("train", "--resume", "--output", "\(place.path)/run")
         #expect(last.status == 0, "\(last.error)")
-        for name in ["best/notes.txt", "best/adapter.safetensors", "checkpoints/\(step)/notes.txt", "checkpoints/step-1/notes.txt"]
-        {
+        for name in [
+            "best/notes.txt", "best/adapter.safetensors", "checkpoints/\(step)/notes.txt",
+            "checkpoints/step-1/notes.txt",
+        ] {
             #expect(place.text("run/\(name)") == "precious", "\(name)")
         }
         // A link in the place of a model is neither followed nor replaced.

@@ -45,14 +45,17 @@ struct StatePlaceTests {
                 // A text that would be generated for a minute: the refusal comes first.
                 let result = try MoultProcess(
                     arguments: [
-                        "generate", place.teacher, "--prompt", "The fox", "--max-tokens", "100000000", "--save-state", path,
+                        "generate", place.teacher, "--prompt", "The fox", "--max-tokens", "100000000", "--save-state",
+                        path,
                     ] + force)
                 #expect(result.status != 0 && result.status < 128 && result.output == "", "\(path)")
                 #expect(
                     result.error == "Error: \(path): expected a new file, or a state to replace, found \(found)\n")
             }
             let lines = try chat("The fox", "/save \(path)", "/save \(path) --force")
-            #expect(lines.count == 2 && lines.allSatisfy { $0.hasPrefix("Error: \(path): expected a new file") }, "\(lines)")
+            #expect(
+                lines.count == 2 && lines.allSatisfy { $0.hasPrefix("Error: \(path): expected a new file") }, "\(lines)"
+            )
         }
         #expect(place.contents("") == before && place.text("precious.txt") == "precious")
         let missing = try generate("--prompt", "x", "--save-state", "\(place.path)/none/a.state")

@@ -15,7 +15,8 @@ struct FileLockTests {
         var first: FileLock? = try FileLock(path: path)
         #expect(first?.isNew == true)
         let held = #expect(throws: FileLock.Held.self) { try FileLock(path: path) }
-        #expect(held?.description.hasPrefix("process \(getpid()) on \(ProcessInfo.processInfo.hostName) since 20") == true)
+        #expect(
+            held?.description.hasPrefix("process \(getpid()) on \(ProcessInfo.processInfo.hostName) since 20") == true)
         #expect(FileLock.holder(path) == held)
         first = nil
         #expect(FileLock.holder(path) == nil)

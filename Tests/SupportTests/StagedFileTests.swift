@@ -58,7 +58,8 @@ struct StagedFileTests {
         #expect(folder.contents == ["x", "y", "y/z"] && text("x") == "theirs")
     }
 
-    @Test("names of any length and kind", arguments: ["a", "é", ".", "..", "a b", "-", "\u{301}", ".a", "🂡", "a/", "a//"])
+    @Test(
+        "names of any length and kind", arguments: ["a", "é", ".", "..", "a b", "-", "\u{301}", ".a", "🂡", "a/", "a//"])
     func names(_ name: String) throws {
         let isFolder = [".", "..", "a/", "a//"].contains(name)
         do {
@@ -99,7 +100,8 @@ struct StagedFileTests {
         try folder.write(".x.moult-1-2.partial", "left")
         try folder.write(".y.moult-34-0.partial/model.safetensors", "left")
         let others = [
-            ".partial", ".x.partial", ".x.moult-1.partial", ".x.moult-a-1.partial", "x.moult-1-2.partial", ".x.moult--1.partial",
+            ".partial", ".x.partial", ".x.moult-1.partial", ".x.moult-a-1.partial", "x.moult-1-2.partial",
+            ".x.moult--1.partial",
             ".x.moul-1-2.partial",
         ]
         for name in others { try folder.write(name, "theirs") }

@@ -56,7 +56,8 @@ struct CheckpointDamageTests {
         try run.folder.write(path, sound)
         #expect(try resume() == (4, []))
         let values: [JSONValue] = [
-            .integer(.max), .integer(.min), .integer(-1), .integer(1 << 40), .number(1e308), .number(0.5), .null, "4", [],
+            .integer(.max), .integer(.min), .integer(-1), .integer(1 << 40), .number(1e308), .number(0.5), .null, "4",
+            [],
         ]
         for key in ["stage", "stage_step", "step", "rows", "tokens", "skipped", "skipped_in_a_row"] {
             for value in values {

@@ -20,7 +20,9 @@ public struct OwnStates: Sendable {
     /// - Throws: ``GenerationError/occupied(path:expected:found:)``, and `CheckpointError.unwritable`.
     public func check(_ path: String, force: Bool) throws {
         try checkPlace(path, force: force)
-        try StateFile.staging(path) { try StagedFile(path: path, replacing: .file(beginning: StateFile.magic)).discard() }
+        try StateFile.staging(path) {
+            try StagedFile(path: path, replacing: .file(beginning: StateFile.magic)).discard()
+        }
     }
 
     /// Saves `session` at `path`, which is the program's own from then on.

@@ -45,7 +45,8 @@ extension RunFolder {
         for name in FolderContents.names(path) where [".best.partial", ".student.partial"].contains(name) {
             try? FileManager.default.removeItem(atPath: "\(path)/\(name)")
         }
-        for name in FolderContents.names(checkpointFolder) where name.hasPrefix(".step-") && name.hasSuffix(".partial") {
+        for name in FolderContents.names(checkpointFolder) where name.hasPrefix(".step-") && name.hasSuffix(".partial")
+        {
             try? FileManager.default.removeItem(atPath: "\(checkpointFolder)/\(name)")
         }
         for student in Student.allCases {

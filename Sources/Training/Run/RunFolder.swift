@@ -42,7 +42,8 @@ public struct RunFolder: Sendable {
 
     func held(by holder: FileLock.Held) -> TrainingError {
         .run(
-            path: path, expected: "a folder in which nobody trains", found: "\(holder), which does; wait for it or end it")
+            path: path, expected: "a folder in which nobody trains",
+            found: "\(holder), which does; wait for it or end it")
     }
 
     /// The settings of the run in the folder `path`.

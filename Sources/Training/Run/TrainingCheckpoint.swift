@@ -57,7 +57,9 @@ struct TrainingCheckpoint {
 
     private func remove() throws {
         do {
-            let isThere = try FolderContents.check(path) { [SafetensorsCheckpoint.fileName, Self.stateName].contains($0) }
+            let isThere = try FolderContents.check(path) {
+                [SafetensorsCheckpoint.fileName, Self.stateName].contains($0)
+            }
             if isThere { try StagedFolder.remove(path) }
         } catch let foreign as FolderContents.Foreign {
             throw TrainingError.file(path: path, reason: foreign.description)

@@ -51,7 +51,9 @@ struct ShardCache {
 
     /// The lock on the tokens at `place`; `wait` is called while another process holds it.
     private func lock(_ place: String, _ wait: () throws -> Void) throws -> FileLock {
-        do { return try FileLock.waiting(path: "\(place).lock") { _ in try wait() } } catch let fault as RegularFile.Fault {
+        do { return try FileLock.waiting(path: "\(place).lock") { _ in try wait() } } catch let fault
+            as RegularFile.Fault
+        {
             throw DataError.unwritable(path: "\(place).lock", reason: fault.description)
         }
     }
