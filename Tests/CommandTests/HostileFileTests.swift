@@ -8,7 +8,8 @@ import Testing
     private static let teacher = "\(packageRoot)/Tests/TrainingTests/Fixtures/teacher"
 
     /// A failure in one line that holds all of `parts`.
-    private func expectFailure(_ result: MoultProcess, _ parts: String..., location: SourceLocation = #_sourceLocation) {
+    private func expectFailure(_ result: MoultProcess, _ parts: String..., location: SourceLocation = #_sourceLocation)
+    {
         let lines = result.error.split(separator: "\n").filter { !$0.hasPrefix("Usage:") && !$0.hasPrefix("  See '") }
         #expect(result.status != 0 && result.status < 128, "\(result.status)", sourceLocation: location)
         #expect(lines.count == 1, "\(result.error)", sourceLocation: location)
@@ -17,8 +18,10 @@ import Testing
 
     @Test(
         "a pipe in the place of a model's file is refused at once", .timeLimit(.minutes(2)),
-        arguments: ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
-            "generation_config.json", "model.safetensors.index.json"])
+        arguments: [
+            "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
+            "generation_config.json", "model.safetensors.index.json",
+        ])
     func pipeInModel(name: String) throws {
         let folder = try TemporaryFolder()
         let model = "\(folder.path)/model"
