@@ -44,8 +44,9 @@ struct OutputFolder {
     /// Copies the folder's file `name` of a model; false when there is none.
     func copy(_ name: String, of files: ModelFiles) throws -> Bool {
         guard let path = files.file(name) else { return false }
-        try Self.filing(name) {
-            try FileManager.default.copyItem(atPath: path, toPath: url.appendingPathComponent(name).path)
+        // Read, not copied: copying waits where a pipe stands in the place of a file.
+        do { try write(try RegularFile.contents(path), as: name) } catch let fault as RegularFile.Fault {
+            throw ConversionError.file(path: path, reason: "cannot be read: \(fault.description)")
         }
         return true
     }

@@ -45,7 +45,7 @@ import Testing
         for arguments in [
             ["inspect", pipe], ["generate", teacher, "--prompt-file", pipe], ["generate", teacher, "--prompts", pipe],
             ["generate", teacher, "--prompt", "a", "--load-state", pipe], ["chat", teacher, "--load-state", pipe],
-            ["perplexity", teacher, "--data", pipe], ["tokens", teacher, "--data", pipe],
+            ["perplexity", teacher, "--data", pipe], ["debug-tokens", teacher, "--data", pipe],
             ["evaluate", teacher, "--task", "lambada=\(pipe)"],
             ["train", "--config", pipe, "--output", "\(folder.path)/run"],
             ["train", teacher, "--data", pipe, "--output", "\(folder.path)/run"],
@@ -61,9 +61,9 @@ import Testing
 
     @Test("a pipe that somebody writes to is a text", .timeLimit(.minutes(1)))
     func pipeOfText() throws {
-        let result = try MoultProcess(input: "some words", "tokens", Self.teacher, "--data", "/dev/stdin")
+        let result = try MoultProcess(input: "some words", "debug-tokens", Self.teacher, "--data", "/dev/stdin")
         let file = try TemporaryFolder()
-        let same = try MoultProcess("tokens", Self.teacher, "--data", try file.write("text", "some words"))
+        let same = try MoultProcess("debug-tokens", Self.teacher, "--data", try file.write("text", "some words"))
         #expect(result.status == 0 && result.output == same.output, "\(result.error)")
     }
 
