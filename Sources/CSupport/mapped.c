@@ -21,6 +21,8 @@ typedef struct entry {
 } entry;
 
 static _Atomic(entry *) mappings, partials;
+// What SIGBUS did before: Swift's backtraces and sanitizers have handlers of their own.
+static struct sigaction before;
 // Guards taking entries; the handler does not take it.
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -103,17 +105,15 @@ static void on_bus_error(int signal, siginfo_t *info, void *context) {
         }
         _exit(1);
     }
-    // Not ours: the instruction runs again, and ends the process.
-    struct sigaction standard = {.sa_handler = SIG_DFL};
-    sigaction(signal, &standard, NULL);
+    // Not ours: the instruction runs again, with the action that was there before.
+    sigaction(signal, &before, NULL);
     if (info->si_code <= 0) raise(signal);
 }
 
 static void install(void) {
-    struct sigaction before, action = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO | SA_NODEFER};
+    struct sigaction action = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO | SA_NODEFER};
     sigemptyset(&action.sa_mask);
-    // A handler that somebody else put there, as sanitizers do, stays.
-    if (sigaction(SIGBUS, NULL, &before) == 0 && before.sa_handler == SIG_DFL) sigaction(SIGBUS, &action, NULL);
+    sigaction(SIGBUS, &action, &before);
 }
 
 void *moult_mapping_add(const void *start, size_t count, const char *path) {

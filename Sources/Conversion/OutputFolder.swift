@@ -32,7 +32,9 @@ struct OutputFolder {
     /// Copies the folder's file `name` of a model, or what a link there stands for; false when there is none.
     func copy(_ name: String, of files: ModelFiles) throws -> Bool {
         guard let path = files.file(name) else { return false }
-        try Self.filing(name) { try RegularFile.copy(path, to: place(name)) }
+        do { try write(try RegularFile.contents(path), as: name) } catch let fault as RegularFile.Fault {
+            throw ConversionError.file(path: path, reason: "cannot be read: \(fault.description)")
+        }
         return true
     }
 

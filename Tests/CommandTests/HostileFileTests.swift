@@ -8,7 +8,8 @@ import Testing
     private static let teacher = "\(packageRoot)/Tests/TrainingTests/Fixtures/teacher"
 
     /// A failure in one line that holds all of `parts`.
-    private func expectFailure(_ result: MoultProcess, _ parts: String..., location: SourceLocation = #_sourceLocation) {
+    private func expectFailure(_ result: MoultProcess, _ parts: String..., location: SourceLocation = #_sourceLocation)
+    {
         let lines = result.error.split(separator: "\n").filter { !$0.hasPrefix("Usage:") && !$0.hasPrefix("  See '") }
         #expect(result.status != 0 && result.status < 128, "\(result.status)", sourceLocation: location)
         #expect(lines.count == 1, "\(result.error)", sourceLocation: location)
@@ -17,8 +18,10 @@ import Testing
 
     @Test(
         "a pipe in the place of a model's file is refused at once", .timeLimit(.minutes(2)),
-        arguments: ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
-            "generation_config.json", "model.safetensors.index.json"])
+        arguments: [
+            "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
+            "generation_config.json", "model.safetensors.index.json",
+        ])
     func pipeInModel(name: String) throws {
         let folder = try TemporaryFolder()
         let model = "\(folder.path)/model"
@@ -42,7 +45,7 @@ import Testing
         for arguments in [
             ["inspect", pipe], ["generate", teacher, "--prompt-file", pipe], ["generate", teacher, "--prompts", pipe],
             ["generate", teacher, "--prompt", "a", "--load-state", pipe], ["chat", teacher, "--load-state", pipe],
-            ["perplexity", teacher, "--data", pipe], ["tokens", teacher, "--data", pipe],
+            ["perplexity", teacher, "--data", pipe], ["debug-tokens", teacher, "--data", pipe],
             ["evaluate", teacher, "--task", "lambada=\(pipe)"],
             ["train", "--config", pipe, "--output", "\(folder.path)/run"],
             ["train", teacher, "--data", pipe, "--output", "\(folder.path)/run"],
@@ -58,9 +61,9 @@ import Testing
 
     @Test("a pipe that somebody writes to is a text", .timeLimit(.minutes(1)))
     func pipeOfText() throws {
-        let result = try MoultProcess(input: "some words", "tokens", Self.teacher, "--data", "/dev/stdin")
+        let result = try MoultProcess(input: "some words", "debug-tokens", Self.teacher, "--data", "/dev/stdin")
         let file = try TemporaryFolder()
-        let same = try MoultProcess("tokens", Self.teacher, "--data", try file.write("text", "some words"))
+        let same = try MoultProcess("debug-tokens", Self.teacher, "--data", try file.write("text", "some words"))
         #expect(result.status == 0 && result.output == same.output, "\(result.error)")
     }
 

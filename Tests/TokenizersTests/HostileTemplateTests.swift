@@ -43,7 +43,7 @@ import Tokenizers
             "{% set ns = namespace(x=[1, 2]) %}{% for i in range(100000) %}{% for e in ns.x %}"
                 + "{% if not loop.first %}{% set ns.x = loop | items %}{% endif %}{% endfor %}{% endfor %}",
             // Strings that are kept.
-            "{% set ns = namespace(x=[]) %}{% for i in range(100000) %}{% set ns.x = ns.x + ['a' * 8000000 ~ i] %}"
+            "{% set ns = namespace(x=[]) %}{% for i in range(100000) %}{% set ns.x = ns.x + ['a' * 7000000 ~ i] %}"
                 + "{% endfor %}",
             "{% set l = range(100000) | list %}{% for i in l %}{% set x = l == l %}{% endfor %}",
             "{% set l = range(100000) | list %}{% for i in l %}{% set x = -1 in l %}{% endfor %}",
@@ -64,7 +64,9 @@ import Tokenizers
 
     @Test("a template that is too long, or has too long a name, is refused when it is read")
     func lengths() {
-        #expect(throws: TokenizerError.template(line: 1, reason: "the template has 1048577 bytes; the limit is 1048576")) {
+        #expect(
+            throws: TokenizerError.template(line: 1, reason: "the template has 1048577 bytes; the limit is 1048576")
+        ) {
             try ChatTemplate(String(repeating: "a", count: (1 << 20) + 1))
         }
         #expect(throws: TokenizerError.template(line: 1, reason: "a name of more than 200 characters")) {
@@ -74,8 +76,10 @@ import Tokenizers
 
     @Test(
         "long chains of operators do not overflow the stack",
-        arguments: ["1" + String(repeating: " + 1", count: 990), "x" + String(repeating: "['a']", count: 600),
-            "x" + String(repeating: "|string", count: 980), "not " + String(repeating: "1 and ", count: 900) + "1"])
+        arguments: [
+            "1" + String(repeating: " + 1", count: 990), "x" + String(repeating: "['a']", count: 600),
+            "x" + String(repeating: "|string", count: 980), "not " + String(repeating: "1 and ", count: 900) + "1",
+        ])
     func chains(expression: String) throws {
         let template = try ChatTemplate("{{ \(expression) }}")
         _ = try? template.render(messages: [], variables: ["x": ["a": "b"]])
@@ -86,7 +90,7 @@ import Tokenizers
         func render(_ text: String) throws -> String { try ChatTemplate("{{ \(text) }}").render(messages: []) }
         #expect(try render("'aaaa'.split('aa')") == "['', '', '']")
         #expect(try render("'abcabd' | replace('abd', 'x')") == "abcx")
-        #expect(try render("'aab' in 'aaab', 'b' in 'a'" .split(separator: ",")[0].description) == "True")
+        #expect(try render("'aab' in 'aaab', 'b' in 'a'".split(separator: ",")[0].description) == "True")
         #expect(try render("'é' in 'e\u{301}'") == "False")
         #expect(try render("'b' > 'a\u{10FFFF}'") == "True")
         #expect(try render("'\u{FFFF}' < '\u{10000}'") == "True")
@@ -105,7 +109,8 @@ import Tokenizers
                 let messages = (0..<turns).flatMap { _ -> [JSONValue] in
                     [["role": "user", "content": .string(text)], ["role": "assistant", "content": "Yes."]]
                 }
-                let written = try template.render(messages: messages, variables: ["bos_token": "<s>", "eos_token": "</s>"])
+                let written = try template.render(
+                    messages: messages, variables: ["bos_token": "<s>", "eos_token": "</s>"])
                 #expect(written.utf8.count > turns * length, "\(name), \(turns) turns")
             }
         }

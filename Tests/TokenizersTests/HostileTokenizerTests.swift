@@ -60,7 +60,8 @@ import Tokenizers
     func normalizers() throws {
         let steps = (0..<16).map { _ in Self.replace("a", "aa") }
         for (normalizer, name) in [
-            (Self.replace("a", Self.long), "1, Replace"), (["type": "Prepend", "prepend": .string(Self.long)], "1, Prepend"),
+            (Self.replace("a", Self.long), "1, Replace"),
+            (["type": "Prepend", "prepend": .string(Self.long)], "1, Prepend"),
             (Self.sequence("normalizers", steps), "5, Replace"),
         ] {
             let tokenizer = try Self.tokenizer(normalizer: normalizer)
@@ -86,8 +87,10 @@ import Tokenizers
     @Test("a decoder that makes much of a token is an error", .timeLimit(.minutes(1)))
     func decoders() throws {
         let steps = (0..<16).map { _ in Self.replace("a", "aaaa") }
-        #expect(throws: TokenizerError.limit(
-            file: "tokenizer.json", component: "decoder", reason: "the tokens grow to more than 16 times their length")
+        #expect(
+            throws: TokenizerError.limit(
+                file: "tokenizer.json", component: "decoder",
+                reason: "the tokens grow to more than 16 times their length")
         ) { try Self.tokenizer(decoder: Self.sequence("decoders", steps)) }
         #expect(throws: TokenizerError.self) {
             try Self.tokenizer(decoder: Self.sequence("decoders", steps + [Self.replace("a", "b")]))
@@ -101,14 +104,16 @@ import Tokenizers
         let long: JSONValue = [["id": 5, "content": .string(Self.long), "special": true]]
         #expect(
             throws: TokenizerError.invalidValue(
-                file: "tokenizer.json", path: "added_tokens[0].content", expected: "at most 1024 bytes", found: "100000")
+                file: "tokenizer.json", path: "added_tokens[0].content", expected: "at most 1024 bytes", found: "100000"
+            )
         ) { try Self.tokenizer(added: long) }
         let alike: JSONValue = [
             ["id": 5, "content": .string(String(repeating: "a", count: 1000) + "b"), "special": true]
         ]
-        #expect(throws: TokenizerError.limit(
-            file: "tokenizer.json", component: "added_tokens",
-            reason: "looking for them in this text takes more than 64 steps a byte")
+        #expect(
+            throws: TokenizerError.limit(
+                file: "tokenizer.json", component: "added_tokens",
+                reason: "looking for them in this text takes more than 64 steps a byte")
         ) { try Self.tokenizer(added: alike).encode(Self.long) }
     }
 

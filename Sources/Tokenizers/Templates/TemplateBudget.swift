@@ -1,7 +1,7 @@
 /// What rendering a template may cost: work and memory, counted together in bytes.
 ///
 /// Everything that is made is charged by its size and never given back, so that the sum also bounds the memory; everything
-/// that is looked at is charged by what looking costs. A conversation of 1 MB costs a real template 10 to 50 MB.
+/// that is looked at is charged by what looking costs. A conversation of 1 MB costs a real template less than a tenth of the limit.
 final class TemplateBudget {
     /// The most that rendering may cost.
     static let limit = 1 << 30
@@ -12,7 +12,7 @@ final class TemplateBudget {
     /// What a place in a list or an object costs.
     static let cell = MemoryLayout<JSONValue>.stride
     /// What reading a byte costs where text is gone through character by character.
-    static let reading = 8
+    static let reading = 16
 
     private var spent = 0
 
@@ -69,7 +69,7 @@ final class TemplateBudget {
             throw TokenizerError.template(line: line, reason: "a value that is nested too deeply")
         }
         var length = 1 + indent * depth
-        try charge(64 + length, line)
+        try charge((texts ? 256 : 64) + length, line)
         func add(_ text: String) throws {
             guard texts else { return }
             try read(text, line)

@@ -50,8 +50,7 @@ extension TemplateRenderer {
         return object[name]
     }
 
-    private func element(_ index: TemplateValue, of value: TemplateValue, _ line: Int) throws -> TemplateValue
-    {
+    private func element(_ index: TemplateValue, of value: TemplateValue, _ line: Int) throws -> TemplateValue {
         switch (value, index) {
         case (_, .json(.string(let name))): return try attribute(name, of: value, line)
         case (.json(.array(let elements)), .json(.integer(let index))):
@@ -98,9 +97,7 @@ extension TemplateRenderer {
         case .json(.string(let text)):
             try budget.charge(2 * TemplateBudget.reading * text.utf8.count, line)
             let scalars = Array(text.unicodeScalars)
-            var result = String.UnicodeScalarView()
-            for index in indices(scalars.count) { result.append(scalars[index]) }
-            return try made(String(result), line)
+            return try made(TemplateText.joined(indices(scalars.count).lazy.map { scalars[$0] }), line)
         default: throw error(line, "cannot slice \(value.kind)")
         }
     }
@@ -198,7 +195,7 @@ extension TemplateRenderer {
         case ("*", .string(let text), .integer(let count)), ("*", .integer(let count), .string(let text)):
             let (length, overflows) = text.utf8.count.multipliedReportingOverflow(by: max(count, 0))
             try budget.checkLength(overflows ? .max : length, line)
-            return try made(length == 0 ? "" : String(repeating: text, count: count), line)
+            return try made(length == 0 ? "" : TemplateText.repeated(text, count), line)
         case (_, .integer(let left), .integer(let right)) where symbol != "/":
             return .integer(try integer(symbol, left, right, line))
         default:

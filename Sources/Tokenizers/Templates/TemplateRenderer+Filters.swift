@@ -20,7 +20,7 @@ extension TemplateRenderer {
             return replaces ? arguments.value(0, "default_value") ?? .string("") : value
         case "trim":
             let characters = try arguments.value(0, "chars").map { try string($0, line) }
-            return .string(Self.stripped(try text(of: value, line), characters, left: true, right: true))
+            return .string(TemplateText.stripped(try text(of: value, line), characters, left: true, right: true))
         case "upper": return .string(try text(of: value, line).uppercased())
         case "lower": return .string(try text(of: value, line).lowercased())
         case "capitalize":
@@ -36,7 +36,7 @@ extension TemplateRenderer {
             guard case .json(.string(let text)) = value else {
                 return .json(.array(try elements(of: value, line).reversed()))
             }
-            return .string(String(String.UnicodeScalarView(text.unicodeScalars.reversed())))
+            return .string(TemplateText.joined(text.unicodeScalars.reversed()))
         case "items":
             if isUndefined(value) { return .json(.array([])) }
             guard case .json(.object(let object)) = value else { throw error(line, "items of \(value.kind)") }
@@ -46,7 +46,7 @@ extension TemplateRenderer {
             var joined = ""
             for (index, element) in try elements(of: value, line).enumerated() {
                 let part = (index > 0 ? separator : "") + (try text(of: element, line))
-                try budget.charge(64 + part.utf8.count, line)
+                try budget.charge(TemplateBudget.step / 4 + part.utf8.count, line)
                 try budget.checkLength(joined.utf8.count + part.utf8.count, line)
                 joined += part
             }
@@ -102,7 +102,7 @@ extension TemplateRenderer {
         case .json(.number(let number)):
             return Int(exactly: number.rounded(.towardZero)).map { .integer($0) } ?? fallback
         case .json(.string(let text)):
-            return Int(Self.stripped(text, nil, left: true, right: true)).map { .integer($0) } ?? fallback
+            return Int(TemplateText.stripped(text, nil, left: true, right: true)).map { .integer($0) } ?? fallback
         default: return fallback
         }
     }

@@ -79,7 +79,7 @@ extension TemplateRenderer {
         case (.json(.string(let text)), "strip"), (.json(.string(let text)), "lstrip"),
             (.json(.string(let text)), "rstrip"):
             let characters = arguments.positional.isEmpty ? nil : try argument(0)
-            return .string(Self.stripped(text, characters, left: name != "rstrip", right: name != "lstrip"))
+            return .string(TemplateText.stripped(text, characters, left: name != "rstrip", right: name != "lstrip"))
         case (.json(.string(let text)), "startswith"): return .bool(text.utf8.starts(with: try argument(0).utf8))
         case (.json(.string(let text)), "endswith"):
             return .bool(text.utf8.reversed().starts(with: try argument(0).utf8.reversed()))
@@ -88,45 +88,16 @@ extension TemplateRenderer {
             guard arguments.positional.count < 2, separator != "" else {
                 throw error(line, "split() with these arguments")
             }
-            return .json(.array(Self.split(text, separator)))
+            return .json(.array(TemplateText.split(text, separator)))
         case (.json(.string), "upper"), (.json(.string), "lower"), (.json(.string), "replace"),
             (.json(.object), "items"):
             return try filter(name, value, arguments, line)
         case (.json(.object(let object)), "keys"): return .json(.array(object.entries.map { .string($0.key) }))
         case (.json(.object(let object)), "values"): return .json(.array(object.entries.map(\.value)))
         case (.json(.object(let object)), "get"):
-            return try member(try argument(0), of: object, line).map { .json($0) } ?? arguments.value(1, "default") ?? .null
+            return try member(try argument(0), of: object, line).map { .json($0) } ?? arguments.value(1, "default")
+                ?? .null
         default: throw error(line, "the method \"\(name)\" of \(value.kind) is not supported")
         }
-    }
-
-    /// Removes characters from the ends: the given ones, or white space.
-    static func stripped(_ text: String, _ characters: String?, left: Bool, right: Bool) -> String {
-        let set = characters.map { Set($0.unicodeScalars) }
-        func isStripped(_ scalar: Unicode.Scalar) -> Bool {
-            set.map { $0.contains(scalar) } ?? (scalar.properties.isWhitespace || 0x1C...0x1F ~= scalar.value)
-        }
-        var rest = text.unicodeScalars[...]
-        while left, let first = rest.first, isStripped(first) { rest.removeFirst() }
-        while right, let last = rest.last, isStripped(last) { rest.removeLast() }
-        return String(rest)
-    }
-
-    /// The parts between separators, or between runs of white space.
-    private static func split(_ text: String, _ separator: String?) -> [JSONValue] {
-        guard let separator else {
-            return text.unicodeScalars.split { $0.properties.isWhitespace || 0x1C...0x1F ~= $0.value }.map {
-                .string(String($0))
-            }
-        }
-        let bytes = Array(text.utf8)
-        let pattern = Array(separator.utf8)
-        var parts: [JSONValue] = []
-        var start = 0
-        while let end = ByteSearch.first(pattern, in: bytes, from: start) {
-            parts.append(.string(String(decoding: bytes[start..<end], as: UTF8.self)))
-            start = end + pattern.count
-        }
-        return parts + [.string(String(decoding: bytes[start...], as: UTF8.self))]
     }
 }

@@ -93,14 +93,14 @@ extension JSONValue {
         let hasSingle = value.utf8.contains(UInt8(ascii: "'")), hasDouble = value.utf8.contains(UInt8(ascii: "\""))
         let quote = hasSingle && !hasDouble ? "\"" : "'"
         text += quote
-        for scalar in value.unicodeScalars {
-            switch scalar {
-            case "\\": text += "\\\\"
-            case "\n": text += "\\n"
-            case "\r": text += "\\r"
-            case "\t": text += "\\t"
-            case "'" where quote == "'": text += "\\'"
-            default: text.unicodeScalars.append(scalar)
+        TemplateText.write(value, to: &text) { byte in
+            switch byte {
+            case UInt8(ascii: "\\"): "\\\\"
+            case UInt8(ascii: "\n"): "\\n"
+            case UInt8(ascii: "\r"): "\\r"
+            case UInt8(ascii: "\t"): "\\t"
+            case UInt8(ascii: "'") where quote == "'": "\\'"
+            default: nil
             }
         }
         text += quote

@@ -50,7 +50,8 @@ extension TrainingConfiguration {
     public init(path: String) throws {
         let text: String
         do {
-            guard let valid = String(validating: try RegularFile.contentsOrPipe(path, pipeLimit: 1 << 20), as: UTF8.self)
+            guard
+                let valid = String(validating: try RegularFile.contentsOrPipe(path, pipeLimit: 1 << 20), as: UTF8.self)
             else { throw TrainingError.configuration(path: path, line: nil, reason: "it is not UTF-8 text") }
             text = valid
         } catch let fault as RegularFile.Fault {
