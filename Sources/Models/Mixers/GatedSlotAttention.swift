@@ -154,6 +154,8 @@ public struct GatedSlotAttention: TokenMixer {
         public var byteCount: Int { slots.byteCount + (window?.byteCount ?? 0) }
         public func copy() -> MixerState { State(slots: slots, window: window?.copy() as? any AttentionCache) }
 
+        public func reserve(_ positions: Int, count: Int) throws { try window?.reserve(positions, count: count) }
+
         public func store(in snapshot: inout StateSnapshot, prefix: String) throws {
             try snapshot.append("\(prefix)slots.keys", slots.keys.to(.cpu))
             try snapshot.append("\(prefix)slots.values", slots.values.to(.cpu))
