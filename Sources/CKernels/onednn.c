@@ -266,9 +266,26 @@ static bool bfloat16_product(const struct moult_dense *x) {
         && library.stream_wait(products->stream) == 0;
 }
 
+// With AMX, oneDNN 2.6 runs products of this depth on tiles that it has not set up, which the processor refuses.
+enum { refused_depth = 63 };
+
+/// Such a product: all but the last of the depth, and that added.
+static bool divided_product(const struct moult_dense *x) {
+    struct moult_dense most = *x, last = *x;
+    most.depth = x->depth - 1;
+    last.depth = 1;
+    last.half += most.depth * x->a_depth;
+    last.b = (const uint16_t *)x->b + most.depth * x->b_depth;
+    last.add = true;
+    // Both or neither: what is begun is not begun again elsewhere.
+    struct products *products = thread_products();
+    return products && find_product(products, &last) && bfloat16_product(&most) && bfloat16_product(&last);
+}
+
 bool onednn_product(const struct moult_dense *x) {
     const bool half = x->type == moult_bfloat16 && x->half;
     if (!in_use() || !(half || x->type == moult_float32)) return false;
     use_one_thread();
-    return half ? bfloat16_product(x) : float32_product(x);
+    if (!half) return float32_product(x);
+    return x->depth == refused_depth ? divided_product(x) : bfloat16_product(x);
 }

@@ -30,6 +30,27 @@ public struct SpeedBenchmark: Sendable {
             let mean = mean
             return (rates.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(rates.count - 1)).squareRoot()
         }
+
+        public init(kind: Kind, rates: [Double], stateBytes: Int) {
+            (self.kind, self.rates, self.stateBytes) = (kind, rates, stateBytes)
+        }
+
+        /// Bytes of weights per second that decoding reads at `rate` tokens per second, all weights once for the tokens of
+        /// all sequences; nil for reading prompts.
+        public func weightRate(_ rate: Double, weightBytes: Int) -> Double? {
+            guard case .decode(_, let batch) = kind else { return nil }
+            return rate / Double(batch) * Double(weightBytes)
+        }
+    }
+
+    /// Bytes per second that the memory is known to give: those of a loop that only reads, or of decoding where that was
+    /// faster. Decoding reads too, so that each of its repetitions shows what memory gives at least; the loop is timed at
+    /// another moment, which on a machine with other work may be a worse one. A share of more than all of the memory's
+    /// bandwidth would say no more than that.
+    public static func bandwidth(measured: Double, _ results: [Result], weightBytes: Int) -> Double {
+        results.reduce(measured) { most, result in
+            result.rates.reduce(most) { max($0, result.weightRate($1, weightBytes: weightBytes) ?? 0) }
+        }
     }
 
     public var prefill: [Int]

@@ -28,7 +28,9 @@ public final class DecoderStep {
     }
 
     public var capacity: Int { step.capacity }
-    /// Bytes of weights that a step reads, once for all sequences.
+    /// The weights that a step reads, once for all sequences.
+    public var weights: [Tensor] { step.weights }
+    /// Their bytes.
     public var weightBytes: Int { step.weightBytes }
 
     /// Reads `tokens[i]` after what `states[i]` has seen; the states must be different ones.

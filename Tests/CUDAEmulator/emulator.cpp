@@ -124,12 +124,15 @@ int run(
     const Kernel& chosen, const unsigned grid[3], const unsigned block[3], size_t shared_bytes, void** arguments) {
     static std::vector<unsigned char> memory(shared_limit + 128);
     if (shared_bytes > shared_limit) return fail(chosen.name + ": " + std::to_string(shared_bytes) + " bytes shared");
+    const unsigned size = block[0] * block[1] * block[2];
+    if (size > 1024) return fail(chosen.name + ": " + std::to_string(size) + " threads in a block");
+    if (grid[1] > 65535 || grid[2] > 65535) return fail(chosen.name + ": more than 65535 blocks down or deep");
     kernel = &chosen;
     kernel_arguments = arguments;
     shared_memory = memory.data() + (128 - reinterpret_cast<uintptr_t>(memory.data()) % 128) % 128;
     gridDim = {grid[0], grid[1], grid[2]};
     blockDim = {block[0], block[1], block[2]};
-    count = static_cast<int>(block[0] * block[1] * block[2]);
+    count = static_cast<int>(size);
     if (threads.size() < static_cast<size_t>(count)) threads.resize(count);
     for (auto& slot : slots) slot.resize((count + 31) / 32 * 32 * 16);
     for (unsigned z = 0; z < grid[2]; z++)

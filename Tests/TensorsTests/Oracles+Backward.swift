@@ -60,6 +60,8 @@ extension Oracle {
             q: zeros(q.count), k: zeros(k.count), v: zeros(v.count), logGates: zeros(gates.count),
             keys: try finalGradient.map { try doubles($0.keys) } ?? zeros(initialKeys.count),
             values: try finalGradient.map { try doubles($0.values) } ?? zeros(initialValues.count))
+        // Apart from the result, parts of which are lent where this is added to.
+        var gateGradient = zeros(gates.count)
 
         for b in 0..<batch {
             for n in 0..<keyHeads {
@@ -110,7 +112,7 @@ extension Oracle {
                             let gate = row * slots + index / dim, input = row * dim + index % dim
                             let keep = exp(gates[gate])
                             dx[input] += adjoint[index] * -expm1(gates[gate])
-                            result.logGates[gate] += adjoint[index] * (state[index] * keep - x[input] * keep)
+                            gateGradient[gate] += adjoint[index] * (state[index] * keep - x[input] * keep)
                             adjoint[index] *= starts.contains(t) ? 0 : keep
                         }
                     }
@@ -121,6 +123,7 @@ extension Oracle {
                 result.values.replaceSubrange(first * valueDim..<(first + slots) * valueDim, with: valueAdjoint)
             }
         }
+        result.logGates = gateGradient
         return result
     }
 

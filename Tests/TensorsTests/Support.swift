@@ -16,13 +16,17 @@ struct KernelChoice: Sendable, CustomStringConvertible {
 
     /// Every instruction set of this machine, with 1 and 2 threads, oneDNN on and off.
     static var all: [KernelChoice] {
-        let sets = (0...).lazy.map { moult_kernels_available($0) }.prefix { $0 != nil }.compactMap {
-            $0.map { String(cString: $0) }
-        }
-        return sets.flatMap { set in
+        sets.flatMap { set in
             [1, 2].flatMap { threads in
                 [true, false].map { KernelChoice(set: set, threads: threads, oneDNN: $0) }
             }
+        }
+    }
+
+    /// Every instruction set of this machine.
+    static var sets: [String] {
+        (0...).lazy.map { moult_kernels_available($0) }.prefix { $0 != nil }.compactMap {
+            $0.map { String(cString: $0) }
         }
     }
 

@@ -1,13 +1,14 @@
 import Tensors
 
-/// Keys and values of several sequences on a GPU: those of the last `window` tokens, or all, in room that grows.
+/// Keys and values of several sequences on a GPU, in room that grows: all of them, or with a window until it is a ring of the
+/// last `window` tokens.
 final class DeviceKeyValueCache: AttentionCache {
     private let window: Int?
     private var ring: KeyValueRing
 
     init(rows: Int, heads: Int, dim: Int, window: Int?) throws {
         self.window = window
-        ring = try KeyValueRing(rows: rows, heads: heads, dim: dim, capacity: window ?? 1)
+        ring = try KeyValueRing(rows: rows, heads: heads, dim: dim, capacity: 1)
     }
 
     private init(copying other: DeviceKeyValueCache) { (window, ring) = (other.window, other.ring) }
@@ -23,7 +24,9 @@ final class DeviceKeyValueCache: AttentionCache {
     }
 
     func reserve(_ positions: Int, count: Int) throws {
-        if window == nil, positions > ring.capacity { try ring.grow(to: positions, count: count) }
+        // While the ring is shorter than the window, it holds all that was read.
+        let wanted = min(positions, window ?? .max)
+        if wanted > ring.capacity { try ring.grow(to: wanted, count: count) }
     }
 
     var byteCount: Int { ring.byteCount }

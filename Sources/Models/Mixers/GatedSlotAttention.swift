@@ -161,6 +161,8 @@ public struct GatedSlotAttention: TokenMixer {
             }
         }
 
+        public func reserve(_ positions: Int, count: Int) throws { try window?.reserve(positions, count: count) }
+
         public func store(in snapshot: inout StateSnapshot, prefix: String) throws {
             try snapshot.append("\(prefix)slots.keys", slots.keys.to(.cpu))
             try snapshot.append("\(prefix)slots.values", slots.values.to(.cpu))

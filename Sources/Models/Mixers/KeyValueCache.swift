@@ -8,22 +8,29 @@ protocol AttentionCache: MixerState {
     func attend(q: Tensor, k: Tensor, v: Tensor, scale: Float, context: MixerContext) throws -> Tensor
 }
 
-/// Keys (S, N, K) and values (S, N, V) of the tokens of one sequence; with a window, a ring of the last `window` tokens,
-/// so that memory stops growing there.
+/// Keys (S, N, K) and values (S, N, V) of the tokens of one sequence. Memory grows with what was read, by doubling; with a
+/// window, until it is a ring of the last `window` tokens.
 public final class KeyValueCache: AttentionCache {
     let window: Int?
     private var keys: Tensor
     private var values: Tensor
     /// Tokens seen.
     private var count = 0
+    /// Tokens that there is room for, at most `window`. While it is less, all that were seen are held, in order.
     private var capacity: Int
+
+    /// Tokens that are held.
+    private var held: Int { window.map { min(count, $0) } ?? count }
 
     init(heads: Int, keyDim: Int, valueDim: Int, window: Int?) throws {
         self.window = window
-        capacity = window ?? 64
+        capacity = min(window ?? Self.least, Self.least)
         keys = try .zeros([capacity, heads, keyDim])
         values = try .zeros([capacity, heads, valueDim])
     }
+
+    /// Tokens that a new cache has room for, unless its window is shorter.
+    private static let least = 64
 
     private init(copying other: KeyValueCache) {
         window = other.window
@@ -43,13 +50,14 @@ public final class KeyValueCache: AttentionCache {
     public func undo() -> () -> Void {
         // Without a window nothing is overwritten, and the rows are too many to be copied.
         guard window != nil else { return { [self, count] in self.count = count } }
-        return { [self, keys, values, count] in (self.keys, self.values, self.count) = (keys, values, count) }
+        return { [self, keys, values, count, capacity] in
+            (self.keys, self.values, self.count, self.capacity) = (keys, values, count, capacity)
+        }
     }
 
     public func store(in snapshot: inout StateSnapshot, prefix: String) throws {
-        let held = 0..<min(count, capacity)
-        try snapshot.append("\(prefix)keys", keys.rows(held))
-        try snapshot.append("\(prefix)values", values.rows(held))
+        try snapshot.append("\(prefix)keys", keys.rows(0..<held))
+        try snapshot.append("\(prefix)values", values.rows(0..<held))
     }
 
     public func restore(_ snapshot: StateSnapshot, prefix: String) throws {
@@ -75,12 +83,12 @@ public final class KeyValueCache: AttentionCache {
     /// (1, S, N, ·), oldest first except in a full ring when T = 1, where one query sees all of it in any order.
     private func extend(keys newKeys: Tensor, values newValues: Tensor) throws -> (keys: Tensor, values: Tensor) {
         let tokens = newKeys.shape[1]
+        try reserve(tokens)
         guard let window else { return try append(newKeys, newValues, tokens) }
         if tokens == 1 {
             try keys.replaceRows(at: count % window, with: newKeys.squeezed())
             try values.replaceRows(at: count % window, with: newValues.squeezed())
             count += 1
-            let held = min(count, window)
             return (try keys.rows(0..<held).batched(), try values.rows(0..<held).batched())
         }
         // A segment: the ring unrolled, then the new tokens; the ring keeps the last ones of them.
@@ -105,23 +113,23 @@ public final class KeyValueCache: AttentionCache {
 
     /// Makes room for one more token and binds this cache to a recorded step that writes its key and value.
     func bind(to table: RecordedStep.CacheTable, row: Int) throws {
-        if window == nil { try reserve(1) }
+        try reserve(1)
         let place = window.map { count % $0 } ?? count
         count += 1
-        try table.bind(keys: &keys, values: &values, place: place, held: min(count, capacity), row: row)
+        try table.bind(keys: &keys, values: &values, place: place, held: held, row: row)
     }
 
-    /// Room for `tokens` more in a cache without a window.
+    /// Room for `tokens` more, of which a window keeps the last. Only a cache that holds all it has seen grows.
     private func reserve(_ tokens: Int) throws {
-        guard count + tokens > capacity else { return }
-        capacity = max(2 * capacity, count + tokens)
+        let most = window ?? .max, wanted = min(count + tokens, most)
+        guard wanted > capacity else { return }
+        capacity = min(max(2 * capacity, wanted), most)
         keys = try keys.grown(to: capacity, keeping: count)
         values = try values.grown(to: capacity, keeping: count)
     }
 
     private func append(_ newKeys: Tensor, _ newValues: Tensor, _ tokens: Int) throws -> (keys: Tensor, values: Tensor)
     {
-        try reserve(tokens)
         try keys.replaceRows(at: count, with: newKeys.squeezed())
         try values.replaceRows(at: count, with: newValues.squeezed())
         count += tokens

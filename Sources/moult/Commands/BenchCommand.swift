@@ -10,7 +10,8 @@ struct BenchCommand: ParsableCommand {
         discussion: """
             Every figure is the median of the repetitions, with their mean and standard deviation; a first repetition \
             warms up and is left out. Decoding reads every weight once a token: its share of the memory's bandwidth is \
-            bytes of weights × tokens per second over what the memory gives to a loop that only reads, or on a GPU to a copy.
+            bytes of weights × tokens per second over what the memory gives to a loop that only reads them, or on a GPU to a \
+            copy, or to decoding itself where that was faster.
             """)
 
     enum Format: String, ExpressibleByArgument, CaseIterable { case table, md, csv, json }
@@ -53,8 +54,9 @@ struct BenchCommand: ParsableCommand {
             decode: decode, repeats: repeats)
         let bar = ProgressBar("bench", total: benchmark.work(on: model.device), unit: .tokens)
         defer { bar.finish() }
-        let weightBytes = try model.device == .cpu ? DecoderStep(model).weightBytes : model.stepWeightBytes
-        let bandwidth = try MemoryBandwidth.measure(bytes: weightBytes, on: model.device)
+        let weights = try model.device == .cpu ? DecoderStep(model).weights : []
+        let weightBytes = model.device == .cpu ? weights.reduce(0) { $0 + $1.byteCount } : model.stepWeightBytes
+        let measured = try MemoryBandwidth.measure(weights, on: model.device)
         var results: [SpeedBenchmark.Result] = []
         try benchmark.run(model) { done, kind in
             try bar.update(done, note: Self.name(kind))
@@ -63,7 +65,8 @@ struct BenchCommand: ParsableCommand {
         }
         bar.finish()
         let summary = Summary(
-            model: self.model, backend: try model.device.backend.name, weightBytes: weightBytes, bandwidth: bandwidth,
+            model: self.model, backend: try model.device.backend.name, weightBytes: weightBytes,
+            bandwidth: SpeedBenchmark.bandwidth(measured: measured, results, weightBytes: weightBytes),
             decode: decode, results: results)
         switch output.json ? .json : format {
         case .table: try summary.printTable()
@@ -96,8 +99,7 @@ extension BenchCommand {
 
         /// The part of the memory's bandwidth that reading the weights takes up; nil for reading prompts.
         func bandwidthShare(_ result: SpeedBenchmark.Result) -> Double? {
-            guard case .decode(_, let batch) = result.kind else { return nil }
-            return result.median / Double(batch) * Double(weightBytes) / bandwidth
+            result.weightRate(result.median, weightBytes: weightBytes).map { $0 / bandwidth }
         }
 
         func printTable() throws {

@@ -10,3 +10,9 @@ REGISTER_KERNEL(attention_forward<20,3,1,32>);
 REGISTER_KERNEL(attention_forward<80,1,2,64>);
 // Wider ones.
 REGISTER_KERNEL(attention_forward<136,2,1,32>);
+// Heads of published models.
+REGISTER_KERNEL(attention_forward<64,3,2,64>);
+REGISTER_KERNEL(attention_forward<64,8,2,64>);
+REGISTER_KERNEL(attention_forward<128,7,2,64>);
+REGISTER_KERNEL(attention_forward<128,8,2,64>);
+REGISTER_KERNEL(attention_forward<256,4,1,32>);

@@ -13,3 +13,11 @@ REGISTER_SHAPE(128, 128, 64, 64, 2);
 REGISTER_KERNEL(gsa_chunk_gradients<128,128,64,64,2,true>);
 REGISTER_SHAPE(256, 256, 64, 32, 1);
 REGISTER_SHAPE(256, 256, 128, 16, 1);
+// Heads of published models.
+REGISTER_SHAPE(64, 64, 64, 64, 3);
+REGISTER_KERNEL(gsa_chunk_gradients<64,64,64,64,4,false>);
+REGISTER_KERNEL(gsa_chunk_gradients<64,64,64,64,4,true>);
+REGISTER_KERNEL(gsa_chunk_gradients<128,128,64,64,1,false>);
+REGISTER_KERNEL(gsa_chunk_gradients<128,128,64,64,1,true>);
+REGISTER_KERNEL(gsa_chunk_gradients<256,256,64,32,2,false>);
+REGISTER_KERNEL(gsa_chunk_gradients<256,256,64,32,2,true>);

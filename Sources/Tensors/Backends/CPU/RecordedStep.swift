@@ -13,8 +13,10 @@ public final class RecordedStep {
     private let handle: OpaquePointer
     private let tokens: UnsafeMutablePointer<Int32>
     private var kept: [Tensor] = []
-    /// Bytes of weights that a run reads, once for all sequences.
-    public private(set) var weightBytes = 0
+    /// The weights that a run reads, once for all sequences.
+    public private(set) var weights: [Tensor] = []
+    /// Their bytes.
+    public var weightBytes: Int { weights.reduce(0) { $0 + $1.byteCount } }
 
     public init(capacity: Int) throws {
         guard capacity > 0, capacity <= Self.mostRows, let handle = moult_step_create(Int64(capacity)) else {
@@ -79,7 +81,7 @@ public final class RecordedStep {
             try weight.requireShape("linear", "weight", [nil, x.width])
             products.append(try product(weight, bias: biases[index], out: outs[index].values))
         }
-        weightBytes += weights.reduce(0) { $0 + $1.byteCount }
+        self.weights += weights
         try check(moult_step_linear(handle, x.pointer, products, Int64(products.count), false), x.width)
         return outs
     }
@@ -88,7 +90,7 @@ public final class RecordedStep {
     public func linear(_ x: Rows, weight: Tensor, bias: Tensor?, addedTo sum: Rows) throws {
         try weight.requireShape("linear", "weight", [sum.width, x.width])
         var product = try product(weight, bias: bias, out: sum.values)
-        weightBytes += weight.byteCount
+        weights.append(weight)
         try check(moult_step_linear(handle, x.pointer, &product, 1, true), x.width)
     }
 
@@ -102,7 +104,7 @@ public final class RecordedStep {
         let out = try rows(width: width, readers: readers)
         var gateProduct = try product(gate.weight, bias: gate.bias, out: rows(width: width).values)
         var upProduct = try product(up.weight, bias: up.bias, out: rows(width: width).values)
-        weightBytes += gate.weight.byteCount + up.weight.byteCount
+        weights += [gate.weight, up.weight]
         try check(moult_step_gated_linear(handle, x.pointer, &gateProduct, &upProduct, out.pointer), width)
         return out
     }

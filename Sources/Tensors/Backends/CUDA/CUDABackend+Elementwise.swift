@@ -1,6 +1,11 @@
 extension CUDABackend {
-    /// Width of a block over the columns of a norm: eight elements a thread.
-    private func normBlock(_ dim: Int) -> (Int, Int) { (32 * ((dim + 255) / 256), 1) }
+    /// A block over the columns of a row, eight a thread: a block has 1024 threads at most.
+    func rowBlock(_ dim: Int, _ operation: String) throws -> (Int, Int) {
+        guard dim <= 8192 else {
+            throw TensorError.device("\(operation) on a GPU takes rows of up to 8192 columns; found \(dim)")
+        }
+        return (32 * ((dim + 255) / 256), 1)
+    }
 
     private func rows(_ x: Tensor) -> (rows: Int, dim: Int) {
         let dim = x.shape.last ?? 1
@@ -11,7 +16,7 @@ extension CUDABackend {
         let (rows, dim) = rows(x)
         let (result, inverse) = (try empty(x.shape), try empty([rows], .float32))
         try device.launch(
-            "norm.cu", "rms_norm", grid: (min(rows, 2048), 1, 1), block: normBlock(dim),
+            "norm.cu", "rms_norm", grid: (min(rows, 2048), 1, 1), block: rowBlock(dim, "rmsNorm"),
             [.tensor(x), .tensor(weight), .float(epsilon), .tensor(result), .tensor(inverse), .int(rows), .int(dim)])
         return (result, inverse)
     }
@@ -25,7 +30,7 @@ extension CUDABackend {
         let blocks = min(rows, 1024)
         let (result, parts) = (try empty(x.shape), try empty([blocks, dim], .float32))
         try device.launch(
-            "norm.cu", "rms_norm_backward", grid: (blocks, 1, 1), block: normBlock(dim),
+            "norm.cu", "rms_norm_backward", grid: (blocks, 1, 1), block: rowBlock(dim, "rmsNorm"),
             [
                 .tensor(gradient), .tensor(x), .tensor(weight), .tensor(saved), .tensor(more), .tensor(result),
                 .tensor(parts), .int(rows), .int(dim),

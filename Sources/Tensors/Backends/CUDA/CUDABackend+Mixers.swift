@@ -12,6 +12,9 @@ extension CUDABackend {
         }
     }
 
+    /// A window as the kernels take it, 0 for none: those that hide no key of so many are none, and may not fit 32 bits.
+    private func shortened(_ window: Int?, to keys: Int) -> Int { window.map { $0 < keys ? $0 : 0 } ?? 0 }
+
     public func attention(
         q: Tensor, k: Tensor, v: Tensor, scale: Float, window: Int?, documents: Documents?
     ) throws -> (result: Tensor, saved: Tensor?) {
@@ -29,7 +32,8 @@ extension CUDABackend {
             shared: tileBytes(tiles + (dim > 128 ? 2 : 4), dim),
             [
                 .tensor(q), .tensor(k), .tensor(v), .tensor(try documents?.firstPositions(length: k.shape[1])),
-                .tensor(result), .tensor(logSums), .int(tokens), .int(k.shape[1]), .int(heads), .int(window ?? 0),
+                .tensor(result), .tensor(logSums), .int(tokens), .int(k.shape[1]), .int(heads),
+                .int(shortened(window, to: k.shape[1])),
                 .float(scale),
             ])
         return (result, logSums)
@@ -56,7 +60,7 @@ extension CUDABackend {
             [
                 .tensor(q), .tensor(k), .tensor(v), .tensor(output), .tensor(gradient), .tensor(starts),
                 .tensor(logSums), .tensor(dots), .tensor(results.q), .int(tokens), .int(keys), .int(heads),
-                .int(window ?? 0), .float(scale),
+                .int(shortened(window, to: k.shape[1])), .float(scale),
             ])
         // Wide heads are cut into slices of columns.
         let steps = (dim + 15) / 16
@@ -67,7 +71,7 @@ extension CUDABackend {
             [
                 .tensor(q), .tensor(k), .tensor(v), .tensor(gradient), .tensor(starts), .tensor(logSums),
                 .tensor(dots), .tensor(results.k), .tensor(results.v), .int(tokens), .int(keys), .int(heads),
-                .int(window ?? 0), .float(scale),
+                .int(shortened(window, to: k.shape[1])), .float(scale),
             ])
         return results
     }

@@ -141,7 +141,7 @@ extension CUDABackend {
             ])
         let chunks = (count + 31) / 32
         let parts = try empty([chunks, 2, dim], .float32)
-        let block = (32 * ((dim + 255) / 256), 1)
+        let block = try rowBlock(dim, "embedding's gradient")
         try device.launch(
             "embedding.cu", "embedding_gradient_runs", grid: (chunks, 1, 1), block: block,
             [
