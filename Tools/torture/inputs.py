@@ -50,6 +50,7 @@ class Inputs:
                                        for i in range(60)))
         self.prompts = self._write(
             "prompts.jsonl", "".join(json.dumps({"prompt": f"The fox {i}"}) + "\n" for i in range(3)))
+        self.token_lists = self._write("tokens.json", "[[1, 2, 3], [4, 5, 6]]")
         self.settings = self._write("run.yaml", SETTINGS.format(tokens=160))
         self.student = folder / "student"
         self.must("convert", self.teacher, "--output", self.student, "--slots", 4, "--window", 4)

@@ -244,5 +244,8 @@ SAFETENSORS = BLIND + [safetensors] * 12
 def apply(chance, mutators, data):
     """One damage, now and then several."""
     for _ in range(chance.choice([1, 1, 1, 1, 2, 3])):
-        data = chance.choice(mutators)(chance, data)
+        try:
+            data = chance.choice(mutators)(chance, data)
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError, OverflowError):
+            data = flip(chance, data)  # What a damage before has left is not what this one damages.
     return data

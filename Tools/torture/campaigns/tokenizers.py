@@ -51,9 +51,12 @@ class Tokenizers(MutationCampaign):
 
 def parts(chance, data):
     """Changes a tokenizer's small parts: everything but the vocabulary."""
-    root = json.loads(data)
-    model = root["model"]
-    vocabulary, merges = model.pop("vocab"), model.pop("merges")
+    try:
+        root = json.loads(data)
+        model = root["model"]
+        vocabulary, merges = model.pop("vocab"), model.pop("merges")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return mutations.flip(chance, data)
     root = mutations.change(chance, root)
     if isinstance(root, dict) and isinstance(root.get("model"), dict):
         if chance.random() < 0.2:
