@@ -44,7 +44,7 @@ class Inputs:
         self.data = TESTS / "TrainingTests" / "Fixtures"
         self.text = self._write(
             "text.txt", "".join(f"The fox {i * i % 97} jumps over the dog.\n" for i in range(400)))
-        self.validation = self._write("validation.txt", "A dog sleeps while the fox jumps.\n" * 30)
+        self.validation = self._write("validation.txt", "".join(f"The fox {i * i % 89} jumps over the dog.\n" for i in range(40)))
         self.documents = self._write(
             "documents.jsonl", "".join(json.dumps({"text": f"Document {i} of the fox: é ☃ {i * i}.", "id": i}) + "\n"
                                        for i in range(60)))

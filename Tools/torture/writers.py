@@ -1,7 +1,6 @@
 """The commands that write, and what has to be so whatever stops them."""
 
 import dataclasses
-import filecmp
 import os
 import re
 from pathlib import Path
@@ -53,8 +52,6 @@ def writers(inputs):
                           "output.moult-state"], "output.moult-state", text=b"The fox jumps over the dog.\n" * 400),
         Writer("report", ["report", run, "--output", "output.html"], "output.html", old),
         Writer("prompt cache", ["generate", inputs.student, *PROMPT, "--prompt-cache", "output"], "output", lenient=True),
-        Writer("debug-logits", ["debug-logits", inputs.student, "--tokens", inputs.token_lists, "--output", "output"],
-               "output"),
     ]
 
 
@@ -75,8 +72,15 @@ def leftovers(folder):
     return sorted({re.sub(r"[0-9A-F]{8}-[0-9A-F-]{27}|-?\d+", "…", name) for name in found})
 
 
-def same(one, other):
-    return filecmp.cmp(one, other, shallow=False)
+def trained(whole, run, subject, outcome=None):
+    """Findings unless `run` has the models of the undisturbed run `whole`, and nothing half-written."""
+    found = []
+    for name in ["student", "best"]:
+        if contents(whole / name) != contents(run / name):
+            found.append(Finding("silent", f"{name}/ is not that of an undisturbed run", subject, outcome))
+    if leftovers(run):
+        found.append(Finding("failure", f"left at the end: {', '.join(leftovers(run)[:3])}", subject, outcome))
+    return found
 
 
 class Undisturbed:

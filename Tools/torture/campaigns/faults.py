@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from campaign import Campaign, Finding
-from writers import Undisturbed, contents, leftovers, writers
+from writers import Undisturbed, contents, leftovers, trained, writers
 
 SOURCE = Path(__file__).resolve().parents[1] / "faults.c"
 MODES = {"kill": {}, "full disk": {"FAULTS_ERROR": errno.ENOSPC, "FAULTS_ALWAYS": 1}, "error": {"FAULTS_ERROR": errno.EIO}}
@@ -99,10 +99,5 @@ class Faults(Campaign):
             _, more = self.judge(command, folder, subject, may_fail=False, limit=30)
             found += more
         if not found:
-            for name in ["student", "best"]:
-                one, other = (base / name / "model.safetensors" for base in (self.whole, run))
-                if not other.is_file() or one.read_bytes() != other.read_bytes():
-                    found.append(Finding("silent", f"another {name}/", subject))
-            if mode != "error" and leftovers(run):
-                found.append(Finding("failure", f"left at the end: {', '.join(leftovers(run)[:3])}", subject))
+            found = [f for f in trained(self.whole, run, subject, outcome) if f.kind == "silent" or mode != "error"]
         return [Finding(f.kind, f"change {at}: {f.words}", subject, f.outcome) for f in found]

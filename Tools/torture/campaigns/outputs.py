@@ -3,7 +3,7 @@
 import signal
 
 from campaign import Campaign, Finding
-from writers import PROMPT
+from writers import PROMPT, contents
 
 # What becomes of standard output and standard error; whether output is lost, and whether errors can be read.
 WAYS = {
@@ -32,7 +32,7 @@ class Outputs(Campaign):
         generate = ["generate", inputs.student, *PROMPT]
         self.state = inputs.state
         lines = b"The fox jumps over the dog.\n" * 40
-        # (name, arguments, standard input, the state that has to be saved, whether it prints in any case)
+        # (name, arguments, standard input, the state that has to be saved)
         self.commands = [
             ("inspect", ["inspect", inputs.student, "--tensors"], b"", None),
             ("inspect --json", ["inspect", inputs.student, "--json"], b"", None),
@@ -55,6 +55,13 @@ class Outputs(Campaign):
             ("an error", ["inspect", "no-such-model"], b"", None),
             ("debug-tokens", ["debug-tokens", inputs.student, "--data", inputs.validation], b"", None),
         ]
+        self.whole = {}
+        for name, arguments, text, _ in self.commands:
+            if "--output" in arguments:
+                folder = inputs.folder / f"outputs-{name}"
+                folder.mkdir()
+                self.programs.run(arguments, folder, text=text)
+                self.whole[name] = contents(folder / arguments[arguments.index("--output") + 1])
         self.cases = len(self.commands) * len(WAYS)
 
     def case(self, number, chance, folder):
@@ -66,9 +73,14 @@ class Outputs(Campaign):
         left = outcome.code in (128 + signal.SIGPIPE, -signal.SIGPIPE)
         if left and "ignored" not in way:
             found = [finding for finding in found if finding.kind != "trap"]  # What a reader that leaves asks for.
+        if "--output" in arguments:
+            # A file that takes the place of a closed descriptor must not get what was printed.
+            target = arguments[arguments.index("--output") + 1]
+            if contents(folder / target) not in (None, self.whole[name]) and name != "train":
+                found.append(Finding("silent", f"another {target}", subject, outcome))
         if found or "reader" in way:
             return found + self.saved(state, folder, subject, outcome, way)
-        if loses and outcome.code == 0 and name != "an error":
+        if loses and outcome.code == 0 and name not in ("an error", "help"):
             found.append(Finding("failure", "exit code 0, and nobody can have read the output", subject, outcome))
         elif loses and tells and b"Error" not in outcome.errors and name != "help":
             found.append(Finding("failure", f"no error: {outcome.last_words()}", subject, outcome))

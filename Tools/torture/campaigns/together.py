@@ -4,7 +4,7 @@ import threading
 import time
 
 from campaign import Campaign, Finding
-from writers import PROMPT, Undisturbed, contents, leftovers, writers
+from writers import PROMPT, Undisturbed, contents, leftovers, trained, writers
 
 
 class Together(Campaign):
@@ -59,23 +59,13 @@ class Together(Campaign):
             thread.join()
         return results
 
-    def student(self, run, subject, outcome):
-        found = []
-        for name in ["student", "best"]:
-            one, other = (base / name / "model.safetensors" for base in (self.whole, run))
-            if not other.is_file() or one.read_bytes() != other.read_bytes():
-                found.append(Finding("silent", f"{name}/ is not that of one run alone", subject, outcome))
-        if leftovers(run):
-            found.append(Finding("failure", f"left behind: {', '.join(leftovers(run)[:3])}", subject, outcome))
-        return found
-
     def train(self, folder, chance):
         one, other = self.both([self.inputs.train("run")] * 2, folder, chance)
         subject = "train, twice"
         found = [Finding(kind, words, subject, outcome) for outcome in (one, other) for kind, words in outcome.problems()]
         if sorted([one.code == 0, other.code == 0]) != [False, True]:
             found.append(Finding("failure", f"exit codes {one.code} and {other.code}: {one.last_words()}", subject, one))
-        return found + (self.student(folder / "run", subject, one) if not found else [])
+        return found + (trained(self.whole, folder / "run", subject, one) if not found else [])
 
     def resume(self, folder, chance):
         run = folder / "run"
@@ -91,7 +81,7 @@ class Together(Campaign):
         found = [Finding(kind, words, subject, outcome) for outcome in (one, other) for kind, words in outcome.problems()]
         if one.code != 0 and other.code != 0:
             found.append(Finding("failure", f"both fail: {one.last_words()}", subject, one))
-        return found + (self.student(run, subject, one) if not found else [])
+        return found + (trained(self.whole, run, subject, one) if not found else [])
 
     def token_cache(self, folder, chance):
         commands = [self.inputs.train(name, extra=["--cache", "cache"]) for name in ["one", "other"]]
@@ -100,7 +90,7 @@ class Together(Campaign):
         found = [Finding(kind, words, subject, outcome) for outcome in (one, other)
                  for kind, words in outcome.problems(may_fail=False)]
         for name in ["one", "other"]:
-            found += self.student(folder / name, subject, one) if not found else []
+            found += trained(self.whole, folder / name, subject, one) if not found else []
         return found
 
     def fork(self, folder, chance):

@@ -9,7 +9,7 @@ import time
 
 from campaign import Campaign, Finding
 from inputs import SETTINGS
-from writers import leftovers
+from writers import trained
 
 # Of the metrics, what tells of the machine and not of the run.
 TIMES = {"seconds", "tokens_per_second", "time", "peak_memory_bytes", "resumed_from"}
@@ -56,20 +56,14 @@ class Trainings(Campaign):
                 arguments = self.inputs.train(run, settings=self.settings)
             outcome, more = self.judge(arguments, folder, "train", may_fail=False, limit=60)
             found += more
-        if b"warning" in (folder / "errors.txt").read_bytes():
+        if b"damaged" in (folder / "errors.txt").read_bytes():
             found.append(Finding("failure", f"after a kill: {last(folder)}", "train"))
         if found:
             return found
-        for name in ["student", "best"]:
-            for path in sorted((self.whole / name).iterdir()):
-                other = run / name / path.name
-                if not other.is_file() or other.read_bytes() != path.read_bytes():
-                    found.append(Finding("silent", f"{name}/{path.name} differs from that of the run without a stop", "train"))
+        found = trained(self.whole, run, "train")
         differing = difference(self.metrics, metrics(run))
         if differing:
             found.append(Finding("silent", f"metrics.jsonl: {differing}", "train"))
-        if leftovers(run):
-            found.append(Finding("failure", f"left at the end: {', '.join(leftovers(run)[:4])}", "train"))
         return found
 
     def finish(self):
