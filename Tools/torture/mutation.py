@@ -39,6 +39,8 @@ class MutationCampaign(Campaign):
         self.weights = [subject.weight for subject in self.all]
         self.expected = {}
         for subject in self.all:
+            if self.short and not subject.covered:
+                continue
             folder = self.inputs.folder / f"{self.name}-{subject.name}".replace("/", "-")
             self._copy(subject, folder)
             outcome = self.programs.run(subject.command, folder, text=subject.text, limit=60)
