@@ -37,9 +37,13 @@ MINUTES := 60
 SEED := 0
 CAMPAIGNS :=
 CASE :=
+TARGETS :=
 
 torture: setup build ## Damage files, kill, fill disks: MINUTES=60 SEED=0 CAMPAIGNS= CASE=
 	python3 Tools/torture --minutes $(MINUTES) --seed $(SEED) --campaigns "$(CAMPAIGNS)" --case "$(CASE)"
+
+fuzz: setup build ## Give the parsers what libFuzzer makes up: MINUTES=10 TARGETS=
+	Tools/fuzz/run $(if $(filter command line environment,$(origin MINUTES)),$(MINUTES),10) $(TARGETS)
 
 kernels: ## Compare every C kernel with its definition, NEON by emulation
 	Tools/kernels/run --thorough

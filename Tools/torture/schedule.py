@@ -24,7 +24,8 @@ class Schedule:
         self.lock = threading.Lock()
 
     def run(self, end):
-        shutil.rmtree(self.findings, ignore_errors=True)
+        for old in self.findings.glob("*/finding.txt"):
+            shutil.rmtree(old.parent)
         began = time.monotonic()
         shares = sum(campaign.share for campaign in self.campaigns)
         for campaign in self.campaigns:
@@ -45,8 +46,10 @@ class Schedule:
         """One case, whose folder stays."""
         campaign.prepare()
         folder = self.findings / f"{campaign.name}-{number}"
-        shutil.rmtree(folder, ignore_errors=True)
+        if (folder / "finding.txt").exists():
+            shutil.rmtree(folder)
         found = campaign.run_case(number, folder)
+        (folder / "finding.txt").write_text("".join(self._report(campaign, number, one, folder) for one in found))
         for finding in found:
             print(f"{finding.kind}: {finding.subject}: {finding.words}")
             print(self._report(campaign, number, finding, folder))
