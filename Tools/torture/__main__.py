@@ -59,7 +59,7 @@ def main():
         programs = Programs(executable)
         inputs = Inputs(place / "inputs", programs)
         end = time.monotonic() + 60 * options.minutes
-        chosen = [known[name](inputs, programs, options.seed, options.minutes < 5) for name in names]
+        chosen = [known[name](inputs, programs, options.seed, options.minutes < 20) for name in names]
         schedule = Schedule(chosen, place, options.findings, options.seed)
         if alone:
             return schedule.run_one(chosen[0], int(number))

@@ -29,10 +29,10 @@ class Schedule:
         began = time.monotonic()
         shares = sum(campaign.share for campaign in self.campaigns)
         for campaign in self.campaigns:
+            campaign.prepare()
             left = max(0, end - time.monotonic())
             until = time.monotonic() + left * campaign.share / shares
             shares -= campaign.share
-            campaign.prepare()
             if campaign.skipped:
                 self._say(end, f"{campaign.name}: skipped: {campaign.skipped}")
                 continue
