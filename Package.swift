@@ -13,20 +13,22 @@ let package = Package(
         .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
     ],
     targets: [
-        .target(name: "Support"),
+        .target(name: "CSupport"),
+        .target(name: "Support", dependencies: ["CSupport"]),
         .target(name: "CKernels"),
         .target(name: "CCUDA", exclude: ["kernels"]),
         .target(name: "CCompression"),
         .target(name: "Tensors", dependencies: ["CKernels", "CCUDA"]),
-        .target(name: "Checkpoints", dependencies: ["Support", "Tensors"]),
-        .target(name: "Tokenizers", dependencies: ["Support", "Checkpoints"]),
+        .target(name: "Checkpoints", dependencies: ["CSupport", "Support", "Tensors"]),
+        .target(name: "Tokenizers", dependencies: ["CSupport", "Support", "Checkpoints"]),
         .target(name: "Models", dependencies: ["Support", "Tensors", "Checkpoints"]),
         .target(name: "Conversion", dependencies: ["Support", "Tensors", "Checkpoints", "Models", "Tokenizers"]),
         .target(name: "Evaluation", dependencies: ["Support", "Tensors", "Checkpoints", "Models", "Tokenizers"]),
         .target(
             name: "Training",
             dependencies: [
-                "Support", "CCompression", "Tensors", "Checkpoints", "Tokenizers", "Models", "Evaluation", "Yams",
+                "Support", "CCompression", "Tensors", "Checkpoints", "Tokenizers", "Models", "Conversion", "Evaluation",
+                "Yams",
             ]),
         .target(
             name: "Generation",
@@ -45,7 +47,7 @@ let package = Package(
         .testTarget(name: "SupportTests", dependencies: ["Support", "TestSupport"]),
         .testTarget(name: "TensorsTests", dependencies: ["Tensors", "CKernels", "TestSupport"], exclude: ["Fixtures"]),
         .testTarget(
-            name: "CheckpointsTests", dependencies: ["TestSupport", "Checkpoints", "Tensors"], exclude: ["Fixtures"]),
+            name: "CheckpointsTests", dependencies: ["Support", "TestSupport", "Checkpoints", "Tensors"], exclude: ["Fixtures"]),
         .testTarget(name: "TokenizersTests", dependencies: ["TestSupport", "Tokenizers"], exclude: ["Fixtures"]),
         .testTarget(
             name: "ModelsTests",

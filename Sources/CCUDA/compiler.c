@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,11 +83,13 @@ static int read_cache(const char* path, void** image, char symbol[512]) {
 static void write_cache(const char* path, const char symbol[512], const void* image, size_t bytes) {
     char beside[1100];
     snprintf(beside, sizeof beside, "%s.%d", path, (int)getpid());
-    FILE* file = *path ? fopen(beside, "wb") : NULL;
+    // One name for each key and process: what has it was left by an earlier process of this number.
+    if (*path) unlink(beside);
+    int descriptor = *path ? open(beside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644) : -1;
+    FILE* file = descriptor < 0 ? NULL : fdopen(descriptor, "wb");
     if (!file) return;
     int written = fwrite(symbol, 512, 1, file) == 1 && fwrite(image, bytes, 1, file) == 1;
-    if (fclose(file) == 0 && written) rename(beside, path);
-    else unlink(beside);
+    if (fclose(file) != 0 || !written || rename(beside, path) != 0) unlink(beside);
 }
 
 // Compiling

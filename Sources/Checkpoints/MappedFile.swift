@@ -1,19 +1,24 @@
+import CSupport
 import Foundation
+import Support
 
 /// A file mapped read-only into memory.
 ///
-/// Like every program that maps files, this one is ended by the system (SIGBUS) if the file shrinks while it is read;
-/// replace model files by renaming, as ``SafetensorsWriter`` does, and never in place.
+/// If the file shrinks while it is read, the program ends with a line that says so (`CSupport.h`): replace model files by
+/// renaming, as ``SafetensorsWriter`` does, and never in place. What must not fail is read with `RegularFile` instead.
 package final class MappedFile: @unchecked Sendable {
     package let path: String
     package let bytes: UnsafeRawBufferPointer
     private let isMapped: Bool
+    /// The entry in the list of mappings.
+    private let entry: UnsafeMutableRawPointer?
 
     /// Maps the file at `path`.
     /// - Throws: ``CheckpointError/unreadable(path:reason:)`` or ``CheckpointError/notAModel(path:expected:found:)``
     ///   when it is not a regular file or is empty.
     package init(path: String) throws {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        // A pipe would wait for somebody who writes.
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
         guard descriptor >= 0 else {
             throw CheckpointError.unreadable(path: path, reason: String(cString: strerror(errno)))
         }
@@ -24,7 +29,7 @@ package final class MappedFile: @unchecked Sendable {
         }
         guard status.st_mode & S_IFMT == S_IFREG else {
             throw CheckpointError.notAModel(
-                path: path, expected: "a file", found: status.st_mode & S_IFMT == S_IFDIR ? "a folder" : "a device")
+                path: path, expected: "a regular file", found: RegularFile.kind(status.st_mode))
         }
         guard status.st_size > 0 else {
             throw CheckpointError.notAModel(path: path, expected: "a file with content", found: "an empty file")
@@ -36,6 +41,19 @@ package final class MappedFile: @unchecked Sendable {
         self.path = path
         bytes = UnsafeRawBufferPointer(start: address, count: Int(status.st_size))
         isMapped = true
+        entry = moult_mapping_add(address, bytes.count, path)
+    }
+
+    /// The contents of the file at `path` in memory of their own, where the end of the program is no answer to a file
+    /// that shrinks.
+    package init(reading path: String) throws(RegularFile.Fault) {
+        let contents = try RegularFile.contents(path)
+        let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: contents.count, alignment: 64)
+        copy.copyBytes(from: contents)
+        self.path = path
+        bytes = UnsafeRawBufferPointer(copy)
+        isMapped = false
+        entry = nil
     }
 
     /// A copy of `contents` that is read as if it were the file at `path`.
@@ -45,10 +63,12 @@ package final class MappedFile: @unchecked Sendable {
         self.path = path
         bytes = UnsafeRawBufferPointer(copy)
         isMapped = false
+        entry = nil
     }
 
     deinit {
         if isMapped {
+            moult_mapping_remove(entry)
             munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress), bytes.count)
         } else {
             bytes.deallocate()

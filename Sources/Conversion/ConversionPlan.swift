@@ -1,5 +1,6 @@
 import Checkpoints
 import Models
+import Support
 import Tensors
 
 /// What a conversion will do with every tensor of the source and of the target, known before any weight is read.
@@ -81,10 +82,13 @@ public struct ConversionPlan: Sendable {
     /// The configuration of the model to be made.
     private static func target(_ files: ModelFiles, options: ConversionOptions) throws -> ModelConfiguration {
         let source = try ModelConfiguration(files.configuration)
-        guard source.mixers.allSatisfy({ $0 == SoftmaxAttention.name }), files.configuration.modelType != "moult" else {
+        let type = files.configuration.modelType
+        guard ["llama", "mistral"].contains(type) else {
+            let what = type == "moult" ? "a model that is converted already" : "a recurrent model"
             throw ConversionError.source(
                 path: files.path, expected: "a Transformer (llama or mistral)",
-                found: "a model that has been converted already (model_type '\(files.configuration.modelType)')")
+                found: "\(what) (model_type '\(type)'); train it with: moult train \(ShellWord.quoted(files.path)) "
+                    + "--teacher SOURCE --data FILE --output RUN")
         }
         guard options.mixer == GatedSlotAttention.name else {
             throw ConversionError.option(

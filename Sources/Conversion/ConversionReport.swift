@@ -2,7 +2,7 @@ import Checkpoints
 import Foundation
 import Models
 
-/// What a conversion did (or, from a plan alone, would do): for people, as JSON, and for the model card.
+/// What a conversion did (or, from a plan alone, would do): for people, as JSON, and as a step of the model's record.
 public struct ConversionReport: Sendable {
     public let plan: ConversionPlan
     /// Tensors with NaN or infinite values, and how many.
@@ -18,7 +18,7 @@ public struct ConversionReport: Sendable {
     // MARK: Figures
 
     /// Tensors and parameters of one kind.
-    public struct Share: Sendable, Equatable {
+    public struct Share: Codable, Sendable, Equatable {
         public let tensors: Int
         public let parameters: Int
         /// Of the target's parameters (dropped: of the source's), from 0 to 100.
@@ -66,6 +66,31 @@ public struct ConversionReport: Sendable {
     }
 
     // MARK: Forms
+
+    /// The conversion as a step of the model's record.
+    func step(samples: WeightSamples) throws -> ModelRecord.Conversion {
+        let options = try plan.options.slotAttention()
+        return ModelRecord.Conversion(
+            moult: Moult.version, mixer: plan.options.mixer, profile: options.profile.rawValue, slots: options.slots,
+            window: options.window, seed: String(plan.options.seed), reused: reused, initialised: initialised,
+            dropped: dropped,
+            new: initialisedKinds.map {
+                ModelRecord.Conversion.Kind(
+                    name: $0.pattern, tensors: $0.tensors, parameters: $0.parameters, how: $0.how)
+            }, left: droppedKinds, samples: samples)
+    }
+
+    private var droppedKinds: [ModelRecord.Conversion.Kind] {
+        plan.dropped.reduce(into: []) { kinds, tensor in
+            let pattern = Self.pattern(tensor.name)
+            if let index = kinds.firstIndex(where: { $0.name == pattern }) {
+                kinds[index].tensors += 1
+                kinds[index].parameters += tensor.count
+            } else {
+                kinds.append(.init(name: pattern, tensors: 1, parameters: tensor.count, how: tensor.reason))
+            }
+        }
+    }
 
     /// The report as one JSON object, every tensor listed.
     public var json: JSONValue {

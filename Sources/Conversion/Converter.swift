@@ -7,16 +7,18 @@ import Tensors
 public struct Converter {
     public let plan: ConversionPlan
     let files: ModelFiles
+    private let record: ModelRecord
 
     public init(_ files: ModelFiles, options: ConversionOptions) throws {
         self.files = files
         plan = try ConversionPlan(files, options: options)
+        record = try ModelRecord(of: files)
     }
 
     /// Writes the target as a Hugging Face folder. Everything is written beside `output` and renamed at the end; when
     /// anything fails, nothing is left.
     /// - Parameter progress: called with bytes done and in all and the tensor in hand; throwing stops the conversion.
-    /// - Returns: the report, which the folder's README.md holds too.
+    /// - Returns: the report; the folder's README.md and moult.json say the same in short.
     public func run(output: String, progress: (Int, Int, String) throws -> Void = { _, _, _ in }) throws
         -> ConversionReport
     {
@@ -25,9 +27,11 @@ public struct Converter {
             let tokenizerFiles = try folder.writeTokenizer(of: files)
             let report = ConversionReport(plan, nonFinite: nonFinite, tokenizerFiles: tokenizerFiles)
             try folder.write(.object(plan.target.decoder.json), as: "config.json")
-            let name = URL(fileURLWithPath: output).standardizedFileURL.lastPathComponent
-            try folder.write(report.modelCard(name: name), as: "README.md")
             try folder.write(report.json, as: "conversion.json")
+            var record = record
+            let samples = try WeightSamples(of: files.checkpoint, layers: plan.source.layerCount)
+            record.steps.append(.conversion(try report.step(samples: samples)))
+            try record.write(to: folder.url.path, for: output, plan.target, keepingCardsOf: [files.path])
             return report
         }
     }

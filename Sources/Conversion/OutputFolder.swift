@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import Support
 
 /// A model's folder while it is written: beside its final place, renamed to it when it is complete.
 struct OutputFolder {
@@ -9,62 +10,38 @@ struct OutputFolder {
     /// Calls `body` with a new folder and gives it the name `output`; when anything fails, nothing is left.
     /// - Throws: ``ConversionError/outputExists(path:)``, ``ConversionError/file(path:reason:)``, and what `body` throws.
     static func write<Result>(_ output: String, _ body: (OutputFolder) throws -> Result) throws -> Result {
-        let manager = FileManager.default
-        let target = URL(fileURLWithPath: output).standardizedFileURL
-        guard !manager.fileExists(atPath: target.path) else { throw ConversionError.outputExists(path: output) }
-        let parent = target.deletingLastPathComponent()
-        let partial = parent.appendingPathComponent(".\(target.lastPathComponent).partial-\(getpid())")
-        try filing(output) {
-            try manager.createDirectory(at: parent, withIntermediateDirectories: true)
-            try manager.createDirectory(at: partial, withIntermediateDirectories: false)
-        }
-        do {
-            let result = try body(OutputFolder(url: partial))
-            try filing(output) {
-                // rename(2) refuses a target that appeared meanwhile, unless it is an empty folder.
-                guard rename(partial.path, target.path) == 0 else { throw CocoaError.failed(errno) }
-            }
-            return result
-        } catch {
-            try? manager.removeItem(at: partial)
-            throw error
-        }
+        let folder: StagedFolder
+        do { folder = try StagedFolder(path: output) } catch { throw refusal(output, error) }
+        let result = try body(OutputFolder(url: URL(fileURLWithPath: folder.temporaryPath)))
+        do { try folder.publish() } catch { throw refusal(output, error) }
+        return result
+    }
+
+    private static func refusal(_ output: String, _ fault: RegularFile.Fault) -> ConversionError {
+        fault.code == EEXIST
+            ? .outputExists(path: output) : .file(path: output, reason: "cannot be written: \(fault.description)")
     }
 
     func write(_ json: JSONValue, as name: String) throws { try write(json.text(indented: true) + "\n", as: name) }
     func write(_ text: String, as name: String) throws { try write(Data(text.utf8), as: name) }
 
     func write(_ data: Data, as name: String) throws {
-        try Self.filing(name) { try data.write(to: url.appendingPathComponent(name)) }
+        try Self.filing(name) { try StagedFile.write(data, to: place(name), isDurable: false) }
     }
 
-    /// Copies the folder's file `name` of a model; false when there is none.
+    /// Copies the folder's file `name` of a model, or what a link there stands for; false when there is none.
     func copy(_ name: String, of files: ModelFiles) throws -> Bool {
         guard let path = files.file(name) else { return false }
-        try Self.filing(name) {
-            try FileManager.default.copyItem(atPath: path, toPath: url.appendingPathComponent(name).path)
-        }
+        try Self.filing(name) { try RegularFile.copy(path, to: place(name)) }
         return true
     }
 
-    /// Turns the file system's errors into one line that names the path.
-    private static func filing(_ path: String, _ body: () throws -> Void) throws {
-        do { try body() } catch {
-            throw ConversionError.file(path: path, reason: "cannot be written: \((error as NSError).plainReason)")
+    private func place(_ name: String) -> String { url.appendingPathComponent(name).path }
+
+    /// Turns the file system's errors into one line that names the file.
+    private static func filing(_ name: String, _ body: () throws -> Void) throws {
+        do { try body() } catch let fault as RegularFile.Fault {
+            throw ConversionError.file(path: name, reason: "cannot be written: \(fault)")
         }
-    }
-}
-
-extension CocoaError {
-    fileprivate static func failed(_ code: Int32) -> any Error {
-        NSError(domain: NSPOSIXErrorDomain, code: Int(code))
-    }
-}
-
-extension NSError {
-    /// The system's words for the error underneath.
-    fileprivate var plainReason: String {
-        if let below = userInfo[NSUnderlyingErrorKey] as? NSError { return below.plainReason }
-        return domain == NSPOSIXErrorDomain ? String(cString: strerror(Int32(code))) : localizedDescription
     }
 }

@@ -53,7 +53,7 @@ public struct Perplexity: Sendable {
         _ model: DecoderModel, tokenizer: Tokenizer, text: String, window: Int = 1024, limit: Int? = nil,
         progress: (Int, Int, Double) throws -> Void = { _, _, _ in }
     ) throws -> Perplexity {
-        let tokens = tokenizer.encode(text, addSpecialTokens: false)
+        let tokens = try tokenizer.encode(text, addSpecialTokens: false)
         guard tokens.count > 1 else { throw EvaluationError.textTooShort(tokens: tokens.count) }
         let length = min(window, tokens.count - 1)
         let available = (tokens.count - 1) / length

@@ -5,6 +5,8 @@ public enum GenerationError: Error, Equatable, CustomStringConvertible {
     case option(name: String, expected: String, found: String)
     /// There is no state that could be read or saved.
     case unreadableState(path: String, reason: String)
+    /// There is something at a place where a state is to be saved.
+    case occupied(path: String, expected: String, found: String)
     /// A file is not a state file.
     case notAState(path: String, found: String)
     /// A state file is not as it was written.
@@ -22,6 +24,7 @@ public enum GenerationError: Error, Equatable, CustomStringConvertible {
         case .nonFiniteLogits: "the model's output is not a finite number; are the weights finite? See 'moult inspect'"
         case .option(let name, let expected, let found): "\(name): expected \(expected), found \(found)"
         case .unreadableState(let path, let reason): "\(path): no state can be read: \(reason)"
+        case .occupied(let path, let expected, let found): "\(path): expected \(expected), found \(found)"
         case .notAState(let path, let found):
             "\(path): expected a state that Moult saved, found \(found); give a file made with --save-state"
         case .damagedState(let path, let reason):

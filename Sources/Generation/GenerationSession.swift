@@ -34,7 +34,8 @@ public final class GenerationSession {
     }
 
     /// Reads `tokens` after what the session has seen.
-    /// - Parameter progress: called with tokens read and in all; throwing stops between segments.
+    /// - Parameter progress: called with tokens read and in all, on a processor at every layer of a segment; throwing
+    ///   stops, and the session has then read whole segments alone.
     public func read(_ tokens: [Int32], progress: (Int, Int) throws -> Void = { _, _ in }) throws {
         guard !tokens.isEmpty else { throw GenerationError.emptyPrompt }
         if tokens.count == 1 {
@@ -49,7 +50,13 @@ public final class GenerationSession {
         var position = 0
         while position < tokens.count {
             let end = min(position + Self.segment, tokens.count)
-            segmentLogits = try model.nextLogits(Array(tokens[position..<end]), state: state)
+            // A GPU reads a segment at once.
+            let done = position
+            segmentLogits = try withoutActuallyEscaping(progress) { progress in
+                try model.nextLogits(
+                    Array(tokens[done..<end]), state: state,
+                    progress: model.device == .cpu ? { try progress(done, tokens.count) } : nil)
+            }
             recent.append(tokens[position..<end])
             digest.append(tokens[position..<end])
             position = end

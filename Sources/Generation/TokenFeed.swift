@@ -15,20 +15,24 @@ public struct TokenFeed {
 
     /// Takes the next tokens and reads all full segments.
     /// - Parameters:
-    ///   - goesOn: asked before each segment; false leaves the rest for later.
+    ///   - goesOn: asked before each segment; false, or throwing, leaves the rest for later.
+    ///   - progress: called at every layer of a segment; throwing leaves the segment unread.
     ///   - stop: called when `every` tokens more have been read.
     public mutating func append(
-        _ tokens: [Int32], goesOn: () -> Bool = { true }, stop: () throws -> Void = {}
+        _ tokens: [Int32], goesOn: () throws -> Bool = { true }, progress: () throws -> Void = {},
+        stop: () throws -> Void = {}
     ) throws {
         pending += tokens
         var start = 0
         defer { pending.removeFirst(start) }
-        while goesOn() {
+        while try goesOn() {
             let segment = GenerationSession.segment
             let toStop = every.map { $0 - read % $0 } ?? .max
             let count = min(segment - read % segment, toStop)
             guard pending.count - start >= count else { return }
-            try session.read(Array(pending[start..<start + count]))
+            try session.read(Array(pending[start..<start + count])) { done, _ in
+                if done == 0 { try progress() }
+            }
             start += count
             read += count
             if count == toStop { try stop() }
@@ -36,9 +40,12 @@ public struct TokenFeed {
     }
 
     /// Reads what is left.
-    public mutating func finish() throws {
+    /// - Parameter progress: called at every layer of a segment; throwing leaves the rest unread.
+    public mutating func finish(progress: () throws -> Void = {}) throws {
         guard !pending.isEmpty else { return }
-        try session.read(pending)
+        try session.read(pending) { done, _ in
+            if done == 0 { try progress() }
+        }
         read += pending.count
         pending = []
     }

@@ -77,18 +77,20 @@ public struct DecoderModel: Sendable {
     ///   - state: the B sequences so far, advanced by T tokens; nil scores whole sequences.
     ///   - documents: ascending starts of packed documents (B = 1), the first being 0.
     ///   - recomputation: layers that keep nothing of their inside for training.
+    ///   - progress: called before every layer; throwing stops, and `state` is then as it was.
     public func hidden(
         _ tokens: [[Int32]], state: DecoderState? = nil, documents: Documents? = nil,
-        recomputation: Recomputation? = nil
+        recomputation: Recomputation? = nil, progress: (() throws -> Void)? = nil
     ) throws -> Tensor {
         try hidden(
             ids: requireRectangle(tokens, documents: documents), state: state, documents: documents,
-            recomputation: recomputation)
+            recomputation: recomputation, progress: progress)
     }
 
     /// The same for token ids (B, T) in a tensor on the model's device, int32, all within the vocabulary.
     public func hidden(
-        ids: Tensor, state: DecoderState? = nil, documents: Documents? = nil, recomputation: Recomputation? = nil
+        ids: Tensor, state: DecoderState? = nil, documents: Documents? = nil, recomputation: Recomputation? = nil,
+        progress: (() throws -> Void)? = nil
     ) throws -> Tensor {
         if let state {
             guard ids.shape[0] == state.rows else {
@@ -99,7 +101,12 @@ public struct DecoderModel: Sendable {
             state.revision += 1
         }
         var (x, context) = try embed(ids, position: state?.position ?? 0, documents: documents)
+        let undo = progress == nil ? nil : state?.undo()
         for (layer, block) in blocks.enumerated() {
+            do { try progress?() } catch {
+                undo?()
+                throw error
+            }
             if let recomputation, layer < recomputation.layers {
                 x = try recomputation.tape.checkpoint(x) { [context] in try block($0, state: nil, context: context) }
             } else {
@@ -140,13 +147,18 @@ public struct DecoderModel: Sendable {
     }
 
     /// Logits (vocabulary) of the token after the last of `tokens`, which continue `state`.
-    public func nextLogits(_ tokens: [Int32], state: DecoderState) throws -> Tensor {
-        try nextLogits([tokens], state: state).reshaped([configuration.decoder.vocabularySize])
+    /// - Parameter progress: called before every layer; throwing stops, and `state` is then as it was.
+    public func nextLogits(
+        _ tokens: [Int32], state: DecoderState, progress: (() throws -> Void)? = nil
+    ) throws -> Tensor {
+        try nextLogits([tokens], state: state, progress: progress).reshaped([configuration.decoder.vocabularySize])
     }
 
     /// Logits (B, vocabulary) of the tokens after the last of `tokens` (B, T), which continue the sequences of `state`.
-    public func nextLogits(_ tokens: [[Int32]], state: DecoderState) throws -> Tensor {
-        let hidden = try hidden(tokens, state: state)
+    public func nextLogits(
+        _ tokens: [[Int32]], state: DecoderState, progress: (() throws -> Void)? = nil
+    ) throws -> Tensor {
+        let hidden = try hidden(tokens, state: state, progress: progress)
         let (rows, length) = (hidden.shape[0], hidden.shape[1])
         let flat = try hidden.reshaped([rows * length, configuration.decoder.hiddenSize])
         return try Tensor.embedding((1...rows).map { Int32($0 * length - 1) }, table: flat).logits(head: head)
@@ -203,6 +215,15 @@ public final class DecoderState {
 
     /// Bytes held now.
     public var byteCount: Int { layers.reduce(0) { $0 + $1.byteCount } }
+
+    /// What brings the sequences back to where they are now, from within the next segment.
+    func undo() -> () -> Void {
+        let layers = layers.map { $0.undo() }
+        return { [self] in
+            for undo in layers { undo() }
+            revision += 1
+        }
+    }
 
     /// An independent continuation of the same sequence.
     public func copy() -> DecoderState {

@@ -28,9 +28,13 @@ public struct LayerwiseForward {
     }
 
     /// Runs the next layer with these parameters and stays before it.
-    public func run(_ parameters: Parameters) throws -> [Tensor] {
+    /// - Parameter progress: called before each piece; throwing stops.
+    public func run(_ parameters: Parameters, progress: () throws -> Void = {}) throws -> [Tensor] {
         let block = try DecoderBlock(configuration, layer: layer, parameters: parameters)
-        return try zip(hidden, contexts).map { try block($0, state: nil, context: $1) }
+        return try zip(hidden, contexts).map {
+            try progress()
+            return try block($0, state: nil, context: $1)
+        }
     }
 
     /// Goes past the next layer, whose outputs with its final parameters are `outputs`.

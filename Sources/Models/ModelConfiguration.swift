@@ -71,14 +71,24 @@ public struct ModelConfiguration: Sendable, Equatable {
                 throw ModelError.configuration(key: "attn.\(key)", expected: expected.summary, found: found.summary)
             }
         }
-        decoder.ropeTheta = 10_000
-        if let theta = attention["rope_theta"]?.doubleValue { decoder.ropeTheta = theta }
-        if let window = attention["window_size"]?.doubleValue { decoder.slidingWindow = Int(exactly: window) }
-        guard decoder.ropeTheta.isFinite, decoder.ropeTheta > 0, decoder.slidingWindow.map({ $0 > 0 }) ?? true else {
-            throw ModelError.configuration(
-                key: "attn", expected: "a positive rope_theta and window_size",
-                found: JSONValue.object(attention).text())
+        decoder.ropeTheta = try number(attention, "rope_theta", upTo: 1e12) ?? 10_000
+        if let window = try number(attention, "window_size", upTo: 2_147_483_648) {
+            guard window >= 1, window == window.rounded() else {
+                throw ModelError.configuration(
+                    key: "attn.window_size", expected: "a whole number", found: "\(window)")
+            }
+            decoder.slidingWindow = Int(window)
         }
+    }
+
+    /// A number above 0; nil when there is none or null.
+    private static func number(_ json: JSONObject, _ key: String, upTo limit: Double) throws -> Double? {
+        guard let value = json[key], value != .null else { return nil }
+        guard let number = value.doubleValue, number > 0, number <= limit else {
+            throw ModelError.configuration(
+                key: "attn.\(key)", expected: "a number above 0, at most \(limit)", found: value.summary)
+        }
+        return number
     }
 
     /// Memory of one sequence.

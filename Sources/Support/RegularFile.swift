@@ -46,6 +46,12 @@ package enum RegularFile {
         return Int(status.st_size)
     }
 
+    /// What stands at `path`, with its article.
+    package static func kind(at path: String) -> String {
+        var status = stat()
+        return stat(path, &status) == 0 ? kind(status.st_mode) : "nothing"
+    }
+
     /// What something that is no regular file is, with its article.
     package static func kind(_ mode: mode_t) -> String {
         switch mode & S_IFMT {

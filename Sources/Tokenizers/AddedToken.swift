@@ -13,9 +13,20 @@ struct AddedToken: Sendable {
     /// Is looked for in the normalised text rather than in the original.
     var isNormalized: Bool
 
+    /// The most bytes of a content; those of models have at most 100.
+    static let maximumLength = 1024
+    /// The most bytes of all contents; those of models have less than 2 MB.
+    static let maximumTotal = 4 << 20
+
     init(_ node: JSONNode) throws {
         id = Int32(try node.required("id").tokenID())
-        content = try node.required("content").string()
+        let text = try node.required("content")
+        content = try text.string()
+        guard content.utf8.count <= Self.maximumLength else {
+            throw TokenizerError.invalidValue(
+                file: text.file, path: text.path, expected: "at most \(Self.maximumLength) bytes",
+                found: "\(content.utf8.count)")
+        }
         isSpecial = try node.flag("special", default: false)
         stripsLeft = try node.flag("lstrip", default: false)
         stripsRight = try node.flag("rstrip", default: false)

@@ -6,14 +6,11 @@ struct AddedTokenMatcher: Sendable {
         case text(Range<Int>)
     }
 
-    private struct Node: Sendable {
-        var children: [UInt8: Int] = [:]
-        /// The index of the token that ends here.
-        var token: Int?
-    }
-
     private let tokens: [AddedToken]
-    private var nodes = [Node()]
+    /// A tree of the patterns' bytes: the node behind `256 * node + byte`.
+    private var children: [Int: Int] = [:]
+    /// For every node the index of the token that ends there.
+    private var tokenAtNode: [Int?] = [nil]
     private var startsToken = [Bool](repeating: false, count: 256)
 
     /// - Parameter tokens: each with the bytes to look for.
@@ -24,27 +21,30 @@ struct AddedTokenMatcher: Sendable {
             startsToken[Int(first)] = true
             var node = 0
             for byte in pattern {
-                if let child = nodes[node].children[byte] {
+                if let child = children[256 * node + Int(byte)] {
                     node = child
                 } else {
-                    nodes.append(Node())
-                    nodes[node].children[byte] = nodes.count - 1
-                    node = nodes.count - 1
+                    tokenAtNode.append(nil)
+                    children[256 * node + Int(byte)] = tokenAtNode.count - 1
+                    node = tokenAtNode.count - 1
                 }
             }
-            if nodes[node].token == nil { nodes[node].token = index }
+            if tokenAtNode[node] == nil { tokenAtNode[node] = index }
         }
     }
 
-    var isEmpty: Bool { nodes.count == 1 }
+    var isEmpty: Bool { tokenAtNode.count == 1 }
 
-    func pieces(of text: UTF8Text) -> [Piece] {
+    /// - Throws: ``TokenizerError/limit(file:component:reason:)`` when the tokens begin like the text so often and for so
+    ///   long that looking for them takes more than 64 steps a byte; those of models take 1.
+    func pieces(of text: UTF8Text) throws -> [Piece] {
         let count = text.bytes.count
         guard !isEmpty else { return count > 0 ? [.text(0..<count)] : [] }
         var pieces: [Piece] = []
         var taken = 0
         var position = 0
-        while let match = nextMatch(in: text, from: position) {
+        var steps = 64 * count + (1 << 16)
+        while let match = try nextMatch(in: text, from: position, steps: &steps) {
             var start = match.start
             var end = match.end
             position = end
@@ -67,16 +67,24 @@ struct AddedTokenMatcher: Sendable {
         return pieces
     }
 
-    private func nextMatch(in text: UTF8Text, from position: Int) -> (start: Int, end: Int, token: Int)? {
-        startsToken.withUnsafeBufferPointer { startsToken in
+    private func nextMatch(
+        in text: UTF8Text, from position: Int, steps: inout Int
+    ) throws -> (start: Int, end: Int, token: Int)? {
+        try startsToken.withUnsafeBufferPointer { startsToken in
             for start in position..<text.bytes.count where startsToken[Int(text[start])] {
                 var node = 0
                 var end = start
                 var longest: (start: Int, end: Int, token: Int)?
-                while end < text.bytes.count, let child = nodes[node].children[text[end]] {
+                while end < text.bytes.count, let child = children[256 * node + Int(text[end])] {
                     node = child
                     end += 1
-                    if let token = nodes[node].token { longest = (start, end, token) }
+                    if let token = tokenAtNode[node] { longest = (start, end, token) }
+                }
+                steps -= end - start
+                guard steps > 0 else {
+                    throw TokenizerError.limit(
+                        file: "tokenizer.json", component: "added_tokens",
+                        reason: "looking for them in this text takes more than 64 steps a byte")
                 }
                 if let longest { return longest }
             }

@@ -16,6 +16,7 @@ struct Decoder: Sendable {
     /// A byte that is taken away at the beginning and at the end of the text, so often at most.
     private(set) var stripped: (byte: UInt8, start: Int, end: Int) = (0x20, 0, 0)
 
+    private static let maximumReplacements = 16
     private static let supported =
         "ByteLevel, or a Sequence of Replace, ByteFallback, Fuse, Strip in this order, Metaspace"
 
@@ -48,6 +49,9 @@ struct Decoder: Sendable {
                 replacements = [(Metaspace.marker, [0x20])]
             case "Replace":
                 try enter(1)
+                guard replacements.count < Self.maximumReplacements else {
+                    throw node.expected("at most \(Self.maximumReplacements) Replace decoders")
+                }
                 guard let pattern = try node.required("pattern").optional("String") else {
                     throw type.unsupported("pattern of the decoder", supported: "Replace with a String")
                 }
@@ -72,14 +76,16 @@ struct Decoder: Sendable {
         style = isByteLevel ? .byteLevel : .pieces(byteFallback: byteFallback)
     }
 
-    /// The bytes that a token stands for in text.
-    func bytes(of token: String) -> [UInt8] {
+    /// The bytes that a token stands for in text; nil when they are more than `limit`.
+    func bytes(of token: String, limit: Int) -> [UInt8]? {
         switch style {
         case .byteLevel: return ByteAlphabet.decode(token) ?? Array(token.utf8)
         case .pieces:
             if let byte = fallbackByte(token) { return [byte] }
-            return replacements.reduce(into: Array(token.utf8)) {
-                $0 = Normalizer.replacing($1.pattern, with: $1.content, in: $0)
+            return replacements.reduce(Optional(Array(token.utf8))) { text, replacement in
+                text.flatMap {
+                    ByteSearch.replacing(replacement.pattern, with: replacement.content, in: $0, limit: limit)
+                }
             }
         }
     }

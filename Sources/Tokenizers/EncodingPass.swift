@@ -12,37 +12,38 @@ struct EncodingPass {
 
     /// Finds the added tokens, normalises what stands between them, and encodes that.
     /// - Parameter continues: whether other text stands before, so that nothing is put before this one.
-    mutating func encode(_ text: UTF8Text, continues: Bool = false) {
-        for piece in tokenizer.matchers.original.pieces(of: text) {
+    /// - Throws: ``TokenizerError/limit(file:component:reason:)``.
+    mutating func encode(_ text: UTF8Text, continues: Bool = false) throws {
+        var limit = Normalizer.limit(text.bytes.count)
+        for piece in try tokenizer.matchers.original.pieces(of: text) {
             switch piece {
             case .token(let id): ids.append(id)
             case .text(let range):
                 let isContinued = continues && range.lowerBound == 0
                 let isFirst = range.lowerBound == 0 && !continues
                 if tokenizer.normalizers.isEmpty {
-                    encodeNormalized(UTF8Text(bytes: .init(rebasing: text.bytes[range])), isFirst: isFirst)
+                    try encodeNormalized(UTF8Text(bytes: .init(rebasing: text.bytes[range])), isFirst: isFirst)
                 } else {
                     var bytes = Array(text.bytes[range])
-                    for normalizer in tokenizer.normalizers where !(isContinued && normalizer.isPrefix) {
-                        normalizer.apply(to: &bytes)
-                    }
-                    bytes.withUnsafeBufferPointer { encodeNormalized(UTF8Text(bytes: $0), isFirst: isFirst) }
+                    try Normalizer.apply(tokenizer.normalizers, to: &bytes, limit: limit, continues: isContinued)
+                    limit -= bytes.count
+                    try bytes.withUnsafeBufferPointer { try encodeNormalized(UTF8Text(bytes: $0), isFirst: isFirst) }
                 }
             }
         }
     }
 
-    private mutating func encodeNormalized(_ text: UTF8Text, isFirst: Bool) {
-        for piece in tokenizer.matchers.normalized.pieces(of: text) {
+    private mutating func encodeNormalized(_ text: UTF8Text, isFirst: Bool) throws {
+        for piece in try tokenizer.matchers.normalized.pieces(of: text) {
             switch piece {
             case .token(let id): ids.append(id)
-            case .text(let range): split(text, range, step: 0, isFirst: isFirst && range.lowerBound == 0)
+            case .text(let range): try split(text, range, step: 0, isFirst: isFirst && range.lowerBound == 0)
             }
         }
     }
 
     /// Applies the pre-tokeniser's steps from `step` on to a range of the text, and encodes the words.
-    private mutating func split(_ text: UTF8Text, _ range: Range<Int>, step: Int, isFirst: Bool) {
+    private mutating func split(_ text: UTF8Text, _ range: Range<Int>, step: Int, isFirst: Bool) throws {
         guard step < tokenizer.preTokenizer.steps.count else { return encodeWord(text, range) }
         var start = range.lowerBound
         func piece(_ end: Int) -> Range<Int> { start..<end }
@@ -54,7 +55,7 @@ struct EncodingPass {
                 if isLast {
                     encodeWord(text, start..<end)
                 } else {
-                    split(text, start..<end, step: step + 1, isFirst: isFirst && start == range.lowerBound)
+                    try split(text, start..<end, step: step + 1, isFirst: isFirst && start == range.lowerBound)
                 }
                 start = end
             }
@@ -66,42 +67,42 @@ struct EncodingPass {
                     isDigit && individual
                     ? firstEnd
                     : text.endOfRun(from: firstEnd, limit: range.upperBound) { $0.contains(.numeric) == isDigit }
-                split(text, start..<end, step: step + 1, isFirst: isFirst && start == range.lowerBound)
+                try split(text, start..<end, step: step + 1, isFirst: isFirst && start == range.lowerBound)
                 start = end
             }
         case .regularExpression(let expression):
-            for piece in expression.pieces(of: String(decoding: text.bytes[range], as: UTF8.self)) {
+            for piece in try expression.pieces(of: String(decoding: text.bytes[range], as: UTF8.self)) {
                 let end = start + piece.length
                 if piece.isKept {
-                    split(text, start..<end, step: step + 1, isFirst: isFirst && start == range.lowerBound)
+                    try split(text, start..<end, step: step + 1, isFirst: isFirst && start == range.lowerBound)
                 }
                 start = end
             }
         case .spacePrefix:
-            guard text[start] != 0x20 else { return split(text, range, step: step + 1, isFirst: isFirst) }
-            splitCopy([0x20] + text.bytes[range], step: step + 1, isFirst: isFirst)
+            guard text[start] != 0x20 else { return try split(text, range, step: step + 1, isFirst: isFirst) }
+            try splitCopy([0x20] + text.bytes[range], step: step + 1, isFirst: isFirst)
         case .metaspace(let metaspace):
-            splitMetaspace(metaspace, Array(text.bytes[range]), step: step, isFirst: isFirst)
+            try splitMetaspace(metaspace, Array(text.bytes[range]), step: step, isFirst: isFirst)
         }
     }
 
-    private mutating func splitCopy(_ bytes: [UInt8], step: Int, isFirst: Bool) {
-        bytes.withUnsafeBufferPointer {
-            split(UTF8Text(bytes: $0), 0..<$0.count, step: step, isFirst: isFirst)
+    private mutating func splitCopy(_ bytes: [UInt8], step: Int, isFirst: Bool) throws {
+        try bytes.withUnsafeBufferPointer {
+            try split(UTF8Text(bytes: $0), 0..<$0.count, step: step, isFirst: isFirst)
         }
     }
 
-    private mutating func splitMetaspace(_ metaspace: Metaspace, _ bytes: [UInt8], step: Int, isFirst: Bool) {
-        var bytes = Normalizer.replacing([0x20], with: Metaspace.marker, in: bytes)
+    private mutating func splitMetaspace(_ metaspace: Metaspace, _ bytes: [UInt8], step: Int, isFirst: Bool) throws {
+        var bytes = ByteSearch.replacing([0x20], with: Metaspace.marker, in: bytes) ?? bytes
         let takesPrefix = metaspace.prefix == .always || metaspace.prefix == .first && isFirst
         if takesPrefix, !bytes.starts(with: Metaspace.marker) { bytes.insert(contentsOf: Metaspace.marker, at: 0) }
-        guard metaspace.splits else { return splitCopy(bytes, step: step + 1, isFirst: isFirst) }
-        bytes.withUnsafeBufferPointer {
+        guard metaspace.splits else { return try splitCopy(bytes, step: step + 1, isFirst: isFirst) }
+        try bytes.withUnsafeBufferPointer {
             let text = UTF8Text(bytes: $0)
             var start = 0
             while start < $0.count {
                 let end = Self.nextMarker($0, from: start + 1, limit: $0.count)
-                split(text, start..<end, step: step + 1, isFirst: isFirst && start == 0)
+                try split(text, start..<end, step: step + 1, isFirst: isFirst && start == 0)
                 start = end
             }
         }

@@ -24,18 +24,19 @@ public struct IncrementalEncoder {
     }
 
     /// Takes the next bytes of the text and returns the ids that are certain now.
-    public mutating func push(_ bytes: some Sequence<UInt8>) -> [Int32] {
+    /// - Throws: As ``Tokenizer/encode(_:addSpecialTokens:)``.
+    public mutating func push(_ bytes: some Sequence<UInt8>) throws -> [Int32] {
         buffer += bytes
         var ids: [Int32] = []
-        if let cut = lastSafeCut() { ids = encode(cut) }
-        while buffer.count > Self.limit { ids += encode(textCut(buffer[...], limit: Self.limit)) }
+        if let cut = lastSafeCut() { ids = try encode(cut) }
+        while buffer.count > Self.limit { ids += try encode(textCut(buffer[...], limit: Self.limit)) }
         return ids
     }
 
     /// Returns the ids of what is left.
-    public mutating func finish() -> [Int32] { encode(buffer.count) }
+    public mutating func finish() throws -> [Int32] { try encode(buffer.count) }
 
-    private mutating func encode(_ count: Int) -> [Int32] {
+    private mutating func encode(_ count: Int) throws -> [Int32] {
         var text = String(validating: buffer[..<count], as: UTF8.self)
         if text == nil {
             isRepaired = true
@@ -44,8 +45,8 @@ public struct IncrementalEncoder {
         defer { isFirst = false }
         buffer.removeFirst(count)
         searched = 1
-        guard isFirst else { return tokenizer.encode(continuing: text ?? "") }
-        return tokenizer.textPrefix + tokenizer.encode(text ?? "", addSpecialTokens: false)
+        guard isFirst else { return try tokenizer.encode(continuing: text ?? "") }
+        return try tokenizer.textPrefix + tokenizer.encode(text ?? "", addSpecialTokens: false)
     }
 
     private mutating func lastSafeCut() -> Int? {

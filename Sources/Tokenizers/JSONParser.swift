@@ -3,10 +3,13 @@ import Foundation
 /// A parser for JSON text that keeps the order of keys, refuses invalid UTF-8 and deep nesting, and never traps.
 struct JSONParser {
     static let maximumDepth = 128
+    /// The most values in a text: four times as many as the largest tokenizer.json has.
+    private static let maximumValues = 1 << 23
 
     private let bytes: UnsafeBufferPointer<UInt8>
     private let file: String
     private var position = 0
+    private var values = 0
 
     /// Parses `data`, which must hold one JSON value. `file` names it in errors.
     static func parse(_ data: Data, file: String) throws -> JSONValue {
@@ -43,6 +46,8 @@ struct JSONParser {
 
     private mutating func value(depth: Int) throws -> JSONValue {
         guard depth < Self.maximumDepth else { throw error("nested deeper than \(Self.maximumDepth)") }
+        values += 1
+        guard values <= Self.maximumValues else { throw error("more than \(Self.maximumValues) values") }
         skipSpace()
         switch next {
         case UInt8(ascii: "{"): return try object(depth: depth)

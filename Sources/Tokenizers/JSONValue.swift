@@ -47,9 +47,9 @@ public struct JSONObject: Sendable {
 
     /// The value of the last entry with this key. Setting replaces it or appends.
     public subscript(key: String) -> JSONValue? {
-        get { entries.last { $0.key.utf8.elementsEqual(key.utf8) }?.value }
+        get { entries.last { $0.key.hasSameBytes(as: key) }?.value }
         set {
-            let index = entries.lastIndex { $0.key.utf8.elementsEqual(key.utf8) }
+            let index = entries.lastIndex { $0.key.hasSameBytes(as: key) }
             switch (index, newValue) {
             case (let index?, let value?): entries[index].value = value
             case (let index?, nil): entries.remove(at: index)

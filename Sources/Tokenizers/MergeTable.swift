@@ -12,6 +12,8 @@ struct MergeTable: Sendable {
     private var keys: [UInt64]
     private var values: [Merge]
     private let mask: Int
+    /// So that nobody can prepare merges that all have one place.
+    private let seed = UInt64.random(in: .min ... .max)
 
     init(capacity: Int) {
         var size = 16
@@ -43,7 +45,7 @@ struct MergeTable: Sendable {
 
     @inline(__always)
     private func slot(of key: UInt64) -> Int {
-        var slot = Int(truncatingIfNeeded: mixed(key ^ 0xD6E8_FEB8_6659_FD93)) & mask
+        var slot = Int(truncatingIfNeeded: mixed(key ^ seed)) & mask
         while keys[slot] != key, keys[slot] != Self.free { slot = (slot + 1) & mask }
         return slot
     }

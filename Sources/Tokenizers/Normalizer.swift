@@ -9,11 +9,14 @@ enum Normalizer: Sendable {
     /// Replaces every occurrence of a text, which is not empty.
     case replace([UInt8], with: [UInt8])
 
+    private static let maximumSteps = 16
     private static let supported = "Sequence, NFC, Prepend, Replace with a String pattern"
 
     /// The steps of the `normalizer` of a tokenizer.json.
     static func steps(_ node: JSONNode) throws -> [Normalizer] {
-        try node.flattened("normalizers").map { node in
+        let nodes = try node.flattened("normalizers")
+        guard nodes.count <= maximumSteps else { throw node.expected("at most \(maximumSteps) normalizers") }
+        return try nodes.map { node in
             let type = try node.required("type")
             switch try type.string() {
             case "NFC": return .canonicalComposition
@@ -30,34 +33,50 @@ enum Normalizer: Sendable {
         }
     }
 
-    /// Whether the step only puts something before the text.
-    var isPrefix: Bool { if case .prepend = self { true } else { false } }
+    /// The most bytes that the normalizers together may make of texts of `count` bytes. Those of models make 3 of one.
+    static func limit(_ count: Int) -> Int { 16 * count + (1 << 16) }
 
-    func apply(to text: inout [UInt8]) {
-        switch self {
-        case .canonicalComposition: Self.compose(&text)
-        case .prepend(let prefix): if !text.isEmpty { text.insert(contentsOf: prefix, at: 0) }
-        case .replace(let pattern, let content): text = Self.replacing(pattern, with: content, in: text)
+    /// Applies all of `normalizers`, but for those that only put something before it where a text `continues` another.
+    /// - Throws: ``TokenizerError/limit(file:component:reason:)``, which names the step that makes too much.
+    static func apply(
+        _ normalizers: [Normalizer], to text: inout [UInt8], limit: Int, continues: Bool = false
+    ) throws {
+        for (index, normalizer) in normalizers.enumerated() where !(continues && normalizer.isPrefix) {
+            guard normalizer.apply(to: &text, limit: limit) else {
+                throw TokenizerError.limit(
+                    file: "tokenizer.json", component: "normalizer \(index + 1), \(normalizer.name)",
+                    reason: "a text grows to more than 16 times its length")
+            }
         }
     }
 
-    static func replacing(_ pattern: [UInt8], with content: [UInt8], in text: [UInt8]) -> [UInt8] {
-        var result: [UInt8] = []
-        result.reserveCapacity(text.count + text.count / 4)
-        var copied = 0
-        var position = 0
-        while position + pattern.count <= text.count {
-            guard text[position] == pattern[0], text[position...].starts(with: pattern) else {
-                position += 1
-                continue
-            }
-            result.append(contentsOf: text[copied..<position])
-            result.append(contentsOf: content)
-            position += pattern.count
-            copied = position
+    /// Whether the step only puts something before the text.
+    var isPrefix: Bool { if case .prepend = self { true } else { false } }
+
+    /// What the step is called in tokenizer.json.
+    var name: String {
+        switch self {
+        case .canonicalComposition: "NFC"
+        case .prepend: "Prepend"
+        case .replace: "Replace"
         }
-        result.append(contentsOf: text[copied...])
-        return result
+    }
+
+    /// Changes a text, unless that would give it more than `limit` bytes; false then.
+    func apply(to text: inout [UInt8], limit: Int) -> Bool {
+        switch self {
+        case .canonicalComposition: Self.compose(&text)
+        case .prepend(let prefix):
+            guard !text.isEmpty else { return true }
+            guard prefix.count <= limit - text.count else { return false }
+            text.insert(contentsOf: prefix, at: 0)
+        case .replace(let pattern, let content):
+            guard let replaced = ByteSearch.replacing(pattern, with: content, in: text, limit: limit) else {
+                return false
+            }
+            text = replaced
+        }
+        return text.count <= limit
     }
 
     /// Composes only the stretches that can change: from the character before one that composes to the next one that

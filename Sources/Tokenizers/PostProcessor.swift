@@ -3,6 +3,9 @@ struct PostProcessor: Sendable {
     var prefix: [Int32] = []
     var suffix: [Int32] = []
 
+    /// The most components, and the most pieces of a template; models have 2 and 3.
+    private static let maximumPieces = 64
+
     init() {}
 
     init(prefix: [Int32], suffix: [Int32]) {
@@ -12,7 +15,11 @@ struct PostProcessor: Sendable {
 
     /// The `post_processor` of a tokenizer.json, as far as it concerns a single text.
     init(_ node: JSONNode) throws {
-        for node in try node.flattened("processors") {
+        let nodes = try node.flattened("processors")
+        guard nodes.count <= Self.maximumPieces else {
+            throw node.expected("at most \(Self.maximumPieces) post-processors")
+        }
+        for node in nodes {
             let type = try node.required("type")
             switch try type.string() {
             case "ByteLevel": continue
@@ -30,7 +37,11 @@ struct PostProcessor: Sendable {
         var before: [Int32] = []
         var after: [Int32] = []
         var seenText = false
-        for piece in try node.required("single").elements() {
+        let pieces = try node.required("single")
+        guard try pieces.elements().count <= maximumPieces else {
+            throw pieces.expected("at most \(maximumPieces) pieces")
+        }
+        for piece in try pieces.elements() {
             if piece.optional("Sequence") != nil {
                 guard !seenText else { throw piece.expected("one text in the template") }
                 seenText = true

@@ -92,36 +92,3 @@ struct Metaspace: Sendable {
         splits = try node.flag("split", default: true)
     }
 }
-
-/// Splits text by a regular expression for which there is no scanner.
-struct RegularExpressionSplit: Sendable {
-    private let expression: NSRegularExpression
-    private let removesGaps: Bool
-
-    init(_ pattern: String, removesGaps: Bool, _ node: JSONNode) throws {
-        guard !pattern.isEmpty, let expression = try? NSRegularExpression(pattern: pattern) else {
-            throw node.expected("a regular expression")
-        }
-        self.expression = expression
-        self.removesGaps = removesGaps
-    }
-
-    /// The lengths in bytes of the pieces of `text`, in order, and which of them are kept.
-    func pieces(of text: String) -> [(length: Int, isKept: Bool)] {
-        let source = text as NSString
-        var pieces: [(length: Int, isKept: Bool)] = []
-        var taken = 0
-        func add(until end: Int, isKept: Bool) {
-            guard end > taken else { return }
-            let piece = source.substring(with: NSRange(location: taken, length: end - taken))
-            pieces.append((piece.utf8.count, isKept))
-            taken = end
-        }
-        for match in expression.matches(in: text, range: NSRange(location: 0, length: source.length)) {
-            add(until: match.range.location, isKept: !removesGaps)
-            add(until: match.range.location + match.range.length, isKept: true)
-        }
-        add(until: source.length, isKept: !removesGaps)
-        return pieces
-    }
-}

@@ -9,6 +9,8 @@ struct TokenTable: Sendable {
     /// An open-addressing hash table of ids; -1 is free. The size is a power of two.
     private var slots: [Int32]
     private let mask: Int
+    /// So that nobody can prepare tokens that all have one place.
+    private let seed = UInt64.random(in: .min ... .max)
 
     /// - Parameter tokens: the byte strings; nil for an id that has none. Of equal ones, the last is found by its bytes.
     init(_ tokens: [[UInt8]?]) {
@@ -50,7 +52,7 @@ struct TokenTable: Sendable {
 
     /// The slot that holds these bytes, or the free one where they belong.
     private func slot(of bytes: UnsafeBufferPointer<UInt8>) -> Int {
-        var slot = Int(truncatingIfNeeded: hash(bytes)) & mask
+        var slot = Int(truncatingIfNeeded: hash(bytes, seed)) & mask
         while slots[slot] >= 0 {
             let id = Int(slots[slot])
             if bytes.count == offsets[id + 1] - offsets[id], bytes.elementsEqual(storage[offsets[id]..<offsets[id + 1]])
@@ -65,8 +67,8 @@ struct TokenTable: Sendable {
 
 /// A fast hash of short byte strings, for tables in memory only.
 @inline(__always)
-func hash(_ bytes: UnsafeBufferPointer<UInt8>) -> UInt64 {
-    var state = UInt64(truncatingIfNeeded: bytes.count) &* 0x9E37_79B9_7F4A_7C15
+func hash(_ bytes: UnsafeBufferPointer<UInt8>, _ seed: UInt64 = 0) -> UInt64 {
+    var state = seed ^ UInt64(truncatingIfNeeded: bytes.count) &* 0x9E37_79B9_7F4A_7C15
     guard let base = bytes.baseAddress else { return state }
     let raw = UnsafeRawPointer(base)
     var position = 0

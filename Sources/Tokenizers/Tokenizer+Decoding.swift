@@ -40,6 +40,6 @@ extension Tokenizer {
     /// The bytes of a token at the beginning of a text.
     func firstBytes(of id: Int32, _ bytes: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
         guard decoder.dropsFirstMarker, let token = vocabulary[Int(id)] else { return bytes }
-        return Normalizer.replacing(Metaspace.marker, with: [], in: Array(token))[...]
+        return (ByteSearch.replacing(Metaspace.marker, with: [], in: Array(token)) ?? [])[...]
     }
 }

@@ -8,27 +8,30 @@ extension Tokenizer {
     /// The token ids of a text.
     ///
     /// - Parameter addSpecialTokens: puts the tokens around it with which the model's texts begin and end, if any.
-    public func encode(_ text: String, addSpecialTokens: Bool = true) -> [Int32] {
+    /// - Throws: ``TokenizerError/limit(file:component:reason:)`` when the tokenizer makes more work or text of it than any
+    ///   sound one.
+    public func encode(_ text: String, addSpecialTokens: Bool = true) throws -> [Int32] {
         var text = text
-        return text.withUTF8 { encode($0, addSpecialTokens) }
+        return try text.withUTF8 { try encode($0, addSpecialTokens) }
     }
 
     /// The token ids of a text given as UTF-8.
     ///
-    /// - Throws: ``TokenizerError/invalidUTF8(offset:)`` at the first byte that is not UTF-8.
+    /// - Throws: ``TokenizerError/invalidUTF8(offset:)`` at the first byte that is not UTF-8, and as
+    ///   ``encode(_:addSpecialTokens:)``.
     public func encode(utf8 data: Data, addSpecialTokens: Bool = true) throws -> [Int32] {
         try data.withUnsafeBytes { raw in
             let bytes = raw.bindMemory(to: UInt8.self)
             if let offset = bytes.firstInvalidUTF8 { throw TokenizerError.invalidUTF8(offset: offset) }
-            return encode(bytes, addSpecialTokens)
+            return try encode(bytes, addSpecialTokens)
         }
     }
 
     /// The token ids of a text that stands behind other text: without special tokens around it, and without the space
     /// that some tokenizers put before a text.
-    public func encode(continuing text: String) -> [Int32] {
+    public func encode(continuing text: String) throws -> [Int32] {
         var text = text
-        return text.withUTF8 { encode($0, false, continues: true) }
+        return try text.withUTF8 { try encode($0, false, continues: true) }
     }
 
     /// The tokens with which every text begins.
@@ -36,13 +39,13 @@ extension Tokenizer {
 
     private func encode(
         _ bytes: UnsafeBufferPointer<UInt8>, _ addSpecialTokens: Bool, continues: Bool = false
-    ) -> [Int32] {
+    ) throws -> [Int32] {
         let cache = caches.withLock { $0.popLast() } ?? WordCache()
+        defer { caches.withLock { if $0.count < Self.maximumCaches { $0.append(cache) } } }
         var pass = EncodingPass(tokenizer: self, cache: cache)
         if addSpecialTokens { pass.ids += postProcessor.prefix }
-        pass.encode(UTF8Text(bytes: bytes), continues: continues)
+        try pass.encode(UTF8Text(bytes: bytes), continues: continues)
         if addSpecialTokens { pass.ids += postProcessor.suffix }
-        caches.withLock { if $0.count < Self.maximumCaches { $0.append(cache) } }
         return pass.ids
     }
 }

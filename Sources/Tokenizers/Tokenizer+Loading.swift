@@ -5,7 +5,7 @@ extension Tokenizer {
     ///
     /// - Throws: ``TokenizerError`` if they are malformed, or need a component that this library does not implement.
     public convenience init(files: TokenizerFiles) throws {
-        self.init(parts: try TokenizerParts(files), files: files)
+        try self.init(parts: TokenizerParts(files), files: files)
     }
 
     /// A tokenizer from the contents of tokenizer.json and tokenizer_config.json.

@@ -36,7 +36,8 @@ public final class Tokenizer: Sendable {
     /// Caches that no encoding uses at the moment.
     let caches = Mutex<[WordCache]>([])
 
-    init(parts: TokenizerParts, files: TokenizerFiles) {
+    /// - Throws: ``TokenizerError/limit(file:component:reason:)``.
+    init(parts: TokenizerParts, files: TokenizerFiles) throws {
         huggingFaceFiles = files
         bosToken = parts.bosToken
         eosToken = parts.eosToken
@@ -52,11 +53,24 @@ public final class Tokenizer: Sendable {
         var texts = (0..<parts.vocabulary.count).map { id in
             parts.vocabulary[id].map { String(decoding: $0, as: UTF8.self) }
         }
-        let normalized = parts.addedTokens.filter(\.isNormalized).map { token in
-            (token, parts.normalizers.reduce(into: Array(token.content.utf8)) { $1.apply(to: &$0) })
+        let normalized = try parts.addedTokens.filter(\.isNormalized).map { token in
+            var text = Array(token.content.utf8)
+            try Normalizer.apply(parts.normalizers, to: &text, limit: 16 * AddedToken.maximumLength)
+            return (token, text)
         }
         for (token, text) in normalized { texts[Int(token.id)] = String(decoding: text, as: UTF8.self) }
-        decodedTokens = TokenTable(texts.map { $0.map(parts.decoder.bytes) })
+        var limit = Normalizer.limit(texts.reduce(0) { $0 + ($1?.utf8.count ?? 0) })
+        decodedTokens = TokenTable(
+            try texts.map { text in
+                guard let text else { return nil }
+                guard let bytes = parts.decoder.bytes(of: text, limit: limit) else {
+                    throw TokenizerError.limit(
+                        file: "tokenizer.json", component: "decoder",
+                        reason: "the tokens grow to more than 16 times their length")
+                }
+                limit -= bytes.count
+                return bytes
+            })
         isFallbackByte = texts.map { $0.flatMap(parts.decoder.fallbackByte) != nil }
         var isSpecial = [Bool](repeating: false, count: texts.count)
         for token in parts.addedTokens where token.isSpecial { isSpecial[Int(token.id)] = true }

@@ -8,6 +8,8 @@ public enum TokenizerError: Error, Equatable, Sendable, CustomStringConvertible 
     case invalidValue(file: String, path: String, expected: String, found: String)
     /// A file asks for a component that this library does not implement.
     case unsupported(file: String, component: String, found: String, supported: String)
+    /// A component of a tokenizer makes more work or more text than any sound one.
+    case limit(file: String, component: String, reason: String)
     /// A token id outside the vocabulary.
     case unknownID(id: Int32, vocabularySize: Int)
     /// Bytes that are not UTF-8.
@@ -27,6 +29,8 @@ public enum TokenizerError: Error, Equatable, Sendable, CustomStringConvertible 
             "\(file): \(path): expected \(expected), found \(found)"
         case .unsupported(let file, let component, let found, let supported):
             "\(file): \(component) \(found) is not supported; supported: \(supported)"
+        case .limit(let file, let component, let reason):
+            "\(file): \(component): \(reason)"
         case .unknownID(let id, let vocabularySize):
             "token id \(id) is not in the vocabulary of \(vocabularySize) tokens"
         case .invalidUTF8(let offset):

@@ -1,7 +1,11 @@
 import Foundation
+import Support
 
 /// The files of a Hugging Face folder that hold a tokenizer, byte for byte.
 public struct TokenizerFiles: Sendable, Equatable {
+    /// The most bytes of a file; the largest tokenizers have 35 MB.
+    private static let limit = 256 << 20
+
     /// tokenizer.json
     public var tokenizer: Data
     /// tokenizer_config.json
@@ -32,9 +36,9 @@ public struct TokenizerFiles: Sendable, Equatable {
             let file = directory.appendingPathComponent(name)
             guard FileManager.default.fileExists(atPath: file.path) else { return nil }
             do {
-                return try Data(contentsOf: file)
+                return try RegularFile.contents(file.path, limit: Self.limit)
             } catch {
-                throw TokenizerError.unreadable(file: file.path, reason: error.localizedDescription)
+                throw TokenizerError.unreadable(file: file.path, reason: error.description)
             }
         }
         guard let tokenizer = try contents("tokenizer.json") else {

@@ -20,6 +20,12 @@ struct TokenizerParts {
         let root = JSONNode(file: file, path: "", value: try JSONParser.parse(files.tokenizer, file: file))
         let model = try root.required("model")
         addedTokens = try root.optional("added_tokens")?.elements().map { try AddedToken($0) } ?? []
+        let addedBytes = addedTokens.reduce(0) { $0 + $1.content.utf8.count }
+        guard addedBytes <= AddedToken.maximumTotal else {
+            throw TokenizerError.invalidValue(
+                file: file, path: "added_tokens", expected: "at most \(AddedToken.maximumTotal) bytes of text",
+                found: "\(addedBytes)")
+        }
         let texts = try Self.vocabulary(model, addedTokens, root)
         vocabulary = TokenTable(texts)
         if let node = root.optional("normalizer") { normalizers = try Normalizer.steps(node) }

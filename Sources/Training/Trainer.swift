@@ -1,4 +1,5 @@
 import Checkpoints
+import Conversion
 import Foundation
 import Models
 import Tensors
@@ -6,7 +7,7 @@ import Tensors
 /// Runs the stages of a configuration: batches, updates, measurements, checkpoints. Everything that it does depends on
 /// the configuration, the data, the parameters and ``TrainingState`` alone, so that a run that is resumed from a
 /// checkpoint goes on bit for bit as if it had not been stopped.
-public final class Trainer {
+final class Trainer {
     private let configuration: TrainingConfiguration
     private let phases: [Phase]
     private let student: TrainableModel
@@ -18,6 +19,7 @@ public final class Trainer {
     let held: HeldRows
     private let folder: RunFolder
     private let origin: String
+    private let card: StudentCard
     private let report: (TrainingEvent) throws -> Void
     private var state = TrainingState()
     private var savedStep = 0
@@ -32,42 +34,64 @@ public final class Trainer {
         let stage: StageConfiguration
         let layers: [Int]
         let steps: Int
+        /// Whether it is the first part of its stage.
+        var isFirst = true
     }
 
     /// - Parameters:
     ///   - teacher: the Transformer, when a stage needs it.
     ///   - origin: a hash of the model and the teacher as they are before the run.
+    ///   - card: what the students that are written say of the run.
     ///   - report: told of everything that happens. What it throws stops the run when the step in hand, with what is
     ///     due after it, is complete and saved; until then it is told on.
-    public init(
+    init(
         _ configuration: TrainingConfiguration, student: TrainableModel, teacher: DecoderModel?, data: TokenDataset,
-        folder: RunFolder, origin: String, report: @escaping (TrainingEvent) throws -> Void
+        folder: RunFolder, origin: String, card: StudentCard, report: @escaping (TrainingEvent) throws -> Void
     ) throws {
         try configuration.validate()
         (self.configuration, self.student, self.teacher) = (configuration, student, teacher)
         (self.data, self.folder, self.origin, self.report) = (data, folder, origin, report)
+        self.card = card
         newParameters = Set(student.rules.filter { TrainableModel.isNew($0) }.map(\.name))
         held = HeldRows(data, limit: configuration.validation.rows)
-        let layers = student.configuration.convertedLayers
-        phases = configuration.stages.flatMap { stage in
+        phases = try Self.phases(configuration, of: student.configuration)
+        state.held.rows = held.count
+    }
+
+    /// The stages in parts, each with something to train.
+    /// - Throws: ``TrainingError/option(name:expected:found:)``.
+    private static func phases(
+        _ configuration: TrainingConfiguration, of model: ModelConfiguration
+    ) throws -> [Phase] {
+        let layers = model.convertedLayers
+        let phases = configuration.stages.flatMap { stage in
             let steps = stage.steps(length: configuration.length)
-            guard stage.kind == .align, stage.layersAtOnce > 0 else {
+            guard stage.kind == .align, stage.layersAtOnce > 0, !layers.isEmpty else {
                 return [Phase(stage: stage, layers: layers, steps: steps)]
             }
             return stride(from: 0, to: layers.count, by: stage.layersAtOnce).map { start in
                 let some = layers[start..<min(start + stage.layersAtOnce, layers.count)]
-                return Phase(stage: stage, layers: Array(some), steps: steps)
+                return Phase(stage: stage, layers: Array(some), steps: steps, isFirst: start == 0)
             }
         }
-        for phase in phases where trained(phase).isEmpty {
+        let rules = try DecoderModel.rules(model)
+        for phase in phases {
+            try phase.stage.checkFrozen(rules)
+            guard phase.stage.trained(rules, configuration: model, layers: phase.layers).isEmpty else { continue }
             throw TrainingError.option(
                 name: "stage \(phase.stage.kind.rawValue)", expected: "parameters to train",
                 found: "none: every layer keeps softmax attention, or everything is frozen")
         }
+        return phases
+    }
+
+    /// Refuses stages that have nothing to train in `model`, before anything is computed.
+    static func check(_ configuration: TrainingConfiguration, of model: ModelConfiguration) throws {
+        _ = try phases(configuration, of: model)
     }
 
     /// Steps of the whole run.
-    public var totalSteps: Int { phases.reduce(0) { $0 + $1.steps } }
+    var totalSteps: Int { phases.reduce(0) { $0 + $1.steps } }
 
     /// What a run's record begins with.
     func start(teacher: MetricsEvent.Start.Teacher?, resuming: Bool) -> MetricsEvent.Start {
@@ -92,10 +116,14 @@ public final class Trainer {
     // MARK: The run
 
     /// Goes on from the latest checkpoint that is whole. Without one the run starts at the beginning.
-    public func resume() throws {
+    func resume() throws {
         for checkpoint in folder.checkpoints {
             do {
-                state = try checkpoint.state(fingerprint: fingerprint)
+                state = try checkpoint.state(fingerprint: fingerprint, isPossible: isPossible)
+                // What was measured on other rows does not compare.
+                if state.held.rows != held.count {
+                    (state.held, state.bestLoss) = (HeldMeasurements(rows: held.count), nil)
+                }
                 if let phase = phases.indices.contains(state.stage) ? phases[state.stage] : nil {
                     try student.train(trained(phase))
                 }
@@ -110,11 +138,33 @@ public final class Trainer {
         tell(.warning("\(folder.path): there is no whole checkpoint; the run starts at its beginning"))
     }
 
+    /// Whether the run can be in `state`: everything in it but what gradients and losses made of it follows from the stage.
+    private func isPossible(_ state: TrainingState) -> Bool {
+        guard (0...phases.count).contains(state.stage) else { return false }
+        let limit = state.stage < phases.count ? phases[state.stage].steps : 0
+        guard (0...limit).contains(state.stageStep) else { return false }
+        let done = zip(phases[..<state.stage].map(\.steps) + [state.stageStep], phases)
+        let rows = done.reduce(0) { $0 + $1.0 * $1.1.stage.sequences * $1.1.stage.accumulation }
+        return state.step == done.reduce(0) { $0 + $1.0 } && state.rows == rows
+            && state.tokens == rows * configuration.length && state.skipped <= state.step
+            && state.skippedInARow <= min(state.skipped, configuration.patience) && state.bestLoss?.isFinite ?? true
+    }
+
     /// Where the run stands: the step that ``resume()`` found, or 0.
-    public var step: Int { state.step }
+    var step: Int { state.step }
+    var isComplete: Bool { state.stage >= phases.count }
+
+    /// What the teacher makes of the rows that are held apart: measured once a run.
+    func measureTeacher() throws -> HeldRows.Result? {
+        guard let teacher, !held.isEmpty else { return nil }
+        if let known = state.held.teacher, known.ranges == held.ranges { return known }
+        let result = try held.measure(teacher)
+        state.held.teacher = result
+        return result
+    }
 
     /// Trains to the end, or until `report` throws.
-    public func run() throws {
+    func run() throws {
         tell(.started(done: state.step, total: totalSteps))
         if state.step == 0 { try measure() }
         try stopIfAsked()
@@ -130,7 +180,7 @@ public final class Trainer {
             try save()
             try stopIfAsked()
         }
-        try folder.writeStudent(student, as: .final)
+        try write(.final, loss: state.held.last)
         tell(.ended(complete: true))
         if let stop { throw stop }
     }
@@ -247,13 +297,38 @@ public final class Trainer {
         let isBest = loss.isFinite && loss < state.bestLoss ?? .infinity
         if isBest {
             state.bestLoss = loss
-            if state.step > 0 { try folder.writeStudent(student, as: .best) }
+            if state.step > 0 { try write(.best, loss: loss) }
         }
+        state.held.last = loss
+        if state.step == 0 { state.held.untrained = loss }
         let stage = phases[min(state.stage, phases.count - 1)].stage.kind
         tell(
             .measured(
                 TrainingEvent.Measurement(
                     step: state.step, stage: stage, tokens: state.tokens, result: result, isBest: isBest)))
+    }
+
+    private func write(_ kind: RunFolder.Student, loss: Double?) throws {
+        let record = card.record(
+            kind, stages: stages, step: state.step, of: totalSteps, held: state.held, loss: loss)
+        try folder.writeStudent(student, as: kind, record: record)
+    }
+
+    /// What each stage has had.
+    private var stages: [ModelRecord.Training.Stage] {
+        phases.prefix(state.stage + 1).enumerated().reduce(into: []) { stages, entry in
+            let (index, phase) = entry
+            let steps = index < state.stage ? phase.steps : state.stageStep
+            guard steps > 0 else { return }
+            let tokens = steps * phase.stage.sequences * phase.stage.accumulation * configuration.length
+            // The parts of a stage that trains some layers after others are one.
+            if !phase.isFirst, let last = stages.indices.last {
+                stages[last].tokens += tokens
+                stages[last].steps += steps
+            } else {
+                stages.append(.init(name: phase.stage.kind.rawValue, tokens: tokens, steps: steps))
+            }
+        }
     }
 
     private func save() throws {
@@ -268,7 +343,9 @@ public final class Trainer {
     /// What a checkpoint must have in common with the run that goes on from it.
     private var fingerprint: String {
         var same = configuration
-        // Where tokens are kept, and how often the run is measured and saved, changes no parameter.
+        // Where things are, and how often the run is measured and saved, changes no parameter; what they hold is in the
+        // hashes.
+        (same.model, same.teacher, same.data.train, same.data.validation) = ("", nil, [], [])
         (same.data.cache, same.validation, same.checkpoints) = (nil, .init(), .init())
         let text = (try? same.yaml()) ?? ""
         return XXHash64.text(Foundation.Data((text + data.fingerprint + origin).utf8))

@@ -9,12 +9,17 @@ public final class TrainingRun {
     private let trainer: Trainer
     private let resuming: Bool
     private let folder: RunFolder
+    private let hold: RunHold
     private let student: ModelConfiguration
     private let teacher: (name: String, model: DecoderModel)?
     private var watch: (TrainingEvent) throws -> Void = { _ in }
 
-    /// Steps of the whole run.
+    /// Steps of the whole run, and of them those that are done.
     public var totalSteps: Int { trainer.totalSteps }
+    public var step: Int { trainer.step }
+    public var isComplete: Bool { trainer.isComplete }
+    /// What whoever starts the run should know.
+    private let warnings: [String]
 
     /// - Parameter progress: asked once for every long preparation, with its name, for a function that gets what is done
     ///   and in all; throwing there stops.
@@ -22,32 +27,28 @@ public final class TrainingRun {
         _ configuration: TrainingConfiguration, folder: RunFolder, resuming: Bool, device: Device = .cpu,
         progress: (String) -> (Int, Int) throws -> Void
     ) throws {
-        try configuration.validate()
+        let configuration = configuration.withAbsolutePaths()
+        if resuming { try configuration.checkPaths(file: folder.configurationPath) }
+        let plan = try RunPlan(configuration)
         (self.resuming, self.folder) = (resuming, folder)
-        let files = try ModelFiles.open(configuration.model)
-        guard files.kind != .gguf else {
-            throw TrainingError.run(
-                path: configuration.model, expected: "a folder that 'moult convert' wrote", found: "a .gguf file")
-        }
-        let student = try TrainableModel(files, as: nil, device: device)
-        guard let tokenizer = try Tokenizer.load(files) else {
-            throw TrainingError.run(path: configuration.model, expected: "a tokenizer.json", found: "none")
-        }
-        let teacherFiles = try Self.teacherFiles(configuration)
-        let teacher = try teacherFiles.map { try Self.teacher($0, of: student) }
+        warnings = resuming ? [] : plan.warnings
+        let student = try TrainableModel(plan.student, as: nil, device: device)
+        let teacher = try plan.teacher.map { try Self.teacher($0, of: student) }
         self.student = student.configuration
-        self.teacher = teacher.map { (URL(fileURLWithPath: configuration.teacher ?? "").lastPathComponent, $0) }
-        let origin = try files.contentHash() + (teacherFiles?.contentHash() ?? "")
+        self.teacher = teacher.map { (plan.teacherName, $0) }
+        let origin = try plan.student.contentHash() + (plan.teacher?.contentHash() ?? "")
         var report: (TrainingEvent) throws -> Void = { _ in }
-        if !resuming { try folder.create() }
+        hold = try RunHold(folder, resuming: resuming)
         do {
-            let data = try Self.data(configuration, tokenizer: tokenizer, folder: folder, progress: progress)
+            let data = try TokenDataset(
+                plan.sources, tokenizer: plan.tokenizer, seed: UInt64(configuration.seed),
+                cache: configuration.data.cache ?? folder.tokenFolder, progress: progress("tokenising"))
             trainer = try Trainer(
                 configuration, student: student, teacher: teacher, data: data, folder: folder, origin: origin,
-                report: { try report($0) })
+                card: plan.card, report: { try report($0) })
             if !resuming { try folder.write(configuration) }
         } catch {
-            if !resuming { folder.discard() }
+            hold.discard()
             throw error
         }
         report = { [unowned self] in try watch($0) }
@@ -64,6 +65,7 @@ public final class TrainingRun {
         }
         // What a run records ends with the run; the recorder's files are closed then.
         defer { self.watch = watch }
+        for warning in warnings { try self.watch(.warning(warning)) }
         do { try trainer.run() } catch let error as TrainingError {
             recorder.failed(error)
             throw error
@@ -71,7 +73,7 @@ public final class TrainingRun {
     }
 
     private func recorder() throws -> RunRecorder {
-        let measured = try teacher.flatMap { trainer.held.isEmpty ? nil : try trainer.held.measure($0.model) }
+        let measured = try trainer.measureTeacher()
         let start = trainer.start(
             teacher: teacher.map { .init(name: $0.name, perplexity: measured.map { exp($0.loss) }) }, resuming: resuming
         )
@@ -81,45 +83,9 @@ public final class TrainingRun {
             folder, start: start, memory: memory, layers: student.decoder.layerCount, teacher: measured)
     }
 
-    private static func data(
-        _ configuration: TrainingConfiguration, tokenizer: Tokenizer, folder: RunFolder,
-        progress: (String) -> (Int, Int) throws -> Void
-    ) throws -> TokenDataset {
-        let held = configuration.data.validation
-        var options = DataOptions()
-        (options.textKey, options.separator) = (configuration.data.textKey, configuration.data.separator)
-        options.onError = configuration.data.onError
-        return try TokenDataset(
-            sources: configuration.data.train.map { try DataSource(parsing: $0) },
-            validation: held.isEmpty
-                ? .share(configuration.data.validationShare) : .sources(held.map { try DataSource(parsing: $0) }),
-            tokenizer: tokenizer, length: configuration.length, seed: UInt64(configuration.seed),
-            cache: configuration.data.cache ?? folder.tokenFolder, options: options, progress: progress("tokenising"))
-    }
-
-    /// The teacher's files, when a stage needs it.
-    private static func teacherFiles(_ configuration: TrainingConfiguration) throws -> ModelFiles? {
-        guard let path = configuration.teacher, configuration.stages.contains(where: { $0.kind != .finetune }) else {
-            return nil
-        }
-        return try ModelFiles.open(path)
-    }
-
     private static func teacher(_ files: ModelFiles, of student: TrainableModel) throws -> DecoderModel {
         // Products in bfloat16 are what the student trains with; float32 where that is what it has.
-        let teacher = try DecoderModel.load(files, as: files.kind == .gguf ? student.weightType : nil)
-        let (own, other) = (student.configuration.decoder, teacher.configuration.decoder)
-        let same =
-            own.layerCount == other.layerCount && own.hiddenSize == other.hiddenSize
-            && own.vocabularySize == other.vocabularySize
-        guard same else {
-            throw TrainingError.teacher(
-                path: files.path,
-                expected: "the Transformer that the model was made from: \(own.layerCount) layers of width "
-                    + "\(own.hiddenSize), \(own.vocabularySize) tokens",
-                found: "\(other.layerCount) layers of width \(other.hiddenSize), \(other.vocabularySize) tokens")
-        }
-        return try teacher.to(student.device)
+        try DecoderModel.load(files, as: files.kind == .gguf ? student.weightType : nil).to(student.device)
     }
 }
 
@@ -128,11 +94,8 @@ extension ModelFiles {
     fileprivate func contentHash() throws -> String {
         let json = JSONValue.object(configuration.json).text()
         let weights = try Set(checkpoint.tensors.map(\.file)).sorted().map { path in
-            var hash = ""
-            try FileAction.read.filing(path) {
-                hash = XXHash64.text(try Data(contentsOf: URL(fileURLWithPath: path), options: .alwaysMapped))
-            }
-            return hash
+            let file = try MappedFile(path: path)
+            return withExtendedLifetime(file) { XXHash64.text(file.bytes) }
         }
         return XXHash64.text(Data((json + weights.joined()).utf8))
     }

@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import Support
 import Tensors
 import Testing
 
@@ -189,8 +190,8 @@ import Testing
         try withTemporaryFolder { folder in
             let descriptor = open("/dev/full", O_WRONLY)
             try #require(descriptor >= 0)
-            var file = StagedFile(path: folder + "/x", temporaryPath: folder + "/.x.partial", descriptor: descriptor)
-            #expect(throws: CheckpointError.unwritable(path: folder + "/x", reason: "No space left on device")) {
+            let file = StagedFile(path: folder + "/x", temporaryPath: folder + "/.x.partial", descriptor: descriptor)
+            #expect(throws: RegularFile.Fault(description: "No space left on device", code: ENOSPC)) {
                 try [UInt8](repeating: 1, count: 100).withUnsafeBytes { try file.write($0, at: 0) }
             }
             file.discard()

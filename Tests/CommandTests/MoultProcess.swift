@@ -18,6 +18,12 @@ struct MoultProcess {
         self = try RunningMoult(arguments, executable: executable).finish()
     }
 
+    /// - Parameter script: what a shell does, in which `"$0" "$@"` is `moult` with its arguments.
+    init(shell script: String, _ arguments: [String]) throws {
+        try self.init(
+            executable: "/bin/sh", arguments: ["-c", script, Self.executable.path] + arguments)
+    }
+
     /// - Parameter input: what is written to standard input.
     init(input: String, _ arguments: String...) throws {
         let process = try RunningMoult(arguments, hasInput: true)
@@ -43,10 +49,14 @@ final class RunningMoult {
     private let process = Process()
     private let (input, output, error) = (Pipe(), Pipe(), Pipe())
     private let hasInput: Bool
+    private var (isReaderGone, isErrorElsewhere) = (false, false)
 
-    /// - Parameter hasInput: whether ``write(_:)`` will be used; the input is empty otherwise.
+    /// - Parameters:
+    ///   - hasInput: whether ``write(_:)`` will be used; the input is empty otherwise.
+    ///   - prepare: what is done before it runs.
     init(
-        _ arguments: [String], executable: String = MoultProcess.executable.path, hasInput: Bool = false
+        _ arguments: [String], executable: String = MoultProcess.executable.path, hasInput: Bool = false,
+        prepare: (RunningMoult) -> Void = { _ in }
     ) throws {
         self.hasInput = hasInput
         process.executableURL = URL(fileURLWithPath: executable)
@@ -58,6 +68,14 @@ final class RunningMoult {
         sigfillset(&all)
         pthread_sigmask(SIG_UNBLOCK, &all, &before)
         defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+        // So does it inherit what is ignored, as under nohup; a signal with a handler it finds as it always was.
+        for number in [SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGXFSZ] {
+            var action = sigaction()
+            sigaction(number, nil, &action)
+            let handler = unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self)
+            if handler == unsafeBitCast(SIG_IGN, to: Int.self) { Foundation.signal(number) { _ in } }
+        }
+        prepare(self)
         try process.run()
     }
 
@@ -75,14 +93,55 @@ final class RunningMoult {
         wait { poll(&descriptor, 1, 0) > 0 }
     }
 
+    var identifier: Int32 { process.processIdentifier }
+
+    /// F_SETPIPE_SZ of Linux, which Swift's Glibc lacks.
+    private static let setPipeSize: Int32 = 1031
+
+    /// Makes the pipe of standard output as small as can be, and one that is never waited for.
+    func narrowOutput() {
+        let descriptor = output.fileHandleForWriting.fileDescriptor
+        _ = fcntl(descriptor, Self.setPipeSize, 4096)
+        _ = fcntl(descriptor, F_SETFL, O_NONBLOCK)
+    }
+
+    /// Writes standard output to a terminal in place of a pipe; as a conversation, standard error too, and reads from it.
+    func use(_ terminal: PseudoTerminal, isConversation: Bool) {
+        process.standardOutput = terminal.end
+        isReaderGone = true
+        guard isConversation else { return }
+        (process.standardInput, process.standardError) = (terminal.end, terminal.end)
+        isErrorElsewhere = true
+    }
+
+    /// Goes away as a reader of standard output.
+    func closeOutput() {
+        isReaderGone = true
+        try? output.fileHandleForReading.close()
+    }
+
     func signal(_ number: Int32) { kill(process.processIdentifier, number) }
+
+    /// Sends `number` until the process ends.
+    func insist(_ number: Int32) {
+        while process.isRunning {
+            signal(number)
+            usleep(1000)
+        }
+    }
+
+    /// Waits for the end, with the input still open and nothing read, and returns the exit code.
+    func waitForEnd() -> Int32 {
+        process.waitUntilExit()
+        return process.terminationStatus
+    }
 
     /// Waits for the end.
     func finish() -> MoultProcess {
         if hasInput { try? input.fileHandleForWriting.close() }
         // Standard error is short: reading one pipe after the other cannot block.
-        let texts = [output, error].map {
-            String(decoding: $0.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        let texts = [isReaderGone ? nil : output, isErrorElsewhere ? nil : error].map {
+            $0.map { String(decoding: $0.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self) } ?? ""
         }
         process.waitUntilExit()
         return MoultProcess(status: process.terminationStatus, output: texts[0], error: texts[1])

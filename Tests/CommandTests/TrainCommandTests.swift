@@ -91,7 +91,13 @@ struct TrainCommandTests {
         }
         expectRefusal(place, try train(teacher: "\(place.path)/none"), "\(place.path)/none", "no such file")
         let other = "\(packageRoot)/Tests/ModelsTests/Fixtures/llama-tied"
-        expectRefusal(place, try train(teacher: other), other, "2 layers of width 16", "width 48")
+        expectRefusal(
+            place, try train(teacher: other),
+            "Error: \(other): expected hidden size 16, as the model has, found hidden size 48\n")
+        expectRefusal(
+            place, try train(teacher: place.model),
+            "Error: \(place.model): expected a teacher with softmax attention in every layer: the Transformer that the model "
+                + "was made from, found a converted model, 2 of its 2 layers 'gsa'\n")
         expectRefusal(
             place, try MoultProcess("train", place.model, "--data", place.text, "--output", output), "--teacher",
             "align")
@@ -116,16 +122,22 @@ struct TrainCommandTests {
         expectRefusal(place, try train("--config", settings), "run.yaml:4: clip")
         expectRefusal(place, try MoultProcess("train", "--output", output), "MODEL")
         expectRefusal(
-            place, try MoultProcess("train", other, "--teacher", other, "--data", place.text, "--output", output),
-            "tokenizer.json")
+            place,
+            try MoultProcess(
+                "train", "\(packageRoot)/Tests/ModelsTests/Fixtures/moult-gsa", "--teacher", other, "--data",
+                place.text,
+                "--output", output),
+            "expected a tokenizer.json, found none")
         expectRefusal(
             place,
             try MoultProcess(
                 "train", place.teacher, "--teacher", place.teacher, "--data", place.text, "--output", output),
-            "softmax attention")
+            "Error: \(place.teacher): expected a model that 'moult convert' wrote, found a Transformer (llama); convert it "
+                + "first: moult convert \(place.teacher) --output student\n")
         expectRefusal(
             place, try MoultProcess("train", smolLM2, "--teacher", smolLM2, "--data", place.text, "--output", output),
-            ".gguf", "moult convert")
+            "Error: \(smolLM2): expected a model that 'moult convert' wrote, found a Transformer (a .gguf file); convert it "
+                + "first: moult convert \(smolLM2) --output student\n")
         expectRefusal(place, try MoultProcess("train", "--resume", "--output", output), "no config.yaml")
         for option in [
             [place.model], ["--seed", "1"], ["--length", "8"], ["--stages", "align=1k"], ["--cache", "x"],
@@ -134,6 +146,55 @@ struct TrainCommandTests {
             let result = try MoultProcess(arguments: ["train", "--resume", "--output", output] + option)
             expectRefusal(place, result, "--resume", "no other settings", option.last ?? "")
         }
+    }
+
+    @Test("resumed from another folder, a run finds what it was given by relative paths")
+    func relativePaths() throws {
+        let place = try Workplace()
+        func moult(in folder: String, _ arguments: String...) throws -> MoultProcess {
+            try MoultProcess(
+                executable: "/bin/sh",
+                arguments: ["-c", "cd \"$0\" && exec \"$@\"", folder, MoultProcess.executable.path] + arguments)
+        }
+        let first = try moult(
+            in: place.path, "train", "model", "--teacher", "teacher", "--data", "text.txt", "--output", "run",
+            "--stages",
+            "align=512", "--length", "16")
+        #expect(first.status == 0, "\(first.error)")
+        // As if it had been stopped before its last checkpoint.
+        let last = try moult(in: "/", "train", "--resume", "--output", "\(place.path)/run")
+        #expect(last.status == 0, "\(last.error)")
+        try FileManager.default.moveItem(atPath: place.teacher, toPath: "\(place.path)/elsewhere")
+        let moved = try moult(in: "/", "train", "--resume", "--output", "\(place.path)/run")
+        #expect(moved.status == 1)
+        #expect(
+            moved.error
+                == "Error: \(place.path)/run/config.yaml: teacher: nothing is at '\(place.teacher)'; if it was moved, "
+                + "write its new place there\n")
+    }
+
+    @Test("stopped before its first step, it does not say that something is saved")
+    func earlyInterrupt() throws {
+        let place = try Workplace()
+        let output = "\(place.path)/early"
+        // The measurement before the first step takes long: all rows of much text.
+        let settings = try place.folder.write(
+            "slow.yaml", Data("validation: {rows: 100000}\ndata: {validation_share: 0.5}\n".utf8))
+        let text = try place.folder.write(
+            "much.txt", Data((0..<8000).map { "The fox \($0 * $0 % 97) jumps over the dog.\n" }.joined().utf8))
+        let process = try RunningMoult([
+            "train", place.model, "--data", text, "--output", output, "--stages", "finetune=512", "--length", "16",
+            "--config", settings,
+        ])
+        process.wait { place.exists("early/metrics.jsonl") }
+        process.signal(SIGINT)
+        let result = process.finish()
+        #expect(result.status == 130)
+        #expect(
+            result.error.hasSuffix(
+                "stopped before the first step. Begin with: moult train --resume --output \(output)\n"),
+            "\(result.error)")
+        #expect(!place.exists("early/checkpoints"))
     }
 
     @Test("the folder of something else stays as it is")
@@ -212,7 +273,7 @@ struct TrainCommandTests {
         process.wait { place.exists("stopped/checkpoints") }
         process.signal(signal)
         let result = process.finish()
-        #expect(result.status == 130, "\(result.error)")
+        #expect(result.status == 128 + signal, "\(result.error)")
         #expect(result.error.contains("moult train --resume --output \(output)"), "\(result.error)")
         let last = try MoultProcess("train", "--resume", "--output", output)
         #expect(last.status == 0 && last.error.contains("going on after step"), "\(last.error)")

@@ -54,9 +54,17 @@ struct ConversionErrorTests {
         try expectRefusal(source, "rwkv7", "llama")
     }
 
-    @Test("a model that was converted before", arguments: ["moult-gsa", "fla-gsa-tied"])
-    func convertedAlready(_ name: String) throws {
-        try expectRefusal(try SourceModel(name), "expected a Transformer")
+    @Test(
+        "a model that was converted before",
+        arguments: [
+            ("moult-gsa", "a model that is converted already", "moult"), ("fla-gsa-tied", "a recurrent model", "gsa"),
+        ])
+    func convertedAlready(_ name: String, _ what: String, _ type: String) throws {
+        let source = try SourceModel(name)
+        try expectRefusal(
+            source,
+            "\(source.path): expected a Transformer (llama or mistral), found \(what) (model_type '\(type)'); train it with: "
+                + "moult train \(source.path) --teacher SOURCE --data FILE --output RUN")
     }
 
     @Test("options out of range")
@@ -104,7 +112,7 @@ struct ConversionErrorTests {
         #expect(throws: ConversionError.outputExists(path: target)) {
             try Converter(ModelFiles.open(source.path), options: ConversionOptions()).run(output: target)
         }
-        #expect(folder.contents == ["student"])
+        #expect(folder.contents == ["student", "student/notes.txt"])
         #expect(try String(contentsOfFile: "\(target)/notes.txt", encoding: .utf8) == "mine")
     }
 

@@ -36,9 +36,9 @@ struct ConversationTests {
     }
 
     /// The hash of a text's tokens, read from the beginning.
-    private func digest(_ text: String, _ tokenizer: Tokenizer) -> TokenDigest {
+    private func digest(_ text: String, _ tokenizer: Tokenizer) throws -> TokenDigest {
         var digest = TokenDigest()
-        digest.append(tokenizer.encode(text))
+        digest.append(try tokenizer.encode(text))
         return digest
     }
 
@@ -52,9 +52,9 @@ struct ConversationTests {
             let asked = "<|im_start|>user\n\(question)<|im_end|>\n<|im_start|>assistant\n"
             let closing = text.hasSuffix("\n") ? "" : "<|im_end|>\n"
             text += closing + asked + answer
-            let first = question == "Who?" ? tokenizer.encode("<|im_start|>system\nBe brief.<|im_end|>\n").count : 0
-            #expect(turn.read == tokenizer.encode(closing + asked).count + first)
-            #expect(conversation.session.digest == digest(text, tokenizer))
+            let first = try question == "Who?" ? tokenizer.encode("<|im_start|>system\nBe brief.<|im_end|>\n").count : 0
+            #expect(try turn.read == tokenizer.encode(closing + asked).count + first)
+            #expect(try conversation.session.digest == digest(text, tokenizer))
         }
         #expect(conversation.messages.count == 7)
         let again = conversation.reset()
@@ -71,9 +71,9 @@ struct ConversationTests {
         let text =
             "<|im_start|>user\nWHO<|im_end|>\n<|im_start|>assistant\n\(first.uppercased())<|im_end|>\n"
             + "<|im_start|>user\nWHY<|im_end|>\n<|im_start|>assistant\n"
-        #expect(conversation.session.digest == digest(text + second, tokenizer))
+        #expect(try conversation.session.digest == digest(text + second, tokenizer))
         // From the state before the answer, not from the beginning.
-        #expect(turn.read < tokenizer.encode(text).count)
+        #expect(try turn.read < tokenizer.encode(text).count)
     }
 
     @Test("an answer that a stop string cut is read as it was given out")
@@ -89,7 +89,7 @@ struct ConversationTests {
         let text =
             "<|im_start|>user\nWho?<|im_end|>\n<|im_start|>assistant\n\(answer)<|im_end|>\n"
             + "<|im_start|>user\nWhy?<|im_end|>\n<|im_start|>assistant\n\(next)"
-        #expect(conversation.session.digest == digest(text, tokenizer))
+        #expect(try conversation.session.digest == digest(text, tokenizer))
     }
 
     @Test("a copy and its origin go their own ways")
@@ -131,7 +131,8 @@ struct ConversationTests {
         let tokenizer = try asciiTokenizer(chatTemplate: Self.template)
         var conversation = Conversation(try GenerationSession(model), tokenizer: tokenizer, system: "Hi")
         _ = try ask(&conversation, "Who?")
-        try conversation.save(to: path, generatorState: 9)
+        var states = OwnStates()
+        try conversation.save(to: path, generatorState: 9, own: &states)
         let file = try StateFile(path: path, model: model)
         #expect(file.generatorState == 9)
         var loaded = try Conversation(file, path: path, tokenizer: tokenizer)
@@ -151,7 +152,7 @@ struct ConversationTests {
         var about = try Conversation(StateFile(path: path, model: model), path: path, tokenizer: tokenizer)
         let answer = try ask(&about, "What?").answer
         let text = "A document.<|im_start|>user\nWhat?<|im_end|>\n<|im_start|>assistant\n\(answer)"
-        #expect(about.session.digest == digest(text, tokenizer))
+        #expect(try about.session.digest == digest(text, tokenizer))
         #expect(about.reset().session.digest == document.digest)
     }
 
@@ -161,7 +162,7 @@ struct ConversationTests {
         var conversation = Conversation(try GenerationSession(model), tokenizer: tokenizer, system: "Be brief.")
         let answer = try ask(&conversation, "Who?").answer
         #expect(
-            conversation.session.digest == digest("Be brief.\n\nUser: Who?\nAssistant:\(answer)", tokenizer))
+            try conversation.session.digest == digest("Be brief.\n\nUser: Who?\nAssistant:\(answer)", tokenizer))
         let next = try ask(&conversation, "Why?").answer
         #expect(conversation.messages.count == 5 && !next.contains("\nUser:"))
     }

@@ -89,6 +89,40 @@ struct PromptCacheTests {
         #expect(tight.cached == 0 && tight.warnings.count == 1)
     }
 
+    @Test("nothing that is no entry is read, removed or replaced")
+    func foreign() throws {
+        let prompt: [Int32] = [1, 2, 3, 4]
+        _ = try read(prompt)
+        let name = try #require(try entries.first)
+        let state = try Data(contentsOf: URL(fileURLWithPath: "\(folder.path)/\(name)"))
+        func named(_ digit: String) -> String { digit + name.dropFirst() }
+        // Old, and so the first to go if they were entries: another program's state, a state of the user's, a file and a
+        // link with names of entries, and what another program has begun.
+        try folder.write("book.moult-state", state)
+        try folder.write("other.moult-state", "precious")
+        try folder.write(".other.moult-state.partial", "precious")
+        try folder.write(named("x"), state)
+        let digits = name.first == "0" ? ["1", "2"] : ["0", name.first == "1" ? "2" : "1"]
+        try folder.write(named(digits[0]), "precious")
+        try folder.write("elsewhere/state", state)
+        #expect(symlink("elsewhere/state", "\(folder.path)/\(named(digits[1]))") == 0)
+        let before = folder.contents
+        #expect(try read([5, 6, 7, 8], limit: state.count).warnings == [])
+        #expect(folder.contents.count == before.count && !folder.contents.contains(name))
+        #expect(Set(before).subtracting(folder.contents) == [name])
+        // A link in the place of an entry is neither read nor replaced, nor is a file that is none.
+        for make in [
+            { symlink("elsewhere/state", "\(folder.path)/\(name)") == 0 },
+            { (try? folder.write(name, "precious")) != nil },
+        ] {
+            #expect(make())
+            let (cached, warnings) = try read(prompt)
+            #expect(cached == 0 && warnings.last?.contains("the prompt is not cached") == true, "\(warnings)")
+            #expect(try Data(contentsOf: URL(fileURLWithPath: "\(folder.path)/elsewhere/state")) == state)
+            try FileManager.default.removeItem(atPath: "\(folder.path)/\(name)")
+        }
+    }
+
     @Test("several processes may use one folder")
     func concurrency() async throws {
         let (model, path, tokens) = (model, folder.path, tokens)

@@ -55,7 +55,7 @@ struct TextContinuationTests {
 
     @Test func endsAtATokenOrWhenNoMoreIsWanted() throws {
         let whole = try text(session.fork()).text
-        let third = tokenizer.encode(whole)[2]
+        let third = try tokenizer.encode(whole)[2]
         let (cut, result) = try text(session.fork(), stops: [third])
         #expect(result.end == .stopToken && whole.hasPrefix(cut) && result.tokens <= 2)
         let (short, stopped) = try text(session.fork(), characters: 5)

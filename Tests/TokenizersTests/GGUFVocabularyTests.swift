@@ -13,8 +13,8 @@ import Tokenizers
     @Test(arguments: ["smollm", "gpt-2", "llama-bpe", "qwen2"])
     func encodes(preTokenizer: String) throws {
         let tokenizer = try Tokenizer(Self.vocabulary(preTokenizer))
-        #expect(tokenizer.encode("ab ab11</s>") == [0, 6, 7, 4, 4, 1])
-        #expect(tokenizer.encode("ab", addSpecialTokens: false) == [6])
+        #expect(try tokenizer.encode("ab ab11</s>") == [0, 6, 7, 4, 4, 1])
+        #expect(try tokenizer.encode("ab", addSpecialTokens: false) == [6])
         #expect(try tokenizer.decode([0, 6, 7, 1]) == "ab ab")
         #expect(tokenizer.bosToken == 0 && tokenizer.eosToken == 1)
         #expect(tokenizer.chatTemplate == "{{ messages }}")
@@ -24,7 +24,7 @@ import Tokenizers
     @Test func filesDescribeTheSameTokenizer() throws {
         let tokenizer = try Tokenizer(Self.vocabulary("smollm"))
         let reloaded = try Tokenizer(files: tokenizer.huggingFaceFiles)
-        #expect(reloaded.encode("ab ab11</s>") == tokenizer.encode("ab ab11</s>"))
+        #expect(try reloaded.encode("ab ab11</s>") == tokenizer.encode("ab ab11</s>"))
         #expect(tokenizer.huggingFaceFiles.named.map(\.name) == ["tokenizer.json", "tokenizer_config.json"])
     }
 

@@ -11,7 +11,7 @@ import Tokenizers
         for expected in fixture.tokenizers {
             let tokenizer = try expected.tokenizer()
             for (block, text) in texts.enumerated() {
-                let ids = tokenizer.encode(text, addSpecialTokens: false)
+                let ids = try tokenizer.encode(text, addSpecialTokens: false)
                 guard fnv(ids) == expected.blocks[block] else {
                     Issue.record("\(expected.name): other ids in block \(block)")
                     break
@@ -30,7 +30,7 @@ import Tokenizers
         for expected in fixture.tokenizers {
             let tokenizer = try expected.tokenizer()
             for (piece, ids) in zip(fixture.pieces, expected.pieces) {
-                #expect(tokenizer.encode(piece) == ids, "\(expected.name): \(piece)")
+                #expect(try tokenizer.encode(piece) == ids, "\(expected.name): \(piece)")
             }
         }
     }

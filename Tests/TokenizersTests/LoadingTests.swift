@@ -19,8 +19,8 @@ import Tokenizers
     @Test func explicitFlagsReplaceThePostProcessor() throws {
         let configuration = #"{"bos_token": "<|begin_of_text|>", "eos_token": "<|eot_id|>", "add_eos_token": true}"#
         let tokenizer = try Tokenizer(json: try Self.json(), configuration: Data(configuration.utf8))
-        let ids = tokenizer.encode("a", addSpecialTokens: false)
-        #expect(tokenizer.encode("a") == ids + [try #require(tokenizer.eosToken)])
+        let ids = try tokenizer.encode("a", addSpecialTokens: false)
+        #expect(try tokenizer.encode("a") == ids + [#require(tokenizer.eosToken)])
     }
 
     @Test(arguments: [
@@ -69,7 +69,7 @@ import Tokenizers
         for name in ["llama3", "llama2"] {
             let tokenizer = try Fixtures.tokenizer(name)
             let text = String(repeating: "a", count: 1 << 20)
-            let ids = tokenizer.encode(text, addSpecialTokens: false)
+            let ids = try tokenizer.encode(text, addSpecialTokens: false)
             #expect(try tokenizer.decode(ids) == text)
         }
         #expect(try Fixtures.tokenizer("llama3").encode("", addSpecialTokens: false).isEmpty)
@@ -78,9 +78,9 @@ import Tokenizers
     @Test func isThreadSafe() async throws {
         let tokenizer = try Fixtures.tokenizer("llama3")
         let fixture = try IdentityFixture.load()
-        let expected = fixture.pieces.map { tokenizer.encode($0) }
+        let expected = try fixture.pieces.map { try tokenizer.encode($0) }
         await withTaskGroup(of: Bool.self) { group in
-            for _ in 0..<8 { group.addTask { fixture.pieces.map { tokenizer.encode($0) } == expected } }
+            for _ in 0..<8 { group.addTask { (try? fixture.pieces.map { try tokenizer.encode($0) }) == expected } }
             for await same in group { #expect(same) }
         }
     }

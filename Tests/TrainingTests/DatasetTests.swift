@@ -43,7 +43,7 @@ import Training
         var (tokens, starts): ([Int32], [Int]) = ([], [])
         for text in texts {
             starts.append(tokens.count)
-            tokens += [try #require(tokenizer.bosToken)] + tokenizer.encode(text, addSpecialTokens: false)
+            tokens += try [#require(tokenizer.bosToken)] + tokenizer.encode(text, addSpecialTokens: false)
             tokens.append(try #require(tokenizer.eosToken))
         }
         return (tokens, starts)
@@ -103,7 +103,8 @@ import Training
                 })
             #expect(data.reports[0].statistics.documents == 6000)
             var files: [String: Data] = [:]
-            for name in FileManager.default.enumerator(atPath: cache)?.compactMap({ $0 as? String }) ?? [] {
+            for name in FileManager.default.enumerator(atPath: cache)?.compactMap({ $0 as? String }) ?? []
+            where !name.hasSuffix(".lock") {
                 files[name] = FileManager.default.contents(atPath: "\(cache)/\(name)")
             }
             #expect(files.keys.count { $0.hasSuffix(".tokens") } > 3)

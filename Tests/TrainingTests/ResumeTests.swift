@@ -30,7 +30,9 @@ struct ResumeTests {
         }
     }
 
-    private let models = ["best/model.safetensors", "student/model.safetensors"]
+    private let models = ["best", "student"].flatMap { name in
+        ["model.safetensors", "README.md", "moult.json"].map { "\(name)/\($0)" }
+    }
 
     private func expectSame(
         _ run: TinyRun, _ name: String, as reference: String = "whole", location: SourceLocation = #_sourceLocation

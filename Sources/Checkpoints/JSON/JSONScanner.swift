@@ -4,6 +4,9 @@ struct JSONScanner {
     private let file: String
     private(set) var position = 0
     private static let maximumDepth = 64
+    /// The most values in a text: far more than the largest index has.
+    private static let maximumValues = 1 << 22
+    private var values = 0
 
     /// `bytes` must outlive the scanner.
     init(_ bytes: UnsafeRawBufferPointer, file: String) {
@@ -16,6 +19,8 @@ struct JSONScanner {
     /// Any value.
     mutating func value(depth: Int = 0) throws -> JSONValue {
         guard depth < Self.maximumDepth else { throw error("nested deeper than \(Self.maximumDepth) levels") }
+        values += 1
+        guard values <= Self.maximumValues else { throw error("more than \(Self.maximumValues) values") }
         switch try peek() {
         case UInt8(ascii: "{"):
             var object = JSONObject()

@@ -1,4 +1,5 @@
 import Foundation
+import Support
 
 /// A JSON value. Integers and other numbers are kept apart, and objects keep the order of their keys, so that a file
 /// can be written back as it was read.
@@ -24,15 +25,13 @@ public enum JSONValue: Sendable, Equatable {
         }
     }
 
-    /// Reads and parses the file at `path`, of at most 256 MiB.
+    /// Reads and parses the regular file at `path`, of at most 256 MiB.
     public init(file path: String) throws {
-        let mapped = try MappedFile(path: path)
-        let limit = 256 << 20
-        guard mapped.bytes.count <= limit else {
-            throw CheckpointError.tooLarge(
-                file: path, part: "length", limit: UInt64(limit), found: UInt64(mapped.bytes.count))
+        let data: Data
+        do { data = try RegularFile.contents(path, limit: 256 << 20) } catch {
+            throw CheckpointError.unreadable(path: path, reason: error.description)
         }
-        self = try withExtendedLifetime(mapped) { try JSONValue(parsing: mapped.bytes, file: path) }
+        self = try JSONValue(parsing: data, file: path)
     }
 
     /// What the value is, for messages: `"llama"`, `12`, `an array of 3`.

@@ -1,4 +1,5 @@
 import Foundation
+import Support
 import Tensors
 
 /// Streams tensors to disk as safetensors: `model.safetensors`, or shards with an index when they exceed a limit.
@@ -34,8 +35,7 @@ public final class SafetensorsWriter {
         try checkSpace()
         do {
             for shard in layout.shards {
-                files.append(try StagedFile(path: directory + "/" + shard.name))
-                try shard.header.withUnsafeBytes { try files[files.count - 1].write($0, at: 0) }
+                try stage(shard.name, shard.header)
             }
         } catch {
             cancel()
@@ -58,7 +58,8 @@ public final class SafetensorsWriter {
                     path: directory, expected: "\(entry.name): \(entry.shape) of \(entry.dtype.rawValue)",
                     found: "\(tensor.shape) of \(tensor.dtype.rawValue)")
             }
-            try tensor.withUnsafeBytes { try files[entry.shard].write($0, at: entry.offset) }
+            let file = files[entry.shard]
+            try tensor.withUnsafeBytes { bytes in try writing(file.path) { try file.write(bytes, at: entry.offset) } }
             appended += 1
         } catch {
             cancel()
@@ -76,19 +77,16 @@ public final class SafetensorsWriter {
                     found: isOpen ? "\(appended)" : "a finished or cancelled one")
             }
             if let index = layout.index {
-                files.append(try StagedFile(path: directory + "/" + SafetensorsCheckpoint.indexName))
-                try Array((index.text(indented: true) + "\n").utf8).withUnsafeBytes {
-                    try files[files.count - 1].write($0, at: 0)
-                }
+                try stage(SafetensorsCheckpoint.indexName, Array((index.text(indented: true) + "\n").utf8))
             }
-            for place in files.indices { try files[place].sync() }
+            for file in files { try writing(file.path) { try file.flush() } }
             for file in files {
-                try file.publish()
+                try writing(file.path) { try file.publish() }
                 published.append(file.path)
             }
             isOpen = false
             files = []
-            syncDirectory()
+            DiskFlush.folder(directory)
         } catch {
             for path in published { unlink(path) }
             cancel()
@@ -96,10 +94,28 @@ public final class SafetensorsWriter {
         }
     }
 
+    /// Begins a file with `bytes`.
+    private func stage(_ name: String, _ bytes: some Collection<UInt8>) throws {
+        let path = directory + "/" + name
+        try writing(path) {
+            let file = try StagedFile(path: path)
+            files.append(file)
+            try Array(bytes).withUnsafeBytes { try file.write($0, at: 0) }
+        }
+    }
+
+    /// Runs `body`, which writes `path`, and says so in its errors.
+    private func writing(_ path: String, _ body: () throws -> Void) throws {
+        do { try body() } catch let fault as RegularFile.Fault {
+            guard fault.code != EEXIST else { throw CheckpointError.exists(path: path) }
+            throw CheckpointError.unwritable(path: path, reason: fault.description)
+        }
+    }
+
     /// Removes what has been written. Does nothing after ``finish()``.
     public func cancel() {
         isOpen = false
-        for place in files.indices { files[place].discard() }
+        for file in files { file.discard() }
         files = []
     }
 
@@ -113,13 +129,5 @@ public final class SafetensorsWriter {
         guard overflow || available >= UInt64(needed) else {
             throw CheckpointError.diskFull(directory: directory, needed: UInt64(needed), available: available)
         }
-    }
-
-    /// Makes the renaming durable; not all file systems can.
-    private func syncDirectory() {
-        let descriptor = open(directory, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return }
-        fsync(descriptor)
-        close(descriptor)
     }
 }

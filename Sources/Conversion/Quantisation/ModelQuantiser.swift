@@ -15,6 +15,7 @@ public struct ModelQuantiser {
     /// Rounded last of all, because the head's inputs come from all layers.
     private let tables: Set<String>
     private let rules: [ParameterRule]
+    private let record: ModelRecord
 
     /// - Throws: ``ConversionError`` for options that cannot be served and for a source that is quantised already.
     public init(_ files: ModelFiles, options: QuantisationOptions) throws {
@@ -22,6 +23,7 @@ public struct ModelQuantiser {
         self.options = options
         types = try options.types()
         configuration = try ModelConfiguration(files.configuration)
+        record = try ModelRecord(of: files)
         if let tensor = files.checkpoint.tensors.first(where: { $0.format.dtype?.isQuantised ?? false }) {
             throw ConversionError.source(
                 path: files.path, expected: "weights as trained: rounding twice adds up the errors",
@@ -50,19 +52,20 @@ public struct ModelQuantiser {
                 "calibration_tokens": .integer(report.calibrationTokens),
             ])
             try folder.write(.object(json), as: "config.json")
-            try folder.write(modelCard(report, name: URL(fileURLWithPath: output).lastPathComponent), as: "README.md")
             try folder.write(.object(report.json), as: "quantisation.json")
+            var record = record
+            record.steps.append(.quantisation(step(report)))
+            try record.write(to: folder.url.path, for: output, configuration, keepingCardsOf: [files.path])
             return report
         }
     }
 
-    /// The source's own card, or a title, and what was done here.
-    private func modelCard(_ report: QuantisationReport, name: String) -> String {
-        let card = files.file("README.md").flatMap(FileManager.default.contents).map {
-            String(decoding: $0, as: UTF8.self)
-        }
-        let source = URL(fileURLWithPath: files.path).lastPathComponent
-        return (card ?? "# \(name)\n\nMade from \(source).\n") + report.modelCardSection
+    private func step(_ report: QuantisationReport) -> ModelRecord.Quantisation {
+        ModelRecord.Quantisation(
+            moult: Moult.version, bits: options.bits, embeddingBits: options.embeddingBits ?? 8,
+            groupSize: options.groupSize, calibrationTokens: report.calibrationTokens,
+            calibrationText: options.calibrationText, rounded: report.quantised.count,
+            kept: report.tensors.count - report.quantised.count, bitsPerParameter: report.bitsPerParameter)
     }
 
     // MARK: Weights
@@ -102,7 +105,7 @@ public struct ModelQuantiser {
             if options.calibration.isEmpty {
                 for rule in rules { _ = try write(rule, nil) }
             } else {
-                try writeCalibrated(write)
+                try writeCalibrated(write) { try progress(done, total, "") }
             }
             try progress(total, total, "")
             try writer.finish()
@@ -134,7 +137,9 @@ public struct ModelQuantiser {
 
     /// Goes through the layers with the text: what a layer's maps read is collected, the layer is rounded, and the text
     /// goes on through the rounded layer.
-    private func writeCalibrated(_ write: (ParameterRule, ErrorFeedback?) throws -> Tensor) throws {
+    private func writeCalibrated(
+        _ write: (ParameterRule, ErrorFeedback?) throws -> Tensor, progress: () throws -> Void
+    ) throws {
         let names = configuration.names
         var forward = try LayerwiseForward(
             configuration, pieces: options.calibration, embedding: files.checkpoint.load(names.embedding, as: .bfloat16)
@@ -145,7 +150,7 @@ public struct ModelQuantiser {
             remaining = remaining.dropFirst(own.count)
             let inputs = LinearInputs()
             let parameters = try Parameters(own, from: files.checkpoint, as: .bfloat16)
-            _ = try inputs.collecting { try forward.run(parameters) }
+            _ = try inputs.collecting { try forward.run(parameters, progress: progress) }
             var feedback: [String: ErrorFeedback] = [:]
             for (maps, moment) in inputs.moments where moment.inputs % options.groupSize == 0 {
                 let shared = try ErrorFeedback(moment)
@@ -156,7 +161,7 @@ public struct ModelQuantiser {
                 let tensor = try write(rule, feedback[rule.name])
                 rounded[rule.name] = rule.shape.count < 2 ? try tensor.converted(to: .float32) : tensor
             }
-            forward.advance(to: try forward.run(Parameters(rounded)))
+            forward.advance(to: try forward.run(Parameters(rounded), progress: progress))
         }
         var head = InputMoment(inputs: configuration.decoder.hiddenSize)
         for rule in remaining {

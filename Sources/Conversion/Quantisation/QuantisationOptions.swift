@@ -10,6 +10,8 @@ public struct QuantisationOptions: Sendable {
     public var groupSize = 32
     /// Token ids of texts that do not see each other, on which 4-bit rounding is calibrated; empty for none.
     public var calibration: [[Int32]] = []
+    /// The name of the file that those are from.
+    public var calibrationText: String?
 
     public init() {}
 

@@ -2,7 +2,7 @@ import Checkpoints
 import Foundation
 import Tensors
 
-/// What a quantisation did: for people, as JSON, and for the model card.
+/// What a quantisation did: for people and as JSON.
 public struct QuantisationReport: Sendable {
     public let sourcePath: String
     public let bits: Int
@@ -65,21 +65,6 @@ public struct QuantisationReport: Sendable {
             "  \(ConversionReport.grouped(parameters)) parameters in \(ConversionReport.grouped(byteCount)) bytes, "
                 + String(format: "%.2f bits each", bitsPerParameter))
         return lines.joined(separator: "\n")
-    }
-
-    /// A section to add to the source's model card.
-    public var modelCardSection: String {
-        let how =
-            calibrationTokens > 0
-            ? "calibrated on \(ConversionReport.grouped(calibrationTokens)) tokens" : "not calibrated"
-        return """
-
-            ## Quantised
-
-            Weight matrices are rounded to \(bits) bits in groups of 32 by Moult, \(how): \
-            \(String(format: "%.2f", bitsPerParameter)) bits per parameter. Norms and biases are as they were. Every tensor's error is in `quantisation.json`.
-
-            """
     }
 
     /// Tensors whose names differ in the layer's number alone, in the order of their first.

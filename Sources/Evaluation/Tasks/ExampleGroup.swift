@@ -51,7 +51,7 @@ public struct ExampleGroup {
         }
         for index in 0..<count {
             let passage = try passage(index)
-            guard let prompt = passage.prompt(tokenizer) else {
+            guard let prompt = try passage.prompt(tokenizer) else {
                 throw EvaluationError.noContext(group: label, example: index)
             }
             batch.append(prompt)

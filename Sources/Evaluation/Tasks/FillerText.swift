@@ -1,4 +1,5 @@
 import Foundation
+import Support
 
 /// A text in pieces of about a sentence, between which something can be put.
 struct FillerText {
@@ -13,7 +14,9 @@ struct FillerText {
 
     /// Reads a UTF-8 text file.
     init(path: String) throws {
-        guard let text = try? String(contentsOfFile: path, encoding: .utf8), !text.isEmpty else {
+        guard let data = try? RegularFile.contentsOrPipe(path), let text = String(validating: data, as: UTF8.self),
+            !text.isEmpty
+        else {
             throw EvaluationError.unreadable(file: path, expected: "a UTF-8 text that is not empty")
         }
         self.init(text)

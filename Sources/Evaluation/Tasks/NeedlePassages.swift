@@ -17,7 +17,7 @@ struct NeedlePassages {
         guard length >= Self.minimumLength else {
             throw EvaluationError.length(task: "needle", minimum: Self.minimumLength, found: length)
         }
-        func count(_ text: String) -> Int { tokenizer.encode(text, addSpecialTokens: false).count }
+        func count(_ text: String) throws -> Int { try tokenizer.encode(text, addSpecialTokens: false).count }
         // The same text and pass key at every depth.
         var random = SplitMix64(seed: seed, stream: "needle/\(length)/\(index)")
         var keys: [String] = []
@@ -27,9 +27,9 @@ struct NeedlePassages {
         }
         let needle = " The pass key is \(keys[0])."
         var pieces: [(text: String, tokens: Int)] = []
-        var left = length - count(needle)
+        var left = try length - count(needle)
         for piece in filler.pieces(from: Int.random(in: filler.pieces.indices, using: &random)) {
-            let tokens = max(1, count(piece))
+            let tokens = max(1, try count(piece))
             if tokens > left { break }
             left -= tokens
             pieces.append((piece, tokens))

@@ -5,14 +5,14 @@ extension Passage {
     /// the whole text have more than those of the text before it, without the white space at its end: the definition of
     /// lm-evaluation-harness (`TemplateLM._encode_pair`). No BOS token is added.
     /// - Returns: nil when the context or a continuation has no token.
-    func prompt(_ tokenizer: Tokenizer) -> Prompt? {
-        func count(_ text: String) -> Int { Self.tokens(text, tokenizer).count }
-        let context = Self.tokens(self.context, tokenizer)
+    func prompt(_ tokenizer: Tokenizer) throws -> Prompt? {
+        func count(_ text: String) throws -> Int { try Self.tokens(text, tokenizer).count }
+        let context = try Self.tokens(self.context, tokenizer)
         var continuations: [Prompt.Continuation] = []
         for query in queries {
-            let asked = query.question.isEmpty ? context.count : count(self.context + query.question)
+            let asked = query.question.isEmpty ? context.count : try count(self.context + query.question)
             for choice in query.choices {
-                let whole = tokenizer.encode(self.context + query.question + choice, addSpecialTokens: false)
+                let whole = try tokenizer.encode(self.context + query.question + choice, addSpecialTokens: false)
                 guard whole.count > asked else { return nil }
                 continuations.append(
                     Prompt.Continuation(tokens: Array(whole.dropFirst(context.count)), scored: whole.count - asked))
@@ -21,8 +21,8 @@ extension Passage {
         return context.isEmpty ? nil : Prompt(context: context, continuations: continuations)
     }
 
-    private static func tokens(_ text: String, _ tokenizer: Tokenizer) -> [Int32] {
+    private static func tokens(_ text: String, _ tokenizer: Tokenizer) throws -> [Int32] {
         let end = text.lastIndex { !$0.isWhitespace }.map { text.index(after: $0) } ?? text.startIndex
-        return tokenizer.encode(String(text[..<end]), addSpecialTokens: false)
+        return try tokenizer.encode(String(text[..<end]), addSpecialTokens: false)
     }
 }

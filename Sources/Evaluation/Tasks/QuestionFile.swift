@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import Support
 
 /// Questions of a published task: JSON lines. A multiple choice has `context`, `choices` (each with the space before it)
 /// and `gold`, the index of the right one; a cloze has `context` and `continuation`, a word without the space.
@@ -9,7 +10,7 @@ struct QuestionFile {
     /// The first `limit` questions; all when nil.
     /// - Throws: ``EvaluationError`` or `CheckpointError` that names the file and the line.
     func read(_ scoring: Scoring, limit: Int?) throws -> [Passage] {
-        guard let data = try? Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe) else {
+        guard let data = try? RegularFile.contentsOrPipe(path) else {
             throw EvaluationError.unreadable(
                 file: path, expected: "a file of JSON lines, as docs/evaluation.md describes")
         }

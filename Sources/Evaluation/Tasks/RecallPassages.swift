@@ -19,7 +19,7 @@ struct RecallPassages {
             let name = Self.unused(&used) { Self.name(&random) }
             let code = Self.unused(&used) { DigitCode.random(&random) }
             let line = Self.statement(name) + " \(code).\n"
-            tokens += tokenizer.encode(line, addSpecialTokens: false).count
+            tokens += try tokenizer.encode(line, addSpecialTokens: false).count
             if tokens > length { break }
             names.append(name)
             codes.append(code)

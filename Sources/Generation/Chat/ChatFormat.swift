@@ -47,11 +47,11 @@ public enum ChatFormat: Sendable {
     }
 
     /// The ids of `text`, which begins a conversation.
-    func encode(_ text: String, _ tokenizer: Tokenizer) -> [Int32] {
+    func encode(_ text: String, _ tokenizer: Tokenizer) throws -> [Int32] {
         switch self {
         // Templates write the tokens that begin a text themselves.
-        case .template: tokenizer.encode(text, addSpecialTokens: false)
-        case .plain: tokenizer.textPrefix + tokenizer.encode(text, addSpecialTokens: false)
+        case .template: try tokenizer.encode(text, addSpecialTokens: false)
+        case .plain: try tokenizer.textPrefix + tokenizer.encode(text, addSpecialTokens: false)
         }
     }
 }

@@ -58,7 +58,7 @@ public struct Conversation {
     ) throws -> Turn {
         let asked = messages + [ChatMessage(.user, question)]
         let rendered = try format.render(asked, tokenizer)
-        let (start, tokens) = place(rendered)
+        let (start, tokens) = try place(rendered)
         // Sessions that may be needed again are forked rather than advanced.
         let next = try start.fork()
         let clock = ContinuousClock.now
@@ -84,14 +84,14 @@ public struct Conversation {
     }
 
     /// The furthest session whose text begins `rendered`, and the tokens that it has not read.
-    private func place(_ rendered: String) -> (GenerationSession, [Int32]) {
+    private func place(_ rendered: String) throws -> (GenerationSession, [Int32]) {
         for (session, text) in [(session, text), beforeAnswer ?? (base, "")] where !text.isEmpty {
             guard rendered.utf8.starts(with: text.utf8) else { continue }
             let rest = String(decoding: rendered.utf8.dropFirst(text.utf8.count), as: UTF8.self)
-            return (session, tokenizer.encode(continuing: rest))
+            return (session, try tokenizer.encode(continuing: rest))
         }
         let isContinued = base.state.position > 0
-        return (base, isContinued ? tokenizer.encode(continuing: rendered) : format.encode(rendered, tokenizer))
+        return try (base, isContinued ? tokenizer.encode(continuing: rendered) : format.encode(rendered, tokenizer))
     }
 
     // MARK: Files
@@ -103,12 +103,15 @@ public struct Conversation {
     }
 
     /// Saves the conversation as a state file.
-    public func save(to path: String, generatorState: UInt64) throws {
+    /// - Parameters:
+    ///   - own: the states that may be replaced.
+    ///   - force: whether any state may.
+    public func save(to path: String, generatorState: UInt64, own: inout OwnStates, force: Bool = false) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        try StateFile.write(
-            session, generatorState: generatorState,
-            notes: encoder.encode(Notes(messages: messages, text: text)), to: path)
+        try own.save(
+            session, generatorState: generatorState, notes: encoder.encode(Notes(messages: messages, text: text)),
+            force: force, to: path)
     }
 
     /// The conversation that `file`, read from `path`, was saved from; one that has not begun, behind the text of the file,

@@ -1,12 +1,14 @@
 import Foundation
 import Models
+import Support
 
 /// A folder of states after prompts and beginnings of prompts, so that a prompt is read only where it is new.
 ///
 /// An entry is a state file, named after the model's fingerprint, the tokens' hash and their number, so that nothing needs
 /// opening to find the longest one that a prompt begins with. States are stored at a prompt's end, for what continues it,
 /// and at the last multiple of ``GenerationSession/segment`` tokens before, for prompts that begin alike and end
-/// otherwise. Several processes may use one folder: entries appear whole, by renaming.
+/// otherwise. Several processes may use one folder: entries appear whole, by renaming. Nothing in the folder is removed or
+/// replaced but regular files that have such a name and begin as a state.
 public struct PromptCache {
     public let folder: String
     /// Bytes that the entries may take; the least recently used go first.
@@ -18,7 +20,7 @@ public struct PromptCache {
     /// - Parameter warn: called with a line when an entry is damaged or cannot be stored.
     public init(folder: String, limit: Int, warn: @escaping (String) -> Void) throws {
         do {
-            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            _ = try MadeFolders(folder)
         } catch {
             throw GenerationError.option(name: "--prompt-cache", expected: "a folder", found: folder)
         }
@@ -64,13 +66,12 @@ public struct PromptCache {
                     throw GenerationError.damagedState(path: path, reason: "it is not what its name says")
                 }
                 // Modified now: used last.
-                utimes(path, nil)
+                utimensat(AT_FDCWD, path, nil, AT_SYMLINK_NOFOLLOW)
                 return session
             } catch GenerationError.unreadableState {
                 continue  // Another process has removed it.
             } catch let error as GenerationError {
-                warn("\(error); the entry is removed")
-                unlink(path)
+                warn(remove(name) ? "\(error); the entry is removed" : "\(error); it is left as it is")
             }
         }
         return nil
@@ -89,37 +90,40 @@ public struct PromptCache {
         removeOldest(keeping: name)
     }
 
-    /// Removes entries until the rest fits, and what a process that was killed left half-written.
+    /// Removes entries until the rest fits.
     private func removeOldest(keeping newest: String) {
         var entries = entries().sorted { ($0.used, $0.name) < ($1.used, $1.name) }
         var total = entries.reduce(0) { $0 + $1.size }
         entries.removeAll { $0.name == newest }
-        for entry in entries where total > limit {
-            unlink("\(folder)/\(entry.name)")
-            total -= entry.size
-        }
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-        for name in names where isStale(name) { unlink("\(folder)/\(name)") }
+        for entry in entries where total > limit && remove(entry.name) { total -= entry.size }
     }
 
-    /// Whether `name` is a half-written entry that nobody has written to for an hour.
-    private func isStale(_ name: String) -> Bool {
-        guard name.hasPrefix("."), name.hasSuffix(".partial"), name.contains(Self.suffix) else { return false }
-        var status = stat()
-        guard stat("\(folder)/\(name)", &status) == 0 else { return false }
-        return time(nil) - status.st_mtim.tv_sec > 3600
+    /// Removes the entry `name`, if it begins as one.
+    /// - Returns: whether it did.
+    private func remove(_ name: String) -> Bool {
+        let path = "\(folder)/\(name)"
+        guard (try? Occupant(path, beginning: StateFile.magic)) == .own else { return false }
+        return unlink(path) == 0
     }
 
+    /// The regular files with names of entries.
     private func entries() -> [(name: String, size: Int, used: Double)] {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-        return names.compactMap { name in
+        FolderContents.names(folder).compactMap { name in
             var status = stat()
-            guard !name.hasPrefix("."), name.hasSuffix(Self.suffix), stat("\(folder)/\(name)", &status) == 0 else {
+            guard Self.isName(name), lstat("\(folder)/\(name)", &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
                 return nil
             }
             let used = Double(status.st_mtim.tv_sec) + Double(status.st_mtim.tv_nsec) * 1e-9
             return (name, Int(status.st_size), used)
         }
+    }
+
+    /// Whether `name` is as ``name(_:_:_:)`` makes them.
+    private static func isName(_ name: String) -> Bool {
+        let parts = name.dropLast(suffix.count).split(separator: "-", omittingEmptySubsequences: false)
+        let digits = Set("0123456789abcdef")
+        return name.hasSuffix(suffix) && parts.count == 3 && parts[..<2].allSatisfy { $0.count == 16 }
+            && parts.allSatisfy { !$0.isEmpty && $0.allSatisfy(digits.contains) } && Int(parts[2]) != nil
     }
 
     private static func prefix(_ model: DecoderModel) throws -> String { "\(hex(try model.fingerprint()))-" }

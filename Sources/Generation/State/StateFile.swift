@@ -1,6 +1,7 @@
 import Checkpoints
 import Foundation
 import Models
+import Support
 import Tensors
 
 /// A session on disk, which continues bit for bit as it would have: docs/state.md says what lies where.
@@ -18,7 +19,7 @@ public struct StateFile {
 
     // MARK: Writing
 
-    /// Saves `session`, beside `path` first and then in the place of what is there.
+    /// Saves `session`, beside `path` first and then where nothing is or another state; ``OwnStates`` says which.
     /// - Parameter isDurable: Waits for the disk, so that a loss of power leaves the old file or the new one.
     /// - Throws: ``GenerationError/emptyPrompt`` when nothing was read yet, and `CheckpointError.unwritable`.
     public static func write(
@@ -26,14 +27,15 @@ public struct StateFile {
         to path: String
     ) throws {
         let bytes = try contents(of: session, generatorState: generatorState, notes: notes)
-        var file = try StagedFile(path: path, replaces: true)
-        do {
-            try bytes.withUnsafeBytes { try file.write($0, at: 0) }
-            try file.close(isDurable: isDurable)
-            try file.publish()
-        } catch {
-            file.discard()
-            throw error
+        try staging(path) {
+            try StagedFile.write(bytes, to: path, replacing: .file(beginning: magic), isDurable: isDurable)
+        }
+    }
+
+    /// Runs `body`, which writes `path`, and says so in its errors.
+    static func staging(_ path: String, _ body: () throws -> Void) throws {
+        do { try body() } catch let fault as RegularFile.Fault {
+            throw CheckpointError.unwritable(path: path, reason: fault.description)
         }
     }
 
@@ -80,11 +82,13 @@ public struct StateFile {
     /// Restores what was saved at `path` for `model`.
     /// - Throws: ``GenerationError`` when the file is none, damaged, of another version or of another model.
     public init(path: String, model: DecoderModel) throws {
+        // Read, not mapped: a state that is replaced or cut short meanwhile must not end the program.
         let file: MappedFile
-        do { file = try MappedFile(path: path) } catch CheckpointError.unreadable(_, let reason) {
-            throw GenerationError.unreadableState(path: path, reason: reason)
-        } catch CheckpointError.notAModel(_, _, let found) {
-            throw GenerationError.notAState(path: path, found: found)
+        do { file = try MappedFile(reading: path) } catch {
+            guard error.code == nil else {
+                throw GenerationError.unreadableState(path: path, reason: error.description)
+            }
+            throw GenerationError.notAState(path: path, found: RegularFile.kind(at: path))
         }
         let bytes = file.bytes
         guard bytes.count >= Self.headerBytes, bytes.starts(with: Self.magic) else {

@@ -30,6 +30,8 @@ final class DeviceKeyValueCache: AttentionCache {
 
     func copy() -> MixerState { DeviceKeyValueCache(copying: self) }
 
+    func undo() -> () -> Void { { [self, ring] in self.ring = ring } }
+
     func store(in snapshot: inout StateSnapshot, prefix: String) throws { throw Self.staysHere }
 
     func restore(_ snapshot: StateSnapshot, prefix: String) throws { throw Self.staysHere }

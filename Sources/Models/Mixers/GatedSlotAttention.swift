@@ -154,6 +154,13 @@ public struct GatedSlotAttention: TokenMixer {
         public var byteCount: Int { slots.byteCount + (window?.byteCount ?? 0) }
         public func copy() -> MixerState { State(slots: slots, window: window?.copy() as? any AttentionCache) }
 
+        public func undo() -> () -> Void {
+            { [self, slots, window = window?.undo()] in
+                self.slots = slots
+                window?()
+            }
+        }
+
         public func store(in snapshot: inout StateSnapshot, prefix: String) throws {
             try snapshot.append("\(prefix)slots.keys", slots.keys.to(.cpu))
             try snapshot.append("\(prefix)slots.values", slots.values.to(.cpu))

@@ -40,6 +40,12 @@ public final class KeyValueCache: AttentionCache {
 
     public func copy() -> MixerState { KeyValueCache(copying: self) }
 
+    public func undo() -> () -> Void {
+        // Without a window nothing is overwritten, and the rows are too many to be copied.
+        guard window != nil else { return { [self, count] in self.count = count } }
+        return { [self, keys, values, count] in (self.keys, self.values, self.count) = (keys, values, count) }
+    }
+
     public func store(in snapshot: inout StateSnapshot, prefix: String) throws {
         let held = 0..<min(count, capacity)
         try snapshot.append("\(prefix)keys", keys.rows(held))

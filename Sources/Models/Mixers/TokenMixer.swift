@@ -71,6 +71,9 @@ public protocol MixerState: AnyObject {
     var byteCount: Int { get }
     func copy() -> MixerState
 
+    /// What brings the state back to where it is now, on which nothing may have been read but one segment since.
+    func undo() -> () -> Void
+
     /// Makes room for `positions` tokens in all, of which `count` have been read, so that a recorded step finds it.
     func reserve(_ positions: Int, count: Int) throws
 

@@ -2,13 +2,21 @@
 ///
 /// A subset of Jinja with the settings of Hugging Face transformers (`trim_blocks`, `lstrip_blocks`): for, if, set,
 /// break, continue, expressions, and the filters, tests and functions that chat templates use. Anything else is refused
-/// with its line, when the template is read where that can be known, and when it is reached otherwise. Nesting, work and
-/// output are limited, so that a template from a stranger can neither hang nor exhaust memory.
+/// with its line, when the template is read where that can be known, and when it is reached otherwise. Length, nesting,
+/// work and output are limited (``TemplateBudget``), so that a template from a stranger can neither hang nor exhaust
+/// memory.
 public struct ChatTemplate: Sendable {
+    /// The most bytes of a template; those of models have at most 20,000.
+    private static let maximumLength = 1 << 20
+
     private let statements: [TemplateStatement]
 
     /// - Throws: ``TokenizerError/template(line:reason:)`` for what is malformed or not supported.
     public init(_ source: String) throws {
+        guard source.utf8.count <= Self.maximumLength else {
+            throw TokenizerError.template(
+                line: 1, reason: "the template has \(source.utf8.count) bytes; the limit is \(Self.maximumLength)")
+        }
         var parser = TemplateParser(try TemplateLexer.parts(of: source))
         statements = try parser.template()
     }

@@ -21,6 +21,8 @@ struct TemplateLexer {
 
     /// The most tokens in a tag, which also bounds how deeply expressions are nested.
     private static let maximumTokens = 2000
+    /// The most characters of a name: names are looked up again and again.
+    private static let maximumName = 200
 
     private let source: [Unicode.Scalar]
     private var position = 0
@@ -169,6 +171,9 @@ struct TemplateLexer {
         }
         if isName(scalar) {
             while position < source.count, isName(source[position]) { position += 1 }
+            guard position - start <= Self.maximumName else {
+                throw error("a name of more than \(Self.maximumName) characters")
+            }
             return Token(kind: .name(Self.string(source[start..<position])), line: line)
         }
         if scalar == "'" || scalar == "\"" { return try string(quote: scalar) }

@@ -12,9 +12,8 @@ extension TemplateRenderer {
     /// Tests with an argument, which may stand without parentheses.
     static let testsOfTwo: Set = ["equalto", "eq", "ne", "in", "divisibleby"]
 
-    mutating func filter(
-        _ name: String, _ value: TemplateValue, _ arguments: Arguments, _ line: Int
-    ) throws -> TemplateValue {
+    /// Call it through ``counted(_:_:_:_:_:)``.
+    func filter(_ name: String, _ value: TemplateValue, _ arguments: Arguments, _ line: Int) throws -> TemplateValue {
         switch name {
         case "default", "d":
             let replaces = arguments.value(1, "boolean")?.isTrue == true ? !value.isTrue : isUndefined(value)
@@ -22,16 +21,16 @@ extension TemplateRenderer {
         case "trim":
             let characters = try arguments.value(0, "chars").map { try string($0, line) }
             return .string(Self.stripped(try text(of: value, line), characters, left: true, right: true))
-        case "upper": return try checked(try text(of: value, line).uppercased(), line: line)
-        case "lower": return try checked(try text(of: value, line).lowercased(), line: line)
+        case "upper": return .string(try text(of: value, line).uppercased())
+        case "lower": return .string(try text(of: value, line).lowercased())
         case "capitalize":
             let text = try text(of: value, line)
-            return try checked(text.prefix(1).uppercased() + text.dropFirst().lowercased(), line: line)
+            return .string(text.prefix(1).uppercased() + text.dropFirst().lowercased())
         case "string", "safe": return .string(try text(of: value, line))
         case "replace": return try replace(try text(of: value, line), arguments, line)
         case "length", "count": return .integer(try length(value, line))
-        case "first": return try elements(of: value, line).first.map { .json($0) } ?? .undefined("the first element")
-        case "last": return try elements(of: value, line).last.map { .json($0) } ?? .undefined("the last element")
+        case "first": return try end(of: value, line, \.first, \.first) ?? .undefined("the first element")
+        case "last": return try end(of: value, line, \.last, \.last) ?? .undefined("the last element")
         case "list": return .json(.array(try elements(of: value, line)))
         case "reverse":
             guard case .json(.string(let text)) = value else {
@@ -41,14 +40,17 @@ extension TemplateRenderer {
         case "items":
             if isUndefined(value) { return .json(.array([])) }
             guard case .json(.object(let object)) = value else { throw error(line, "items of \(value.kind)") }
-            return .json(.array(object.entries.map { [.string($0.key), $0.value] }))
+            return try nested(.array(object.entries.map { [.string($0.key), $0.value] }), line)
         case "join":
             let separator = try text(of: arguments.value(0, "d") ?? .string(""), line)
-            let parts = try elements(of: value, line).map(\.pythonText)
-            guard parts.reduce(0, { $0 + $1.utf8.count + separator.utf8.count }) <= Self.maximumLength else {
-                throw error(line, "a text that is too long")
+            var joined = ""
+            for (index, element) in try elements(of: value, line).enumerated() {
+                let part = (index > 0 ? separator : "") + (try text(of: element, line))
+                try budget.charge(64 + part.utf8.count, line)
+                try budget.checkLength(joined.utf8.count + part.utf8.count, line)
+                joined += part
             }
-            return try checked(parts.joined(separator: separator), line: line)
+            return .string(joined)
         case "int": return try integer(value, arguments, line)
         case "tojson": return try tojson(value, arguments, line)
         case "selectattr", "rejectattr", "map": return try overElements(name, value, arguments, line)
@@ -60,11 +62,20 @@ extension TemplateRenderer {
         if case .undefined = value { true } else { false }
     }
 
-    private mutating func length(_ value: TemplateValue, _ line: Int) throws -> Int {
+    /// The first or the last element, key or character.
+    private func end(
+        of value: TemplateValue, _ line: Int, _ element: ([JSONValue]) -> JSONValue?,
+        _ character: (String.UnicodeScalarView) -> Unicode.Scalar?
+    ) throws -> TemplateValue? {
+        if case .json(.string(let text)) = value {
+            return character(text.unicodeScalars).map { .string(String(Character($0))) }
+        }
+        return element(try elements(of: value, line)).map { .json($0) }
+    }
+
+    private func length(_ value: TemplateValue, _ line: Int) throws -> Int {
         switch value {
-        case .json(.string(let text)):
-            try spend(1 + text.utf8.count / 64, line: line)
-            return text.unicodeScalars.count
+        case .json(.string(let text)): return text.unicodeScalars.count
         case .json(.array(let elements)): return elements.count
         case .json(.object(let object)): return object.entries.count
         case .undefined: return 0
@@ -72,16 +83,16 @@ extension TemplateRenderer {
         }
     }
 
-    private mutating func replace(_ text: String, _ arguments: Arguments, _ line: Int) throws -> TemplateValue {
+    private func replace(_ text: String, _ arguments: Arguments, _ line: Int) throws -> TemplateValue {
         guard arguments.positional.count == 2 else { throw error(line, "replace needs two arguments") }
         let pattern = Array(try string(arguments.positional[0], line).utf8)
         let content = Array(try string(arguments.positional[1], line).utf8)
         guard !pattern.isEmpty else { throw error(line, "replace of an empty text is not supported") }
-        try spend(1 + text.utf8.count / 64, line: line)
-        let (length, overflows) = (text.utf8.count / pattern.count).multipliedReportingOverflow(by: content.count)
-        guard !overflows, length <= Self.maximumLength else { throw error(line, "a text that is too long") }
-        let result = Normalizer.replacing(pattern, with: content, in: Array(text.utf8))
-        return try checked(String(decoding: result, as: UTF8.self), line: line)
+        guard
+            let result = ByteSearch.replacing(
+                pattern, with: content, in: Array(text.utf8), limit: TemplateBudget.maximumLength)
+        else { throw error(line, "a text that is too long; at most \(TemplateBudget.maximumLength) bytes are") }
+        return .string(String(decoding: result, as: UTF8.self))
     }
 
     private func integer(_ value: TemplateValue, _ arguments: Arguments, _ line: Int) throws -> TemplateValue {
@@ -96,22 +107,23 @@ extension TemplateRenderer {
         }
     }
 
-    private mutating func tojson(_ value: TemplateValue, _ arguments: Arguments, _ line: Int) throws -> TemplateValue {
+    private func tojson(_ value: TemplateValue, _ arguments: Arguments, _ line: Int) throws -> TemplateValue {
         for (name, _) in arguments.named where name != "indent" && name != "ensure_ascii" {
             throw error(line, "tojson with \(name) is not supported")
         }
         let data = try json(value, line)
-        _ = try checked(data, line: line)
+        var indent: Int?
         switch arguments.value(0, "indent") {
-        case nil, .json(.null): return try checked(data.json, line: line)
-        case .json(.integer(let indent)) where 0...16 ~= indent:
-            return try checked(data.json(indent: indent), line: line)
+        case nil, .json(.null): break
+        case .json(.integer(let width)) where 0...16 ~= width: indent = width
         default: throw error(line, "tojson with this indent is not supported")
         }
+        try budget.checkLength(try budget.visit(data, texts: true, indent: indent ?? 0, line), line)
+        return .string(indent.map { data.json(indent: $0) } ?? data.json)
     }
 
     /// Filters that look at every element: `selectattr("role", "equalto", "user")`, `map(attribute="name")`.
-    private mutating func overElements(
+    private func overElements(
         _ name: String, _ value: TemplateValue, _ arguments: Arguments, _ line: Int
     ) throws -> TemplateValue {
         guard name != "map" || arguments.positional.isEmpty && arguments.named.map(\.name) == ["attribute"] else {
@@ -123,7 +135,7 @@ extension TemplateRenderer {
         let key = try string(attributeName, line)
         var result: [JSONValue] = []
         for element in try elements(of: value, line) {
-            try spend(line: line)
+            try budget.charge(TemplateBudget.step, line)
             let attribute = try attribute(key, of: .json(element), line)
             if name == "map" {
                 result.append(try json(attribute, line))
@@ -140,7 +152,7 @@ extension TemplateRenderer {
         return .json(.array(result))
     }
 
-    mutating func test(_ name: String, _ value: TemplateValue, _ arguments: Arguments, _ line: Int) throws -> Bool {
+    func test(_ name: String, _ value: TemplateValue, _ arguments: Arguments, _ line: Int) throws -> Bool {
         func other() throws -> TemplateValue {
             guard let other = arguments.positional.first else {
                 throw error(line, "the test \(name) needs an argument")
@@ -161,8 +173,8 @@ extension TemplateRenderer {
             ("iterable", .json(.string)), ("iterable", .undefined), ("sequence", .json(.array)),
             ("sequence", .json(.object)), ("sequence", .json(.string)), ("sequence", .undefined):
             return true
-        case ("equalto", _), ("eq", _): return areEqual(value, try other())
-        case ("ne", _): return !areEqual(value, try other())
+        case ("equalto", _), ("eq", _): return try areEqual(value, try other(), line)
+        case ("ne", _): return try !areEqual(value, try other(), line)
         case ("in", _): return try contains(try other(), value, line)
         case ("odd", _): return try whole() % 2 != 0
         case ("even", _): return try whole() % 2 == 0

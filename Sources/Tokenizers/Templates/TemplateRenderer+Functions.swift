@@ -10,6 +10,17 @@ extension TemplateRenderer {
         }
     }
 
+    /// A filter or a method: what it reads is counted before, and what it makes behind it.
+    func counted(
+        _ operation: (String, TemplateValue, Arguments, Int) throws -> TemplateValue, _ name: String,
+        _ value: TemplateValue, _ arguments: Arguments, _ line: Int
+    ) throws -> TemplateValue {
+        try budget.read([value] + arguments.positional + arguments.named.map(\.value), line)
+        let result = try operation(name, value, arguments, line)
+        if case .json(let made) = result { try budget.made(made, line) }
+        return result
+    }
+
     mutating func evaluate(_ arguments: TemplateArguments, _ line: Int) throws -> Arguments {
         var result = Arguments()
         for argument in arguments.positional { result.positional.append(try evaluate(argument)) }
@@ -26,16 +37,19 @@ extension TemplateRenderer {
         case .name("namespace"):
             guard arguments.positional.isEmpty else { throw error(line, "namespace() takes named values only") }
             var variables = JSONObject()
-            for (name, value) in arguments.named { variables[name] = try json(value, line) }
+            for (name, value) in arguments.named {
+                try budget.lookUp(name, in: variables, line)
+                variables[name] = try json(value, line)
+            }
             return .namespace(TemplateNamespace(variables))
         case .name("range"): return try range(arguments, line)
         case .name(let name): throw error(line, "the function \"\(name)\" is not supported")
-        case .attribute(let base, let name): return try method(name, try evaluate(base), arguments, line)
+        case .attribute(let base, let name): return try counted(method, name, try evaluate(base), arguments, line)
         default: throw error(line, "something is called that is not a function")
         }
     }
 
-    private mutating func range(_ arguments: Arguments, _ line: Int) throws -> TemplateValue {
+    private func range(_ arguments: Arguments, _ line: Int) throws -> TemplateValue {
         var bounds: [Int] = []
         for argument in arguments.positional {
             guard case .json(.integer(let bound)) = argument else { throw error(line, "range() takes integers") }
@@ -51,10 +65,10 @@ extension TemplateRenderer {
         guard [start, end, step].allSatisfy({ -limit...limit ~= $0 }), (end - start) / step <= 100_000 else {
             throw error(line, "a range that is too long")
         }
-        return try checked(.array(stride(from: start, to: end, by: step).map { .integer($0) }), line: line)
+        return try made(stride(from: start, to: end, by: step).map { .integer($0) }, line)
     }
 
-    private mutating func method(
+    private func method(
         _ name: String, _ value: TemplateValue, _ arguments: Arguments, _ line: Int
     ) throws -> TemplateValue {
         func argument(_ index: Int) throws -> String {
@@ -74,14 +88,14 @@ extension TemplateRenderer {
             guard arguments.positional.count < 2, separator != "" else {
                 throw error(line, "split() with these arguments")
             }
-            return try checked(.array(Self.split(text, separator).map { .string($0) }), line: line)
+            return .json(.array(Self.split(text, separator)))
         case (.json(.string), "upper"), (.json(.string), "lower"), (.json(.string), "replace"),
             (.json(.object), "items"):
             return try filter(name, value, arguments, line)
         case (.json(.object(let object)), "keys"): return .json(.array(object.entries.map { .string($0.key) }))
         case (.json(.object(let object)), "values"): return .json(.array(object.entries.map(\.value)))
         case (.json(.object(let object)), "get"):
-            return object[try argument(0)].map { .json($0) } ?? arguments.value(1, "default") ?? .null
+            return try member(try argument(0), of: object, line).map { .json($0) } ?? arguments.value(1, "default") ?? .null
         default: throw error(line, "the method \"\(name)\" of \(value.kind) is not supported")
         }
     }
@@ -99,28 +113,20 @@ extension TemplateRenderer {
     }
 
     /// The parts between separators, or between runs of white space.
-    private static func split(_ text: String, _ separator: String?) -> [String] {
+    private static func split(_ text: String, _ separator: String?) -> [JSONValue] {
         guard let separator else {
             return text.unicodeScalars.split { $0.properties.isWhitespace || 0x1C...0x1F ~= $0.value }.map {
-                String($0)
+                .string(String($0))
             }
         }
         let bytes = Array(text.utf8)
         let pattern = Array(separator.utf8)
-        var parts: [String] = []
+        var parts: [JSONValue] = []
         var start = 0
-        while let end = firstRange(of: pattern, in: bytes, from: start) {
-            parts.append(String(decoding: bytes[start..<end], as: UTF8.self))
+        while let end = ByteSearch.first(pattern, in: bytes, from: start) {
+            parts.append(.string(String(decoding: bytes[start..<end], as: UTF8.self)))
             start = end + pattern.count
         }
-        return parts + [String(decoding: bytes[start...], as: UTF8.self)]
-    }
-
-    /// Where `pattern`, which is not empty, is found first.
-    static func firstRange(of pattern: [UInt8], in bytes: [UInt8], from start: Int) -> Int? {
-        guard bytes.count >= pattern.count, start <= bytes.count - pattern.count else { return nil }
-        return (start...(bytes.count - pattern.count)).first {
-            bytes[$0] == pattern[0] && bytes[$0...].starts(with: pattern)
-        }
+        return parts + [.string(String(decoding: bytes[start...], as: UTF8.self))]
     }
 }

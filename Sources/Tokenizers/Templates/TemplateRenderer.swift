@@ -4,14 +4,9 @@ struct TemplateRenderer {
         case next, leaveLoop, nextIteration
     }
 
-    /// The most bytes of output, and of a string made on the way.
-    static let maximumLength = 8_000_000
-    /// The most steps: expressions evaluated, elements visited, and kilobytes of text handled.
-    private static let maximumSteps = 2_000_000
-
     private var scopes: [[String: TemplateValue]]
     private var output = ""
-    private var steps = 0
+    let budget = TemplateBudget()
 
     init(variables: [String: TemplateValue]) {
         scopes = [variables]
@@ -24,34 +19,22 @@ struct TemplateRenderer {
 
     func error(_ line: Int, _ reason: String) -> TokenizerError { .template(line: line, reason: reason) }
 
-    /// Counts work against the limit.
-    mutating func spend(_ count: Int = 1, line: Int) throws {
-        steps += min(count, Self.maximumSteps)
-        guard steps <= Self.maximumSteps else { throw error(line, "the template does too much work") }
-    }
-
-    /// Checks the size of a new string.
-    mutating func checked(_ text: String, line: Int) throws -> TemplateValue {
-        guard text.utf8.count <= Self.maximumLength else { throw error(line, "a text that is too long") }
-        try spend(1 + text.utf8.count / 1024, line: line)
+    /// A new text, counted and checked.
+    func made(_ text: String, _ line: Int) throws -> TemplateValue {
+        try budget.made(.string(text), line)
         return .string(text)
     }
 
-    /// Checks the size and the depth of a new list or dictionary.
-    mutating func checked(_ value: JSONValue, line: Int) throws -> TemplateValue {
-        try visit(value, depth: 0, line: line)
-        return .json(value)
+    /// A new list, counted.
+    func made(_ elements: [JSONValue], _ line: Int) throws -> TemplateValue {
+        try budget.made(.array(elements), line)
+        return .json(.array(elements))
     }
 
-    private mutating func visit(_ value: JSONValue, depth: Int, line: Int) throws {
-        guard depth < JSONParser.maximumDepth else { throw error(line, "a value that is nested too deeply") }
-        try spend(line: line)
-        switch value {
-        case .array(let elements): for element in elements { try visit(element, depth: depth + 1, line: line) }
-        case .object(let object): for entry in object.entries { try visit(entry.value, depth: depth + 1, line: line) }
-        case .string(let text): try spend(text.utf8.count / 1024, line: line)
-        default: break
-        }
+    /// A list or an object that nests other values, with its depth checked.
+    func nested(_ value: JSONValue, _ line: Int) throws -> TemplateValue {
+        try budget.visit(value, texts: false, line)
+        return .json(value)
     }
 
     private mutating func execute(_ statements: [TemplateStatement]) throws -> Flow {
@@ -75,9 +58,10 @@ struct TemplateRenderer {
         case .assign(let name, let attribute, let expression, let line):
             let value = try evaluate(expression)
             if let attribute {
-                guard case .namespace(let namespace)? = find(name) else {
+                guard case .namespace(let namespace)? = try find(name, line) else {
                     throw error(line, "\(name).\(attribute) is assigned to, but \(name) is not a namespace")
                 }
+                try budget.lookUp(attribute, in: namespace.variables, line)
                 namespace.variables[attribute] = try json(value, line)
             } else {
                 scopes[scopes.count - 1][name] = value
@@ -97,9 +81,9 @@ struct TemplateRenderer {
     }
 
     private mutating func write(_ text: String, line: Int) throws {
-        try spend(1 + text.utf8.count / 1024, line: line)
-        guard output.utf8.count + text.utf8.count <= Self.maximumLength else {
-            throw error(line, "the output is too long")
+        try budget.charge(TemplateBudget.step + text.utf8.count, line)
+        guard output.utf8.count + text.utf8.count <= TemplateBudget.maximumLength else {
+            throw error(line, "the output is too long; at most \(TemplateBudget.maximumLength) bytes are written")
         }
         output += text
     }
@@ -121,7 +105,7 @@ struct TemplateRenderer {
         }
         if elements.isEmpty { _ = try execute(otherwise) }
         for (index, element) in elements.enumerated() {
-            try spend(line: sequence.line)
+            try budget.charge(2 * TemplateBudget.step, sequence.line)
             var scope = try bind(names, element, sequence.line)
             var loop = JSONObject([
                 ("index", .integer(index + 1)), ("index0", .integer(index)), ("first", .bool(index == 0)),
@@ -147,8 +131,11 @@ struct TemplateRenderer {
         return Dictionary(zip(names, values.map { .json($0) }), uniquingKeysWith: { $1 })
     }
 
-    func find(_ name: String) -> TemplateValue? {
-        for scope in scopes.reversed() { if let value = scope[name] { return value } }
+    func find(_ name: String, _ line: Int) throws -> TemplateValue? {
+        for scope in scopes.reversed() {
+            try budget.charge(TemplateBudget.step / 4, line)
+            if let value = scope[name] { return value }
+        }
         return nil
     }
 
@@ -156,8 +143,12 @@ struct TemplateRenderer {
     func elements(of value: TemplateValue, _ line: Int) throws -> [JSONValue] {
         switch value {
         case .json(.array(let elements)): return elements
-        case .json(.object(let object)): return object.entries.map { .string($0.key) }
-        case .json(.string(let text)): return text.unicodeScalars.map { .string(String(Character($0))) }
+        case .json(.object(let object)):
+            try budget.charge(TemplateBudget.cell * object.entries.count, line)
+            return object.entries.map { .string($0.key) }
+        case .json(.string(let text)):
+            try budget.charge(2 * TemplateBudget.cell * text.utf8.count, line)
+            return text.unicodeScalars.map { .string(String(Character($0))) }
         case .undefined: return []
         default: throw error(line, "cannot go through \(value.kind)")
         }
@@ -175,9 +166,15 @@ struct TemplateRenderer {
     func text(of value: TemplateValue, _ line: Int) throws -> String {
         switch value {
         case .undefined: return ""
-        case .json(let value): return value.pythonText
+        case .json(let value): return try text(of: value, line)
         case .namespace: throw error(line, "a namespace cannot be written")
         }
+    }
+
+    func text(of value: JSONValue, _ line: Int) throws -> String {
+        if case .string(let text) = value { return text }
+        try budget.checkLength(try budget.visit(value, texts: true, line), line)
+        return value.pythonText
     }
 
     func string(_ value: TemplateValue, _ line: Int) throws -> String {

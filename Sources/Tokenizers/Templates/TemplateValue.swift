@@ -55,52 +55,54 @@ extension JSONValue {
         }
     }
 
-    /// Whether two values are equal in Python.
-    func equals(_ other: JSONValue) -> Bool {
-        switch (self, other) {
-        case (.null, .null): true
-        case (.integer(let left), .integer(let right)): left == right
-        case (.string(let left), .string(let right)): left.utf8.elementsEqual(right.utf8)
-        case (.array(let left), .array(let right)): left.elementsEqual(right) { $0.equals($1) }
-        case (.object(let left), .object(let right)):
-            left.entries.count == right.entries.count
-                && left.entries.allSatisfy { entry in right[entry.key].map { entry.value.equals($0) } ?? false }
-        default: if let left = numeric, let right = other.numeric { left == right } else { false }
-        }
-    }
-
     /// The value as Python's `str` writes it.
     var pythonText: String {
-        if case .string(let text) = self { text } else { pythonRepresentation }
+        if case .string(let text) = self { return text }
+        var text = ""
+        writePython(to: &text)
+        return text
     }
 
-    private var pythonRepresentation: String {
+    private func writePython(to text: inout String) {
         switch self {
-        case .null: return "None"
-        case .bool(let value): return value ? "True" : "False"
-        case .integer(let value): return "\(value)"
-        case .number(let value): return "\(value)"
-        case .string(let value):
-            let quote = value.contains("'") && !value.contains("\"") ? "\"" : "'"
-            var text = quote
-            for scalar in value.unicodeScalars {
-                switch scalar {
-                case "\\": text += "\\\\"
-                case "\n": text += "\\n"
-                case "\r": text += "\\r"
-                case "\t": text += "\\t"
-                case "'" where quote == "'": text += "\\'"
-                default: text.unicodeScalars.append(scalar)
-                }
-            }
-            return text + quote
+        case .null: text += "None"
+        case .bool(let value): text += value ? "True" : "False"
+        case .integer(let value): text += "\(value)"
+        case .number(let value): text += "\(value)"
+        case .string(let value): Self.writePython(value, to: &text)
         case .array(let elements):
-            return "[" + elements.map(\.pythonRepresentation).joined(separator: ", ") + "]"
-        case .object(let object):
-            let entries = object.entries.map {
-                JSONValue.string($0.key).pythonRepresentation + ": " + $0.value.pythonRepresentation
+            text += "["
+            for (index, element) in elements.enumerated() {
+                if index > 0 { text += ", " }
+                element.writePython(to: &text)
             }
-            return "{" + entries.joined(separator: ", ") + "}"
+            text += "]"
+        case .object(let object):
+            text += "{"
+            for (index, entry) in object.entries.enumerated() {
+                if index > 0 { text += ", " }
+                Self.writePython(entry.key, to: &text)
+                text += ": "
+                entry.value.writePython(to: &text)
+            }
+            text += "}"
         }
+    }
+
+    private static func writePython(_ value: String, to text: inout String) {
+        let hasSingle = value.utf8.contains(UInt8(ascii: "'")), hasDouble = value.utf8.contains(UInt8(ascii: "\""))
+        let quote = hasSingle && !hasDouble ? "\"" : "'"
+        text += quote
+        for scalar in value.unicodeScalars {
+            switch scalar {
+            case "\\": text += "\\\\"
+            case "\n": text += "\\n"
+            case "\r": text += "\\r"
+            case "\t": text += "\\t"
+            case "'" where quote == "'": text += "\\'"
+            default: text.unicodeScalars.append(scalar)
+            }
+        }
+        text += quote
     }
 }

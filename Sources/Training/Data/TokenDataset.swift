@@ -39,23 +39,28 @@ public struct TokenDataset: Sendable {
         sources: [DataSource], validation: Validation = .standard, tokenizer: Tokenizer, length: Int, seed: UInt64,
         cache: String, options: DataOptions = DataOptions(), progress: (Int, Int) throws -> Void = { _, _ in }
     ) throws {
-        try Self.validate(sources, validation, length)
-        try options.validate()
-        var held: [DataSource] = []
-        var share = 0.0
-        switch validation {
-        case .share(let value): share = value
-        case .sources(let sources): held = sources
-        }
-        let all = sources + held
-        let files = try all.map { try $0.files().map { try DataFile(path: $0) } }
-        try Self.refuseOverlap(files[..<sources.count], files[sources.count...])
+        try self.init(
+            DataSources(sources, validation: validation, length: length, options: options), tokenizer: tokenizer,
+            seed: seed, cache: cache, progress: progress)
+    }
+
+    /// As ``init(sources:validation:tokenizer:length:seed:cache:options:progress:)``, with sources that were looked up.
+    init(
+        _ looked: DataSources, tokenizer: Tokenizer, seed: UInt64, cache: String, progress: (Int, Int) throws -> Void
+    ) throws {
+        let (sources, all, files) = (looked.trained, looked.trained + looked.held, looked.files)
+        let (length, options, share) = (looked.length, looked.options, looked.share)
         let total = files.joined().reduce(0) { $0 + $1.size }
         let cache = ShardCache(folder: cache, options: options, tokenizer: DocumentTokenizer(tokenizer))
-        var (done, opened, reports): (Int, [(TokenShards, RowPlan)], [SourceReport]) = (0, [], [])
-        for (index, source) in all.enumerated() {
-            let shards = try cache.shards(of: files[index]) { try progress(done + $0, total) }
+        var (done, shardsOf): (Int, [Int: TokenShards]) = (0, [:])
+        // What is held apart comes first: it is small, and its faults should not wait for the rest.
+        for index in Array(all.indices.dropFirst(sources.count)) + all.indices.prefix(sources.count) {
+            shardsOf[index] = try cache.shards(of: files[index]) { try progress(done + $0, total) }
             done += files[index].reduce(0) { $0 + $1.size }
+        }
+        var (opened, reports): ([(TokenShards, RowPlan)], [SourceReport]) = ([], [])
+        for (index, source) in all.enumerated() {
+            guard let shards = shardsOf[index] else { continue }
             let isHeld = index >= sources.count
             let share = isHeld ? 0 : share
             guard let plan = RowPlan(tokens: shards.count, length: length, validationShare: share) else {
@@ -113,37 +118,5 @@ public struct TokenDataset: Sendable {
         let starts = shards.documentStarts(in: range.lowerBound + 1..<range.lowerBound + length)
         return PackedRow(
             tokens: shards.tokens(in: range), documents: [0] + starts.map { $0 - range.lowerBound })
-    }
-
-    // MARK: Checks
-
-    private static func validate(_ sources: [DataSource], _ validation: Validation, _ length: Int) throws {
-        guard !sources.isEmpty, sources.count <= Mixture.blockRows else {
-            throw DataError.option(
-                name: "the number of sources", expected: "1 to \(Mixture.blockRows)", found: "\(sources.count)")
-        }
-        guard (2...1 << 24).contains(length) else {
-            throw DataError.option(name: "the row's length", expected: "2 to \(1 << 24)", found: "\(length)")
-        }
-        if case .share(let share) = validation, !(0...0.5).contains(share) {
-            throw DataError.option(name: "the share for validation", expected: "0 to 0.5", found: "\(share)")
-        }
-        for source in sources {
-            if let weight = source.weight, !(weight > 0 && weight.isFinite) {
-                throw DataError.weight(source: source.path, expected: "a positive number", found: "\(weight)")
-            }
-            guard (source.weight == nil) == (sources[0].weight == nil) else {
-                let lacking = source.weight == nil ? source : sources[0]
-                throw DataError.weight(
-                    source: lacking.path, expected: "a weight for every source, or for none", found: "only some")
-            }
-        }
-    }
-
-    /// Refuses files that are in both lists, whatever the names that lead to them.
-    private static func refuseOverlap(_ trained: ArraySlice<[DataFile]>, _ held: ArraySlice<[DataFile]>) throws {
-        func resolved(_ file: DataFile) -> String { URL(fileURLWithPath: file.path).resolvingSymlinksInPath().path }
-        let paths = Set(trained.joined().map(resolved))
-        for file in held.joined() where paths.contains(resolved(file)) { throw DataError.overlap(file: file.path) }
     }
 }

@@ -14,7 +14,9 @@ public final class MetricsLog {
     public init(path: String, keepingStepsUpTo step: Int?) throws {
         self.path = path
         if let step, FileManager.default.fileExists(atPath: path) { try Self.cut(path, after: step) }
-        descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | (step == nil ? O_EXCL : 0), 0o644)
+        // A link is not followed: what it stands for may be anything.
+        let flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK
+        descriptor = open(path, flags | (step == nil ? O_EXCL : 0), 0o644)
         guard descriptor >= 0 else {
             throw MetricsError.unwritable(file: path, reason: String(cString: strerror(errno)))
         }
@@ -38,8 +40,12 @@ public final class MetricsLog {
     // MARK: Lines
 
     private static func cut(_ path: String, after step: Int) throws {
-        let kept = try lines(path: path).filter { $0.event.step.map { $0 <= step } ?? true }
-        try RunFile.replace(path, with: Data(kept.map(\.bytes).joined()))
+        let kept = try lines(path: path).filter { line in
+            // A run that begins again at its beginning measures that again.
+            if case .validation = line.event, step == 0 { return false }
+            return line.event.step.map { $0 <= step } ?? true
+        }
+        try RunFile.replace(path, beginning: [], with: Data(kept.map(\.bytes).joined()))
     }
 
     /// Every whole line, its end included, and what it says.

@@ -1,4 +1,5 @@
 import Foundation
+import Support
 
 /// The small files of a run: read whole, written beside and renamed, or appended to.
 enum RunFile {
@@ -21,20 +22,10 @@ enum RunFile {
         return content
     }
 
-    /// Puts `content` in the place of the file at `path`, or makes it. At no time is there half a file.
-    static func replace(_ path: String, with content: Data) throws {
-        let target = URL(fileURLWithPath: path)
-        let partial = target.deletingLastPathComponent().path + "/.\(target.lastPathComponent).partial-\(getpid())"
-        let descriptor = open(partial, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0o644)
-        guard descriptor >= 0 else { throw unwritable(path, errno) }
-        do {
-            defer { close(descriptor) }
-            try write(content, to: descriptor, path: path)
-            // Before the rename: after a loss of power there is the old file or the new one.
-            guard fsync(descriptor) == 0, rename(partial, path) == 0 else { throw unwritable(path, errno) }
-        } catch {
-            unlink(partial)
-            throw error
+    /// Puts `content` at `path`, where nothing is or a file that begins with `beginning`. At no time is there half a file.
+    static func replace(_ path: String, beginning: [UInt8], with content: Data) throws {
+        do { try StagedFile.write(content, to: path, replacing: .file(beginning: beginning)) } catch {
+            throw MetricsError.unwritable(file: path, reason: error.description)
         }
     }
 

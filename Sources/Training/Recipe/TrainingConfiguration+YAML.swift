@@ -1,4 +1,5 @@
 import Foundation
+import Support
 import Yams
 
 extension TrainingConfiguration {
@@ -48,8 +49,12 @@ extension TrainingConfiguration {
     /// - Throws: ``TrainingError/configuration(path:line:reason:)`` with the line of what does not fit.
     public init(path: String) throws {
         let text: String
-        do { text = try String(contentsOfFile: path, encoding: .utf8) } catch {
-            throw TrainingError.configuration(path: path, line: nil, reason: "cannot be read as UTF-8 text")
+        do {
+            guard let valid = String(validating: try RegularFile.contentsOrPipe(path, pipeLimit: 1 << 20), as: UTF8.self)
+            else { throw TrainingError.configuration(path: path, line: nil, reason: "it is not UTF-8 text") }
+            text = valid
+        } catch let fault as RegularFile.Fault {
+            throw TrainingError.configuration(path: path, line: nil, reason: "cannot be read: \(fault.description)")
         }
         try self.init(yaml: text, path: path)
     }

@@ -50,10 +50,13 @@ public struct TrainingConfiguration: Sendable, Equatable {
         func require(_ condition: Bool, _ name: String, _ expected: String, _ found: String) throws {
             if !condition { throw TrainingError.option(name: name, expected: expected, found: found) }
         }
+        try require(!model.isEmpty, "MODEL", "a folder that 'moult convert' wrote", "none")
         try require(!data.train.isEmpty, "--data", "at least one file, folder or pattern", "none")
         try require(!stages.isEmpty, "--stages", "at least one stage", "none")
         try require((0...Int(Int32.max)).contains(seed), "--seed", "0 to \(Int32.max)", "\(seed)")
         try require((2...1 << 24).contains(length), "--length", "2 to \(1 << 24)", "\(length)")
+        // So that no sum of tokens overflows.
+        try require(stages.count <= 1000, "--stages", "at most 1000 stages", "\(stages.count)")
         for stage in stages {
             let limit = 1 << 40
             let perStep = [stage.sequences, stage.accumulation, length].reduce(1) { product, factor in
@@ -64,6 +67,10 @@ public struct TrainingConfiguration: Sendable, Equatable {
                 (1...limit).contains(perStep), "stage \(stage.kind.rawValue)",
                 "sequences × accumulation × length of 1 to \(limit) tokens",
                 "\(stage.sequences) × \(stage.accumulation) × \(length)")
+            // Nor what a batch's activations take.
+            try require(
+                stage.sequences * length <= 1 << 28, "stage \(stage.kind.rawValue)",
+                "sequences × length of at most \(1 << 28) tokens", "\(stage.sequences) × \(length)")
         }
         for stage in stages where teacher == nil && stage.kind != .finetune {
             try require(false, "--teacher", "the Transformer for stage \(stage.kind.rawValue)", "none")

@@ -30,8 +30,8 @@ extension RunReport {
 
     private var teacherName: String? { start?.teacher?.name }
     var teacherPerplexity: Double? { start?.teacher?.perplexity.flatMap { $0.isFinite && $0 > 0 ? $0 : nil } }
-    /// The measurement of the untrained student.
-    private var untrained: MetricsEvent.Validation? { validations.first.flatMap { $0.step == 0 ? $0 : nil } }
+    /// The measurement of the student before its first step.
+    private var before: MetricsEvent.Validation? { validations.first.flatMap { $0.step == 0 ? $0 : nil } }
     /// The best measurement of the trained student.
     var best: MetricsEvent.Validation? {
         validations.filter { $0.step > 0 && $0.loss.isFinite }.min { $0.loss < $1.loss }
@@ -39,7 +39,9 @@ extension RunReport {
     private var tokens: Int { steps.last?.tokens ?? 0 }
     private var seconds: Double { stageRuns.reduce(0) { $0 + $1.seconds } }
 
-    private var title: String { teacherName.map { "\($0), made recurrent" } ?? "Training of \(name)" }
+    private var title: String {
+        (conversion?.source ?? teacherName).map { "\($0), made recurrent" } ?? "Training of \(name)"
+    }
 
     private var header: Markup {
         """
@@ -63,7 +65,7 @@ extension RunReport {
                 ", \(Figures.short(best.perplexity / teacherPerplexity)) times its teacher's "
                 + Figures.perplexity(teacherPerplexity)
         }
-        text += untrained.map { "; untrained it was \(Figures.perplexity($0.perplexity))." } ?? "."
+        text += before.map { "; before this run it was \(Figures.perplexity($0.perplexity))." } ?? "."
         return text
     }
 
@@ -85,8 +87,8 @@ extension RunReport {
         if let teacherPerplexity {
             tiles.append(("teacher", Figures.perplexity(teacherPerplexity), "perplexity", "teacher"))
         }
-        if let untrained {
-            tiles.append(("student, untrained", Figures.perplexity(untrained.perplexity), "perplexity", "before"))
+        if let before {
+            tiles.append(("student, before", Figures.perplexity(before.perplexity), "perplexity", "before"))
         }
         if let best {
             tiles.append(("student, trained", Figures.perplexity(best.perplexity), "perplexity", "student"))
@@ -121,7 +123,9 @@ extension RunReport {
         \(figure("Alignment by layer", alignmentChart, .half, .alignment,
             "How far each mixer's output is from that of the teacher's attention: squared error over squared output."))
         \(figure("Perplexity by position", positionChart, .half, .comparison(hasTeacher: positions?.teacher != nil),
-            "What the model makes of a context that grows: a student that forgets stops getting better."))
+            "By place in the row, each token predicted from what its document has before it. Most of what helps stands near "
+                + "by, so that a student that forgets gets better along the row as its teacher does: what it remembers, "
+                + "moult evaluate --tasks recall measures."))
         \(figure("Memory of a sequence", memoryChart, .half, .comparison(hasTeacher: memory?.teacher != nil),
             memoryCaption))
         \(figure("Learning rate", learningRateChart, .third))
@@ -149,7 +153,8 @@ extension RunReport {
     private var lossCaption: String {
         let measures = [
             "align": "align: relative squared error of the mixers",
-            "distil": "distil: divergence from the teacher, nats per token",
+            "distil":
+                "distil: divergence from the teacher (with a teacher_share below 1, from the text too), nats per token",
             "finetune": "finetune: nats per token of text",
         ]
         var known: [String] = []

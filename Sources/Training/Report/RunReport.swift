@@ -59,7 +59,7 @@ public struct RunReport: Sendable {
     public func write(to path: String) throws -> Int {
         try Self.checkReplaceable(path)
         let page = Data(self.page.text.utf8)
-        try RunFile.replace(path, with: page)
+        try RunFile.replace(path, beginning: Array(Self.head.utf8), with: page)
         return page.count
     }
 

@@ -15,9 +15,12 @@ struct HeldRows {
     }
 
     var isEmpty: Bool { batches.isEmpty }
+    var count: Int { batches.count }
+    /// The ranges of positions that are told apart.
+    var ranges: [Range<Int>] { Perplexity.positionRanges(length: batches.first?.tokens ?? 0) }
 
     /// Nats per token: over all positions, and over ranges of positions in the row that double in length.
-    struct Result: Sendable {
+    struct Result: Sendable, Equatable {
         var loss: Double
         var ranges: [Range<Int>]
         var lossByRange: [Double]
@@ -39,7 +42,7 @@ struct HeldRows {
         func mean(_ range: Range<Int>) -> Double {
             sums[range].reduce(0, +) / Double(max(1, counts[range].reduce(0, +)))
         }
-        let ranges = Perplexity.positionRanges(length: length)
+        let ranges = ranges
         return Result(loss: mean(0..<length), ranges: ranges, lossByRange: ranges.map(mean))
     }
 }

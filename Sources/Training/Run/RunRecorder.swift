@@ -19,8 +19,9 @@ final class RunRecorder {
         teacher: HeldRows.Result?
     ) throws {
         log = try MetricsLog(path: folder.metricsPath, keepingStepsUpTo: start.resumedFrom)
+        // From its beginning a run measures again.
         board = try TensorBoardWriter(
-            folder: folder.tensorBoardFolder, purgingFrom: start.resumedFrom.map { $0 + 1 })
+            folder: folder.tensorBoardFolder, purgingFrom: start.resumedFrom.map { $0 > 0 ? $0 + 1 : 0 })
         (self.layers, self.teacher, step) = (layers, teacher, start.resumedFrom ?? 0)
         try write(.start(start))
         try write(.memory(memory))

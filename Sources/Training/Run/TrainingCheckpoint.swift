@@ -1,21 +1,28 @@
 import Checkpoints
 import Foundation
 import Models
+import Support
 import Tensors
 
 /// A checkpoint of a run: a folder `step-00000120` with the float32 masters and AdamW's means as safetensors, and
-/// state.json with the place in the run and the hash of the former. It is written beside its place, flushed to the
-/// disk, and renamed: a folder of that name is complete, and ``load`` proves it.
+/// state.json with the place in the run, the hash of the former and that of its own content. It is written beside its place,
+/// flushed to the disk, and renamed: a folder of that name is complete, and ``state(fingerprint:isPossible:)`` proves it.
 struct TrainingCheckpoint {
     let path: String
 
     private static let prefix = "step-"
+    private static let stateName = "state.json"
+    /// Version 1 had no hash of state.json; its numbers are checked all the same.
+    private static let version = 2
 
     /// The checkpoints in `folder`, the latest first.
     static func all(in folder: String) -> [TrainingCheckpoint] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-        let steps = names.compactMap { name in
-            name.hasPrefix(prefix) ? Int(name.dropFirst(prefix.count)).map { (step: $0, name: name) } : nil
+        let steps = names.compactMap { name -> (step: Int, name: String)? in
+            guard name.hasPrefix(prefix), let step = Int(name.dropFirst(prefix.count)), name == Self.name(step) else {
+                return nil
+            }
+            return (step, name)
         }
         return steps.sorted { $0.step > $1.step }.map { TrainingCheckpoint(path: "\(folder)/\($0.name)") }
     }
@@ -29,51 +36,52 @@ struct TrainingCheckpoint {
     static func save(
         _ model: TrainableModel, state: TrainingState, fingerprint: String, folder: String, keep: Int
     ) throws -> TrainingCheckpoint {
-        let manager = FileManager.default
-        let number = String(state.step)
-        let name = prefix + String(repeating: "0", count: max(0, 8 - number.count)) + number
-        let target = "\(folder)/\(name)"
-        let partial = "\(folder)/.\(name).partial"
-        do {
-            try FileAction.written.filing(folder) {
-                try manager.createDirectory(atPath: folder, withIntermediateDirectories: true)
-                for left in try manager.contentsOfDirectory(atPath: folder) where left.hasSuffix(".partial") {
-                    try manager.removeItem(atPath: "\(folder)/\(left)")
-                }
-                try manager.createDirectory(atPath: partial, withIntermediateDirectories: false)
-            }
-            try write(try tensors(of: model), to: partial)
-            let hash = try contentHash(partial)
-            let json: JSONObject = [
-                "version": 1, "fingerprint": .string(fingerprint), "content": .string(hash),
-                "state": .object(state.json),
-            ]
-            try FileAction.written.filing(partial) {
-                try Data((JSONValue.object(json).text(indented: true) + "\n").utf8)
-                    .write(to: URL(fileURLWithPath: "\(partial)/state.json"))
-                // A checkpoint of this step may be there when a run was resumed from an earlier one.
-                if manager.fileExists(atPath: target) { try TrainingCheckpoint(path: target).remove() }
-                synchronise("\(partial)/state.json")
-                synchronise(partial)
-                try manager.moveItem(atPath: partial, toPath: target)
-                synchronise(folder)
-            }
-        } catch {
-            try? manager.removeItem(atPath: partial)
-            throw error
+        let target = "\(folder)/\(name(state.step))"
+        try FileAction.written.filing(target) {
+            let staged = try StagedFolder(path: target, isFree: false)
+            try write(try tensors(of: model), to: staged.temporaryPath)
+            try write(state, fingerprint: fingerprint, to: staged.temporaryPath)
+            // A checkpoint of this step may be there when a run was resumed from an earlier one.
+            try TrainingCheckpoint(path: target).remove()
+            try staged.publish()
         }
+        // One that holds something else too stays.
         for old in all(in: folder).dropFirst(keep) { try? old.remove() }
         return TrainingCheckpoint(path: target)
     }
 
-    /// Takes the name away first: a folder that has it is whole, also when the removal is cut off.
+    private static func name(_ step: Int) -> String {
+        let number = String(step)
+        return prefix + String(repeating: "0", count: max(0, 8 - number.count)) + number
+    }
+
     private func remove() throws {
-        let url = URL(fileURLWithPath: path)
-        let unnamed = url.deletingLastPathComponent().appendingPathComponent(
-            ".\(url.lastPathComponent).removed.partial")
-        try? FileManager.default.removeItem(at: unnamed)
-        try FileManager.default.moveItem(at: url, to: unnamed)
-        try FileManager.default.removeItem(at: unnamed)
+        do {
+            let isThere = try FolderContents.check(path) { [SafetensorsCheckpoint.fileName, Self.stateName].contains($0) }
+            if isThere { try StagedFolder.remove(path) }
+        } catch let foreign as FolderContents.Foreign {
+            throw TrainingError.file(path: path, reason: foreign.description)
+        }
+    }
+
+    private static func write(_ state: TrainingState, fingerprint: String, to folder: String) throws {
+        var json: JSONObject = [
+            "version": .integer(version), "fingerprint": .string(fingerprint),
+            "content": .string(try contentHash(folder)), "state": .object(state.json),
+        ]
+        json["hash"] = .string(hash(json))
+        try StagedFile.write(text(json), to: "\(folder)/\(stateName)")
+    }
+
+    private static func text(_ json: JSONObject) -> Data {
+        Data((JSONValue.object(json).text(indented: true) + "\n").utf8)
+    }
+
+    /// The hash of state.json, of all but the hash itself.
+    private static func hash(_ json: JSONObject) -> String {
+        var rest = json
+        rest["hash"] = nil
+        return XXHash64.text(Data(JSONValue.object(rest).text().utf8))
     }
 
     private static func tensors(of model: TrainableModel) throws -> [(name: String, tensor: Tensor)] {
@@ -111,19 +119,32 @@ struct TrainingCheckpoint {
     }
 
     /// Reads state.json and checks that the checkpoint is whole and belongs to this run.
+    /// - Parameter isPossible: whether the run can be in a state.
     /// - Throws: ``TrainingError/run(path:expected:found:)`` or ``TrainingError/file(path:reason:)``.
-    func state(fingerprint: String) throws -> TrainingState {
-        let json: JSONValue
-        do { json = try JSONValue(file: "\(path)/state.json") } catch {
-            throw TrainingError.file(path: "\(path)/state.json", reason: "damaged: \(error)")
+    func state(fingerprint: String, isPossible: (TrainingState) -> Bool) throws -> TrainingState {
+        func damaged(_ reason: String) -> TrainingError {
+            .file(path: "\(path)/\(Self.stateName)", reason: "damaged: \(reason)")
         }
-        guard json["version"] == 1, let state = json["state"].flatMap({ TrainingState($0) }) else {
-            throw TrainingError.file(path: "\(path)/state.json", reason: "damaged, or of another version of Moult")
+        let (json, text): (JSONObject, Data)
+        do {
+            text = try RegularFile.contents("\(path)/\(Self.stateName)", limit: 1 << 20)
+            json = try JSONValue(parsing: text, file: Self.stateName).objectValue ?? [:]
+        } catch { throw damaged("\(error)") }
+        guard let version = json["version"]?.integerValue, (1...Self.version).contains(version) else {
+            throw damaged("expected version 1 to \(Self.version), found \(json["version"]?.text() ?? "none")")
+        }
+        // Every byte counts, also where another would mean the same.
+        let isWhole = json["hash"] == .string(Self.hash(json)) && text == Self.text(json)
+        guard version == 1 ? json["hash"] == nil : isWhole else {
+            throw damaged("its hash does not match its contents")
+        }
+        guard let state = json["state"].flatMap({ TrainingState($0) }), isPossible(state) else {
+            throw damaged("this run is never in the state that it holds")
         }
         guard json["fingerprint"] == .string(fingerprint) else {
             throw TrainingError.run(
-                path: path, expected: "a run of the same model, teacher, data and configuration",
-                found: "another; resume with the command that started the run, or choose a new --output")
+                path: path, expected: "the model, teacher, text and settings with which the run began",
+                found: "something else, changed since; put it back, or begin a new run in another --output")
         }
         guard json["content"] == .string(try Self.contentHash(path)) else {
             throw TrainingError.file(path: path, reason: "damaged: the hash of its tensors does not match state.json")
@@ -133,19 +154,7 @@ struct TrainingCheckpoint {
 
     private static func contentHash(_ folder: String) throws -> String {
         let path = "\(folder)/\(SafetensorsCheckpoint.fileName)"
-        var hash = ""
-        try FileAction.read.filing(path) {
-            hash = XXHash64.text(try Data(contentsOf: URL(fileURLWithPath: path), options: .alwaysMapped))
-        }
-        return hash
-    }
-
-    // MARK: Files
-
-    private static func synchronise(_ path: String) {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return }
-        fsync(descriptor)
-        close(descriptor)
+        let file = try MappedFile(path: path)
+        return withExtendedLifetime(file) { XXHash64.text(file.bytes) }
     }
 }

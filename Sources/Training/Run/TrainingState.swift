@@ -16,12 +16,14 @@ struct TrainingState: Sendable, Equatable {
     var skippedInARow = 0
     /// The lowest validation loss so far, nats per token.
     var bestLoss: Double?
+    /// What was measured on the way.
+    var held = HeldMeasurements()
 
     var json: JSONObject {
         [
             "stage": .integer(stage), "stage_step": .integer(stageStep), "step": .integer(step), "rows": .integer(rows),
             "tokens": .integer(tokens), "skipped": .integer(skipped), "skipped_in_a_row": .integer(skippedInARow),
-            "best_loss": bestLoss.map { .number($0) } ?? .null,
+            "best_loss": bestLoss.map { .number($0) } ?? .null, "held": .object(held.json),
         ]
     }
 
@@ -37,6 +39,7 @@ struct TrainingState: Sendable, Equatable {
         (self.stage, self.stageStep, self.step, self.rows) = (stage, stageStep, step, rows)
         (self.tokens, self.skipped, self.skippedInARow) = (tokens, skipped, skippedInARow)
         bestLoss = json["best_loss"]?.doubleValue
+        held = HeldMeasurements(json["held"])
     }
 
     init() {}

@@ -11,6 +11,16 @@ extension StageConfiguration {
         }
         return Set(names.filter { name in !freeze.contains { fnmatch($0, name, 0) == 0 } })
     }
+
+    /// Refuses a name in ``freeze`` that no parameter has.
+    func checkFrozen(_ rules: [ParameterRule]) throws {
+        for pattern in freeze where !rules.contains(where: { fnmatch(pattern, $0.name, 0) == 0 }) {
+            throw TrainingError.option(
+                name: "stage \(kind.rawValue): freeze",
+                expected: "a name that 'moult inspect --tensors' shows, in which * stands for anything",
+                found: "'\(pattern)'")
+        }
+    }
 }
 
 extension ModelConfiguration {

@@ -8,8 +8,9 @@ struct ChatCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "chat", abstract: "Talk with a model.",
         discussion: """
-            The conversation is held in the recurrent state: a turn reads only what is new, and takes the same time after \
-            a thousand turns. Type /help for commands; Ctrl-C stops an answer, and a second one the program.
+            The conversation is held in the model's state: a turn reads only what is new, and with a converted model \
+            takes the same time after a thousand turns. Type /help for commands; Ctrl-C stops an answer, and a second one \
+            the program. Where lines are not typed but piped in, the exit code is 1 when one of them failed.
             """)
 
     @Argument(help: "A Hugging Face folder or a .gguf file.") var model: String
@@ -32,7 +33,7 @@ struct ChatCommand: ParsableCommand {
         let sampler = try sampling.sampler(tokenizer)
         let format = ChatFormat(tokenizer)
         if case .plain = format {
-            Terminal.error(
+            Terminal.note(
                 "warning: the model has no chat template; the conversation is written as User: and Assistant:")
         }
         let conversation = Conversation(
@@ -40,7 +41,7 @@ struct ChatCommand: ParsableCommand {
         var room = ChatRoom(
             command: self, model: model, tokenizer: tokenizer, sampler: sampler, conversation: conversation)
         if let loadState { try room.load(loadState) }
-        Interrupt.installForConversation()
+        Interrupt.hold([SIGINT])
         try room.talk()
     }
 }

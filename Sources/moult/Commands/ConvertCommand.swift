@@ -41,6 +41,7 @@ struct ConvertCommand: ParsableCommand {
         options.keptAttention = Set(keepAttention?.values ?? [])
         let converter = try Converter(ModelFiles.open(source), options: options)
         guard let output, !dryRun else { return try show(ConversionReport(converter.plan), written: nil) }
+        Interrupt.hold()
         let bar = ProgressBar("converting", total: 1, unit: .bytes)
         defer { bar.finish() }
         let report = try converter.run(output: output) { done, total, name in
@@ -54,10 +55,10 @@ struct ConvertCommand: ParsableCommand {
         if format.json {
             guard case .object(var json) = report.json else { return }
             json["output"] = written.map { .string($0) } ?? .null
-            return format.print(json)
+            return try format.print(json)
         }
-        print(written.map { "wrote \($0)" } ?? "plan (nothing written)")
-        print(report.summary)
+        try Output.line(written.map { "wrote \($0)" } ?? "plan (nothing written)")
+        try Output.line(report.summary)
     }
 }
 

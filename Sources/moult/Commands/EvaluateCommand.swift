@@ -31,7 +31,9 @@ struct EvaluateCommand: ParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func validate() throws {
-        if let limit, limit < 1 { throw ValidationError("--limit: expected 1 or more, found \(limit).") }
+        if let limit, !(1...1 << 30).contains(limit) {
+            throw ValidationError("--limit: expected 1 to \(1 << 30), found \(limit).")
+        }
         for length in length?.values ?? [] where !(1...1 << 20).contains(length) {
             throw ValidationError("--length: expected 1 to 1048576, found \(length).")
         }
@@ -45,11 +47,12 @@ struct EvaluateCommand: ParsableCommand {
     }
 
     func run() throws {
-        let (model, tokenizer) = try weights.load(self.model)
+        let tokenizer = try WeightOptions.tokenizer(self.model)
         var options = EvaluationTask.Options()
         (options.data, options.limit, options.seed) = (data, limit, seed)
         (options.lengths, options.depths) = (length?.values, depth.values)
         let groups = try tasks.values.flatMap { try $0.groups(options, tokenizer: tokenizer) }
+        let model = try weights.loadModel(self.model)
         let bar = ProgressBar("evaluate", total: groups.reduce(0) { $0 + $1.count })
         defer { bar.finish() }
         var done = 0
@@ -63,22 +66,22 @@ struct EvaluateCommand: ParsableCommand {
             done += group.count
         }
         bar.finish()
-        output.json ? printJSON(results) : printTable(results)
+        try output.json ? printJSON(results) : printTable(results)
     }
 
-    private func printTable(_ results: [(group: ExampleGroup, result: ExampleGroup.Result)]) {
-        print("task".padded(to: 24) + "metric".padded(to: 14) + "value".padded(to: 22) + "examples")
+    private func printTable(_ results: [(group: ExampleGroup, result: ExampleGroup.Result)]) throws {
+        try Output.line("task".padded(to: 24) + "metric".padded(to: 14) + "value".padded(to: 22) + "examples")
         for (group, result) in results {
             for metric in result.metrics {
                 let error = metric.standardError.map { String(format: " ± %.4f", $0) } ?? ""
-                print(
+                try Output.line(
                     group.label.padded(to: 24) + metric.name.padded(to: 14)
                         + (String(format: "%.4f", metric.value) + error).padded(to: 22) + grouped(result.examples))
             }
         }
     }
 
-    private func printJSON(_ results: [(group: ExampleGroup, result: ExampleGroup.Result)]) {
+    private func printJSON(_ results: [(group: ExampleGroup, result: ExampleGroup.Result)]) throws {
         let entries = results.map { group, result -> JSONValue in
             var object: JSONObject = ["task": .string(group.task.rawValue)]
             object["length"] = group.length.map { .integer($0) }
@@ -104,7 +107,7 @@ struct EvaluateCommand: ParsableCommand {
             }
             return .object(object)
         }
-        output.print([
+        try output.print([
             "model": .string(model), "seed": .integer(Int(truncatingIfNeeded: seed)), "results": .array(entries),
             "peak_memory_bytes": .integer(peakMemory()),
         ])

@@ -44,7 +44,7 @@ extension GenerateCommand {
             var sampler = base
             // A stream of random numbers of its own for each, whatever runs beside it.
             sampler.generatorState = base.generatorState &+ UInt64(index) &* 0x9E37_79B9_7F4A_7C15
-            let tokens = tokenizer.encode(prompt)
+            let tokens = try tokenizer.encode(prompt)
             _ = try batch.add(.init(prompt: tokens, sampler: sampler, limit: maxTokens, stops: stops))
             results.append(
                 Result(prompt: prompt, text: GeneratedText(tokenizer, strings: try sampling.stopStrings())))
@@ -64,7 +64,7 @@ extension GenerateCommand {
                 }
             }
             while printed < results.count, let line = results[printed].line(index: printed) {
-                write(line + "\n")
+                try Output.text(line + "\n")
                 results[printed] = results[printed].released
                 printed += 1
             }
@@ -73,7 +73,7 @@ extension GenerateCommand {
         }
         bar.finish()
         let seconds = start.duration(to: .now) / .seconds(1)
-        Terminal.error(
+        Terminal.note(
             "\(prompts.count) prompts, \(grouped(tokens)) tokens generated: "
                 + String(format: "%.0f tok/s with the prompts' reading, ", Double(tokens) / seconds)
                 + "\(batch.capacity) at once")

@@ -13,16 +13,21 @@ extension GenerateCommand {
         var tokens = 0
         /// Of the tokens, those that were not in the prompt cache.
         var read = 0
+        /// Why what was generated on the way could not be shown, which ended the reading.
+        var failure: (any Error)?
     }
 
     /// Reads the prompt, by whichever option it was given, behind a saved state if there is one, whose random numbers
     /// `sampler` takes over. Interrupted, it ends early when the state is to be saved.
-    func read(_ model: DecoderModel, _ tokenizer: Tokenizer, _ sampler: inout Sampler) throws -> ReadText {
+    func read(
+        _ model: DecoderModel, _ tokenizer: Tokenizer, _ sampler: inout Sampler, _ states: inout OwnStates
+    ) throws -> ReadText {
         if let promptCache, let text = try promptText() {
             let cache = try PromptCache(folder: promptCache, limit: promptCacheSize.bytes) {
-                Terminal.error("warning: \($0)")
+                Terminal.note("warning: \($0)")
             }
-            let tokens = tokenizer.encode(text)
+            let tokens = try tokenizer.encode(text)
+            Interrupt.hold()
             let bar = ProgressBar("reading", total: tokens.count, unit: .tokens)
             defer { bar.finish() }
             let (session, cached) = try cache.session(reading: tokens, model: model) { try bar.update($0, of: $1) }
@@ -32,16 +37,21 @@ extension GenerateCommand {
         let saved = try loadState.map { try StateFile(path: $0, model: model) }
         if let generatorState = saved?.generatorState { sampler.generatorState = generatorState }
         let session = try saved?.session ?? GenerationSession(model)
-        if stream { return try readStream(session, tokenizer, isContinued: saved != nil, sampler: sampler) }
-        guard let text = try promptText() else { return ReadText(session: session) }
-        let tokens = saved == nil ? tokenizer.encode(text) : tokenizer.encode(continuing: text)
+        let text = try promptText()
+        let tokens = try text.map { try saved == nil ? tokenizer.encode($0) : tokenizer.encode(continuing: $0) }
+        // From here on there is something to save.
+        if saveState != nil { Interrupt.hold() }
+        if stream {
+            return try readStream(session, tokenizer, isContinued: saved != nil, sampler: sampler, states: &states)
+        }
+        guard let text, let tokens else { return ReadText(session: session) }
         let bar = ProgressBar("reading", total: tokens.count, unit: .tokens)
         defer { bar.finish() }
         do {
             try session.read(tokens) { try bar.update($0, of: $1) }
         } catch let code as ExitCode where saveState == nil || session.state.position == 0 {
             throw code
-        } catch is ExitCode {
+        } catch let code as ExitCode where code.isInterrupt {
             // What was read is saved.
         }
         return ReadText(session: session, prompt: text, tokens: tokens.count, read: tokens.count)
@@ -50,37 +60,53 @@ extension GenerateCommand {
     private func promptText() throws -> String? { try prompt ?? promptFile.map(TextFile.read) }
 
     private func readStream(
-        _ session: GenerationSession, _ tokenizer: Tokenizer, isContinued: Bool, sampler: Sampler
+        _ session: GenerationSession, _ tokenizer: Tokenizer, isContinued: Bool, sampler: Sampler, states: inout OwnStates
     ) throws -> ReadText {
         var encoder = IncrementalEncoder(tokenizer, continues: isContinued)
         var feed = TokenFeed(session, every: every)
         let start = ContinuousClock.now
         var shown = start
+        var saved = session.state.position
+        /// Saves now and then, for the case that the program cannot save at its end.
+        func goesOn() throws -> Bool {
+            if saveState != nil, session.state.position - saved >= saveEvery ?? 16_384 {
+                try save(session, sampler, &states)
+                saved = session.state.position
+            }
+            return !Interrupt.isRequested
+        }
         func take(_ tokens: [Int32]) throws {
-            try feed.append(tokens, goesOn: { !Interrupt.isRequested }) {
+            try feed.append(tokens, goesOn: goesOn, progress: Interrupt.check) {
                 var sampler = sampler
                 let text = try continuation(of: session.fork(), tokenizer, &sampler)
-                write("[\(session.state.position)]\(text)\n")
+                try Output.text("[\(session.state.position)]\(text)\n")
             }
             let now = ContinuousClock.now
             guard Terminal.isInteractive, shown.duration(to: now) > .milliseconds(100) else { return }
             shown = now
             let rate = Double(feed.read) / (start.duration(to: now) / .seconds(1))
-            Terminal.error(
+            Terminal.draw(
                 "\r\(grouped(feed.read)) tokens  \(String(format: "%.0f", rate)) tok/s  "
-                    + "state \(megabytes(session.state.byteCount))\u{1B}[K", newline: false)
+                    + "state \(megabytes(session.state.byteCount))\u{1B}[K")
         }
-        while let bytes = try StandardInput.next() { try take(encoder.push(bytes)) }
-        if !Interrupt.isRequested {
-            try take(encoder.finish())
-            try feed.finish()
+        var failure: (any Error)?
+        do {
+            while let bytes = try StandardInput.next() { try take(encoder.push(bytes)) }
+            if !Interrupt.isRequested {
+                try take(encoder.finish())
+                try feed.finish(progress: Interrupt.check)
+            }
+        } catch let error as Output.Failure {
+            failure = error
+        } catch let code as ExitCode where code.isInterrupt {
+            // What was read is saved.
         }
-        if Terminal.isInteractive { Terminal.error("\r\u{1B}[K", newline: false) }
+        if Terminal.isInteractive { Terminal.draw("\r\u{1B}[K") }
         if encoder.isRepaired {
-            Terminal.error("warning: standard input: bytes that are not UTF-8 were read as U+FFFD")
+            Terminal.note("warning: standard input: bytes that are not UTF-8 were read as U+FFFD")
         }
         guard session.state.position > 0 else { throw GenerationError.emptyPrompt }
-        return ReadText(session: session, tokens: feed.read, read: feed.read)
+        return ReadText(session: session, tokens: feed.read, read: feed.read, failure: failure)
     }
 
     /// What the session would go on with.

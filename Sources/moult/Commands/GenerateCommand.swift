@@ -9,8 +9,8 @@ struct GenerateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "generate", abstract: "Continue a prompt, token by token.",
         discussion: """
-            A state file holds everything that the model remembers of a text, and has one size for all lengths. With \
-            --load-state the text goes on where it was saved; --prompt may add to it.
+            A state file holds everything that the model remembers of a text; a converted model's has one size for all \
+            lengths. With --load-state the text goes on where it was saved; --prompt may add to it.
             """)
 
     @Argument(help: "A Hugging Face folder or a .gguf file.") var model: String
@@ -29,6 +29,9 @@ struct GenerateCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Go on from this state.", valueName: "file")) var loadState: String?
     @Option(help: ArgumentHelp("Save the state after the text, also when interrupted.", valueName: "file"))
     var saveState: String?
+    @Flag(help: "With --save-state: take the place of a state that is there.") var force = false
+    @Option(help: "With --stream and --save-state: save each time so many tokens were read. (default: 16384)")
+    var saveEvery: Int?
     @Option(help: ArgumentHelp("Keep states of prompts here, and read only what is new of one.", valueName: "folder"))
     var promptCache: String?
     @Option(help: "Bytes that --prompt-cache may take; the least recently used states are removed.")
@@ -56,6 +59,7 @@ struct GenerateCommand: ParsableCommand {
             throw ValidationError(
                 "--device: expected cpu with --load-state, --save-state, --prompt-cache and --prompts, found cuda.")
         }
+        guard !force || saveState != nil else { throw ValidationError("--force: expected together with --save-state.") }
         guard promptCache == nil || !stream && loadState == nil else {
             throw ValidationError("--prompt-cache: expected a whole prompt, found --stream or --load-state.")
         }
@@ -65,44 +69,59 @@ struct GenerateCommand: ParsableCommand {
                 throw ValidationError("--every: expected --stream, and text as it comes rather than --json.")
             }
         }
+        if let saveEvery {
+            guard saveEvery > 0 else { throw ValidationError("--save-every: expected 1 or more, found \(saveEvery).") }
+            guard stream, saveState != nil else {
+                throw ValidationError("--save-every: expected together with --stream and --save-state.")
+            }
+        }
         try sampling.check()
     }
 
     func run() throws {
-        Interrupt.install()
+        var states = OwnStates()
+        if let loadState { states.add(loadState) }
+        if let saveState { try states.check(saveState, force: force) }
         let (model, tokenizer) = try weights.load(self.model)
         if let prompts { return try generateAll(prompts, model, tokenizer) }
         var sampler = try sampling.sampler(tokenizer)
         let reading = ContinuousClock.now
-        let text = try read(model, tokenizer, &sampler)
+        let text = try read(model, tokenizer, &sampler, &states)
         let session = text.session
         let readSeconds = reading.duration(to: .now) / .seconds(1)
 
-        if !output.json { write(text.prompt) }
         var generated = ""
+        var failure = text.failure
+        /// Shows a part of the text. That it cannot be shown ends the text, which is saved all the same.
+        func show(_ piece: String) {
+            guard !output.json, failure == nil else { return }
+            do { try Output.text(piece) } catch { failure = error }
+        }
+        show(text.prompt)
         let start = ContinuousClock.now
         var result = TextContinuation(tokens: 0, end: .stopped)
-        if !Interrupt.isRequested {
+        if failure == nil, !Interrupt.isRequested {
             result = try session.continueText(
                 limit: maxTokens, sampler: &sampler, tokenizer: tokenizer,
                 stops: tokenizer.stops(model.configuration.decoder.eosTokens), strings: sampling.stopStrings(),
                 readsLast: saveState != nil
             ) { piece in
                 generated += piece
-                if !output.json { write(piece) }
-                return !Interrupt.isRequested
+                show(piece)
+                return failure == nil && !Interrupt.isRequested
             }
         }
         let seconds = start.duration(to: .now) / .seconds(1)
-        if let saveState { try StateFile.write(session, generatorState: sampler.generatorState, to: saveState) }
-        if !output.json { write("\n") }
+        try save(session, sampler, &states)
+        show("\n")
+        if let failure { throw failure }
         try Interrupt.check()
 
         // The first token comes from reading the prompt; the others are a step each.
         let stepRate = result.tokens > 1 ? Double(result.tokens - 1) / seconds : 0
         let readRate = Double(text.read) / readSeconds
         if output.json {
-            return output.print([
+            return try output.print([
                 "prompt": .string(text.prompt), "text": .string(generated), "prompt_tokens": .integer(text.tokens),
                 "cached_tokens": .integer(text.tokens - text.read), "tokens": .integer(result.tokens),
                 "end": .string(result.end.rawValue), "prompt_tokens_per_second": .number(readRate),
@@ -111,12 +130,16 @@ struct GenerateCommand: ParsableCommand {
             ])
         }
         let cached = text.tokens > text.read ? ", \(text.tokens - text.read) of them cached" : ""
-        Terminal.error(
+        Terminal.note(
             "\(text.tokens) + \(result.tokens) tokens\(cached): "
                 + String(format: "prompt %.0f tok/s, generation %.1f tok/s", readRate, stepRate)
                 + ", state \(megabytes(session.state.byteCount))"
                 + (saveState.map { " saved to \($0)" } ?? ""))
     }
 
-    func write(_ text: String) { FileHandle.standardOutput.write(Data(text.utf8)) }
+    /// Saves the state where --save-state says.
+    func save(_ session: GenerationSession, _ sampler: Sampler, _ states: inout OwnStates) throws {
+        guard let saveState else { return }
+        try states.save(session, generatorState: sampler.generatorState, force: force, to: saveState)
+    }
 }

@@ -1,6 +1,8 @@
 import ArgumentParser
 import Checkpoints
+import Foundation
 import Models
+import Support
 import Tensors
 import Tokenizers
 
@@ -50,7 +52,7 @@ struct InspectCommand: ParsableCommand {
                 json["non_finite"] = .object(
                     Checkpoints.JSONObject(nonFinite.sorted { $0.key < $1.key }.map { ($0.key, .integer($0.value)) }))
             }
-            return output.print(json)
+            return try output.print(json)
         }
         var rows: [(String, String)] = [
             ("file", model),
@@ -60,7 +62,7 @@ struct InspectCommand: ParsableCommand {
             ("layers", "\(decoder.layerCount): \(mixerText(configuration.mixers))"),
             ("hidden size", "\(decoder.hiddenSize), MLP \(decoder.intermediateSize)"),
             ("heads", "\(decoder.headCount) of \(decoder.headDim), \(decoder.keyValueHeadCount) for keys and values"),
-            ("positions", "RoPE, theta \(Int(decoder.ropeTheta))" + (decoder.ropeScaling.map { ", \($0)" } ?? "")),
+            ("positions", positionText(configuration)),
             (
                 "vocabulary",
                 "\(grouped(decoder.vocabularySize)), embeddings \(decoder.tiedEmbeddings ? "tied" : "not tied")"
@@ -84,14 +86,15 @@ struct InspectCommand: ParsableCommand {
                 ("weights", nonFinite.isEmpty ? "all finite" : "\(nonFinite.count) tensors with NaN or infinite values")
             )
         }
-        for (label, value) in rows { print("\(label.padded(to: 14))\(value)") }
+        for (label, value) in rows { try Output.line(label.padded(to: 14) + ForeignText.line(value)) }
         for (name, count) in nonFinite.sorted(by: { $0.key < $1.key }) {
-            print("  \(name): \(grouped(count)) not finite")
+            try Output.line("  \(ForeignText.line(name, limit: ForeignText.nameLimit)): \(grouped(count)) not finite")
         }
         if tensors {
-            print("")
+            try Output.line()
             for tensor in stored {
-                print("\(tensor.name.padded(to: 52)) \(tensor.format.rawValue.padded(to: 6)) \(tensor.shape)")
+                let name = ForeignText.line(tensor.name, limit: ForeignText.nameLimit)
+                try Output.line("\(name.padded(to: 52)) \(tensor.format.rawValue.padded(to: 6)) \(tensor.shape)")
             }
         }
     }
@@ -107,6 +110,15 @@ struct InspectCommand: ParsableCommand {
         }
         bar.finish()
         return counts
+    }
+
+    /// What tells a layer where a token stands; the mixers of flash-linear-attention have nothing of their own.
+    private func positionText(_ configuration: ModelConfiguration) -> String {
+        let decoder = configuration.decoder
+        let text =
+            "RoPE, theta " + String(format: "%.12g", decoder.ropeTheta) + (decoder.ropeScaling.map { ", \($0)" } ?? "")
+        guard configuration.names == .flashLinearAttention else { return text }
+        return configuration.mixers.contains(SoftmaxAttention.name) ? "\(text), of softmax attention alone" : "none"
     }
 
     /// "27 gsa, 3 attention (0, 7, 14)".

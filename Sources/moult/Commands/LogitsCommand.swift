@@ -2,6 +2,7 @@ import ArgumentParser
 import Checkpoints
 import Foundation
 import Models
+import Support
 
 /// Writes the logits of given token ids, for comparison with another implementation.
 struct LogitsCommand: ParsableCommand {
@@ -18,7 +19,7 @@ struct LogitsCommand: ParsableCommand {
         let model = try weights.loadModel(self.model)
         let ids: [[Int32]]
         do {
-            ids = try JSONDecoder().decode([[Int32]].self, from: Data(contentsOf: URL(fileURLWithPath: tokens)))
+            ids = try JSONDecoder().decode([[Int32]].self, from: RegularFile.contentsOrPipe(tokens))
         } catch {
             throw ValidationError("\(tokens): expected a JSON list of lists of token ids.")
         }

@@ -6,7 +6,10 @@ import Models
 struct PerplexityCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "perplexity", abstract: "Measure how well a model predicts a text.",
-        discussion: "The text is read in windows without overlap; a rest shorter than a window is left out.")
+        discussion: """
+            The text is read in windows without overlap, each without what came before; a rest shorter than a window is \
+            left out, and a shorter text is one window.
+            """)
 
     @Argument(help: "A Hugging Face folder or a .gguf file.") var model: String
     @Option(help: "A UTF-8 text file.") var data: String
@@ -24,8 +27,8 @@ struct PerplexityCommand: ParsableCommand {
     }
 
     func run() throws {
-        let (model, tokenizer) = try weights.load(self.model)
         let text = try TextFile.read(data)
+        let (model, tokenizer) = try weights.load(self.model)
         let bar = ProgressBar("perplexity", total: limit ?? 1, unit: .windows)
         defer { bar.finish() }
         let result = try Perplexity.measure(model, tokenizer: tokenizer, text: text, window: window, limit: limit) {
@@ -50,18 +53,19 @@ struct PerplexityCommand: ParsableCommand {
                         ])
                     })
             }
-            return output.print(json)
+            return try output.print(json)
         }
-        print("perplexity    \(String(format: "%.3f", result.perplexity))")
-        print("bits per byte \(String(format: "%.4f", result.bitsPerByte))")
-        print("tokens        \(grouped(result.tokens)) in \(result.windows) of \(result.availableWindows) windows")
-        print("speed         \(String(format: "%.0f", result.tokensPerSecond)) tok/s")
-        print("peak memory   \(megabytes(peak))")
+        try Output.line("perplexity    \(String(format: "%.3f", result.perplexity))")
+        try Output.line("bits per byte \(String(format: "%.4f", result.bitsPerByte))")
+        try Output.line(
+            "tokens        \(grouped(result.tokens)) in \(result.windows) of \(result.availableWindows) windows")
+        try Output.line("speed         \(String(format: "%.0f", result.tokensPerSecond)) tok/s")
+        try Output.line("peak memory   \(megabytes(peak))")
         guard byPosition else { return }
-        print("\nposition          perplexity")
+        try Output.line("\nposition          perplexity")
         for range in result.positionRanges {
             let label = "\(range.lowerBound) to \(range.upperBound - 1)"
-            print("\(label.padded(to: 18))\(String(format: "%.2f", result.perplexity(at: range)))")
+            try Output.line("\(label.padded(to: 18))\(String(format: "%.2f", result.perplexity(at: range)))")
         }
     }
 }

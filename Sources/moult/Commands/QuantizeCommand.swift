@@ -1,6 +1,7 @@
 import ArgumentParser
 import Checkpoints
 import Conversion
+import Foundation
 import Tokenizers
 
 struct QuantizeCommand: ParsableCommand {
@@ -8,7 +9,7 @@ struct QuantizeCommand: ParsableCommand {
         commandName: "quantize",
         abstract: "Round a model's weights to 8 or 4 bits.",
         discussion: """
-            The output is a Hugging Face folder that every command reads in place. With --calibration, the rounding of
+            The output is a Hugging Face folder that every command but train reads in place. With --calibration, the rounding of
             each weight makes up for the errors of others on that text; use text like what the model is for, and not
             the text on which it is measured.
             """)
@@ -36,8 +37,12 @@ struct QuantizeCommand: ParsableCommand {
         let files = try ModelFiles.open(model)
         var options = QuantisationOptions()
         (options.bits, options.embeddingBits, options.groupSize) = (bits, embeddingBits, groupSize)
+        // Whatever is wrong with the rest is said before a text is read.
+        _ = try ModelQuantiser(files, options: options)
         options.calibration = try calibration.map(pieces) ?? []
+        options.calibrationText = calibration.map { URL(fileURLWithPath: $0).lastPathComponent }
         let quantiser = try ModelQuantiser(files, options: options)
+        Interrupt.hold()
         let bar = ProgressBar("quantising", total: 1, unit: .parameters)
         defer { bar.finish() }
         let report = try quantiser.run(output: output) { done, total, name in
@@ -47,12 +52,12 @@ struct QuantizeCommand: ParsableCommand {
         if format.json {
             var json = report.json
             json["output"] = .string(output)
-            return format.print(json)
+            return try format.print(json)
         }
-        print("wrote \(output)")
-        print(report.summary)
+        try Output.line("wrote \(output)")
+        try Output.line(report.summary)
         if bits == 4, calibration == nil {
-            Terminal.error("note: 4 bits lose much less with --calibration TEXT; see docs/quantisation.md")
+            Terminal.note("note: 4 bits usually lose less with --calibration TEXT; see docs/quantisation.md")
         }
     }
 

@@ -16,6 +16,6 @@ struct ReportCommand: ParsableCommand {
     func run() throws {
         let path = output ?? "\(folder)/report.html"
         let bytes = try RunReport(folder: folder).write(to: path)
-        print("wrote \(path), \(megabytes(bytes))")
+        try Output.line("wrote \(path), \(megabytes(bytes))")
     }
 }

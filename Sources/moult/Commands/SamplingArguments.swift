@@ -52,7 +52,7 @@ struct SamplingArguments: ParsableArguments {
             }
             return (id, value)
         }
-        let ids = tokenizer.encode(continuing: token)
+        let ids = try tokenizer.encode(continuing: token)
         guard ids.count == 1 else {
             throw GenerationError.option(
                 name: "--logit-bias", expected: "text that is one token", found: "'\(token)', which is \(ids.count)")

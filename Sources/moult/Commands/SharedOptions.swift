@@ -2,6 +2,7 @@ import ArgumentParser
 import Checkpoints
 import Foundation
 import Models
+import Support
 import Tensors
 import Tokenizers
 
@@ -9,8 +10,8 @@ import Tokenizers
 struct OutputOptions: ParsableArguments {
     @Flag(help: "Print one JSON object on standard output.") var json = false
 
-    func print(_ object: Checkpoints.JSONObject) {
-        FileHandle.standardOutput.write(Data((Checkpoints.JSONValue.object(object).text(indented: true) + "\n").utf8))
+    func print(_ object: Checkpoints.JSONObject) throws {
+        try Output.text(Checkpoints.JSONValue.object(object).text(indented: true) + "\n")
     }
 }
 
@@ -58,8 +59,8 @@ struct IntegerList: ExpressibleByArgument {
 enum TextFile {
     static func read(_ path: String) throws -> String {
         let data: Data
-        do { data = try Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe) } catch {
-            throw ValidationError("\(path): cannot be read; expected a UTF-8 text file.")
+        do { data = try RegularFile.contentsOrPipe(path) } catch {
+            throw ValidationError("\(path): cannot be read; expected a UTF-8 text file: \(error.description).")
         }
         guard let text = String(validating: data, as: UTF8.self) else {
             throw ValidationError(

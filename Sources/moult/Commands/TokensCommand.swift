@@ -13,6 +13,6 @@ struct TokensCommand: ParsableCommand {
 
     func run() throws {
         let ids = try WeightOptions.tokenizer(model).encode(TextFile.read(data), addSpecialTokens: false)
-        print("[\(ids.map(String.init).joined(separator: ","))]")
+        try Output.text("[\(ids.map(String.init).joined(separator: ","))]\n")
     }
 }

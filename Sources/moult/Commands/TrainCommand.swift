@@ -2,6 +2,7 @@ import ArgumentParser
 import Checkpoints
 import Foundation
 import Models
+import Support
 import Tensors
 import Tokenizers
 import Training
@@ -15,7 +16,8 @@ struct TrainCommand: ParsableCommand {
             distributions), finetune (cross-entropy on text). The output folder holds config.yaml with every setting,
             metrics.jsonl, TensorBoard events, checkpoints/, best/ and, at the end, student/.
 
-            A stopped run goes on, bit for bit, with: moult train --resume --output DIR
+            A stopped run goes on, bit for bit on the same machine, with: moult train --resume --output DIR
+            and the --device that it had.
             """)
 
     @Argument(help: "The model to train: a folder that 'moult convert' wrote.") var model: String?
@@ -34,7 +36,7 @@ struct TrainCommand: ParsableCommand {
     @Option(help: "A YAML file with settings; options given here come before it.") var config: String?
     @Option(help: "Stages and their tokens. (default: align=100k,distil=300k; on cuda align=4.9M,distil=11.5M)")
     var stages: String?
-    @Option(help: "Tokens of a row. (default: 512; on cuda 1024)") var length: Int?
+    @Option(help: "Tokens of a row. (default: 512; with cuda's own stages 1024)") var length: Int?
     @Option(help: "Where tokens are kept for other runs. (default: in the run's folder)") var cache: String?
     @Option(help: "Seed of the order of the data. (default: 0)") var seed: Int?
     @Flag(help: "Go on with the run in --output.") var resume = false
@@ -52,24 +54,43 @@ struct TrainCommand: ParsableCommand {
     }
 
     func run() throws {
-        let configuration = try settings()
-        let folder = try RunFolder(path: output, model: configuration.model, resuming: resume)
-        let run = try TrainingRun(configuration, folder: folder, resuming: resume, device: device) { label in
-            let bar = ProgressBar(label, total: 1, unit: .bytes)
-            return { done, total in
-                try bar.update(done, of: total)
-                if done == total { bar.finish() }
-            }
-        }
+        let run = try prepare()
         let display = TrainingDisplay(totalSteps: run.totalSteps)
         defer { display.finish() }
-        do { try run.train { try display.show($0) } } catch let code as ExitCode {
+        do { try run.train { try display.show($0) } } catch let code as ExitCode where code.isInterrupt && !run.isComplete {
             display.finish()
-            Terminal.error("stopped; everything is saved. Go on with: moult train --resume --output \(output)")
+            let place =
+                run.step > 0
+                ? "stopped; everything up to step \(run.step) is saved. Go on" : "stopped before the first step. Begin"
+            let more = device == .cpu ? "" : " --device \(device.rawValue)"
+            Terminal.note("\(place) with: moult train --resume --output \(ShellWord.quoted(output))\(more)")
             throw code
+        } catch let code as ExitCode where code.isInterrupt {
+            // It came with the last step: there is nothing left to stop.
         }
         display.finish()
-        print("trained model: \(output)/student, best on validation: \(output)/best")
+        let best = "\(output)/best"
+        let measured = FileManager.default.fileExists(atPath: best) ? ", best on validation: \(best)" : ""
+        try Output.line("trained model: \(output)/student\(measured)")
+    }
+
+    private func prepare() throws -> TrainingRun {
+        let configuration = try settings()
+        let folder = try RunFolder(path: output, model: configuration.model, resuming: resume)
+        do {
+            return try TrainingRun(configuration, folder: folder, resuming: resume, device: device) { label in
+                // From here on there is a folder to remove, and then a run to save.
+                Interrupt.hold()
+                let bar = ProgressBar(label, total: 1, unit: .bytes)
+                return { done, total in
+                    try bar.update(done, of: total)
+                    if done == total { bar.finish() }
+                }
+            }
+        } catch let code as ExitCode {
+            Terminal.note("stopped before training began; " + (resume ? "the run is as it was" : "no run was made"))
+            throw code
+        }
     }
 
     private func settings() throws -> TrainingConfiguration {

@@ -15,6 +15,9 @@ struct ChatRoom {
     var others: [String: Conversation] = [:]
     var name = "main"
     private var last: Conversation.Turn?
+    /// The state files that were loaded or saved here: these may be replaced.
+    private var states = OwnStates()
+    private var hasFailed = false
 
     init(
         command: ChatCommand, model: DecoderModel, tokenizer: Tokenizer, sampler: Sampler, conversation: Conversation
@@ -24,7 +27,7 @@ struct ChatRoom {
     }
 
     private static let help = """
-        /save FILE      save the conversation
+        /save FILE      save the conversation; with --force behind FILE in the place of another state
         /load FILE      go on with a saved one, or talk about a text whose state was saved
         /fork [NAME]    go on in a copy, and keep this one
         /switch NAME    go to another conversation
@@ -34,26 +37,35 @@ struct ChatRoom {
         """
 
     /// Reads lines until the input ends.
+    /// - Throws: an exit with code 1 when a line has failed that nobody watches.
     mutating func talk() throws {
         let isTerminal = isatty(STDIN_FILENO) == 1
+        try readLines(isTerminal: isTerminal)
+        if hasFailed, !isTerminal { throw ExitCode.failure }
+    }
+
+    private mutating func readLines(isTerminal: Bool) throws {
         while true {
-            if isTerminal { Self.write("\(name == "main" ? "" : name)> ") }
+            if isTerminal { try Output.text("\(name == "main" ? "" : name)> ") }
             guard let line = readLine() else { break }
             // A Ctrl-C while nothing was generated has nothing to stop.
-            _ = Interrupt.take()
+            Interrupt.forget()
             let text = line.trimmingCharacters(in: .whitespaces)
             if text.isEmpty { continue }
             if text == "/quit" { return }
             do {
                 if text.hasPrefix("/") { try obey(text) } else { try answer(text) }
-            } catch let code as ExitCode where code.rawValue == 130 {
+            } catch let code as ExitCode where code.isInterrupt {
                 // Stopped while the question was read: as if it had not been asked.
-                _ = Interrupt.take()
+                Interrupt.forget()
+            } catch let failure as Output.Failure {
+                throw failure
             } catch {
-                Terminal.error("Error: \(error)")
+                Terminal.note("Error: \(error)")
+                hasFailed = true
             }
         }
-        if isTerminal { Self.write("\n") }
+        if isTerminal { try Output.line() }
     }
 
     private mutating func answer(_ question: String) throws {
@@ -62,21 +74,20 @@ struct ChatRoom {
             stops: tokenizer.stops(model.configuration.decoder.eosTokens), strings: command.sampling.stop,
             progress: { _, _ in try Interrupt.check() }
         ) { piece in
-            Self.write(piece)
+            try Output.text(piece)
             return !Interrupt.isRequested
         }
-        _ = Interrupt.take()
-        Self.write("\n")
+        Interrupt.forget()
+        try Output.line()
     }
 
     private mutating func obey(_ line: String) throws {
         let words = line.split(separator: " ", maxSplits: 1).map(String.init)
         let argument = words.count > 1 ? words[1].trimmingCharacters(in: .whitespaces) : nil
         switch (words[0], argument) {
-        case ("/help", nil): Terminal.error(Self.help)
+        case ("/help", nil): Terminal.lines(Self.help)
         case ("/save", let path?):
-            try conversation.save(to: path, generatorState: sampler.generatorState)
-            Terminal.error("saved \(megabytes(conversation.session.state.byteCount)) to \(path)")
+            try save(path)
         case ("/load", let path?): try load(path)
         case ("/fork", _):
             var number = 1
@@ -87,7 +98,7 @@ struct ChatRoom {
             }
             others[name] = conversation
             name = fork
-            Terminal.error("in '\(fork)'; /switch goes back")
+            Terminal.note("in '\(fork)'; /switch goes back")
         case ("/switch", let other?):
             guard other != name else { return }
             guard let found = others.removeValue(forKey: other) else {
@@ -97,12 +108,23 @@ struct ChatRoom {
             }
             others[name] = conversation
             (name, conversation) = (other, found)
-            Terminal.error("in '\(name)', after \(conversation.messages.count) messages")
+            Terminal.note("in '\(name)', after \(conversation.messages.count) messages")
         case ("/reset", nil): conversation = conversation.reset()
-        case ("/stats", nil): Terminal.error(statistics)
+        case ("/stats", nil): Terminal.note(statistics)
         default:
             throw GenerationError.conversation(expected: "a command of /help", found: "'\(line)'")
         }
+    }
+
+    /// Saves the conversation at the path in `argument`, which may be followed by --force.
+    private mutating func save(_ argument: String) throws {
+        let force = argument.hasSuffix(" --force")
+        guard argument != "--force" else {
+            throw GenerationError.conversation(expected: "/save FILE --force", found: "no FILE")
+        }
+        let path = (force ? String(argument.dropLast(8)) : argument).trimmingCharacters(in: .whitespaces)
+        try conversation.save(to: path, generatorState: sampler.generatorState, own: &states, force: force)
+        Terminal.note("saved \(megabytes(conversation.session.state.byteCount)) to \(path)")
     }
 
     /// Goes on with the state at `path`.
@@ -110,8 +132,9 @@ struct ChatRoom {
         let file = try StateFile(path: path, model: model)
         conversation = try Conversation(
             file, path: path, tokenizer: tokenizer, format: conversation.format, system: command.system)
+        states.add(path)
         if let generatorState = file.generatorState { sampler.generatorState = generatorState }
-        Terminal.error("loaded \(path): \(conversation.messages.count) messages, \(file.session.state.position) tokens")
+        Terminal.note("loaded \(path): \(conversation.messages.count) messages, \(file.session.state.position) tokens")
     }
 
     private var statistics: String {
@@ -127,6 +150,4 @@ struct ChatRoom {
         if !others.isEmpty { text += "; others: \(others.keys.sorted().joined(separator: ", "))" }
         return text
     }
-
-    private static func write(_ text: String) { FileHandle.standardOutput.write(Data(text.utf8)) }
 }

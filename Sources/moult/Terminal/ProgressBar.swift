@@ -1,4 +1,5 @@
 import Foundation
+import Support
 
 /// A bar on standard error with the share done, the speed and the time left. Where standard error is not a terminal,
 /// nothing is drawn.
@@ -15,11 +16,10 @@ final class ProgressBar {
 
     init(_ label: String, total: Int, unit: Unit = .items) {
         (self.label, self.total, self.unit) = (label, total, unit)
-        Interrupt.install()
     }
 
     /// Shows `done`; also the place where a long command notices that the user wants to stop.
-    /// - Throws: ``Interrupted``.
+    /// - Throws: as ``Interrupt/check()``.
     func update(_ done: Int, of newTotal: Int? = nil, note: String = "") throws {
         try Interrupt.check()
         if let newTotal { total = newTotal }
@@ -32,13 +32,13 @@ final class ProgressBar {
         let width = 24
         let filled = Int(share * Double(width))
         let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: width - filled)
-        var line = "\r\(label) \(bar) \(String(format: "%3.0f%%", 100 * share))"
+        var line = "\(label) \(bar) \(String(format: "%3.0f%%", 100 * share))"
         if done > first, elapsed > 0.5 {
             let speed = Double(done - first) / elapsed
             line += "  \(rate(speed))  \(Self.clock(Double(total - done) / speed)) left"
         }
         if !note.isEmpty { line += "  \(note)" }
-        Terminal.error(line.prefix(Terminal.width) + "\u{1B}[K", newline: false)
+        Terminal.draw("\r\(ForeignText.line(line).prefix(Terminal.width))\u{1B}[K")
     }
 
     /// Counts from `done`, such as that of a run that is resumed: speed and time left are those of what follows.
@@ -46,15 +46,15 @@ final class ProgressBar {
 
     /// Prints a line that stays, above the bar.
     func note(_ text: String) {
-        if drawn != nil { Terminal.error("\r\u{1B}[K", newline: false) }
-        Terminal.error(text)
+        if drawn != nil { Terminal.draw("\r\u{1B}[K") }
+        Terminal.note(text)
     }
 
     /// Removes the bar.
     func finish() {
         guard !finished else { return }
         finished = true
-        if drawn != nil { Terminal.error("\r\u{1B}[K", newline: false) }
+        if drawn != nil { Terminal.draw("\r\u{1B}[K") }
     }
 
     private func rate(_ perSecond: Double) -> String {

@@ -1,6 +1,7 @@
 import Foundation
+import Support
 
-/// What the commands print to.
+/// Standard error: what a person reads while a command works. Where it cannot be written nobody listens, and the work goes on.
 enum Terminal {
     /// Whether a person watches standard error.
     static let isInteractive = isatty(STDERR_FILENO) == 1
@@ -11,9 +12,14 @@ enum Terminal {
         return ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0 ? Int(size.ws_col) : 100
     }
 
-    static func error(_ text: some StringProtocol, newline: Bool = true) {
-        FileHandle.standardError.write(Data((newline ? text + "\n" : String(text)).utf8))
-    }
+    /// Writes one line, whatever text of others it holds.
+    static func note(_ text: some StringProtocol) { draw(ForeignText.line(text) + "\n") }
+
+    /// Writes lines of our own.
+    static func lines(_ text: some StringProtocol) { draw(ForeignText.lines(text) + "\n") }
+
+    /// Writes what the terminal is to obey.
+    static func draw(_ text: String) { _ = StandardStreams.write(text, to: STDERR_FILENO) }
 }
 
 /// 1234567 → "1,234,567".

@@ -13,7 +13,8 @@ final class TrainingDisplay {
             if done > 0 { bar.note("going on after step \(done) of \(total)") }
             bar.begin(at: done)
         case .step(let step):
-            let perplexity = step.stage == .align ? "" : String(format: "  perplexity %.2f", exp(step.loss))
+            // The loss of the other stages is an error or a divergence.
+            let perplexity = step.stage == .finetune ? String(format: "  perplexity %.2f", exp(step.loss)) : ""
             let skipped = step.skipped > 0 ? "  \(step.skipped) skipped" : ""
             try bar.update(
                 step.step,
@@ -25,6 +26,7 @@ final class TrainingDisplay {
                 "\(place)  \(measurement.stage.rawValue)".padded(to: 42)
                     + String(format: "validation perplexity %9.3f", measurement.perplexity)
                     + (measurement.isBest && measurement.step > 0 ? "  best" : ""))
+            try Interrupt.check()
         case .warning(let text): bar.note("warning: \(text)")
         case .alignment, .saved, .stageEnded, .ended: break
         }

@@ -1,4 +1,5 @@
 import CCUDA
+import Foundation
 import Synchronization
 
 /// The GPU as the C layer shows it, with errors that name what failed, and the kernels compiled so far.
@@ -6,6 +7,10 @@ final class CUDADevice: @unchecked Sendable {
     // Unchecked: the functions may be called from any thread; work is given from one at a time.
     private let functions: UnsafePointer<moult_cuda>
     private let kernels = Mutex<[String: Handle]>([:])
+
+    /// Whether NVIDIA's compute-sanitizer watches (`MOULT_CUDA_CHECKED=1`): every tensor then has memory of exactly its size,
+    /// given back to the driver with it, and what cuBLASLt writes by ways that the tool does not see is written once before.
+    let isChecked = ProcessInfo.processInfo.environment["MOULT_CUDA_CHECKED"] == "1"
 
     init(_ functions: UnsafePointer<moult_cuda>) { self.functions = functions }
 
@@ -118,6 +123,10 @@ final class CUDADevice: @unchecked Sendable {
     func multiply(_ product: moult_cuda_product) throws {
         guard product.m > 0, product.n > 0, product.k > 0 else { return }
         var product = product
+        if isChecked, product.beta == 0 {
+            let size = product.d_type == Int32(moult_cuda_float32) ? 4 : 2
+            try check(functions.pointee.zero(product.d, Int(product.m * product.n) * size))
+        }
         try check(functions.pointee.multiply(&product))
     }
 

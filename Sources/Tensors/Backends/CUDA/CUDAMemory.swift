@@ -45,7 +45,7 @@ final class CUDAMemory: Sendable {
     }
 
     func take(_ count: Int) throws -> (UInt64, Int, Int?) {
-        let unit = count > 1 << 20 ? 2 << 20 : 512
+        let unit = device.isChecked ? 1 : count > 1 << 20 ? 2 << 20 : 512
         let capacity = max(unit, (count + unit - 1) / unit * unit)
         return try state.withLock { state in
             let address: UInt64
@@ -90,6 +90,9 @@ final class CUDAMemory: Sendable {
             state.used -= capacity
             if let recording, state.recorded[recording] != nil {
                 state.recorded[recording]?[capacity, default: []].append(address)
+            } else if device.isChecked, state.recording == nil {
+                device.release(address)
+                state.held -= capacity
             } else {
                 state.free[capacity, default: []].append(address)
             }

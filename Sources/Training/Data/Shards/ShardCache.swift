@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import Support
 import Tokenizers
 
 /// A folder that keeps the tokens of sources from run to run.
@@ -18,33 +19,62 @@ struct ShardCache {
             files: files, tokenizer: tokenizer.hash, bytesPerToken: tokenizer.bytesPerToken, textKey: options.textKey,
             separator: options.separator, onError: options.onError, maximumPieceBytes: options.maximumPieceBytes,
             maximumLineBytes: options.maximumLineBytes, shardTokens: options.shardTokens)
-        try createFolder(folder)
+        do { _ = try MadeFolders(folder) } catch { throw DataError.unwritable(path: folder, reason: error.description) }
         // Named after the files alone, so that what is out of date is replaced and does not pile up.
         let paths = files.map(\.path).joined(separator: "\n")
         let place = "\(folder)/\(XXHash64.text(Data((paths + tokenizer.hash).utf8)))"
-        return try locked("\(place).lock") {
-            if let kept = TokenShards(folder: place, origin: origin) {
-                try progress(files.reduce(0) { $0 + $1.size })
-                return kept
-            }
-            let partial = "\(place).partial"
-            try remove(partial)
-            try createFolder(partial)
-            do {
-                try make(origin, in: partial, progress: progress)
-                try remove(place)
-                guard rename(partial, place) == 0 else {
-                    throw DataError.unwritable(path: place, reason: String(cString: strerror(errno)))
-                }
-            } catch {
-                try? FileManager.default.removeItem(atPath: partial)
-                throw error
-            }
-            guard let made = TokenShards(folder: place, origin: origin) else {
-                throw DataError.unwritable(path: place, reason: "it does not read as it was written; check the disk")
-            }
-            return made
+        let lock = try lock(place) { try progress(0) }
+        defer { withExtendedLifetime(lock) {} }
+        if let kept = TokenShards(folder: place, origin: origin) {
+            try progress(files.reduce(0) { $0 + $1.size })
+            return kept
         }
+        do {
+            _ = try Self.check(place)
+            // As an earlier version called it, of whose processes none is at work while this one holds the lock.
+            let left = "\(place).partial"
+            if (try? Self.check(left)) == true { try StagedFolder.remove(left) }
+            let made = try StagedFolder(path: place, isFree: false)
+            try make(origin, in: made.temporaryPath, progress: progress)
+            if try Self.check(place) { try StagedFolder.remove(place) }
+            try made.publish()
+        } catch let fault as RegularFile.Fault {
+            throw DataError.unwritable(path: place, reason: fault.description)
+        } catch let foreign as FolderContents.Foreign {
+            throw DataError.unwritable(path: place, reason: foreign.description)
+        }
+        guard let made = TokenShards(folder: place, origin: origin) else {
+            throw DataError.unwritable(path: place, reason: "it does not read as it was written; check the disk")
+        }
+        return made
+    }
+
+    /// The lock on the tokens at `place`; `wait` is called while another process holds it.
+    private func lock(_ place: String, _ wait: () throws -> Void) throws -> FileLock {
+        do { return try FileLock.waiting(path: "\(place).lock") { _ in try wait() } } catch let fault as RegularFile.Fault {
+            throw DataError.unwritable(path: "\(place).lock", reason: fault.description)
+        }
+    }
+
+    /// Whether tokens are kept at `place`, sound or not.
+    /// - Throws: when something else is there.
+    private static func check(_ place: String) throws(FolderContents.Foreign) -> Bool {
+        try FolderContents.check(place) { $0 == TokenShards.manifestName || $0.hasSuffix(ShardWriter.ending) }
+    }
+
+    /// Removes a folder of tokens, but for what no cache has written.
+    static func remove(_ folder: String) {
+        PartialName.removeAbandoned(in: folder)
+        for name in FolderContents.names(folder) {
+            let (path, digits) = ("\(folder)/\(name)", name.hasSuffix(".lock") ? name.dropLast(5) : name[...])
+            guard digits.count == 16, digits.allSatisfy(\.isHexDigit) else { continue }
+            if digits.count < name.count {
+                if let lock = try? FileLock(path: path) { lock.remove() }
+            } else if (try? check(path)) == true {
+                try? StagedFolder.remove(path)
+            }
+        }
+        rmdir(folder)
     }
 
     /// Tokenises the files into shards and a manifest in `folder`.
@@ -84,37 +114,5 @@ struct ShardCache {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         try ShardWriter.write(Array(encoder.encode(manifest)), to: "\(folder)/\(TokenShards.manifestName)")
-    }
-
-    private func createFolder(_ path: String) throws {
-        do {
-            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-        } catch {
-            throw DataError.unwritable(path: path, reason: error.localizedDescription)
-        }
-    }
-
-    private func remove(_ path: String) throws {
-        guard FileManager.default.fileExists(atPath: path) else { return }
-        do {
-            try FileManager.default.removeItem(atPath: path)
-        } catch {
-            throw DataError.unwritable(path: path, reason: error.localizedDescription)
-        }
-    }
-
-    /// Calls `body` while no other process holds the lock file at `path`.
-    private func locked<Result>(_ path: String, _ body: () throws -> Result) throws -> Result {
-        let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
-        guard descriptor >= 0 else {
-            throw DataError.unwritable(path: path, reason: String(cString: strerror(errno)))
-        }
-        defer { close(descriptor) }
-        while flock(descriptor, LOCK_EX) != 0 {
-            guard errno == EINTR else {
-                throw DataError.unwritable(path: path, reason: String(cString: strerror(errno)))
-            }
-        }
-        return try body()
     }
 }

@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import Support
 
 /// Writes tokens into shard files of equal length, but for the last.
 struct ShardWriter {
@@ -22,7 +23,8 @@ struct ShardWriter {
     /// Tokens appended.
     var count: Int { written + tokens.count }
 
-    static func name(_ shard: Int) -> String { "\(shard).tokens" }
+    static let ending = ".tokens"
+    static func name(_ shard: Int) -> String { "\(shard)\(ending)" }
 
     mutating func append(_ text: TokenisedText) throws {
         var start = text.starts.startIndex
@@ -78,20 +80,8 @@ struct ShardWriter {
 
     /// Writes a whole file, to the disk.
     static func write(_ bytes: [UInt8], to path: String) throws {
-        do {
-            var file = try StagedFile(path: path)
-            do {
-                try bytes.withUnsafeBytes { try file.write($0, at: 0) }
-                try file.sync()
-                try file.publish()
-            } catch {
-                file.discard()
-                throw error
-            }
-        } catch CheckpointError.unwritable(_, let reason) {
-            throw DataError.unwritable(path: path, reason: reason)
-        } catch CheckpointError.exists {
-            throw DataError.unwritable(path: path, reason: "it exists already")
+        do { try StagedFile.write(bytes, to: path) } catch {
+            throw DataError.unwritable(path: path, reason: error.description)
         }
     }
 }

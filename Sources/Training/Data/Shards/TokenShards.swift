@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import Support
 
 /// The tokens of a source, mapped from shard files, as one long sequence.
 struct TokenShards: Sendable {
@@ -15,7 +16,7 @@ struct TokenShards: Sendable {
     /// Opens the shards in `folder`.
     /// - Returns: nil when there are none, or when they are damaged or were made of something else.
     init?(folder: String, origin: ShardManifest.Origin) {
-        guard let json = FileManager.default.contents(atPath: "\(folder)/\(Self.manifestName)"),
+        guard let json = try? RegularFile.contents("\(folder)/\(Self.manifestName)"),
             let manifest = try? JSONDecoder().decode(ShardManifest.self, from: json),
             manifest.version == ShardManifest.currentVersion, manifest.origin == origin,
             let files = Self.mapped(manifest, folder)

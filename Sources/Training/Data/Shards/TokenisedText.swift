@@ -37,8 +37,7 @@ struct DocumentTokenizer: Sendable {
 
     init(_ tokenizer: Tokenizer) {
         self.tokenizer = tokenizer
-        let around = tokenizer.encode("")
-        prefix = tokenizer.bosToken.map { around.first == $0 ? [$0] : [] } ?? []
+        prefix = tokenizer.bosToken.map { tokenizer.textPrefix.first == $0 ? [$0] : [] } ?? []
         suffix = tokenizer.eosToken.map { [$0] } ?? []
     }
 

@@ -1,0 +1,31 @@
+extension ModelRecord {
+    /// A Transformer became a recurrent model.
+    public struct Conversion: Codable, Sendable, Equatable {
+        /// The version of Moult.
+        public var moult: String
+        /// What replaces softmax attention, and its options.
+        public var mixer: String
+        public var profile: String
+        public var slots: Int
+        public var window: Int
+        /// Of the new parameters. A text, since JSON's numbers do not hold all seeds.
+        public var seed: String
+        public var reused: ConversionReport.Share
+        public var initialised: ConversionReport.Share
+        public var dropped: ConversionReport.Share
+        /// Tensors that were made new, and that were left behind.
+        var new: [Kind]
+        var left: [Kind]
+        /// Of the weights that were reused, by which the teacher is known.
+        public var samples: WeightSamples
+
+        /// Tensors whose names differ in the layer's number alone.
+        struct Kind: Codable, Sendable, Equatable {
+            var name: String
+            var tensors: Int
+            var parameters: Int
+            /// How they were made, or why they were left behind.
+            var how: String
+        }
+    }
+}
