@@ -80,6 +80,8 @@ class Outputs(Campaign):
                 found.append(Finding("silent", f"another {target}", subject, outcome))
         if found or "reader" in way:
             return found + self.saved(state, folder, subject, outcome, way)
+        if name == "chat" and way == "nothing open":
+            loses = False  # Nobody says anything, and nothing is answered.
         if loses and outcome.code == 0 and name not in ("an error", "help"):
             found.append(Finding("failure", "exit code 0, and nobody can have read the output", subject, outcome))
         elif loses and tells and b"Error" not in outcome.errors and name != "help":
@@ -88,8 +90,8 @@ class Outputs(Campaign):
 
     def saved(self, state, folder, subject, outcome, way):
         """The state is saved whatever becomes of the text, and can be read."""
-        if state is None or way == "nothing open":
-            return []
+        if state is None or way == "nothing open" or "--stream" in outcome.arguments and way == "no standard input":
+            return []  # There is none: nothing was read.
         if not (folder / state).exists():
             return [Finding("failure", "the state is lost", subject, outcome)]
         load = ["generate", self.inputs.student, "--load-state", state, "--max-tokens", 1]
