@@ -1,7 +1,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup fetch build test lint format demo bench fixtures clean
+.PHONY: help setup fetch build test lint format demo bench fixtures torture fuzz sanitize kernels clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,7 +22,7 @@ lint: ## Check the format, and that nothing of ours compiles with a warning
 	@scripts/lint
 
 format: ## Format the Swift sources in place
-	swift format -i -r Sources Tests Package.swift
+	swift format -i -r Sources Tests Tools/fuzz Package.swift
 
 demo: setup fetch build ## Convert SmolLM2-135M, measure it and generate with it
 	@scripts/demo
@@ -31,6 +31,25 @@ bench: setup fetch build ## Compare the speed with Hugging Face transformers
 	Tools/oracles/setup
 	.venv/bin/python Benchmarks/inference.py --deep --write docs/benchmarks.md
 	.venv/bin/python Benchmarks/training.py
+
+# Of torture and fuzz: how long, what they begin with, and which campaigns or targets.
+MINUTES := 60
+SEED := 0
+CAMPAIGNS :=
+CASE :=
+TARGETS :=
+
+torture: setup build ## Damage files, kill, fill disks: MINUTES=60 SEED=0 CAMPAIGNS= CASE=
+	python3 Tools/torture --minutes $(MINUTES) --seed $(SEED) --campaigns "$(CAMPAIGNS)" --case "$(CASE)"
+
+fuzz: setup build ## Give the parsers what libFuzzer makes up: MINUTES=10 TARGETS=
+	Tools/fuzz/run $(if $(filter command line environment,$(origin MINUTES)),$(MINUTES),10) $(TARGETS)
+
+kernels: ## Compare every C kernel with its definition, NEON by emulation
+	Tools/kernels/run --thorough
+
+sanitize: setup fetch ## All tests under the sanitizers of addresses, undefined behaviour, threads
+	Tools/sanitize
 
 fixtures: ## Write the golden fixtures of the model tests again
 	Tools/oracles/setup

@@ -1,0 +1,115 @@
+#include "check.h"
+
+static struct moult_step_rows *rows_of(struct moult_step *step, int64_t width) {
+    return (struct moult_step_rows *)moult_step_make_rows(step, width, false);
+}
+
+static double silu(double x) { return x / (1 + exp(-x)); }
+
+/// A token of several sequences through embedding, norm, a gated product and an added one.
+static void check_chain(int64_t rows, int64_t width, int64_t hidden, enum moult_type type) {
+    shape("%s, %lld rows, width %lld, hidden %lld", name_of(type), (long long)rows, (long long)width, (long long)hidden);
+    enum { vocabulary = 50 };
+    float *table, *gate, *up, *down, *gates = space(rows * hidden), *ups = space(rows * hidden);
+    const float *norm = normal(width, 1);
+    const struct moult_product embedding = {
+        .weight = rounded(normal(vocabulary * width, 1), vocabulary * width, type, &table), .outputs = vocabulary, .type = type};
+    const double deviation = 1 / sqrt((double)width);
+    const struct moult_product gate_product = {
+        .weight = rounded(normal(hidden * width, deviation), hidden * width, type, &gate), .out = gates, .outputs = hidden,
+        .type = type};
+    const struct moult_product up_product = {
+        .weight = rounded(normal(hidden * width, deviation), hidden * width, type, &up), .out = ups, .outputs = hidden,
+        .type = type};
+    int32_t *tokens = bytes(rows * 4);
+    struct moult_step *step = moult_step_create(rows);
+    struct moult_step_rows *x = rows_of(step, width), *y = rows_of(step, width), *z = rows_of(step, hidden);
+    const struct moult_product down_product = {
+        .weight = rounded(normal(width * hidden, deviation), width * hidden, type, &down), .out = x->values, .outputs = width,
+        .type = type};
+    check("a step has memory",
+          moult_step_embedding(step, tokens, &embedding, x) && moult_step_norm(step, x, norm, 1e-5f, y)
+              && moult_step_gated_linear(step, y, &gate_product, &up_product, z)
+              && moult_step_linear(step, z, &down_product, 1, true));
+    double *expected = doubles(rows * width), *normed = doubles(width), *inner = doubles(hidden);
+    for (int64_t count = rows; count > 0; count = count == 1 ? 0 : (count + 1) / 2) {
+        for (int64_t r = 0; r < count; r++) {
+            tokens[r] = (int32_t)below(vocabulary);
+            const float *row = table + tokens[r] * width;
+            double square = 0;
+            for (int64_t i = 0; i < width; i++) square += (double)row[i] * row[i];
+            const double root = sqrt(square / (double)width + 1e-5);
+            for (int64_t i = 0; i < width; i++) normed[i] = row[i] / root * norm[i];
+            for (int64_t h = 0; h < hidden; h++) {
+                double a = 0, b = 0;
+                for (int64_t i = 0; i < width; i++) {
+                    a += gate[h * width + i] * normed[i], b += up[h * width + i] * normed[i];
+                }
+                inner[h] = silu(a) * b;
+            }
+            for (int64_t i = 0; i < width; i++) {
+                double sum = row[i];
+                for (int64_t h = 0; h < hidden; h++) sum += down[i * hidden + h] * inner[h];
+                expected[r * width + i] = sum;
+            }
+        }
+        check("a step runs", moult_step_run(step, count) == moult_success);
+        float *found = space(count * width);
+        memcpy(found, x->values, (size_t)(count * width) * 4);
+        check_floats("a step", found, expected, count * width, 2e-5);
+    }
+    moult_step_destroy(step);
+}
+
+/// One token through the mixers, beside the oracles of whole sequences.
+static void check_mixers(int64_t heads, int64_t groups, int64_t dim, int64_t slots) {
+    shape("%lld/%lld heads of %lld, %lld slots", (long long)heads, (long long)groups, (long long)dim, (long long)slots);
+    enum { rows = 2, held = 37, tokens = held };
+    const int64_t q = rows * heads * dim, k = rows * groups * dim, f = rows * groups * slots;
+    const float *gates = normal(f, 2);
+    float *slot_out = space(q), *attention_out = space(q);
+    struct moult_step *step = moult_step_create(rows);
+    struct moult_step_heads job = {
+        .heads = heads, .key_value_heads = groups, .key_dim = dim, .value_dim = dim, .scale = (float)(1 / sqrt((double)dim)),
+        .q = normal(q, 1), .k = normal(k, 1), .v = normal(k, 1), .out = slot_out};
+    struct moult_step_slots *states = moult_step_gated_slots(step, &job, gates, 4, slots);
+    job.out = attention_out;
+    struct moult_step_cache *caches = moult_step_attention(step, &job);
+    const int64_t state = groups * slots * dim;
+    double *expected = doubles(q), *attended = doubles(q);
+    for (int64_t r = 0; r < rows; r++) {
+        states[r] = (struct moult_step_slots){normal(state, 0.5), normal(state, 0.5)};
+        caches[r] = (struct moult_step_cache){normal(held * groups * dim, 1), normal(held * groups * dim, 1), held - 1, held};
+        float *log_gates = space(groups * slots);
+        for (int64_t i = 0; i < groups * slots; i++) log_gates[i] = -log1pf(expf(-gates[r * groups * slots + i])) / 4;
+        double *keys = doubles(state), *values = doubles(state);
+        for (int64_t i = 0; i < state; i++) keys[i] = states[r].keys[i], values[i] = states[r].values[i];
+        slots_oracle(&(struct moult_gated_slot_attention){
+            .batch = 1, .tokens = 1, .heads = heads, .key_value_heads = groups, .key_dim = dim, .value_dim = dim,
+            .slots = slots, .scale = job.scale, .q = job.q + r * heads * dim, .k = job.k + r * groups * dim,
+            .v = job.v + r * groups * dim, .log_gates = log_gates}, keys, values, expected + r * heads * dim);
+        memcpy(caches[r].keys + (held - 1) * groups * dim, job.k + r * groups * dim, (size_t)(groups * dim) * 4);
+        memcpy(caches[r].values + (held - 1) * groups * dim, job.v + r * groups * dim, (size_t)(groups * dim) * 4);
+        attention_oracle(&(struct moult_attention){
+            .batch = 1, .queries = 1, .keys = held, .heads = heads, .key_value_heads = groups, .key_dim = dim,
+            .value_dim = dim, .window = held, .scale = job.scale, .q = job.q + r * heads * dim, .k = caches[r].keys,
+            .v = caches[r].values}, attended + r * heads * dim);
+    }
+    check("a step of mixers runs", moult_step_run(step, rows) == moult_success);
+    check_floats("a step of slots", slot_out, expected, q, 2e-5);
+    check_floats("a step of attention", attention_out, attended, q, 2e-5);
+    moult_step_destroy(step);
+}
+
+void check_steps(void) {
+    static const int64_t rows[] = {1, 2, 3, 4, 5, 7, 8, 9, 17};
+    for (int64_t r = 0; r < ALL(rows); r++) {
+        for (enum moult_type type = moult_float32; type <= moult_float16; type++) {
+            check_chain(rows[r], 48, 33, type);
+            if (thorough || rows[r] == 5) check_chain(rows[r], 32, 14336, type), check_chain(rows[r], 5632, 20, type);
+            release();
+        }
+    }
+    check_mixers(4, 2, 8, 5), check_mixers(9, 3, 64, 64), check_mixers(14, 2, 64, 32), check_mixers(8, 1, 256, 17), release();
+    if (thorough) check_mixers(32, 8, 128, 64), check_mixers(6, 2, 80, 64), release();
+}
