@@ -119,6 +119,8 @@ int main(int count, char **arguments) {
     } groups[] = {{"elements", check_elements}, {"products", check_products}, {"attention", check_attention},
                   {"slots", check_slots}, {"losses", check_losses}, {"quantisation", check_quantisation},
                   {"steps", check_steps}};
+    // As many as find races, also on a machine of fewer cores.
+    moult_set_threads(4);
     const char *only = getenv("CHECK_ONLY");
     for (int index = 0; moult_kernels_available(index); index++) {
         moult_select_kernels(moult_kernels_available(index));
