@@ -181,7 +181,8 @@ import Testing
             #expect(throws: CheckpointError.notAModel(path: folder, expected: "a regular file", found: "a folder")) {
                 try GGUFCheckpoint(path: folder)
             }
-            #expect(throws: CheckpointError.notAModel(path: "/dev/zero", expected: "a regular file", found: "a device")) {
+            #expect(throws: CheckpointError.notAModel(path: "/dev/zero", expected: "a regular file", found: "a device"))
+            {
                 try GGUFCheckpoint(path: "/dev/zero")
             }
         }
