@@ -27,12 +27,13 @@ struct NumberTests {
         var testDescription: String { "\(command[0]) \(option)" }
     }
 
-    /// MODEL, TEXT, LINES and NEW stand for the model's folder, files of text, and a name that is new each time.
+    /// MODEL, STUDENT, TEXT, LINES and NEW stand for a Transformer's folder, that of the model converted from it, files of
+    /// text, and a name that is new each time.
     private static let cases: [Case] = {
         let generate = ["generate", "MODEL", "--prompt", "x", "--max-tokens", "2"]
         let bench = ["bench", "MODEL", "--prefill", "4", "--decode", "2", "--depth", "4", "--repeats", "1"]
         let train = [
-            "train", "MODEL", "--data", "TEXT", "--output", "NEW", "--stages", "finetune=32", "--length", "16",
+            "train", "STUDENT", "--data", "TEXT", "--output", "NEW", "--stages", "finetune=32", "--length", "16",
         ]
         let quantize = ["quantize", "MODEL", "--output", "NEW", "--bits", "8", "--calibration", "LINES"]
         let convert = ["convert", "MODEL", "--dry-run"]
@@ -88,8 +89,12 @@ struct NumberTests {
 
     @Test("every option", arguments: cases) func options(_ one: Case) throws {
         let lines = try place.write("lines.txt", (0..<40).map { "The fox \($0) jumps.\n" }.joined())
+        let student = one.command[0] == "train" ? try place.converted() : ""
         for value in one.values where !one.endless.contains(value) {
-            let names = ["MODEL": place.teacher, "TEXT": place.text, "LINES": lines, "NEW": "\(place.path)/\(UUID())"]
+            let names = [
+                "MODEL": place.teacher, "STUDENT": student, "TEXT": place.text, "LINES": lines,
+                "NEW": "\(place.path)/\(UUID())",
+            ]
             // The last of an option's values counts.
             let command = one.command.map { names[$0] ?? $0 }
             var arguments = command
@@ -110,6 +115,7 @@ struct NumberTests {
     @Test("every key of a configuration", arguments: keys) func configuration(_ key: String) throws {
         let parts = key.split(separator: ":").map { $0.trimmingCharacters(in: .whitespaces) }
         let name = parts[parts.count - 1]
+        let student = try place.converted()
         for value in Self.numbers + [".inf", "-.inf", ".nan", "1e15", "999G", "1e1000000", "[1]", "{a: 1}", "null"] {
             // What is sound is also without an end.
             if value == "1e15" || value == "999G", name == "tokens" { continue }
@@ -122,7 +128,7 @@ struct NumberTests {
             let length = name == "length" ? [] : ["--length", "16"]
             let result = try run(
                 [
-                    "train", place.teacher, "--data", place.text, "--output", "\(place.path)/\(UUID())", "--config",
+                    "train", student, "--data", place.text, "--output", "\(place.path)/\(UUID())", "--config",
                     file,
                 ] + length)
             check(result, name, value)
