@@ -73,7 +73,7 @@ import Testing
         let model = "\(folder.path)/model", weights = "\(model)/model.safetensors"
         try Self.writeLargeModel(model)
         let running = try RunningMoult(["quantize", model, "--bits", "8", "--output", "\(folder.path)/out"])
-        running.wait { folder.contents.contains { $0.hasPrefix(".out.partial-") } }
+        running.wait { folder.contents.contains { $0.hasPrefix(".out.moult-") } }
         #expect(truncate(weights, 5000) == 0)
         let result = running.finish()
         #expect(result.status == 1, "\(result.status): \(result.error)")

@@ -156,7 +156,11 @@ struct TrainingCheckpoint {
 
     private static func contentHash(_ folder: String) throws -> String {
         let path = "\(folder)/\(SafetensorsCheckpoint.fileName)"
-        let file = try MappedFile(path: path)
-        return withExtendedLifetime(file) { XXHash64.text(file.bytes) }
+        do {
+            let file = try MappedFile(path: path)
+            return withExtendedLifetime(file) { XXHash64.text(file.bytes) }
+        } catch let error as CheckpointError {
+            throw TrainingError.file(path: path, reason: "damaged: \(error)")
+        }
     }
 }

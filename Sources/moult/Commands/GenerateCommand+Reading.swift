@@ -60,7 +60,8 @@ extension GenerateCommand {
     private func promptText() throws -> String? { try prompt ?? promptFile.map(TextFile.read) }
 
     private func readStream(
-        _ session: GenerationSession, _ tokenizer: Tokenizer, isContinued: Bool, sampler: Sampler, states: inout OwnStates
+        _ session: GenerationSession, _ tokenizer: Tokenizer, isContinued: Bool, sampler: Sampler,
+        states: inout OwnStates
     ) throws -> ReadText {
         var encoder = IncrementalEncoder(tokenizer, continues: isContinued)
         var feed = TokenFeed(session, every: every)

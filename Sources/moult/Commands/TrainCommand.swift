@@ -57,7 +57,9 @@ struct TrainCommand: ParsableCommand {
         let run = try prepare()
         let display = TrainingDisplay(totalSteps: run.totalSteps)
         defer { display.finish() }
-        do { try run.train { try display.show($0) } } catch let code as ExitCode where code.isInterrupt && !run.isComplete {
+        do { try run.train { try display.show($0) } } catch let code as ExitCode
+            where code.isInterrupt && !run.isComplete
+        {
             display.finish()
             let place =
                 run.step > 0
