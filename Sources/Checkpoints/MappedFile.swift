@@ -29,7 +29,7 @@ package final class MappedFile: @unchecked Sendable {
         }
         guard status.st_mode & S_IFMT == S_IFREG else {
             throw CheckpointError.notAModel(
-                path: path, expected: "a regular file", found: RegularFile.kind(status.st_mode))
+                path: path, expected: "a file", found: RegularFile.kind(status.st_mode))
         }
         guard status.st_size > 0 else {
             throw CheckpointError.notAModel(path: path, expected: "a file with content", found: "an empty file")
