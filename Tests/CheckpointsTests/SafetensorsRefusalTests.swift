@@ -178,11 +178,10 @@ import Testing
             #expect(throws: CheckpointError.self) { try SafetensorsCheckpoint(path: folder + "/absent") }
             #expect(throws: CheckpointError.self) { try ModelFiles.open(folder) }
             #expect(throws: CheckpointError.self) { try ModelFiles.open(folder + "/absent") }
-            #expect(throws: CheckpointError.notAModel(path: folder, expected: "a regular file", found: "a folder")) {
+            #expect(throws: CheckpointError.notAModel(path: folder, expected: "a file", found: "a folder")) {
                 try GGUFCheckpoint(path: folder)
             }
-            #expect(throws: CheckpointError.notAModel(path: "/dev/zero", expected: "a regular file", found: "a device"))
-            {
+            #expect(throws: CheckpointError.notAModel(path: "/dev/zero", expected: "a file", found: "a device")) {
                 try GGUFCheckpoint(path: "/dev/zero")
             }
         }
