@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FIXTURE = ROOT / "Tests" / "TrainingTests" / "Fixtures" / "teacher"
 TOOLS = ("memcheck", "racecheck", "initcheck", "synccheck")
 # The first step of a stage runs as it is, the second is recorded, the third replays.
+COMMANDS = ("train", "perplexity", "generate", "recall", "bench")
 STEPS = {"align": 3, "distil": 3, "finetune": 3}
 # cuBLASLt's own kernels pass data by asynchronous copies whose barriers racecheck does not know, and do not run when they are
 # left out: their races are read over.
@@ -153,7 +154,8 @@ class Checks:
                 if result.returncode:
                     sys.exit(f"{name}: {result.stdout}")
                 jobs += [(tool, name, what, words) for tool in self.arguments.tools
-                         for what, words in commands(self.work, teacher, name, text, held, tool)]
+                         for what, words in commands(self.work, teacher, name, text, held, tool)
+                         if what in self.arguments.commands]
         # Every card gets jobs by turns; the longest first.
         jobs.sort(key=lambda job: (job[2] != "train", job[0] != "racecheck"))
         with ThreadPoolExecutor(self.arguments.jobs * self.arguments.cards) as pool:
@@ -177,6 +179,7 @@ def main():
     parser.add_argument("--tools", type=lambda text: text.split(","), default=list(TOOLS))
     parser.add_argument("--output", type=Path, default=ROOT / ".build/sanitize", help="a folder for the tools' logs")
     parser.add_argument("--timeout", type=float, default=300, help="seconds that a command may take")
+    parser.add_argument("--commands", type=lambda text: text.split(","), default=list(COMMANDS))
     parser.add_argument("--jobs", type=int, default=4, help="commands at once on a card")
     parser.add_argument("--cards", type=int, default=1, help="cards to use")
     arguments = parser.parse_args()
