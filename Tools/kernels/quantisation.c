@@ -26,7 +26,8 @@ static void check_rounding(int64_t outputs, int64_t inputs, enum moult_type type
     check("the error is small", error < exact * (type == moult_q8 ? 2e-4 : 2e-2));
     check("the error is what was told", fabs(error - errors) <= 1e-3 * error + 1e-9);
     check("the squares are what was told", fabs(exact - squares) <= 1e-4 * exact);
-    // With the last of 32 inputs all that matters, its error is the smaller.
+    // With the last of 32 inputs all that matters, its error is the smaller; of a few groups alone chance may have it otherwise.
+    if (count < 512) return;
     float *importance = space(inputs);
     for (int64_t i = 0; i < inputs; i++) importance[i] = i % 32 == 31 ? 1000 : 1;
     job.importance = importance;
