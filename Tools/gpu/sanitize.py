@@ -146,6 +146,8 @@ class Checks:
         write_text(held, 2, 200)
         jobs = []
         for number, (shape, extents) in enumerate(SHAPES.items()):
+            if shape not in self.arguments.shapes:
+                continue
             teacher = self.work / shape
             write_teacher(teacher, extents, number)
             for conversion, options in CONVERSIONS.items():
@@ -180,7 +182,8 @@ def main():
     parser.add_argument("--output", type=Path, default=ROOT / ".build/sanitize", help="a folder for the tools' logs")
     parser.add_argument("--timeout", type=float, default=300, help="seconds that a command may take")
     parser.add_argument("--commands", type=lambda text: text.split(","), default=list(COMMANDS))
-    parser.add_argument("--jobs", type=int, default=4, help="commands at once on a card")
+    parser.add_argument("--shapes", type=lambda text: text.split(","), default=list(SHAPES))
+    parser.add_argument("--jobs", type=int, default=4, help="commands at once on a card; a training takes 50 GB of the host's memory under racecheck")
     parser.add_argument("--cards", type=int, default=1, help="cards to use")
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
