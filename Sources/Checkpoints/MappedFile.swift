@@ -46,18 +46,12 @@ package final class MappedFile: @unchecked Sendable {
 
     /// The contents of the file at `path` in memory of their own, where the end of the program is no answer to a file
     /// that shrinks.
-    package init(reading path: String) throws(RegularFile.Fault) {
-        let contents = try RegularFile.contents(path)
-        let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: contents.count, alignment: 64)
-        copy.copyBytes(from: contents)
-        self.path = path
-        bytes = UnsafeRawBufferPointer(copy)
-        isMapped = false
-        entry = nil
+    package convenience init(reading path: String) throws(RegularFile.Fault) {
+        self.init(contents: try RegularFile.contents(path), path: path)
     }
 
     /// A copy of `contents` that is read as if it were the file at `path`.
-    init(contents: [UInt8], path: String) {
+    init(contents: some Collection<UInt8>, path: String) {
         let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: contents.count, alignment: 64)
         copy.copyBytes(from: contents)
         self.path = path

@@ -1,24 +1,18 @@
 import Foundation
 import TestSupport
-import Testing
 
 /// A folder with a tiny Transformer, what it was converted to, and a text.
 struct TinyWorkplace {
-    let folder: TemporaryFolder
-    let teacher: String
+    private let tiny: TinyModel
     let model: String
-    let text: String
-    var path: String { folder.path }
+    var folder: TemporaryFolder { tiny.folder }
+    var path: String { tiny.path }
+    var teacher: String { tiny.teacher }
+    var text: String { tiny.text }
 
     init() throws {
-        folder = try TemporaryFolder()
-        (teacher, model) = ("\(folder.path)/teacher", "\(folder.path)/model")
-        try FileManager.default.copyItem(
-            atPath: "\(packageRoot)/Tests/TrainingTests/Fixtures/teacher", toPath: teacher)
-        let result = try MoultProcess("convert", teacher, "--output", model, "--slots", "4", "--window", "4")
-        #expect(result.status == 0, "\(result.error)")
-        text = try folder.write(
-            "text.txt", (0..<400).map { "The fox \($0 * $0 % 97) jumps over the dog.\n" }.joined())
+        tiny = try TinyModel()
+        model = try tiny.converted()
     }
 
     /// A run of a few steps.
@@ -29,6 +23,6 @@ struct TinyWorkplace {
         ]
     }
 
-    func exists(_ file: String) -> Bool { FileManager.default.fileExists(atPath: "\(path)/\(file)") }
-    func bytes(_ file: String) throws -> Data { try Data(contentsOf: URL(fileURLWithPath: "\(path)/\(file)")) }
+    func exists(_ file: String) -> Bool { tiny.exists(file) }
+    func bytes(_ file: String) throws -> Data { try tiny.bytes(file) }
 }

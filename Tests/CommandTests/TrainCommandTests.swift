@@ -8,22 +8,16 @@ import Testing
 struct TrainCommandTests {
     /// A converted model, its teacher and a text.
     private struct Workplace {
-        let folder: TemporaryFolder
-        let teacher: String
+        private let tiny: TinyModel
         let model: String
-        let text: String
-        var path: String { folder.path }
+        var folder: TemporaryFolder { tiny.folder }
+        var path: String { tiny.path }
+        var teacher: String { tiny.teacher }
+        var text: String { tiny.text }
 
         init() throws {
-            folder = try TemporaryFolder()
-            (teacher, model) = ("\(folder.path)/teacher", "\(folder.path)/model")
-            try FileManager.default.copyItem(
-                atPath: "\(packageRoot)/Tests/TrainingTests/Fixtures/teacher", toPath: teacher)
-            let result = try MoultProcess(
-                "convert", teacher, "--output", model, "--slots", "4", "--window", "4", "--json")
-            #expect(result.status == 0, "\(result.error)")
-            text = try folder.write(
-                "text.txt", Data((0..<400).map { "The fox \($0 * $0 % 97) jumps over the dog.\n" }.joined().utf8))
+            tiny = try TinyModel()
+            model = try tiny.converted()
         }
 
         /// The command with whatever changes.
