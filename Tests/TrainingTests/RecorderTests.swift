@@ -31,8 +31,8 @@ struct RecorderTests {
         // Rows of 16 tokens are one range of positions.
         #expect(
             found.kinds == [
-                "start new", "memory", "validation 0", "validation 2", "end of align", "validation 4", "end of distil",
-                "positions 1 1", "complete",
+                "start new", "memory", "validation 0", "validation 2", "end of align", "validation 4",
+                "positions 1 1", "end of distil", "complete",
             ])
         guard case .start(let start)? = try MetricsLog.events(path: run.path("run/metrics.jsonl")).first else {
             Issue.record("no start")

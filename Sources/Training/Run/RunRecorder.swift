@@ -7,7 +7,8 @@ final class RunRecorder {
     private let board: TensorBoardWriter
     private let layers: Int
     private let teacher: HeldRows.Result?
-    private var measured: HeldRows.Result?
+    /// Steps of the whole run.
+    private let steps: Int
     private var step = 0
 
     /// - Parameters:
@@ -23,6 +24,7 @@ final class RunRecorder {
         board = try TensorBoardWriter(
             folder: folder.tensorBoardFolder, purgingFrom: start.resumedFrom.map { $0 > 0 ? $0 + 1 : 0 })
         (self.layers, self.teacher, step) = (layers, teacher, start.resumedFrom ?? 0)
+        steps = start.stages.reduce(0) { $0 + $1.steps }
         try write(.start(start))
         try write(.memory(memory))
     }
@@ -40,21 +42,20 @@ final class RunRecorder {
         case .alignment(let step, let errors):
             try write(.alignment(MetricsEvent.Alignment(step: step, layers: (0..<layers).map { errors[$0] })))
         case .measured(let it):
-            measured = it.result
             try write(
                 .validation(
                     MetricsEvent.Validation(
                         step: it.step, stage: it.stage.rawValue, tokens: it.tokens, loss: it.loss, isBest: it.isBest)))
+            // At once, and not at the run's end: a run that is killed between the two has no step left to measure.
+            guard it.step == steps else { return }
+            try write(
+                .positions(
+                    MetricsEvent.Positions(
+                        step: it.step, ranges: it.result.ranges, teacher: teacher?.lossByRange.map { exp($0) },
+                        student: it.result.lossByRange.map { exp($0) })))
         case .stageEnded(let kind, let step):
             try write(.stageEnd(MetricsEvent.StageEnd(step: step, stage: kind.rawValue)))
         case .ended(let complete):
-            if complete, let measured {
-                try write(
-                    .positions(
-                        MetricsEvent.Positions(
-                            step: step, ranges: measured.ranges, teacher: teacher?.lossByRange.map { exp($0) },
-                            student: measured.lossByRange.map { exp($0) })))
-            }
             try write(.end(MetricsEvent.End(step: step, reason: complete ? "complete" : "stopped")))
         case .started, .saved, .warning: break
         }
