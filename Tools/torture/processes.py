@@ -99,7 +99,7 @@ class Programs:
             errors.seek(0)
             return Outcome(
                 [str(a) for a in arguments], child.returncode, output.read(64 << 20), errors.read(64 << 20),
-                time.monotonic() - began, max(usage.ru_maxrss * 1024, entry["peak"]), entry["stopped"])
+                time.monotonic() - began, max(_own_peak(usage), entry["peak"]), entry["stopped"])
 
     def _watch(self):
         page = os.sysconf("SC_PAGE_SIZE")
@@ -118,3 +118,9 @@ class Programs:
                     if reason and not entry["stopped"]:
                         entry["stopped"] = reason
                         os.killpg(pid, signal.SIGKILL)
+
+
+def _own_peak(usage):
+    """The most memory that a child held, bytes; 0 where the system's figure is that of this process at the child's start."""
+    mine = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return usage.ru_maxrss * 1024 if usage.ru_maxrss > mine else 0
