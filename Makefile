@@ -16,7 +16,8 @@ build: ## Build the moult executable in release: .build/release/moult
 	swift build -c release --product moult
 
 test: setup fetch ## Run every test, in release
-	swift test -c release --disable-testable-imports
+	swift build --build-tests -c release
+	@scripts/run-tests -c release --disable-testable-imports
 
 lint: ## Check the format, and that nothing of ours compiles with a warning
 	@scripts/lint

@@ -4,6 +4,7 @@ import Models
 import Tensors
 import Testing
 
+/// Switches threads, and so runs in another process than most (scripts/run-tests).
 @Suite("Steps of quantised models")
 struct QuantisedStepTests {
     /// A fixture made wide enough for groups of 32 inputs, with random weights; `type` is that of its matrices.

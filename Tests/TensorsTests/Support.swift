@@ -3,7 +3,8 @@ import Foundation
 import Tensors
 import Testing
 
-/// The suites that switch kernels, threads or oneDNN are nested here, so that no two of them run at once.
+/// The suites that switch kernels, threads or oneDNN are nested here, so that no two of them run at once. `make test`
+/// (scripts/run-tests) runs them in a process of their own: others compare to the bit.
 @Suite(.serialized) enum KernelTests {}
 
 /// One way to run the kernels.
