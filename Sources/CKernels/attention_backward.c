@@ -67,6 +67,10 @@ static struct moult_attention_range range_at(const struct plan *plan, int64_t in
     range.last_key = position + range.end;
     range.first_key = least(range.last_key, position + range.begin - forward->window + 1);
     if (range.first_key < 0) range.first_key = 0;
+    // The sinks of the first query's document: those of later ones are among the other keys.
+    range.first_sink = moult_document_start(forward, position + range.begin);
+    range.sinks_end = least(range.first_sink + forward->sinks, range.first_key);
+    if (range.sinks_end < range.first_sink) range.sinks_end = range.first_sink;
     return range;
 }
 
@@ -91,7 +95,7 @@ size_t moult_attention_backward(const struct moult_attention_backward *job) {
     size_t floats = 0, table = ((size_t)ranges * sizeof *plan.ranges + 63) / 64 * 64;
     for (int64_t index = 0; index < ranges; index++) {
         const struct moult_attention_range range = range_at(&plan, index);
-        floats += (size_t)((range.last_key - range.first_key) * row);
+        floats += (size_t)(moult_range_rows(&range) * row);
     }
     const size_t needed = table + floats * sizeof(float);
     char *memory = moult_call_scratch(needed);
@@ -101,7 +105,7 @@ size_t moult_attention_backward(const struct moult_attention_backward *job) {
     for (int64_t index = 0; index < ranges; index++) {
         plan.ranges[index] = range_at(&plan, index);
         plan.ranges[index].sums = sums;
-        sums += (plan.ranges[index].last_key - plan.ranges[index].first_key) * row;
+        sums += moult_range_rows(&plan.ranges[index]) * row;
     }
     moult_parallel_for(ranges, 1, range_body, &plan);
     const size_t missing = atomic_load(&plan.missing);

@@ -30,12 +30,33 @@ struct moult_dense {
     int64_t out_row;
 };
 
-/// Queries [begin, end) of one key/value head, and what they add to the gradients of keys [first_key, last_key) and of
-/// their values: rows of padded K floats, then rows of padded V.
+/// Where the document begins that the key position `position` is in.
+static inline int64_t moult_document_start(const struct moult_attention *job, int64_t position) {
+    int64_t low = 0, high = job->document_count;
+    while (low < high) {
+        const int64_t middle = (low + high) / 2;
+        if (job->documents[middle] <= position) low = middle + 1; else high = middle;
+    }
+    return low > 0 ? job->documents[low - 1] : 0;
+}
+
+/// Queries [begin, end) of one key/value head, and what they add to the gradients of keys [first_sink, sinks_end) and
+/// [first_key, last_key), the former before the latter, and of their values: rows of padded K floats, then rows of padded V.
 struct moult_attention_range {
-    int64_t batch, head, begin, end, first_key, last_key;
+    int64_t batch, head, begin, end, first_sink, sinks_end, first_key, last_key;
     float *sums;
 };
+
+static inline int64_t moult_range_rows(const struct moult_attention_range *range) {
+    return range->sinks_end - range->first_sink + range->last_key - range->first_key;
+}
+
+/// The row of `key`; -1 when it is in neither part.
+static inline int64_t moult_range_row(const struct moult_attention_range *range, int64_t key) {
+    if (key >= range->first_key && key < range->last_key)
+        return range->sinks_end - range->first_sink + key - range->first_key;
+    return key >= range->first_sink && key < range->sinks_end ? key - range->first_sink : -1;
+}
 
 /// Rows rounded to int8 by groups of 32 inputs: codes (rows, inputs), and for each group the scale and scale · Σ codes,
 /// both (rows, inputs / 32).

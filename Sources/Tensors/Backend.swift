@@ -32,11 +32,12 @@ public protocol Backend: GradientBackend {
     func rope(_ x: Tensor, cosines: Tensor, sines: Tensor, offset: Int) throws -> Tensor
 
     /// Causal softmax attention: q (B, T, H, K), k (B, S, N, K), v (B, S, N, V) → (B, T, H, V), S ≥ T.
-    /// Query t sits at key position S - T + t and sees the last `window` positions up to its own (all when nil).
-    /// `documents`, when given, are the ascending starts of packed documents among the keys (B = 1); a query sees
-    /// only keys of its own document.
+    /// Query t sits at key position S - T + t and sees the last `window` positions up to its own (all when nil) and the
+    /// first `sinks` of its document. `documents`, when given, are the ascending starts of packed documents among the keys
+    /// (B = 1); a query sees only keys of its own document. `sinkQueries`, of q's shape, stand for q where a query sees a
+    /// sink that its window does not reach; nil for q itself.
     func attention(
-        q: Tensor, k: Tensor, v: Tensor, scale: Float, window: Int?, documents: Documents?
+        q: Tensor, k: Tensor, v: Tensor, scale: Float, span: AttentionSpan, sinkQueries: Tensor?, documents: Documents?
     ) throws -> (result: Tensor, saved: Tensor?)
 
     /// logsigmoid(x) / divisor: the log forget gate of GSA. Finite for every finite x.
@@ -51,12 +52,20 @@ public protocol Backend: GradientBackend {
         documents: Documents?
     ) throws -> (result: Tensor, saved: [Tensor])
 
-    /// Gradients of ``attention(q:k:v:scale:window:documents:)``, whose result was `output`, from the `gradient` of that
-    /// result, both (B, T, H, V).
+    /// Gradients of ``attention(q:k:v:scale:span:sinkQueries:documents:)`` without queries for the sinks, whose result was
+    /// `output`, from the `gradient` of that result, both (B, T, H, V).
     func attentionBackward(
         _ gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, output: Tensor, saved: Tensor?, scale: Float,
-        window: Int?, documents: Documents?
+        span: AttentionSpan, documents: Documents?
     ) throws -> (q: Tensor, k: Tensor, v: Tensor)
+
+    /// Of x (B, T, N · G, W), G heads side by side for each of N = `count` key/value heads, those of the `heads`:
+    /// (B, T, n · G, W).
+    func pickHeads(_ x: Tensor, _ heads: HeadSet, of count: Int) throws -> Tensor
+
+    /// (B, T, N · G, W), N = `count`, of which the `heads` are those of `some` (B, T, n · G, W) and the rest those of
+    /// `others` (B, T, (N - n) · G, W); zeros where one is nil.
+    func joinHeads(_ some: Tensor?, _ others: Tensor?, by heads: HeadSet, of count: Int) throws -> Tensor
 
     /// Gradients of ``gatedSlotAttention(q:k:v:logGates:scale:state:documents:)``, begun from the state `initial`, from the
     /// `gradient` of its outputs (B, T, H, V) and that of its final state; nil where that is not used.

@@ -27,7 +27,7 @@ public struct KeyValueRing: Sendable {
                 try backend.read(keys, past: past, then: k, position: position),
                 try backend.read(values, past: past, then: v, position: position)
             )
-        let result = try q.attention(k: allKeys, v: allValues, scale: scale, window: window)
+        let result = try q.attention(k: allKeys, v: allValues, scale: scale, span: AttentionSpan(window: window))
         try write(k, v, position: position)
         return result
     }

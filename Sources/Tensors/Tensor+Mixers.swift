@@ -1,17 +1,26 @@
 /// The token mixers, checked and run as the operations of Tensor+Operations.swift are.
 extension Tensor {
     /// Causal softmax attention of queries self (B, T, H, K) over k (B, S, N, K) and v (B, S, N, V) → (B, T, H, V);
-    /// see ``Backend/attention(q:k:v:scale:window:documents:)``.
+    /// see ``Backend/attention(q:k:v:scale:span:sinkQueries:documents:)``. With `sinkQueries` nothing may be watched.
     public func attention(
-        k: Tensor, v: Tensor, scale: Float, window: Int? = nil, documents: Documents? = nil
+        k: Tensor, v: Tensor, scale: Float, span: AttentionSpan = AttentionSpan(), sinkQueries: Tensor? = nil,
+        documents: Documents? = nil
     ) throws -> Tensor {
-        try requireAttention("attention", k: k, v: v, window: window, documents: documents)
+        try requireAttention("attention", k: k, v: v, span: span, documents: documents)
+        if let sinkQueries {
+            try sinkQueries.requireActivation("attention", "sinkQueries", shape.map { $0 })
+            guard ![self, k, v].contains(where: \.isRecorded) else {
+                throw TensorError.range(
+                    operation: "attention", argument: "sinkQueries", expected: "none where gradients are asked for",
+                    found: "some")
+            }
+        }
         let backend = try device.backend
         let (output, saved) = try backend.attention(
-            q: self, k: k, v: v, scale: scale, window: window, documents: documents)
+            q: self, k: k, v: v, scale: scale, span: span, sinkQueries: sinkQueries, documents: documents)
         return output.recorded(of: self, k, v) { gradient in
             let gradients = try backend.attentionBackward(
-                gradient, q: self, k: k, v: v, output: output, saved: saved, scale: scale, window: window,
+                gradient, q: self, k: k, v: v, output: output, saved: saved, scale: scale, span: span,
                 documents: documents)
             try variable?.add(gradients.q)
             try k.variable?.add(gradients.k)
@@ -19,18 +28,19 @@ extension Tensor {
         }
     }
 
-    /// Gradients of q, k and v of ``attention(k:v:scale:window:documents:)`` from the gradient self (B, T, H, V) of its
-    /// result `output`; see ``Backend/attentionBackward(_:q:k:v:output:scale:window:documents:)``.
+    /// Gradients of q, k and v of ``attention(k:v:scale:span:sinkQueries:documents:)`` from the gradient self (B, T, H, V)
+    /// of its result `output`; see ``Backend/attentionBackward(_:q:k:v:output:saved:scale:span:documents:)``.
     public func attentionBackward(
-        q: Tensor, k: Tensor, v: Tensor, output: Tensor, scale: Float, window: Int? = nil, documents: Documents? = nil
+        q: Tensor, k: Tensor, v: Tensor, output: Tensor, scale: Float, span: AttentionSpan = AttentionSpan(),
+        documents: Documents? = nil
     ) throws -> (q: Tensor, k: Tensor, v: Tensor) {
         let operation = "attentionBackward"
-        try q.requireAttention(operation, k: k, v: v, window: window, documents: documents)
+        try q.requireAttention(operation, k: k, v: v, span: span, documents: documents)
         let result = Array(q.shape.dropLast() + v.shape.suffix(1))
         try requireActivation(operation, "gradient", result)
         try output.requireActivation(operation, "output", result)
         return try device.backend.attentionBackward(
-            self, q: q, k: k, v: v, output: output, saved: nil, scale: scale, window: window, documents: documents)
+            self, q: q, k: k, v: v, output: output, saved: nil, scale: scale, span: span, documents: documents)
     }
 
     /// Gated Slot Attention (Zhang et al. 2024, arXiv 2409.07146): q (B, T, H, K), k (B, T, N, K), v (B, T, N, V),
@@ -113,18 +123,23 @@ extension Tensor {
             documents: documents, saved: [])
     }
 
-    /// The arguments of ``attention(k:v:scale:window:documents:)``.
+    /// The arguments of ``attention(k:v:scale:span:sinkQueries:documents:)``.
     private func requireAttention(
-        _ operation: String, k: Tensor, v: Tensor, window: Int?, documents: Documents?
+        _ operation: String, k: Tensor, v: Tensor, span: AttentionSpan, documents: Documents?
     ) throws {
         try requireHeads(operation, k: k, v: v)
         guard k.shape[1] >= shape[1] else {
             throw TensorError.shape(
                 operation: operation, argument: "k", expected: "at least \(shape[1]) positions", found: k.shape)
         }
-        if let window, window < 1 {
+        if let window = span.window, window < 1 {
             throw TensorError.range(
                 operation: operation, argument: "window", expected: "at least 1", found: "\(window)")
+        }
+        guard (0...AttentionSpan.mostSinks).contains(span.sinks) else {
+            throw TensorError.range(
+                operation: operation, argument: "sinks", expected: "0 to \(AttentionSpan.mostSinks)",
+                found: "\(span.sinks)")
         }
         try Tensor.requireDocuments(documents, batch: shape[0], length: k.shape[1], operation)
     }

@@ -14,7 +14,12 @@ extension CUDATests {
                     .activation(batch, keys, heads, dim, scale: 2),
                     .activation(batch, keys, heads, dim),
                 ], tolerance: 0.02
-            ) { [try $0[0].attention(k: $0[1], v: $0[2], scale: 0.3, window: window, documents: documents)] }
+            ) {
+                [
+                    try $0[0].attention(
+                        k: $0[1], v: $0[2], scale: 0.3, span: AttentionSpan(window: window), documents: documents)
+                ]
+            }
         }
 
         @Test func attention() throws {

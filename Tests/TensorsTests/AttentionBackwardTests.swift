@@ -19,7 +19,7 @@ extension KernelTests {
                 gradient = try random.tensor([test.batch, test.queries, test.heads, test.valueDim])
                 scale = 1 / Float(test.keyDim).squareRoot()
                 output = try q.attention(
-                    k: k, v: v, scale: scale, window: test.window, documents: test.documents.map(Documents.init(_:)))
+                    k: k, v: v, scale: scale, span: test.span, documents: test.documents.map(Documents.init(_:)))
             }
         }
 
@@ -28,17 +28,21 @@ extension KernelTests {
             Case(queries: 700, keys: 700, heads: 2, keyHeads: 1, keyDim: 8, valueDim: 8),
             Case(queries: 1100, keys: 1200, heads: 2, keyHeads: 1, keyDim: 8, valueDim: 8, window: 70),
             Case(queries: 600, keys: 1300, heads: 2, keyHeads: 2, keyDim: 8, valueDim: 8, documents: [0, 650, 900]),
+            Case(queries: 1100, keys: 1200, heads: 2, keyHeads: 1, keyDim: 8, valueDim: 8, window: 70, sinks: 4),
+            Case(
+                queries: 1100, keys: 1100, heads: 2, keyHeads: 1, keyDim: 8, valueDim: 8, window: 64, sinks: 5,
+                documents: [0, 2, 250, 258, 600, 601]),
         ]
 
         @Test(arguments: AttentionTests.cases + long) func isTheChainRule(_ test: Case) throws {
             let inputs = try Inputs(test)
             let expected = try Oracle.attentionBackward(
-                inputs.gradient, q: inputs.q, k: inputs.k, v: inputs.v, scale: inputs.scale, window: test.window,
+                inputs.gradient, q: inputs.q, k: inputs.k, v: inputs.v, scale: inputs.scale, span: test.span,
                 documents: test.documents)
             try withEveryKernel { choice in
                 let found = try inputs.gradient.attentionBackward(
                     q: inputs.q, k: inputs.k, v: inputs.v, output: inputs.output, scale: inputs.scale,
-                    window: test.window, documents: test.documents.map(Documents.init(_:)))
+                    span: test.span, documents: test.documents.map(Documents.init(_:)))
                 #expect(found.q.shape == inputs.q.shape)
                 #expect(found.k.shape == inputs.k.shape)
                 #expect(found.v.shape == inputs.v.shape)
@@ -52,6 +56,9 @@ extension KernelTests {
         @Test(arguments: [
             Case(batch: 2, queries: 4, keys: 4, heads: 4, keyHeads: 2, keyDim: 3, valueDim: 2),
             Case(queries: 6, keys: 9, heads: 2, keyHeads: 1, keyDim: 2, valueDim: 3, window: 3, documents: [0, 4, 5]),
+            Case(
+                queries: 8, keys: 9, heads: 2, keyHeads: 1, keyDim: 2, valueDim: 3, window: 2, sinks: 2,
+                documents: [0, 5]),
         ])
         func chainRuleIsFiniteDifferences(_ test: Case) throws {
             let inputs = try Inputs(test)
@@ -61,13 +68,13 @@ extension KernelTests {
                     var inputs = inputs
                     inputs[keyPath: path] = moved
                     let out = try Oracle.attention(
-                        q: inputs.q, k: inputs.k, v: inputs.v, scale: inputs.scale, window: test.window,
+                        q: inputs.q, k: inputs.k, v: inputs.v, scale: inputs.scale, span: test.span,
                         documents: test.documents)
                     return zip(weights, out).reduce(0) { $0 + $1.0 * $1.1 }
                 }
             }
             let chainRule = try Oracle.attentionBackward(
-                inputs.gradient, q: inputs.q, k: inputs.k, v: inputs.v, scale: inputs.scale, window: test.window,
+                inputs.gradient, q: inputs.q, k: inputs.k, v: inputs.v, scale: inputs.scale, span: test.span,
                 documents: test.documents)
             try expectCloseInScale(chainRule.q, differences(\.q), 1e-5, "q")
             try expectCloseInScale(chainRule.k, differences(\.k), 1e-5, "k")
@@ -82,7 +89,7 @@ extension KernelTests {
                 try KernelChoice(set: String(cString: moult_kernels_name()), threads: threads, oneDNN: true).run {
                     let found = try inputs.gradient.attentionBackward(
                         q: inputs.q, k: inputs.k, v: inputs.v, output: inputs.output, scale: inputs.scale,
-                        window: test.window, documents: test.documents.map(Documents.init(_:)))
+                        span: test.span, documents: test.documents.map(Documents.init(_:)))
                     arrays = try [doubles(found.q), doubles(found.k), doubles(found.v)]
                 }
                 return arrays
@@ -96,13 +103,13 @@ extension KernelTests {
                 let (out, gradient) = try (test.out.tensor, test.gradient.tensor)
                 let expected = try test.gradients.map { try doubles($0.tensor) }
                 let oracle = try Oracle.attentionBackward(
-                    gradient, q: q, k: k, v: v, scale: test.scale, window: test.window, documents: test.documents)
+                    gradient, q: q, k: k, v: v, scale: test.scale, span: test.span, documents: test.documents)
                 for (found, expected) in zip([oracle.q, oracle.k, oracle.v], expected) {
                     expectCloseInScale(found, expected, 1e-6, "oracle, case \(index)")
                 }
                 try withEveryKernel { choice in
                     let found = try gradient.attentionBackward(
-                        q: q, k: k, v: v, output: out, scale: test.scale, window: test.window,
+                        q: q, k: k, v: v, output: out, scale: test.scale, span: test.span,
                         documents: test.documents.map(Documents.init(_:)))
                     for (found, expected) in zip([found.q, found.k, found.v], expected) {
                         try expectCloseInScale(doubles(found), expected, 1e-5, "case \(index), \(choice)")

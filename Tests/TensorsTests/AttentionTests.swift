@@ -13,12 +13,15 @@ extension KernelTests {
             var keyDim = 64
             var valueDim = 64
             var window: Int?
+            var sinks = 0
             var documents: [Int]?
             var size: Float = 1
 
+            var span: AttentionSpan { AttentionSpan(window: window, sinks: sinks) }
+
             var description: String {
                 "B \(batch) T \(queries) S \(keys) H \(heads) N \(keyHeads) K \(keyDim) V \(valueDim) "
-                    + "window \(window.map(String.init) ?? "none") documents \(documents ?? []) size \(size)"
+                    + "window \(window.map(String.init) ?? "none") sinks \(sinks) documents \(documents ?? []) size \(size)"
             }
         }
 
@@ -45,6 +48,18 @@ extension KernelTests {
             Case(queries: 140, keys: 140, heads: 3, keyHeads: 1, documents: [0, 3, 4, 63, 64, 130]),
             Case(queries: 90, keys: 140, heads: 3, keyHeads: 1, window: 20, documents: [0, 64, 70, 139]),
             Case(queries: 3, keys: 1600, heads: 3, keyHeads: 1, documents: [0, 900, 1598]),
+            // Sinks: before all windows, within them and partly, in every document, without a window, and most of them.
+            Case(queries: 100, keys: 100, heads: 2, keyHeads: 1, keyDim: 16, valueDim: 16, window: 1, sinks: 1),
+            Case(
+                batch: 2, queries: 300, keys: 300, heads: 3, keyHeads: 1, keyDim: 16, valueDim: 16, window: 64, sinks: 4
+            ),
+            Case(queries: 40, keys: 130, heads: 4, keyHeads: 2, keyDim: 17, valueDim: 9, window: 7, sinks: 3),
+            Case(queries: 4, keys: 400, heads: 3, keyHeads: 1, keyDim: 16, valueDim: 16, window: 100, sinks: 4),
+            Case(queries: 90, keys: 140, heads: 3, keyHeads: 1, window: 20, sinks: 4, documents: [0, 64, 70, 139]),
+            Case(
+                queries: 140, keys: 140, heads: 3, keyHeads: 1, window: 5, sinks: 9, documents: [0, 3, 4, 63, 64, 130]),
+            Case(queries: 50, keys: 50, heads: 2, keyHeads: 1, keyDim: 16, valueDim: 16, sinks: 4),
+            Case(queries: 150, keys: 150, heads: 2, keyHeads: 1, keyDim: 16, valueDim: 16, window: 33, sinks: 64),
             // Scores in the thousands: weights of one and zero.
             Case(queries: 90, keys: 90, heads: 3, keyHeads: 1, size: 60),
         ]
@@ -56,12 +71,32 @@ extension KernelTests {
             let v = try random.tensor([test.batch, test.keys, test.keyHeads, test.valueDim])
             let scale = 1 / Float(test.keyDim).squareRoot()
             let expected = try Oracle.attention(
-                q: q, k: k, v: v, scale: scale, window: test.window, documents: test.documents)
+                q: q, k: k, v: v, scale: scale, span: test.span, documents: test.documents)
             try withEveryKernel { choice in
                 let out = try q.attention(
-                    k: k, v: v, scale: scale, window: test.window, documents: test.documents.map(Documents.init(_:)))
+                    k: k, v: v, scale: scale, span: test.span, documents: test.documents.map(Documents.init(_:)))
                 #expect(out.shape == [test.batch, test.queries, test.heads, test.valueDim])
                 try expectClose(doubles(out), expected, test.size > 1 ? 2e-3 : 2e-6, "\(test), \(choice)")
+            }
+        }
+
+        @Test(
+            "sinks that are out of the window's reach may be seen with other queries",
+            arguments: cases.filter { $0.sinks > 0 })
+        func sinkQueries(_ test: Case) throws {
+            var random = Random(18)
+            let q = try random.tensor([test.batch, test.queries, test.heads, test.keyDim])
+            let far = try random.tensor(q.shape)
+            let k = try random.tensor([test.batch, test.keys, test.keyHeads, test.keyDim])
+            let v = try random.tensor([test.batch, test.keys, test.keyHeads, test.valueDim])
+            // The far queries are those of whole blocks: where a sink is far for one query of a block and near for another,
+            // a caller's are alike.
+            guard test.documents == nil, test.queries + (test.window ?? test.keys) < test.keys else { return }
+            let expected = try Oracle.attention(
+                q: q, k: k, v: v, scale: 0.4, span: test.span, sinkQueries: far)
+            try withEveryKernel { choice in
+                let out = try q.attention(k: k, v: v, scale: 0.4, span: test.span, sinkQueries: far)
+                try expectClose(doubles(out), expected, 2e-6, "\(test), \(choice)")
             }
         }
 
@@ -70,11 +105,11 @@ extension KernelTests {
                 let (q, k, v) = try (test.q.tensor, test.k.tensor, test.v.tensor)
                 let expected = try doubles(test.out.tensor)
                 let oracle = try Oracle.attention(
-                    q: q, k: k, v: v, scale: test.scale, window: test.window, documents: test.documents)
+                    q: q, k: k, v: v, scale: test.scale, span: test.span, documents: test.documents)
                 expectClose(oracle, expected, 1e-6, "oracle, case \(index)")
                 try withEveryKernel { choice in
                     let out = try q.attention(
-                        k: k, v: v, scale: test.scale, window: test.window,
+                        k: k, v: v, scale: test.scale, span: test.span,
                         documents: test.documents.map(Documents.init(_:)))
                     try expectClose(doubles(out), expected, 3e-6, "case \(index), \(choice)")
                 }

@@ -21,6 +21,7 @@ struct AttentionFixture: Decodable {
     var q, k, v, out: FixtureTensor
     var scale: Float
     var window: Int?
+    var span: AttentionSpan { AttentionSpan(window: window) }
     var documents: [Int]?
 }
 
@@ -36,6 +37,7 @@ struct AttentionBackwardFixture: Decodable {
     var gradients: [FixtureTensor]
     var scale: Float
     var window: Int?
+    var span: AttentionSpan { AttentionSpan(window: window) }
     var documents: [Int]?
 }
 

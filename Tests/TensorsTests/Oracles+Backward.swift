@@ -3,9 +3,10 @@ import Tensors
 
 /// Gradients of the sequence mixers in float64, from the chain rule on their definitions, one token at a time.
 extension Oracle {
-    /// Gradients of ``attention(q:k:v:scale:window:documents:)``.
+    /// Gradients of ``attention(q:k:v:scale:span:sinkQueries:documents:)``.
     static func attentionBackward(
-        _ gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, scale: Float, window: Int? = nil, documents: [Int]? = nil
+        _ gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, scale: Float, span: AttentionSpan = AttentionSpan(),
+        documents: [Int]? = nil
     ) throws -> (q: [Double], k: [Double], v: [Double]) {
         let (batch, queries, heads, keyDim) = (q.shape[0], q.shape[1], q.shape[2], q.shape[3])
         let (keys, keyHeads, valueDim) = (k.shape[1], k.shape[2], v.shape[3])
@@ -17,8 +18,7 @@ extension Oracle {
         for row in 0..<batch * queries * heads {
             let (b, t, h) = (row / heads / queries, row / heads % queries, row % heads)
             let position = keys - queries + t
-            let start = documents?.last { $0 <= position } ?? 0
-            let seen = Array(max(start, position - (window ?? keys) + 1, 0)...position)
+            let (seen, _) = seen(position, span, keys: keys, documents: documents)
             let places = seen.map { (b * keys + $0) * keyHeads + h / (heads / keyHeads) }
             let weights = softmax(places.map { scale * dot(q, row, k, $0, keyDim) })
             let weightGradients = places.map { dot(gradient, row, v, $0, valueDim) }

@@ -5,23 +5,27 @@ import Tensors
 enum Oracle {
     /// o_t = Σ_s softmax_s(scale · q_t · k_s) v_s over the keys that query t sees.
     static func attention(
-        q: Tensor, k: Tensor, v: Tensor, scale: Float, window: Int? = nil, documents: [Int]? = nil
+        q: Tensor, k: Tensor, v: Tensor, scale: Float, span: AttentionSpan = AttentionSpan(),
+        sinkQueries: Tensor? = nil,
+        documents: [Int]? = nil
     ) throws -> [Double] {
         let (batch, queries, heads, keyDim) = (q.shape[0], q.shape[1], q.shape[2], q.shape[3])
+        let far = try sinkQueries.map { try doubles($0) }
         let (keys, keyHeads, valueDim) = (k.shape[1], k.shape[2], v.shape[3])
         let (q, k, v) = try (doubles(q), doubles(k), doubles(v))
         var out = [Double](repeating: 0, count: batch * queries * heads * valueDim)
         for b in 0..<batch {
             for t in 0..<queries {
                 let position = keys - queries + t
-                let start = documents?.last { $0 <= position } ?? 0
-                let seen = max(start, position - (window ?? keys) + 1, 0)...position
+                let (seen, first) = seen(position, span, keys: keys, documents: documents)
                 for h in 0..<heads {
                     let head = h / (heads / keyHeads)
                     let query = ((b * queries + t) * heads + h) * keyDim
                     let scores = seen.map { s in
                         let key = ((b * keys + s) * keyHeads + head) * keyDim
-                        return (0..<keyDim).reduce(0.0) { $0 + q[query + $1] * k[key + $1] } * Double(scale)
+                        return (0..<keyDim).reduce(0.0) {
+                            $0 + (s < first ? far ?? q : q)[query + $1] * k[key + $1]
+                        } * Double(scale)
                     }
                     let row = ((b * queries + t) * heads + h) * valueDim
                     for (s, weight) in zip(seen, softmax(scores)) {
@@ -32,6 +36,13 @@ enum Oracle {
             }
         }
         return out
+    }
+
+    /// The keys that a query at `position` sees, and the first that its window reaches.
+    static func seen(_ position: Int, _ span: AttentionSpan, keys: Int, documents: [Int]?) -> ([Int], first: Int) {
+        let start = documents?.last { $0 <= position } ?? 0
+        let first = max(start, position - (span.window ?? keys) + 1)
+        return (Array(start..<min(start + span.sinks, first)) + Array(first...position), first)
     }
 
     /// The recurrence of GSA (arXiv 2409.07146): K_t = a_t ⊙ K_{t-1} + (1 - a_t) ⊗ k_t, V_t alike,

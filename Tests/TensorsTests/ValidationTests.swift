@@ -54,7 +54,7 @@ import Testing
         let q = try zeros(1, 4, 6, 8), k = try zeros(1, 4, 3, 8), v = try zeros(1, 4, 3, 5)
         #expect(throws: TensorError.self) { try q.attention(k: zeros(1, 4, 4, 8), v: zeros(1, 4, 4, 5), scale: 1) }
         #expect(throws: TensorError.self) { try q.attention(k: zeros(1, 3, 3, 8), v: zeros(1, 3, 3, 5), scale: 1) }
-        #expect(throws: TensorError.self) { try q.attention(k: k, v: v, scale: 1, window: 0) }
+        #expect(throws: TensorError.self) { try q.attention(k: k, v: v, scale: 1, span: AttentionSpan(window: 0)) }
         #expect(throws: TensorError.self) { try q.attention(k: k, v: v, scale: 1, documents: [0, 2, 2]) }
         #expect(throws: TensorError.self) { try q.attention(k: k, v: v, scale: 1, documents: [1]) }
         #expect(throws: TensorError.self) { try q.attention(k: k, v: v, scale: 1, documents: []) }

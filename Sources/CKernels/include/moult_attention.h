@@ -7,10 +7,14 @@
 /// Causal softmax attention: q (B, T, H, K), k (B, S, N, K), v (B, S, N, V) → out (B, T, H, V), all contiguous.
 struct moult_attention {
     int64_t batch, queries, keys, heads, key_value_heads, key_dim, value_dim;
-    /// Keys that a query sees, its own included; at least 1, `keys` for all.
+    /// Keys that a query sees up to its own, that included; at least 1, `keys` for all.
     int64_t window;
+    /// Keys from the first of its document on that a query sees besides; 0 to 64.
+    int64_t sinks;
     float scale;
     const float *q, *k, *v;
+    /// What stands for q where a query sees a sink that its window does not reach; NULL for q. Only in the forward pass.
+    const float *sink_q;
     float *out;
     /// Ascending starts of packed documents among the keys; may be NULL when the count is 0.
     const int64_t *documents;

@@ -76,7 +76,7 @@ public final class KeyValueCache: AttentionCache {
 
     func attend(q: Tensor, k: Tensor, v: Tensor, scale: Float, context: MixerContext) throws -> Tensor {
         let (k, v) = try extend(keys: k, values: v)
-        return try q.attention(k: k, v: v, scale: scale, window: window, documents: context.documents)
+        return try q.attention(k: k, v: v, scale: scale, span: AttentionSpan(window: window), documents: context.documents)
     }
 
     /// Adds the keys and values (1, T, N, ·) of T new tokens and returns those that the new tokens may attend to,

@@ -124,7 +124,7 @@ struct AttentionProjections: Sendable {
         q: Tensor, k: Tensor, v: Tensor, window: Int?, cache: (any AttentionCache)?, context: MixerContext
     ) throws -> Tensor {
         try cache?.attend(q: q, k: k, v: v, scale: scale, context: context)
-            ?? q.attention(k: k, v: v, scale: scale, window: window, documents: context.documents)
+            ?? q.attention(k: k, v: v, scale: scale, span: AttentionSpan(window: window), documents: context.documents)
     }
 
     func makeCache(rows: Int, window: Int?) throws -> any AttentionCache {

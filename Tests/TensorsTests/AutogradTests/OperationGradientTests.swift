@@ -67,7 +67,8 @@ extension KernelTests {
             try TapeGradients.check("attention", inputs) {
                 [
                     try $0[0].attention(
-                        k: $0[1], v: $0[2], scale: 0.6, window: window, documents: documents.map(Documents.init(_:)))
+                        k: $0[1], v: $0[2], scale: 0.6, span: AttentionSpan(window: window),
+                        documents: documents.map(Documents.init(_:)))
                 ]
             }
         }

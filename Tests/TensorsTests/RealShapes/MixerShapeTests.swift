@@ -32,10 +32,10 @@ extension KernelTests {
             for test in cases {
                 let inputs = try AttentionBackwardTests.Inputs(test)
                 let expected = try Oracle.attention(
-                    q: inputs.q, k: inputs.k, v: inputs.v, scale: inputs.scale, window: test.window)
+                    q: inputs.q, k: inputs.k, v: inputs.v, scale: inputs.scale, span: test.span)
                 try withEverySet { choice in
                     let out = try inputs.q.attention(
-                        k: inputs.k, v: inputs.v, scale: inputs.scale, window: test.window)
+                        k: inputs.k, v: inputs.v, scale: inputs.scale, span: test.span)
                     try expectClose(doubles(out), expected, 3e-6, "\(test), \(choice)")
                 }
             }

@@ -6,19 +6,14 @@ extension CPUBackend {
     /// The cost is that of the pairs of query and key that are not masked, rounded up to tiles.
     /// - Throws: ``TensorError/outOfMemory(bytes:)``.
     public func attention(
-        q: Tensor, k: Tensor, v: Tensor, scale: Float, window: Int?, documents: Documents?
+        q: Tensor, k: Tensor, v: Tensor, scale: Float, span: AttentionSpan, sinkQueries: Tensor?, documents: Documents?
     ) throws -> (result: Tensor, saved: Tensor?) {
-        let keys = k.shape[1]
         let starts = (documents?.starts ?? []).map { Int64($0) }
-        let result = try withExtendedLifetime((q, k, v)) {
+        let result = try withExtendedLifetime((q, k, v, sinkQueries)) {
             try Tensor.filled(Array(q.shape[..<3]) + [v.shape[3]]) { out in
                 let missing = starts.withUnsafeBufferPointer { starts in
-                    var job = moult_attention(
-                        batch: Int64(q.shape[0]), queries: Int64(q.shape[1]), keys: Int64(keys),
-                        heads: Int64(q.shape[2]), key_value_heads: Int64(k.shape[2]), key_dim: Int64(k.shape[3]),
-                        value_dim: Int64(v.shape[3]), window: Int64(min(window ?? keys, keys)), scale: scale,
-                        q: q.floats, k: k.floats, v: v.floats, out: out, documents: starts.baseAddress,
-                        document_count: Int64(starts.count))
+                    var job = Self.job(q: q, k: k, v: v, scale: scale, span: span, documents: starts)
+                    (job.sink_q, job.out) = (sinkQueries?.floats, out)
                     return moult_attention(&job)
                 }
                 guard missing == 0 else { throw TensorError.outOfMemory(bytes: Int(clamping: missing)) }
@@ -33,28 +28,38 @@ extension CPUBackend {
     /// - Throws: ``TensorError/outOfMemory(bytes:)``.
     public func attentionBackward(
         _ gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, output: Tensor, saved: Tensor?, scale: Float,
-        window: Int?, documents: Documents?
+        span: AttentionSpan, documents: Documents?
     ) throws -> (q: Tensor, k: Tensor, v: Tensor) {
-        let keys = k.shape[1]
         let results = try [q, k, v].map { try Tensor.empty($0.shape) }
         // The results are fresh: nobody else sees them while the kernels write.
         let pointers = results.map { UnsafeMutablePointer(mutating: $0.floats) }
         let starts = (documents?.starts ?? []).map { Int64($0) }
         let missing = withExtendedLifetime((gradient, q, k, v, output, results)) {
             starts.withUnsafeBufferPointer { starts in
+                var forward = Self.job(q: q, k: k, v: v, scale: scale, span: span, documents: starts)
+                forward.out = UnsafeMutablePointer(mutating: output.floats)
                 var job = moult_attention_backward(
-                    forward: moult_attention(
-                        batch: Int64(q.shape[0]), queries: Int64(q.shape[1]), keys: Int64(keys),
-                        heads: Int64(q.shape[2]), key_value_heads: Int64(k.shape[2]), key_dim: Int64(k.shape[3]),
-                        value_dim: Int64(v.shape[3]), window: Int64(min(window ?? keys, keys)), scale: scale,
-                        q: q.floats, k: k.floats, v: v.floats, out: UnsafeMutablePointer(mutating: output.floats),
-                        documents: starts.baseAddress, document_count: Int64(starts.count)),
-                    gradient: gradient.floats, q_gradient: pointers[0], k_gradient: pointers[1],
+                    forward: forward, gradient: gradient.floats, q_gradient: pointers[0], k_gradient: pointers[1],
                     v_gradient: pointers[2])
                 return moult_attention_backward(&job)
             }
         }
         guard missing == 0 else { throw TensorError.outOfMemory(bytes: Int(clamping: missing)) }
         return (results[0], results[1], results[2])
+    }
+
+    /// What the kernels are told of the arguments, which must outlive it.
+    private static func job(
+        q: Tensor, k: Tensor, v: Tensor, scale: Float, span: AttentionSpan, documents: UnsafeBufferPointer<Int64>
+    ) -> moult_attention {
+        let keys = k.shape[1]
+        var job = moult_attention()
+        (job.batch, job.queries, job.keys) = (Int64(q.shape[0]), Int64(q.shape[1]), Int64(keys))
+        (job.heads, job.key_value_heads) = (Int64(q.shape[2]), Int64(k.shape[2]))
+        (job.key_dim, job.value_dim) = (Int64(k.shape[3]), Int64(v.shape[3]))
+        (job.window, job.sinks, job.scale) = (Int64(min(span.window ?? keys, keys)), Int64(span.sinks), scale)
+        (job.q, job.k, job.v) = (q.floats, k.floats, v.floats)
+        (job.documents, job.document_count) = (documents.baseAddress, Int64(documents.count))
+        return job
     }
 }

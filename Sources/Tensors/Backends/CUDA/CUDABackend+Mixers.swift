@@ -16,8 +16,9 @@ extension CUDABackend {
     private func shortened(_ window: Int?, to keys: Int) -> Int { window.map { $0 < keys ? $0 : 0 } ?? 0 }
 
     public func attention(
-        q: Tensor, k: Tensor, v: Tensor, scale: Float, window: Int?, documents: Documents?
+        q: Tensor, k: Tensor, v: Tensor, scale: Float, span: AttentionSpan, sinkQueries: Tensor?, documents: Documents?
     ) throws -> (result: Tensor, saved: Tensor?) {
+        let window = span.window
         try requireHeadDim(k, v)
         let (batch, tokens, heads, dim) = (q.shape[0], q.shape[1], k.shape[2], q.shape[3])
         let group = q.shape[2] / heads
@@ -40,14 +41,15 @@ extension CUDABackend {
     }
 
     public func attentionBackward(
-        _ gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, output: Tensor, saved: Tensor?, scale: Float, window: Int?,
-        documents: Documents?
+        _ gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, output: Tensor, saved: Tensor?, scale: Float,
+        span: AttentionSpan, documents: Documents?
     ) throws -> (q: Tensor, k: Tensor, v: Tensor) {
+        let window = span.window
         let (batch, tokens, heads, dim) = (q.shape[0], q.shape[1], k.shape[2], q.shape[3])
         let (group, keys) = (q.shape[2] / heads, k.shape[1])
         let logSums =
             try saved
-            ?? attention(q: q, k: k, v: v, scale: scale, window: window, documents: documents).saved
+            ?? attention(q: q, k: k, v: v, scale: scale, span: span, sinkQueries: nil, documents: documents).saved
         let starts = try documents?.firstPositions(length: keys)
         let results = (q: try empty(q.shape), k: try empty(k.shape), v: try empty(v.shape))
         let dots = try empty([batch, q.shape[2], tokens], .float32)
