@@ -32,7 +32,7 @@ struct operation {
     const float *gates;
     float gate_divisor;
     int64_t slot_count;
-    float *q, *k, *v, *log_gates;  // a mixer's own copies of its inputs, turned and gated
+    float *q, *sink_q, *k, *v, *log_gates;  // a mixer's own copies of its inputs, turned and gated
 
     int64_t first, end;  // its tasks among those of the step, for the rows and threads of the current run
 };

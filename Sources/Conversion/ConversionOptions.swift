@@ -1,3 +1,4 @@
+import Checkpoints
 import Models
 import Tensors
 
@@ -10,8 +11,13 @@ public struct ConversionOptions: Sendable {
     public var slots = 64
     /// Tokens of local softmax attention beside the slots; 0 for none. Nil takes the profile's default: 64, or 0 for fla.
     public var window: Int?
-    /// Layers that keep the source's softmax attention.
-    public var keptAttention: Set<Int> = []
+    /// Tokens at the beginning of every document that bounded softmax attention sees. Nil takes the profile's default: 4, or
+    /// 0 for fla.
+    public var sinks: Int?
+    /// What keeps the source's softmax attention.
+    public var keptAttention = KeptAttention()
+    /// Tokens that what keeps softmax attention sees; 0 for all. Nil takes the profile's default: 4096, or 0 for fla.
+    public var attentionWindow: Int?
     /// The type of weight matrices: float32 or bfloat16. Nil keeps the source's; quantised sources become bfloat16.
     public var dtype: DType?
     /// Seed of the new parameters; the same seed gives the same bytes.
@@ -36,5 +42,32 @@ public struct ConversionOptions: Sendable {
             throw ConversionError.option(name: "--window", expected: "0 to 1048576 tokens", found: "\(window)")
         }
         return .init(profile: profile, slots: slots, window: window)
+    }
+
+    /// What is kept of softmax attention in a model with the dimensions of `source`.
+    /// - Throws: ``ConversionError/option(name:expected:found:)``.
+    func attention(_ source: DecoderConfiguration) throws -> SoftmaxAttention.Options {
+        let isFLA = profile == .fla
+        func refuse(_ name: String, _ expected: String, _ found: Int) -> ConversionError {
+            .option(name: name, expected: expected, found: "\(found)")
+        }
+        let (sinks, window) = (sinks ?? (isFLA ? 0 : 4), attentionWindow ?? (isFLA ? 0 : 4096))
+        guard (0...(isFLA ? 0 : AttentionSpan.mostSinks)).contains(sinks) else {
+            throw refuse(
+                "--sinks", isFLA ? "0 with --profile fla, which has none" : "0 to \(AttentionSpan.mostSinks)", sinks)
+        }
+        guard (0...(isFLA ? 0 : 1_048_576)).contains(window) else {
+            throw refuse(
+                "--attention-window",
+                isFLA ? "0 with --profile fla, whose kept attention sees all" : "1 to 1048576 tokens, or 0 for all", window)
+        }
+        try keptAttention.check(layers: source.layerCount, heads: source.keyValueHeadCount)
+        let heads = keptAttention.heads(of: source.keyValueHeadCount)
+        if isFLA, let layer = heads.keys.min() {
+            throw ConversionError.option(
+                name: "--keep-attention", expected: "whole layers with --profile fla, which cannot express heads",
+                found: "heads of layer \(layer)")
+        }
+        return .init(window: window == 0 ? nil : window, sinks: sinks, heads: heads)
     }
 }

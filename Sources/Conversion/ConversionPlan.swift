@@ -97,11 +97,7 @@ public struct ConversionPlan: Sendable {
         if let dtype = options.dtype, dtype != .float32, dtype != .bfloat16 {
             throw ConversionError.option(name: "--dtype", expected: "f32 or bf16", found: dtype.rawValue)
         }
-        let layers = source.decoder.layerCount
-        if let outside = options.keptAttention.sorted().first(where: { !(0..<layers).contains($0) }) {
-            throw ConversionError.option(
-                name: "--keep-attention", expected: "layers from 0 to \(layers - 1)", found: "\(outside)")
-        }
+        let attention = try options.attention(source.decoder)
         let slotAttention = try options.slotAttention()
         if slotAttention.profile == .fla, !options.keptAttention.isEmpty, source.decoder.ropeScaling != nil {
             throw ConversionError.option(
@@ -110,11 +106,13 @@ public struct ConversionPlan: Sendable {
                 found: "rope_scaling in \(files.path)")
         }
         var target = source
-        target.mixers = (0..<layers).map {
-            options.keptAttention.contains($0) ? SoftmaxAttention.name : GatedSlotAttention.name
+        let kept = options.keptAttention.layers(of: source.decoder.keyValueHeadCount)
+        target.mixers = (0..<source.decoder.layerCount).map {
+            kept.contains($0) ? SoftmaxAttention.name : GatedSlotAttention.name
         }
         target.names = slotAttention.profile == .fla ? .flashLinearAttention : .huggingFace
         target.mixerOptions = JSONObject([(GatedSlotAttention.name, slotAttention.json)])
+        if slotAttention.profile != .fla { target.mixerOptions[SoftmaxAttention.name] = attention.json }
         target.decoder.json = target.configurationFile(
             slotAttention, dtype: options.dtype ?? dtype(of: files.checkpoint))
         return target

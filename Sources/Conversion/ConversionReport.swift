@@ -70,9 +70,12 @@ public struct ConversionReport: Sendable {
     /// The conversion as a step of the model's record.
     func step(samples: WeightSamples) throws -> ModelRecord.Conversion {
         let options = try plan.options.slotAttention()
+        let attention = try plan.target.attention
         return ModelRecord.Conversion(
             moult: Moult.version, mixer: plan.options.mixer, profile: options.profile.rawValue, slots: options.slots,
-            window: options.window, seed: String(plan.options.seed), reused: reused, initialised: initialised,
+            window: options.window, sinks: attention.sinks, attentionWindow: attention.window,
+            keptLayers: plan.target.mixers.indices.filter { plan.target.mixers[$0] == SoftmaxAttention.name },
+            keptHeads: attention.keptHeadNames, seed: String(plan.options.seed), reused: reused, initialised: initialised,
             dropped: dropped,
             new: initialisedKinds.map {
                 ModelRecord.Conversion.Kind(
@@ -122,6 +125,7 @@ public struct ConversionReport: Sendable {
             "model_type": plan.target.decoder.json["model_type"] ?? .null,
             "mixers": .array(plan.target.mixers.map { .string($0) }),
             "options": plan.target.mixerOptions[plan.options.mixer] ?? .null,
+            "attention": plan.target.mixerOptions[SoftmaxAttention.name] ?? .null,
             "seed": .string(String(plan.options.seed)),
             "parameters": .integer(targetParameters),
             "reused": share(reused), "initialised": share(initialised), "dropped": share(dropped),

@@ -16,7 +16,8 @@ extension ModelConfiguration {
         json["architectures"] = .array([.string("MoultForCausalLM")])
         json["torch_dtype"] = .string(dtype.rawValue)
         json["moult"] = .object([
-            "version": 1, "layers": .array(mixers.map { .string($0) }),
+            "version": 2, "layers": .array(mixers.map { .string($0) }),
+            SoftmaxAttention.name: mixerOptions[SoftmaxAttention.name] ?? .null,
             GatedSlotAttention.name: slotAttention.json,
             "source_model_type": .string(decoder.modelType),
         ])

@@ -10,6 +10,7 @@ public struct DecoderModel: Sendable {
     /// (vocabulary, D); the embedding itself when tied.
     let head: Tensor
     let rotary: RotaryEmbedding
+    let hasSinks: Bool
     let parameters: Parameters
     let knownFingerprint = KnownFingerprint()
 
@@ -46,6 +47,7 @@ public struct DecoderModel: Sendable {
         finalNorm = try parameters[names.finalNorm]
         head = decoder.tiedEmbeddings ? embedding : try parameters[names.head]
         self.rotary = rotary ?? RotaryEmbedding(decoder)
+        hasSinks = try configuration.attention.sinks > 0
         self.parameters = parameters
     }
 
@@ -121,10 +123,16 @@ public struct DecoderModel: Sendable {
     /// layers.
     func embed(_ ids: Tensor, position: Int, documents: Documents?) throws -> (Tensor, MixerContext) {
         let length = ids.shape[1]
-        let table = try rotary.table(offset: position, count: length, on: device)
+        var context = MixerContext(
+            rotary: try rotary.table(offset: position, count: length, on: device), documents: documents,
+            position: position)
+        let farthest = configuration.decoder.farthestDistance
+        if hasSinks, documents == nil, position + length - 1 > farthest {
+            context.sinkRotary = try rotary.table(offset: position, count: length, farthest: farthest, on: device)
+        }
         let x = try Tensor.embedding(ids, table: embedding)
             .reshaped([ids.shape[0], length, configuration.decoder.hiddenSize])
-        return (x, MixerContext(rotary: table, documents: documents, position: position))
+        return (x, context)
     }
 
     /// Token ids (B, T) as a tensor on the model's device.

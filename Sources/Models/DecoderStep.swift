@@ -49,7 +49,9 @@ public final class DecoderStep {
             throw ModelError.input(expected: "states of this model", found: "a state of another")
         }
         for (row, state) in states.enumerated() {
-            angles.set(row: row, position: state.position, frequencies: model.rotary.frequencies)
+            angles.set(
+                row: row, position: state.position, farthest: model.configuration.decoder.farthestDistance,
+                frequencies: model.rotary.frequencies)
             for (layer, bind) in bindings.enumerated() { try bind(state.layers[layer], row) }
             state.position += 1
         }

@@ -11,6 +11,10 @@ public final class DeviceStep {
     private let angles: RotaryTable
     /// L: positions whose angles and chosen tokens are on the GPU at a time.
     private static let stretch = 1024
+    /// That of the farthest position from which sinks are seen, for all positions.
+    private let sinkAngles: RotaryTable
+    /// Whether the graph is for positions beyond that.
+    private var isFar = false
     private var output: Tensor?
     private var graph: CUDAGraph?
     /// The revision of the state that the GPU's position and the graph are for.
@@ -23,6 +27,9 @@ public final class DeviceStep {
         let table = try model.rotary.table(offset: 0, count: Self.stretch)
         angles = RotaryTable(
             cosines: try table.cosines.to(.cuda), sines: try table.sines.to(.cuda), position: tokens.position)
+        let farthest = try model.rotary.table(offset: model.configuration.decoder.farthestDistance, count: 1)
+        sinkAngles = RotaryTable(
+            cosines: try farthest.cosines.to(.cuda), sines: try farthest.sines.to(.cuda), position: tokens.position)
     }
 
     /// Reads `ids`, one for each sequence.
@@ -61,6 +68,8 @@ public final class DeviceStep {
 
     private func advance() throws {
         try state.reserve(state.position + 1)
+        let isFar = model.hasSinks && state.position > model.configuration.decoder.farthestDistance
+        if isFar != self.isFar { (self.isFar, revision) = (isFar, nil) }
         if let revision, revision == state.revision {
             if state.position % Self.stretch == 0 { try fillAngles() }
             if graph == nil { graph = try CUDABackend.record { try give() } }
@@ -86,7 +95,8 @@ public final class DeviceStep {
     /// Gives the GPU the work of one token.
     private func give() throws {
         let decoder = model.configuration.decoder
-        let context = MixerContext(rotary: angles, documents: nil)
+        var context = MixerContext(rotary: angles, documents: nil)
+        if isFar { context.sinkRotary = sinkAngles }
         var x = try Tensor.embedding(tokens.ids, table: model.embedding)
             .reshaped([state.rows, 1, decoder.hiddenSize])
         for (layer, block) in model.blocks.enumerated() {

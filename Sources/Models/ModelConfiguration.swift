@@ -1,4 +1,5 @@
 import Checkpoints
+import Tensors
 
 /// A model's whole configuration: the decoder's dimensions, and which mixer each layer has.
 public struct ModelConfiguration: Sendable, Equatable {
@@ -9,6 +10,9 @@ public struct ModelConfiguration: Sendable, Equatable {
     public var mixerOptions: JSONObject
     /// What the checkpoint calls its parameters.
     public var names: ParameterNames
+
+    /// Of the "moult" object in config.json: 2 where there is an "attention" object, which 1 would not see.
+    private static let versions: ClosedRange<Double> = 1...2
 
     public init(decoder: DecoderConfiguration, mixers: [String], mixerOptions: JSONObject, names: ParameterNames) {
         self.decoder = decoder
@@ -36,9 +40,9 @@ public struct ModelConfiguration: Sendable, Equatable {
             guard let moult = decoder.json["moult"], case .object(let options) = moult else {
                 throw ModelError.configuration(key: "moult", expected: "an object", found: "nothing")
             }
-            guard options["version"]?.doubleValue == 1 else {
+            guard let version = options["version"]?.doubleValue, Self.versions.contains(version) else {
                 throw ModelError.configuration(
-                    key: "moult.version", expected: "1, the version this Moult reads",
+                    key: "moult.version", expected: "1 or 2, the versions this Moult reads",
                     found: (options["version"] ?? .null).summary)
             }
             guard case .array(let entries)? = options["layers"], entries.count == layers else {
@@ -91,11 +95,16 @@ public struct ModelConfiguration: Sendable, Equatable {
         return number
     }
 
-    /// Memory of one sequence.
-    public func stateCost() throws -> StateCost {
+    /// Memory of one sequence on `device`.
+    public func stateCost(on device: Device = .cpu) throws -> StateCost {
         try mixers.enumerated().reduce(StateCost(constant: 0, perToken: 0)) { total, entry in
-            try total + MixerRegistry.mixer(named: entry.element).stateCost(self, layer: entry.offset)
+            try total + MixerRegistry.mixer(named: entry.element).stateCost(self, layer: entry.offset, on: device)
         }
+    }
+
+    /// The softmax attention that is kept.
+    public var attention: SoftmaxAttention.Options {
+        get throws { try SoftmaxAttention.Options(self) }
     }
 
     private static func layers(_ json: JSONValue?, count: Int) throws -> [Int] {

@@ -20,13 +20,15 @@ public struct RotaryEmbedding: Sendable {
         }
     }
 
-    /// Cosines and sines (count, K/2) for positions `offset ..< offset + count`.
-    public func table(offset: Int, count: Int, on device: Device) throws -> RotaryTable {
-        guard device != .cpu else { return try table(offset: offset, count: count) }
+    /// Cosines and sines (count, K/2) for positions `offset ..< offset + count`, none beyond `farthest`.
+    public func table(
+        offset: Int, count: Int, farthest: Int = .max, on device: Device = .cpu
+    ) throws -> RotaryTable {
+        guard device != .cpu else { return try table(offset: offset, count: count, farthest: farthest) }
         // Kept there: a recorded step must not wait for one.
-        let key = TableCache.Key(offset: offset, count: count)
+        let key = TableCache.Key(offset: offset, count: count, farthest: farthest)
         if let known = tables.known.withLock({ $0[key] }) { return known }
-        let host = try table(offset: offset, count: count)
+        let host = try table(offset: offset, count: count, farthest: farthest)
         let table = RotaryTable(cosines: try host.cosines.to(device), sines: try host.sines.to(device))
         tables.known.withLock {
             if $0.count >= TableCache.limit { $0.removeAll() }
@@ -35,14 +37,14 @@ public struct RotaryEmbedding: Sendable {
         return table
     }
 
-    public func table(offset: Int, count: Int) throws -> RotaryTable {
+    private func table(offset: Int, count: Int, farthest: Int) throws -> RotaryTable {
         var cosines = [Float]()
         var sines = [Float]()
         cosines.reserveCapacity(count * frequencies.count)
         sines.reserveCapacity(count * frequencies.count)
         for position in offset..<offset + count {
             for frequency in frequencies {
-                let angle = Double(position) * Double(frequency)
+                let angle = Double(min(position, farthest)) * Double(frequency)
                 cosines.append(Float(cos(angle)))
                 sines.append(Float(sin(angle)))
             }
@@ -55,7 +57,7 @@ public struct RotaryEmbedding: Sendable {
 /// The tables that are on a GPU, by their positions.
 private final class TableCache: Sendable {
     struct Key: Hashable {
-        let offset, count: Int
+        let offset, count, farthest: Int
     }
     static let limit = 64
     let known = Mutex<[Key: RotaryTable]>([:])

@@ -4,7 +4,7 @@ public struct KeyValueRing: Sendable {
     private var keys: Tensor
     private var values: Tensor
 
-    public init(rows: Int, heads: Int, dim: Int, capacity: Int) throws {
+    public init(rows: Int, heads: Int, dim: Int, capacity: Int, sinks: Int = 0) throws {
         keys = try .zeros([rows, heads, capacity, dim], .bfloat16, on: .cuda)
         values = try .zeros([rows, heads, capacity, dim], .bfloat16, on: .cuda)
     }
@@ -16,9 +16,9 @@ public struct KeyValueRing: Sendable {
     /// Attention of T new tokens, q (R, T, H, K), k and v (R, T, N, K), the first at `position`, over the `window` positions
     /// up to their own, all when nil; the ring then holds the new tokens too. (R, T, H, K).
     public mutating func attend(
-        q: Tensor, k: Tensor, v: Tensor, scale: Float, window: Int?, position: Int
+        q: Tensor, k: Tensor, v: Tensor, scale: Float, span: AttentionSpan, sinkQueries: Tensor?, position: Int
     ) throws -> Tensor {
-        let backend = try CUDABackend.opened.get()
+        let (backend, window) = (try CUDABackend.opened.get(), span.window)
         let past = min(position, window.map { $0 - 1 } ?? capacity, capacity)
         let (allKeys, allValues) =
             past == 0
@@ -34,7 +34,7 @@ public struct KeyValueRing: Sendable {
 
     /// The same for one new token of each sequence, T = 1, over all positions that the ring holds: `position`, int32, is read
     /// on the GPU, so that recorded work serves for all.
-    public mutating func attend(q: Tensor, k: Tensor, v: Tensor, scale: Float, position: Tensor) throws -> Tensor {
+    public mutating func attend(q: Tensor, k: Tensor, v: Tensor, scale: Float, sinkQueries: Tensor?, position: Tensor) throws -> Tensor {
         try makeUnique()
         return try CUDABackend.opened.get().attentionStep(
             q: q, k: k, v: v, keys: keys, values: values, position: position, scale: scale)

@@ -11,6 +11,7 @@ public final class TrainingRun {
     private let folder: RunFolder
     private let hold: RunHold
     private let student: ModelConfiguration
+    private let device: Device
     private let teacher: (name: String, model: DecoderModel)?
     private var watch: (TrainingEvent) throws -> Void = { _ in }
 
@@ -30,7 +31,7 @@ public final class TrainingRun {
         let configuration = configuration.withAbsolutePaths()
         if resuming { try configuration.checkPaths(file: folder.configurationPath) }
         let plan = try RunPlan(configuration)
-        (self.resuming, self.folder) = (resuming, folder)
+        (self.resuming, self.folder, self.device) = (resuming, folder, device)
         warnings = resuming ? [] : plan.warnings
         let student = try TrainableModel(plan.student, as: nil, device: device)
         let teacher = try plan.teacher.map { try Self.teacher($0, of: student) }
@@ -78,7 +79,7 @@ public final class TrainingRun {
             teacher: teacher.map { .init(name: $0.name, perplexity: measured.map { exp($0.loss) }) }, resuming: resuming
         )
         let memory = MetricsEvent.Memory(
-            teacher: try teacher?.model.configuration.stateCost(), student: try student.stateCost())
+            teacher: try teacher?.model.configuration.stateCost(on: device), student: try student.stateCost(on: device))
         return try RunRecorder(
             folder, start: start, memory: memory, layers: student.decoder.layerCount, teacher: measured)
     }

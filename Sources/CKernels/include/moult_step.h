@@ -51,28 +51,31 @@ bool moult_step_gated_linear(
 /// Heads that a mixer joins: q (rows, H, K), k (rows, N, K), v (rows, N, V) → out (rows, H, V).
 struct moult_step_heads {
     int64_t heads, key_value_heads, key_dim, value_dim;
+    uint64_t set;  // the key/value heads that are joined, by bits; 0 for all. Others of `out` are left alone
     float scale;
     const float *q, *k, *v;
     const float *cosines, *sines;  // (rows, K / 2), by which q and k turn; NULL for no positions
+    const float *sink_cosines, *sink_sines;  // by which q turns for sinks, where a cache says so; or NULL
     bool silu;                     // of q, k and v, before anything else
     float *out;
 };
 
-/// The slots of one sequence, (N, M, K) and (N, M, V), updated in place.
+/// The slots of one sequence, (n, M, K) and (n, M, V) for n joined heads, updated in place.
 struct moult_step_slots {
     float *keys, *values;
 };
 
-/// Gated Slot Attention with log gates logsigmoid(gates) / divisor, gates (rows, N, M).
+/// Gated Slot Attention with log gates logsigmoid(gates) / divisor, gates (rows, n, M).
 /// Returns where the caller puts each row's state before it runs the step.
 struct moult_step_slots *moult_step_gated_slots(
     struct moult_step *step, const struct moult_step_heads *heads, const float *gates, float divisor, int64_t slots);
 
-/// The keys (·, N, K) and values (·, N, V) of one sequence, in any order.
+/// The keys (·, n, K) and values (·, n, V) of one sequence, in any order.
 struct moult_step_cache {
     float *keys, *values;
     int64_t place;  // the row that takes the new token
     int64_t held;   // rows in use, that one included
+    int64_t sinks;  // of them the first ones, which q turned by the sinks' angles sees; 0 where there is no such q
 };
 
 /// Softmax attention over what the caches hold. Returns where the caller puts each row's cache before it runs the step.
@@ -83,7 +86,9 @@ struct moult_step_join {
     int64_t heads, value_dim;
     const float *x;
     const float *window;       // y of w · y + (1 - w) · x with w = sigmoid(share), or NULL
-    const float *share;        // (rows, H)
+    const float *share;        // (rows, n · G)
+    int64_t key_value_heads;   // N, of which the n in `set` are mixed and of the others y is taken; 0 for all
+    uint64_t set;
     bool silu;                 // of x
     const float *norm_weight;  // (H · V) of an RMS norm over all heads, or NULL
     float norm_epsilon;

@@ -6,14 +6,21 @@ extension ModelCard {
 
     /// - Parameter isLast: whether the model has not been trained since.
     func section(_ step: ModelRecord.Conversion, isLast: Bool) -> String {
+        let sinks = step.sinks.map { $0 > 0 ? "the first \($0) and " : "" } ?? ""
         let window =
-            step.window > 0 ? "beside softmax attention over the last \(step.window) tokens" : "without a local window"
+            step.window > 0
+            ? "beside softmax attention over \(sinks)the last \(step.window) tokens" : "without a local window"
         var parts = [
             "## Converted",
             "By Moult \(Self.plain(step.moult)): Gated Slot Attention (arXiv 2409.07146), profile "
                 + "`\(Self.plain(step.profile))`, \(step.slots) slots per key/value head, \(window). "
                 + "Seed of new parameters: \(Self.plain(step.seed)).",
         ]
+        let kept = (step.keptLayers ?? []).map { "layer \($0)" } + (step.keptHeads ?? []).map { "head \(Self.plain($0))" }
+        if !kept.isEmpty {
+            let seen = step.attentionWindow.map { "\(sinks)the last \($0) tokens" } ?? "all tokens"
+            parts.append("Softmax attention over \(seen) is kept in \(kept.joined(separator: ", ")) (LAYER:HEAD).")
+        }
         if isLast { parts.append("**Not trained since the conversion.**") }
         func row(_ label: String, _ share: ConversionReport.Share, _ whole: String) -> String {
             "| \(label) | \(share.tensors) | \(ConversionReport.grouped(share.parameters)) | "

@@ -8,6 +8,13 @@ extension ModelRecord {
         public var profile: String
         public var slots: Int
         public var window: Int
+        /// Tokens at the beginning that bounded softmax attention sees; nil in records of before there were any.
+        public var sinks: Int?
+        /// Tokens that what keeps softmax attention sees; nil for all.
+        public var attentionWindow: Int?
+        /// What keeps softmax attention: layers, and heads as "LAYER:HEAD"; nil in records of before.
+        public var keptLayers: [Int]?
+        public var keptHeads: [String]?
         /// Of the new parameters. A text, since JSON's numbers do not hold all seeds.
         public var seed: String
         public var reused: ConversionReport.Share

@@ -1,31 +1,35 @@
 import Tensors
 
-/// Keys and values of several sequences on a GPU, in room that grows: all of them, or with a window until it is a ring of the
-/// last `window` tokens.
+/// Keys and values of several sequences on a GPU, in room that grows: all of them, or with a window until it holds the sinks
+/// and is a ring of the last `window` others.
 final class DeviceKeyValueCache: AttentionCache {
-    private let window: Int?
+    private let span: AttentionSpan
     private var ring: KeyValueRing
 
-    init(rows: Int, heads: Int, dim: Int, window: Int?) throws {
-        self.window = window
-        ring = try KeyValueRing(rows: rows, heads: heads, dim: dim, capacity: 1)
+    init(rows: Int, heads: Int, dim: Int, span: AttentionSpan) throws {
+        self.span = span
+        ring = try KeyValueRing(
+            rows: rows, heads: heads, dim: dim, capacity: span.sinks + 1, sinks: span.window == nil ? 0 : span.sinks)
     }
 
-    private init(copying other: DeviceKeyValueCache) { (window, ring) = (other.window, other.ring) }
+    private init(copying other: DeviceKeyValueCache) { (span, ring) = (other.span, other.ring) }
 
-    func attend(q: Tensor, k: Tensor, v: Tensor, scale: Float, context: MixerContext) throws -> Tensor {
+    func attend(_ heads: AttentionHeads, scale: Float, context: MixerContext) throws -> Tensor {
         guard context.documents == nil else {
             throw ModelError.input(expected: "one document that goes on", found: "packed documents")
         }
         if let position = context.recordedPosition {
-            return try ring.attend(q: q, k: k, v: v, scale: scale, position: position)
+            return try ring.attend(
+                q: heads.q, k: heads.k, v: heads.v, scale: scale, sinkQueries: heads.sinkQueries, position: position)
         }
-        return try ring.attend(q: q, k: k, v: v, scale: scale, window: window, position: context.position)
+        return try ring.attend(
+            q: heads.q, k: heads.k, v: heads.v, scale: scale, span: span, sinkQueries: heads.sinkQueries,
+            position: context.position)
     }
 
     func reserve(_ positions: Int, count: Int) throws {
         // While the ring is shorter than the window, it holds all that was read.
-        let wanted = min(positions, window ?? .max)
+        let wanted = min(positions, span.window.map { $0 + span.sinks } ?? .max)
         if wanted > ring.capacity { try ring.grow(to: wanted, count: count) }
     }
 

@@ -5,8 +5,9 @@ import Tensors
 /// forgetting at its own data-dependent rate, read by a softmax over slots. Constant memory, whatever the length.
 ///
 /// Two profiles: ``Profile/softmaxPreserving`` keeps the source's attention as it is (rotary positions, scale, values)
-/// and adds slots and, optionally, a window of the source's own softmax attention mixed in by a learned weight;
-/// ``Profile/fla`` is flash-linear-attention's layer, so that its tools load the result.
+/// and adds slots and, optionally, a window of the source's own softmax attention, with sinks, mixed in by a learned weight;
+/// ``Profile/fla`` is flash-linear-attention's layer, so that its tools load the result. Kept heads
+/// (``SoftmaxAttention/Options/heads``) have no slots but softmax attention over a window of their own.
 public struct GatedSlotAttention: TokenMixer {
     public static let name = "gsa"
 
@@ -15,9 +16,15 @@ public struct GatedSlotAttention: TokenMixer {
 
     let options: Options
     let projections: AttentionProjections
-    /// x → log-gate inputs (N · M).
+    /// What the slots are beside, and what kept heads see.
+    private let span, keptSpan: AttentionSpan
+    /// The heads that have slots, n of N; nil for all.
+    private let slotHeads: HeadSet?
+    /// The others.
+    private let keptHeads: HeadSet?
+    /// x → log-gate inputs (n · M).
     let gate: Linear
-    /// x → one logit per head for the window's share; nil without a window.
+    /// x → one logit for the window's share for each of the n · G heads; nil without a window.
     let windowShare: Linear?
     /// Weight over H · V of the norm before the output; only in the fla profile.
     let outputNorm: Tensor?
@@ -30,7 +37,8 @@ public struct GatedSlotAttention: TokenMixer {
         let decoder = configuration.decoder
         let options = try Options(configuration)
         let prefix = configuration.names.mixer(layer)
-        let gates = decoder.keyValueHeadCount * options.slots
+        let kept = try configuration.attention.heads[layer]?.count ?? 0
+        let gates = (decoder.keyValueHeadCount - kept) * options.slots
         var rules = AttentionProjections.rules(configuration, layer: layer)
         switch options.profile {
         case .fla:
@@ -46,9 +54,12 @@ public struct GatedSlotAttention: TokenMixer {
                     "\(prefix).gate_proj.bias", shape: [gates],
                     .halfLives(slots: options.slots, shortest: 2, longest: 4096, divisor: Double(gateDivisor))))
             if options.window > 0 {
-                let heads = decoder.headCount
+                let group = decoder.headCount / max(1, decoder.keyValueHeadCount)
+                let heads = decoder.headCount - kept * group
                 rules.append(.new("\(prefix).window_proj.weight", shape: [heads, decoder.hiddenSize], .constant(0)))
-                rules.append(.new("\(prefix).window_proj.bias", shape: [heads], .constant(1)))
+                // Measured untrained on SmolLM2-135M (docs/recipe.md): with sinks slots that know nothing yet do harm.
+                let share: Float = try configuration.attention.sinks > 0 ? 2.5 : 1
+                rules.append(.new("\(prefix).window_proj.bias", shape: [heads], .constant(share)))
             }
         }
         return rules
@@ -58,6 +69,11 @@ public struct GatedSlotAttention: TokenMixer {
         options = try Options(configuration)
         let prefix = configuration.names.mixer(layer)
         projections = try AttentionProjections(configuration, layer: layer, parameters: parameters)
+        let attention = try configuration.attention
+        span = AttentionSpan(window: max(1, options.window), sinks: options.window > 0 ? attention.sinks : 0)
+        keptSpan = attention.span(sliding: configuration.decoder.slidingWindow)
+        keptHeads = attention.heads[layer]
+        slotHeads = keptHeads?.complement(of: projections.keyValueHeads)
         switch options.profile {
         case .fla:
             gate = try parameters.linear("\(prefix).f_proj")
@@ -79,31 +95,47 @@ public struct GatedSlotAttention: TokenMixer {
 
     public func callAsFunction(_ x: Tensor, state: MixerState?, context: MixerContext) throws -> Tensor {
         let state = try state?.required(as: State.self)
-        var (q, k, v, extra) = try projections.qkv(x, extra: gateMaps)
-        let logGates = try extra[0].logGate(divisor: Self.gateDivisor)
-            .reshaped(Array(x.shape.prefix(2)) + [projections.keyValueHeads, options.slots])
+        let (q, k, v, extra) = try projections.qkv(x, extra: gateMaps)
+        guard let keptHeads, let slotHeads else {
+            let mixed = try mix(q: q, k: k, v: v, gates: extra, state: state, context)
+            guard let outputNorm else { return try projections.output(mixed) }
+            let flat = try mixed.silu().reshaped(x.shape.prefix(2) + [projections.heads * projections.headDim])
+            return try projections.outputMap(flat.rmsNorm(weight: outputNorm, epsilon: Self.outputNormEpsilon))
+        }
+        let all = projections.keyValueHeads
+        func heads(_ set: HeadSet) throws -> (q: Tensor, k: Tensor, v: Tensor) {
+            (try q.heads(set, of: all), try k.heads(set, of: all), try v.heads(set, of: all))
+        }
+        let own = try heads(slotHeads), kept = try heads(keptHeads)
+        let mixed = try mix(q: own.q, k: own.k, v: own.v, gates: extra, state: state, context)
+        let turned = try projections.turned(q: kept.q, k: kept.k, v: kept.v, span: keptSpan, context)
+        let attended = try projections.attend(turned, span: keptSpan, cache: state?.kept, context: context)
+        return try projections.output(attended.joined(with: mixed, as: keptHeads, of: all))
+    }
+
+    /// The heads with slots: q (B, T, n · G, K), k and v (B, T, n, K) and the outputs of the gate maps → (B, T, n · G, V).
+    private func mix(
+        q: Tensor, k: Tensor, v: Tensor, gates: [Tensor], state: State?, _ context: MixerContext
+    ) throws -> Tensor {
+        let logGates = try gates[0].logGate(divisor: Self.gateDivisor)
+            .reshaped(Array(q.shape.prefix(2)) + [k.shape[2], options.slots])
+        var heads: AttentionHeads
         switch options.profile {
-        case .fla:
-            (q, k, v) = (try q.silu(), try k.silu(), try v.silu())
-        case .softmaxPreserving:
-            (q, k) = (try context.rotary(q), try context.rotary(k))
+        case .fla: heads = AttentionHeads(q: try q.silu(), k: try k.silu(), v: try v.silu())
+        case .softmaxPreserving: heads = try projections.turned(q: q, k: k, v: v, span: span, context)
         }
         let slots: Tensor
         if let state {
             slots = try Tensor.gatedSlotAttention(
-                q: q, k: k, v: v, logGates: logGates, scale: scale, state: &state.slots, documents: context.documents)
+                q: heads.q, k: heads.k, v: heads.v, logGates: logGates, scale: scale, state: &state.slots,
+                documents: context.documents)
         } else {
             slots = try Tensor.gatedSlotAttention(
-                q: q, k: k, v: v, logGates: logGates, scale: scale, documents: context.documents)
+                q: heads.q, k: heads.k, v: heads.v, logGates: logGates, scale: scale, documents: context.documents)
         }
-        if let outputNorm {
-            let flat = try slots.silu().reshaped(x.shape.prefix(2) + [projections.heads * projections.headDim])
-            return try projections.outputMap(flat.rmsNorm(weight: outputNorm, epsilon: Self.outputNormEpsilon))
-        }
-        guard windowShare != nil else { return try projections.output(slots) }
-        let window = try projections.attend(
-            q: q, k: k, v: v, window: options.window, cache: state?.window, context: context)
-        return try projections.output(Tensor.mix(window, slots, logits: extra[1]))
+        guard windowShare != nil else { return slots }
+        let window = try projections.attend(heads, span: span, cache: state?.window, context: context)
+        return try Tensor.mix(window, slots, logits: gates[1])
     }
 
     // MARK: The step
@@ -116,57 +148,68 @@ public struct GatedSlotAttention: TokenMixer {
         let (projections, output) = (projections, projections.outputMap)
         let inputs = try step.linear(input, maps: projections.inputMaps + gateMaps)
         let isFLA = options.profile == .fla
-        let heads = projections.heads(inputs, angles: isFLA ? nil : angles, scale: scale, silu: isFLA)
+        let all = projections.heads(inputs, angles: isFLA ? nil : angles, scale: scale, silu: isFLA)
+        let heads = all.only(slotHeads)
         let (slots, states) = try step.gatedSlots(heads, gates: inputs[3], divisor: Self.gateDivisor)
         let joined: RecordedStep.Rows
-        var caches: RecordedStep.CacheTable?
+        var caches, keptCaches: RecordedStep.CacheTable?
+        var window: RecordedStep.Rows?
+        if windowShare != nil { (window, caches) = try step.attention(heads) }
+        // Kept heads lie beside those of the window, or, where there is none, of the slots.
+        if let keptHeads { keptCaches = try step.attention(all.only(keptHeads), into: window ?? slots).caches }
         if let outputNorm {
             joined = try step.join(
                 slots, siluNorm: outputNorm, epsilon: Self.outputNormEpsilon, readers: [output.weight])
-        } else if windowShare != nil {
-            let (window, table) = try step.attention(heads)
-            caches = table
-            joined = try step.join(
-                slots, window: (window, inputs[4]), heads: projections.heads, readers: [output.weight])
         } else {
-            joined = try step.join(slots, window: nil, heads: projections.heads, readers: [output.weight])
+            joined = try step.join(
+                slots, window: window.map { ($0, inputs[4]) }, heads: heads, readers: [output.weight])
         }
         try step.linear(joined, output, addedTo: residual)
-        return { state, row in
+        return { [caches, keptCaches] state, row in
             let state = try state.required(as: State.self)
             try states.bind(&state.slots, row: row)
             if let caches { try state.window?.required(as: KeyValueCache.self).bind(to: caches, row: row) }
+            if let keptCaches { try state.kept?.required(as: KeyValueCache.self).bind(to: keptCaches, row: row) }
         }
     }
 
     // MARK: State
 
-    /// The slots and, with a window, the keys and values of the last tokens.
+    /// The slots and, with a window, the keys and values of the last tokens; and those that kept heads see.
     public final class State: MixerState {
         var slots: GatedSlotState
         let window: (any AttentionCache)?
+        let kept: (any AttentionCache)?
 
-        init(slots: GatedSlotState, window: (any AttentionCache)?) {
-            self.slots = slots
-            self.window = window
+        init(slots: GatedSlotState, window: (any AttentionCache)?, kept: (any AttentionCache)?) {
+            (self.slots, self.window, self.kept) = (slots, window, kept)
         }
 
-        public var byteCount: Int { slots.byteCount + (window?.byteCount ?? 0) }
-        public func copy() -> MixerState { State(slots: slots, window: window?.copy() as? any AttentionCache) }
+        private var caches: [any AttentionCache] { [window, kept].compactMap { $0 } }
+
+        public var byteCount: Int { caches.reduce(slots.byteCount) { $0 + $1.byteCount } }
+
+        public func copy() -> MixerState {
+            State(
+                slots: slots, window: window?.copy() as? any AttentionCache, kept: kept?.copy() as? any AttentionCache)
+        }
 
         public func undo() -> () -> Void {
-            { [self, slots, window = window?.undo()] in
+            { [self, slots, caches = caches.map { $0.undo() }] in
                 self.slots = slots
-                window?()
+                for undo in caches { undo() }
             }
         }
 
-        public func reserve(_ positions: Int, count: Int) throws { try window?.reserve(positions, count: count) }
+        public func reserve(_ positions: Int, count: Int) throws {
+            for cache in caches { try cache.reserve(positions, count: count) }
+        }
 
         public func store(in snapshot: inout StateSnapshot, prefix: String) throws {
             try snapshot.append("\(prefix)slots.keys", slots.keys.to(.cpu))
             try snapshot.append("\(prefix)slots.values", slots.values.to(.cpu))
             try window?.store(in: &snapshot, prefix: "\(prefix)window.")
+            try kept?.store(in: &snapshot, prefix: "\(prefix)kept.")
         }
 
         public func restore(_ snapshot: StateSnapshot, prefix: String) throws {
@@ -175,21 +218,34 @@ public struct GatedSlotAttention: TokenMixer {
             slots.values = try snapshot.tensor("\(prefix)slots.values", shape: slots.values.shape)
                 .to(slots.values.device)
             try window?.restore(snapshot, prefix: "\(prefix)window.")
+            try kept?.restore(snapshot, prefix: "\(prefix)kept.")
         }
     }
 
     public func makeState(rows: Int) throws -> MixerState {
-        let window = options.window > 0 ? try projections.makeCache(rows: rows, window: options.window) : nil
+        let count = slotHeads?.count ?? projections.keyValueHeads
         let slots = try GatedSlotState.zeros(
-            batch: rows, heads: projections.keyValueHeads, slots: options.slots, keyDim: projections.headDim,
+            batch: rows, heads: count, slots: options.slots, keyDim: projections.headDim,
             valueDim: projections.headDim, on: gate.weight.device)
-        return State(slots: slots, window: window)
+        return State(
+            slots: slots,
+            window: options.window > 0 ? try projections.makeCache(rows: rows, span: span, heads: count) : nil,
+            kept: try keptHeads.map { try projections.makeCache(rows: rows, span: keptSpan, heads: $0.count) })
     }
 
-    public static func stateCost(_ configuration: ModelConfiguration, layer: Int) throws -> StateCost {
-        let (decoder, options) = (configuration.decoder, try Options(configuration))
-        let slots = 2 * decoder.keyValueHeadCount * options.slots * decoder.headDim * DType.float32.size
-        let window = options.window > 0 ? KeyValueCache.cost(decoder, window: options.window).constant : 0
-        return StateCost(constant: slots + window, perToken: 0)
+    public static func stateCost(
+        _ configuration: ModelConfiguration, layer: Int, on device: Device
+    ) throws -> StateCost {
+        let (decoder, options, attention) = (
+            configuration.decoder, try Options(configuration), try configuration.attention
+        )
+        let kept = attention.heads[layer]?.count ?? 0, count = decoder.keyValueHeadCount - kept
+        let slots = StateCost(
+            constant: 2 * count * options.slots * decoder.headDim * DType.float32.size, perToken: 0)
+        func cache(_ heads: Int, _ span: AttentionSpan) -> StateCost {
+            KeyValueCache.cost(decoder, heads: heads, span: span, on: device)
+        }
+        let window = AttentionSpan(window: options.window, sinks: options.window > 0 ? attention.sinks : 0)
+        return slots + cache(count, window) + cache(kept, attention.span(sliding: decoder.slidingWindow))
     }
 }

@@ -3,44 +3,61 @@ import Tensors
 
 /// Keys and values of the tokens seen so far.
 protocol AttentionCache: MixerState {
-    /// Causal softmax attention of new tokens, q (B, T, H, K), k (B, T, N, K) and v (B, T, N, V), over those that are held
-    /// and themselves, which are then held too: (B, T, H, V).
-    func attend(q: Tensor, k: Tensor, v: Tensor, scale: Float, context: MixerContext) throws -> Tensor
+    /// Causal softmax attention of new tokens over those that are held and themselves, which are then held too:
+    /// (B, T, H, V).
+    func attend(_ heads: AttentionHeads, scale: Float, context: MixerContext) throws -> Tensor
+}
+
+/// What softmax attention joins: q (B, T, H, K), k (B, T, N, K) and v (B, T, N, V), and where they are others, queries of q's
+/// shape for the sinks.
+struct AttentionHeads {
+    var q: Tensor
+    var k: Tensor
+    var v: Tensor
+    var sinkQueries: Tensor?
 }
 
 /// Keys (S, N, K) and values (S, N, V) of the tokens of one sequence. Memory grows with what was read, by doubling; with a
-/// window, until it is a ring of the last `window` tokens.
+/// window, until it is the sinks and a ring of the last `window` others: position p is in row p when it is a sink's, and
+/// else in row sinks + (p - sinks) mod window.
 public final class KeyValueCache: AttentionCache {
-    let window: Int?
+    let span: AttentionSpan
+    /// The distance up to which queries see sinks as other keys.
+    private let farthest: Int
     private var keys: Tensor
     private var values: Tensor
     /// Tokens seen.
     private var count = 0
-    /// Tokens that there is room for, at most `window`. While it is less, all that were seen are held, in order.
+    /// Tokens that there is room for, at most ``most``. While it is less, all that were seen are held, in order.
     private var capacity: Int
 
+    /// The most tokens that are held.
+    private var most: Int { Self.most(span) ?? .max }
     /// Tokens that are held.
-    private var held: Int { window.map { min(count, $0) } ?? count }
+    private var held: Int { min(count, most) }
 
-    init(heads: Int, keyDim: Int, valueDim: Int, window: Int?) throws {
-        self.window = window
-        capacity = min(window ?? Self.least, Self.least)
+    private static func most(_ span: AttentionSpan) -> Int? { span.window.map { $0 + span.sinks } }
+
+    init(heads: Int, keyDim: Int, valueDim: Int, span: AttentionSpan, farthest: Int = .max) throws {
+        (self.span, self.farthest) = (span, farthest)
+        capacity = min(Self.most(span) ?? .max, Self.least)
         keys = try .zeros([capacity, heads, keyDim])
         values = try .zeros([capacity, heads, valueDim])
     }
 
-    /// Tokens that a new cache has room for, unless its window is shorter.
+    /// Tokens that a new cache has room for, unless it holds fewer.
     private static let least = 64
 
     private init(copying other: KeyValueCache) {
-        window = other.window
+        (span, farthest) = (other.span, other.farthest)
         (keys, values, count, capacity) = (other.keys, other.values, other.count, other.capacity)
     }
 
-    /// What a cache takes: per token, or for the whole ring.
-    static func cost(_ decoder: DecoderConfiguration, window: Int?) -> StateCost {
-        let token = 2 * decoder.keyValueHeadCount * decoder.headDim * DType.float32.size
-        return window.map { StateCost(constant: token * $0, perToken: 0) } ?? StateCost(constant: 0, perToken: token)
+    /// What the cache of `heads` key/value heads takes: per token, or for all that it ever holds.
+    static func cost(_ decoder: DecoderConfiguration, heads: Int, span: AttentionSpan, on device: Device) -> StateCost {
+        let token = 2 * heads * decoder.headDim * device.activationType.size
+        return most(span).map { StateCost(constant: token * $0, perToken: 0) }
+            ?? StateCost(constant: 0, perToken: token)
     }
 
     public var byteCount: Int { keys.byteCount + values.byteCount }
@@ -49,7 +66,7 @@ public final class KeyValueCache: AttentionCache {
 
     public func undo() -> () -> Void {
         // Without a window nothing is overwritten, and the rows are too many to be copied.
-        guard window != nil else { return { [self, count] in self.count = count } }
+        guard span.window != nil else { return { [self, count] in self.count = count } }
         return { [self, keys, values, count, capacity] in
             (self.keys, self.values, self.count, self.capacity) = (keys, values, count, capacity)
         }
@@ -61,7 +78,7 @@ public final class KeyValueCache: AttentionCache {
     }
 
     public func restore(_ snapshot: StateSnapshot, prefix: String) throws {
-        let held = window.map { min($0, snapshot.position) } ?? snapshot.position
+        let held = min(most, snapshot.position)
         let heldKeys = try snapshot.tensor("\(prefix)keys", shape: [held] + keys.shape.dropFirst())
         let heldValues = try snapshot.tensor("\(prefix)values", shape: [held] + values.shape.dropFirst())
         if held > capacity {
@@ -74,38 +91,47 @@ public final class KeyValueCache: AttentionCache {
         count = snapshot.position
     }
 
-    func attend(q: Tensor, k: Tensor, v: Tensor, scale: Float, context: MixerContext) throws -> Tensor {
-        let (k, v) = try extend(keys: k, values: v)
-        return try q.attention(k: k, v: v, scale: scale, span: AttentionSpan(window: window), documents: context.documents)
+    func attend(_ heads: AttentionHeads, scale: Float, context: MixerContext) throws -> Tensor {
+        let (k, v) = try extend(keys: heads.k, values: heads.v)
+        return try heads.q.attention(
+            k: k, v: v, scale: scale, span: span, sinkQueries: heads.sinkQueries, documents: context.documents)
+    }
+
+    /// The row of the token at `position`.
+    private func row(_ position: Int) -> Int {
+        guard let window = span.window, position >= span.sinks else { return position }
+        return span.sinks + (position - span.sinks) % window
     }
 
     /// Adds the keys and values (1, T, N, ·) of T new tokens and returns those that the new tokens may attend to,
-    /// (1, S, N, ·), oldest first except in a full ring when T = 1, where one query sees all of it in any order.
+    /// (1, S, N, ·), sinks first, the others oldest first except in a full ring when T = 1, where one query sees all of it
+    /// in any order.
     private func extend(keys newKeys: Tensor, values newValues: Tensor) throws -> (keys: Tensor, values: Tensor) {
         let tokens = newKeys.shape[1]
         try reserve(tokens)
-        guard let window else { return try append(newKeys, newValues, tokens) }
+        guard let window = span.window else { return try append(newKeys, newValues, tokens) }
         if tokens == 1 {
-            try keys.replaceRows(at: count % window, with: newKeys.squeezed())
-            try values.replaceRows(at: count % window, with: newValues.squeezed())
+            try keys.replaceRows(at: row(count), with: newKeys.squeezed())
+            try values.replaceRows(at: row(count), with: newValues.squeezed())
             count += 1
             return (try keys.rows(0..<held).batched(), try values.rows(0..<held).batched())
         }
-        // A segment: the ring unrolled, then the new tokens; the ring keeps the last ones of them.
-        let past = min(count, window - 1)
-        var allKeys = try Tensor.empty([past + tokens] + keys.shape.dropFirst())
-        var allValues = try Tensor.empty([past + tokens] + values.shape.dropFirst())
-        for index in 0..<past {
-            let row = (count - past + index) % window
+        // A segment: the sinks, the ring unrolled, then the new tokens; the ring keeps the last ones of them.
+        let sinks = min(count, span.sinks)
+        let past = Array(0..<sinks) + Array(max(sinks, count - window + 1)..<count)
+        var allKeys = try Tensor.empty([past.count + tokens] + keys.shape.dropFirst())
+        var allValues = try Tensor.empty([past.count + tokens] + values.shape.dropFirst())
+        for (index, position) in past.enumerated() {
+            let row = row(position)
             try allKeys.replaceRows(at: index, with: keys.rows(row..<row + 1))
             try allValues.replaceRows(at: index, with: values.rows(row..<row + 1))
         }
-        try allKeys.replaceRows(at: past, with: newKeys.squeezed())
-        try allValues.replaceRows(at: past, with: newValues.squeezed())
-        for index in max(0, tokens - window)..<tokens {
-            let row = (count + index) % window
-            try keys.replaceRows(at: row, with: allKeys.rows(past + index..<past + index + 1))
-            try values.replaceRows(at: row, with: allValues.rows(past + index..<past + index + 1))
+        try allKeys.replaceRows(at: past.count, with: newKeys.squeezed())
+        try allValues.replaceRows(at: past.count, with: newValues.squeezed())
+        for index in 0..<tokens where count + index < span.sinks || index >= tokens - window {
+            let (row, from) = (row(count + index), past.count + index)
+            try keys.replaceRows(at: row, with: allKeys.rows(from..<from + 1))
+            try values.replaceRows(at: row, with: allValues.rows(from..<from + 1))
         }
         count += tokens
         return (try allKeys.batched(), try allValues.batched())
@@ -114,14 +140,15 @@ public final class KeyValueCache: AttentionCache {
     /// Makes room for one more token and binds this cache to a recorded step that writes its key and value.
     func bind(to table: RecordedStep.CacheTable, row: Int) throws {
         try reserve(1)
-        let place = window.map { count % $0 } ?? count
+        let (place, isFar) = (self.row(count), count > farthest && span.window != nil)
         count += 1
-        try table.bind(keys: &keys, values: &values, place: place, held: held, row: row)
+        try table.bind(
+            keys: &keys, values: &values, place: place, held: held, sinks: isFar ? span.sinks : 0, row: row)
     }
 
     /// Room for `tokens` more, of which a window keeps the last. Only a cache that holds all it has seen grows.
     private func reserve(_ tokens: Int) throws {
-        let most = window ?? .max, wanted = min(count + tokens, most)
+        let wanted = min(count + tokens, most)
         guard wanted > capacity else { return }
         capacity = min(max(2 * capacity, wanted), most)
         keys = try keys.grown(to: capacity, keeping: count)

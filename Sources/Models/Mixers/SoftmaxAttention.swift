@@ -2,12 +2,12 @@ import Checkpoints
 import Tensors
 
 /// Grouped-query softmax attention with rotary positions (Vaswani et al. 2017; Ainslie et al. 2023, arXiv 2305.13245),
-/// causal, with the source's sliding window if it has one. Its state is the key/value cache.
+/// causal, with the source's sliding window if it has one, or bounded by conversion. Its state is the key/value cache.
 public struct SoftmaxAttention: TokenMixer {
     public static let name = "attention"
 
     let projections: AttentionProjections
-    let window: Int?
+    let span: AttentionSpan
 
     public static func rules(_ configuration: ModelConfiguration, layer: Int) throws -> [ParameterRule] {
         AttentionProjections.rules(configuration, layer: layer)
@@ -15,15 +15,14 @@ public struct SoftmaxAttention: TokenMixer {
 
     public init(_ configuration: ModelConfiguration, layer: Int, parameters: Parameters) throws {
         projections = try AttentionProjections(configuration, layer: layer, parameters: parameters)
-        window = configuration.decoder.slidingWindow
+        span = try configuration.attention.span(sliding: configuration.decoder.slidingWindow)
     }
 
     public func callAsFunction(_ x: Tensor, state: MixerState?, context: MixerContext) throws -> Tensor {
-        var (q, k, v, _) = try projections.qkv(x)
-        (q, k) = (try context.rotary(q), try context.rotary(k))
-        let cache = try state?.requiredCache()
+        let (q, k, v, _) = try projections.qkv(x)
+        let heads = try projections.turned(q: q, k: k, v: v, span: span, context)
         return try projections.output(
-            projections.attend(q: q, k: k, v: v, window: window, cache: cache, context: context))
+            projections.attend(heads, span: span, cache: state?.requiredCache(), context: context))
     }
 
     public var inputWeights: [Tensor] { projections.inputMaps.map(\.weight) }
@@ -32,17 +31,22 @@ public struct SoftmaxAttention: TokenMixer {
         _ step: RecordedStep, input: RecordedStep.Rows, residual: RecordedStep.Rows, angles: RecordedStep.Angles
     ) throws -> StateBinding {
         let inputs = try step.linear(input, maps: projections.inputMaps)
-        let (mixed, caches) = try step.attention(projections.heads(inputs, angles: angles))
-        let joined = try step.join(
-            mixed, window: nil, heads: projections.heads, readers: [projections.outputMap.weight])
+        let heads = projections.heads(inputs, angles: angles)
+        let (mixed, caches) = try step.attention(heads)
+        let joined = try step.join(mixed, window: nil, heads: heads, readers: [projections.outputMap.weight])
         try step.linear(joined, projections.outputMap, addedTo: residual)
         return { try $0.required(as: KeyValueCache.self).bind(to: caches, row: $1) }
     }
 
-    public func makeState(rows: Int) throws -> MixerState { try projections.makeCache(rows: rows, window: window) }
+    public func makeState(rows: Int) throws -> MixerState { try projections.makeCache(rows: rows, span: span) }
 
-    public static func stateCost(_ configuration: ModelConfiguration, layer: Int) throws -> StateCost {
-        KeyValueCache.cost(configuration.decoder, window: configuration.decoder.slidingWindow)
+    public static func stateCost(
+        _ configuration: ModelConfiguration, layer: Int, on device: Device
+    ) throws -> StateCost {
+        let decoder = configuration.decoder
+        return KeyValueCache.cost(
+            decoder, heads: decoder.keyValueHeadCount,
+            span: try configuration.attention.span(sliding: decoder.slidingWindow), on: device)
     }
 }
 
@@ -55,6 +59,8 @@ struct AttentionProjections: Sendable {
     let heads: Int
     let keyValueHeads: Int
     let headDim: Int
+    /// The greatest distance of two positions that the source was trained on.
+    let farthest: Int
 
     /// 1/sqrt(K).
     var scale: Float { 1 / Float(headDim).squareRoot() }
@@ -90,6 +96,7 @@ struct AttentionProjections: Sendable {
         value = try parameters.linear("\(prefix).v_proj", hasBias: decoder.attentionBias)
         outputMap = try parameters.linear("\(prefix).o_proj", hasBias: decoder.outputBias)
         (heads, keyValueHeads, headDim) = (decoder.headCount, decoder.keyValueHeadCount, decoder.headDim)
+        farthest = decoder.farthestDistance
     }
 
     /// x (B, T, D) → q (B, T, H, K), k and v (B, T, N, K), and the outputs of `extra` maps of the same input.
@@ -119,17 +126,39 @@ struct AttentionProjections: Sendable {
         try outputMap(mixed.reshaped(Array(mixed.shape.prefix(2)) + [heads * headDim]))
     }
 
-    /// Causal softmax attention of q (B, T, H, K) over k and v (B, T, N, K), and over `cache` where sequences go on.
-    func attend(
-        q: Tensor, k: Tensor, v: Tensor, window: Int?, cache: (any AttentionCache)?, context: MixerContext
-    ) throws -> Tensor {
-        try cache?.attend(q: q, k: k, v: v, scale: scale, context: context)
-            ?? q.attention(k: k, v: v, scale: scale, span: AttentionSpan(window: window), documents: context.documents)
+    /// What softmax attention with `span` joins of q (B, T, H, K), k and v (B, T, N, K): with rotary positions, and queries
+    /// of their own for sinks that are further away than the source has seen. Not in training, whose rows are what the
+    /// model then has seen.
+    func turned(
+        q: Tensor, k: Tensor, v: Tensor, span: AttentionSpan, _ context: MixerContext
+    ) throws -> AttentionHeads {
+        var heads = AttentionHeads(q: try context.rotary(q), k: try context.rotary(k), v: v)
+        if span.window != nil, span.sinks > 0, let rotary = context.sinkRotary, !q.isRecorded {
+            heads.sinkQueries = try rotary(q)
+        }
+        return heads
     }
 
-    func makeCache(rows: Int, window: Int?) throws -> any AttentionCache {
-        query.weight.device == .cuda
-            ? try DeviceKeyValueCache(rows: rows, heads: keyValueHeads, dim: headDim, window: window)
-            : try KeyValueCache(heads: keyValueHeads, keyDim: headDim, valueDim: headDim, window: window)
+    /// Causal softmax attention of `heads`, over what `cache` holds too where sequences go on.
+    func attend(
+        _ heads: AttentionHeads, span: AttentionSpan, cache: (any AttentionCache)?, context: MixerContext
+    ) throws -> Tensor {
+        try cache?.attend(heads, scale: scale, context: context)
+            ?? heads.q.attention(
+                k: heads.k, v: heads.v, scale: scale, span: span, sinkQueries: heads.sinkQueries,
+                documents: context.documents)
     }
+
+    /// - Parameter count: key/value heads; nil for all.
+    func makeCache(rows: Int, span: AttentionSpan, heads count: Int? = nil) throws -> any AttentionCache {
+        let heads = count ?? keyValueHeads
+        return query.weight.device == .cuda
+            ? try DeviceKeyValueCache(rows: rows, heads: heads, dim: headDim, span: span)
+            : try KeyValueCache(heads: heads, keyDim: headDim, valueDim: headDim, span: span, farthest: farthest)
+    }
+}
+
+extension DecoderConfiguration {
+    /// The greatest distance of two positions that the model was trained on.
+    var farthestDistance: Int { max(1, maximumPositions - 1) }
 }

@@ -35,8 +35,8 @@ public protocol TokenMixer: Sendable {
     /// The state of `rows` sequences that have not begun; of one on the processor.
     func makeState(rows: Int) throws -> MixerState
 
-    /// What the state of `layer` takes.
-    static func stateCost(_ configuration: ModelConfiguration, layer: Int) throws -> StateCost
+    /// What the state of `layer` takes on `device`.
+    static func stateCost(_ configuration: ModelConfiguration, layer: Int, on device: Device) throws -> StateCost
 }
 
 /// Binds one layer's state of the sequence in `row` to a recorded step, which is about to take one more token.
@@ -57,6 +57,8 @@ public struct StateCost: Sendable, Equatable {
 /// What all mixers of one call share.
 public struct MixerContext: Sendable {
     public let rotary: RotaryTable
+    /// By which queries turn for sinks, when some stand further from the first token than the model was trained on.
+    public var sinkRotary: RotaryTable?
     /// Ascending starts of packed documents, or nil when there is one.
     public let documents: Documents?
     /// Where the first token stands.

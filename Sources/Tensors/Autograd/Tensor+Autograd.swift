@@ -6,7 +6,7 @@ extension Tensor {
     public var detached: Tensor { carrying(nil) }
 
     /// Whether what is done with this tensor now is recorded.
-    var isRecorded: Bool { variable?.recording != nil }
+    package var isRecorded: Bool { variable?.recording != nil }
 
     /// Ties `results` to the tape of whichever of `arguments` is watched; without one they stay as they are.
     static func record(

@@ -21,8 +21,15 @@ struct ConvertCommand: ParsableCommand {
     @Option(help: "Slots per key/value head.") var slots = 64
     @Option(help: "Tokens of local softmax attention beside the slots; 0 for none. (default: 64; 0 with --profile fla)")
     var window: Int?
-    @Option(help: ArgumentHelp("Layers that keep softmax attention, such as 0,7,14.", valueName: "layers"))
-    var keepAttention: IntegerList?
+    @Option(help: "First tokens that bounded softmax attention sees too. (default: 4; 0 with --profile fla)")
+    var sinks: Int?
+    @Option(
+        help: ArgumentHelp(
+            "What keeps softmax attention: layers, such as 7,18, and key/value heads, such as 18:2,8:0.",
+            valueName: "layers or heads"))
+    var keepAttention = KeptAttention()
+    @Option(help: "Tokens that kept attention sees; 0 for all. (default: 4096; 0 with --profile fla)")
+    var attentionWindow: Int?
     @Option(help: "Type of weight matrices: f32 or bf16. (default: the source's; bf16 when it is quantised)")
     var dtype: WeightType?
     @Option(help: "Seed of the new parameters.") var seed: UInt64 = 0
@@ -38,7 +45,7 @@ struct ConvertCommand: ParsableCommand {
         var options = ConversionOptions()
         (options.mixer, options.profile, options.slots, options.window) = (mixer, profile, slots, window)
         (options.seed, options.allowNonFinite, options.dtype) = (seed, allowNonFinite, dtype?.dtype)
-        options.keptAttention = Set(keepAttention?.values ?? [])
+        (options.sinks, options.keptAttention, options.attentionWindow) = (sinks, keepAttention, attentionWindow)
         let converter = try Converter(ModelFiles.open(source), options: options)
         guard let output, !dryRun else { return try show(ConversionReport(converter.plan), written: nil) }
         Interrupt.hold()
@@ -69,3 +76,8 @@ enum WeightType: String, ExpressibleByArgument, CaseIterable {
 }
 
 extension GatedSlotAttention.Profile: ExpressibleByArgument {}
+
+extension KeptAttention: ExpressibleByArgument {
+    public init?(argument: String) { self.init(argument) }
+    public var defaultValueDescription: String { "none" }
+}

@@ -19,7 +19,8 @@ struct InspectCommand: ParsableCommand {
         let files = try ModelFiles.open(model)
         let configuration = try ModelConfiguration(files.configuration)
         let tokenizer = try Tokenizer.load(files)
-        let cost = try configuration.stateCost()
+        let attention = try configuration.attention
+        let cost = try configuration.stateCost(), deviceCost = try configuration.stateCost(on: .cuda)
         let nonFinite = check ? try countNonFinite(files.checkpoint) : [:]
         let stored = files.checkpoint.tensors
         let parameters = stored.reduce(0) { $0 + $1.shape.reduce(1, *) }
@@ -34,8 +35,13 @@ struct InspectCommand: ParsableCommand {
                 "head_dim": .integer(decoder.headDim), "intermediate_size": .integer(decoder.intermediateSize),
                 "vocabulary": .integer(decoder.vocabularySize), "tied_embeddings": .bool(decoder.tiedEmbeddings),
                 "mixers": .array(configuration.mixers.map { .string($0) }),
+                "attention": configuration.mixerOptions[SoftmaxAttention.name] ?? .null,
                 "state": .object([
                     "constant_bytes": .integer(cost.constant), "bytes_per_token": .integer(cost.perToken),
+                    "cuda": .object([
+                        "constant_bytes": .integer(deviceCost.constant),
+                        "bytes_per_token": .integer(deviceCost.perToken),
+                    ]),
                 ]),
                 "tensors": .array(
                     stored.map {
@@ -74,13 +80,18 @@ struct InspectCommand: ParsableCommand {
                 }
                     ?? "none found"
             ),
-            (
-                "state",
-                cost.perToken == 0
-                    ? "\(megabytes(cost.constant)), whatever the length"
-                    : "\(megabytes(cost.constant)) and \(grouped(cost.perToken)) bytes more for every token"
-            ),
+            ("state", "\(stateText(cost)); on a GPU \(stateText(deviceCost))"),
         ]
+        let kept = configuration.mixers.contains(SoftmaxAttention.name) || !attention.heads.isEmpty
+        if decoder.modelType == "moult", kept || attention.sinks > 0 {
+            let heads = attention.heads.isEmpty ? "" : ", heads \(attention.keptHeadNames.joined(separator: ", "))"
+            let span = attention.window.map { "the last \(grouped($0)) tokens" } ?? "all tokens"
+            rows.insert(
+                (
+                    "attention",
+                    "the first \(attention.sinks) tokens" + (kept ? "; kept over \(span)\(heads)" : "")
+                ), at: 5)
+        }
         if check {
             rows.append(
                 ("weights", nonFinite.isEmpty ? "all finite" : "\(nonFinite.count) tensors with NaN or infinite values")
@@ -119,6 +130,12 @@ struct InspectCommand: ParsableCommand {
             "RoPE, theta " + String(format: "%.12g", decoder.ropeTheta) + (decoder.ropeScaling.map { ", \($0)" } ?? "")
         guard configuration.names == .flashLinearAttention else { return text }
         return configuration.mixers.contains(SoftmaxAttention.name) ? "\(text), of softmax attention alone" : "none"
+    }
+
+    private func stateText(_ cost: StateCost) -> String {
+        cost.perToken == 0
+            ? "\(megabytes(cost.constant)), whatever the length"
+            : "\(megabytes(cost.constant)) and \(grouped(cost.perToken)) bytes more for every token"
     }
 
     /// "27 gsa, 3 attention (0, 7, 14)".

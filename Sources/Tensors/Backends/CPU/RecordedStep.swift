@@ -132,40 +132,71 @@ public final class RecordedStep {
         public var angles: Angles?
         /// Whether q, k and v go through silu.
         public var silu: Bool
+        /// The key/value heads that are joined; nil for all.
+        public var set: HeadSet?
 
         public init(
-            q: Rows, k: Rows, v: Rows, heads: Int, keyValueHeads: Int, scale: Float, angles: Angles?, silu: Bool
+            q: Rows, k: Rows, v: Rows, heads: Int, keyValueHeads: Int, scale: Float, angles: Angles?, silu: Bool,
+            set: HeadSet? = nil
         ) {
             (self.q, self.k, self.v, self.heads, self.keyValueHeads) = (q, k, v, heads, keyValueHeads)
-            (self.scale, self.angles, self.silu) = (scale, angles, silu)
+            (self.scale, self.angles, self.silu, self.set) = (scale, angles, silu, set)
         }
+
+        /// The same for some of the key/value heads.
+        public func only(_ set: HeadSet?) -> Heads {
+            var heads = self
+            heads.set = set
+            return heads
+        }
+
+        /// Joined key/value heads, n.
+        var count: Int { self.set?.count ?? keyValueHeads }
+        var keyDim: Int { k.width / keyValueHeads }
+        var valueDim: Int { v.width / keyValueHeads }
 
         func job(out: Rows) -> moult_step_heads {
             moult_step_heads(
-                heads: Int64(heads), key_value_heads: Int64(keyValueHeads), key_dim: Int64(k.width / keyValueHeads),
-                value_dim: Int64(v.width / keyValueHeads), scale: scale, q: q.values, k: k.values, v: v.values,
-                cosines: angles?.cosines.values, sines: angles?.sines.values, silu: silu, out: out.values)
+                heads: Int64(heads), key_value_heads: Int64(keyValueHeads), key_dim: Int64(keyDim),
+                value_dim: Int64(valueDim), set: set?.bits ?? 0, scale: scale, q: q.values, k: k.values,
+                v: v.values, cosines: angles?.turns.cosines.values, sines: angles?.turns.sines.values,
+                sink_cosines: angles?.sinkTurns.cosines.values, sink_sines: angles?.sinkTurns.sines.values, silu: silu,
+                out: out.values)
         }
     }
 
     /// The angles of the rows' positions, (rows, K / 2).
     public struct Angles {
-        let cosines: Rows
-        let sines: Rows
+        struct Turns {
+            let cosines: Rows
+            let sines: Rows
 
-        /// Sets the angles of one row: position · frequency, in radians.
-        public func set(row: Int, position: Int, frequencies: [Float]) {
-            let start = row * cosines.width
-            for (index, frequency) in frequencies.enumerated() {
-                let angle = Double(position) * Double(frequency)
-                cosines.values[start + index] = Float(cos(angle))
-                sines.values[start + index] = Float(sin(angle))
+            func set(row: Int, position: Int, frequencies: [Float]) {
+                let start = row * cosines.width
+                for (index, frequency) in frequencies.enumerated() {
+                    let angle = Double(position) * Double(frequency)
+                    cosines.values[start + index] = Float(cos(angle))
+                    sines.values[start + index] = Float(sin(angle))
+                }
             }
+        }
+        let turns: Turns
+        /// Those by which queries turn for sinks.
+        let sinkTurns: Turns
+
+        /// Sets the angles of one row: position · frequency, in radians, and for sinks min(position, `farthest`) · frequency.
+        public func set(row: Int, position: Int, farthest: Int, frequencies: [Float]) {
+            turns.set(row: row, position: position, frequencies: frequencies)
+            // Up to there nothing is turned by them.
+            if position > farthest { sinkTurns.set(row: row, position: farthest, frequencies: frequencies) }
         }
     }
 
     public func angles(count: Int) throws -> Angles {
-        Angles(cosines: try rows(width: count), sines: try rows(width: count))
+        func turns() throws -> Angles.Turns {
+            Angles.Turns(cosines: try rows(width: count), sines: try rows(width: count))
+        }
+        return Angles(turns: try turns(), sinkTurns: try turns())
     }
 
     /// Where ``gatedSlots(_:gates:divisor:)`` finds the states of the rows.
@@ -187,16 +218,17 @@ public final class RecordedStep {
         }
     }
 
-    /// Gated Slot Attention (arXiv 2409.07146) with log gates logsigmoid(gates) / divisor, gates (rows, N · M).
+    /// Gated Slot Attention (arXiv 2409.07146) with log gates logsigmoid(gates) / divisor, gates (rows, n · M).
     /// - Returns: the heads' outputs (rows, H · V) and where their states go.
     public func gatedSlots(_ heads: Heads, gates: Rows, divisor: Float) throws -> (out: Rows, states: SlotTable) {
         let out = try rows(width: heads.v.width / heads.keyValueHeads * heads.heads)
         var job = heads.job(out: out)
-        let slots = gates.width / heads.keyValueHeads
+        let slots = gates.width / heads.count
         guard let table = moult_step_gated_slots(handle, &job, gates.values, divisor, Int64(slots)) else {
             throw outOfMemory(out.width)
         }
-        return (out, SlotTable(entries: table, keyCount: slots * heads.k.width, valueCount: slots * heads.v.width))
+        let count = slots * heads.count
+        return (out, SlotTable(entries: table, keyCount: count * heads.keyDim, valueCount: count * heads.valueDim))
     }
 
     /// Where ``attention(_:)`` finds the keys and values of the rows.
@@ -205,11 +237,14 @@ public final class RecordedStep {
         let keyWidth: Int
         let valueWidth: Int
 
-        /// Binds keys and values (S, N, ·) of one row, the first `held` of which are in use with the new token's, which
+        /// Binds keys and values (S, n, ·) of one row, the first `held` of which are in use with the new token's, which
         /// go to `place`. They are written in place and must stay where they are until the run is over.
-        public func bind(keys: inout Tensor, values: inout Tensor, place: Int, held: Int, row: Int) throws {
+        /// - Parameter sinks: how many of the first are seen by queries turned by the sinks' angles.
+        public func bind(
+            keys: inout Tensor, values: inout Tensor, place: Int, held: Int, sinks: Int = 0, row: Int
+        ) throws {
             guard keys.count / max(keyWidth, 1) >= held, values.count / max(valueWidth, 1) >= held,
-                (0..<held).contains(place)
+                (0..<held).contains(place), (0..<held).contains(sinks)
             else {
                 throw TensorError.shape(
                     operation: "RecordedStep", argument: "cache", expected: "\(held) rows of \(keyWidth) elements",
@@ -217,24 +252,30 @@ public final class RecordedStep {
             }
             entries[row] = moult_step_cache(
                 keys: try keys.withMutable(Float.self) { $0.baseAddress },
-                values: try values.withMutable(Float.self) { $0.baseAddress }, place: Int64(place), held: Int64(held))
+                values: try values.withMutable(Float.self) { $0.baseAddress }, place: Int64(place), held: Int64(held),
+                sinks: Int64(sinks))
         }
     }
 
     /// Softmax attention over the rows' caches.
+    /// - Parameter out: outputs of other heads, which these join.
     /// - Returns: the heads' outputs (rows, H · V) and where the caches go.
-    public func attention(_ heads: Heads) throws -> (out: Rows, caches: CacheTable) {
-        let out = try rows(width: heads.v.width / heads.keyValueHeads * heads.heads)
+    public func attention(_ heads: Heads, into out: Rows? = nil) throws -> (out: Rows, caches: CacheTable) {
+        let out = try out ?? rows(width: heads.valueDim * heads.heads)
         var job = heads.job(out: out)
         guard let table = moult_step_attention(handle, &job) else { throw outOfMemory(out.width) }
-        return (out, CacheTable(entries: table, keyWidth: heads.k.width, valueWidth: heads.v.width))
+        let (keys, values) = (heads.count * heads.keyDim, heads.count * heads.valueDim)
+        return (out, CacheTable(entries: table, keyWidth: keys, valueWidth: values))
     }
 
-    /// w · window + (1 - w) · x with w = sigmoid(share), share (rows, H), or x itself; to be read by `readers`.
-    public func join(_ x: Rows, window: (out: Rows, share: Rows)?, heads: Int, readers: [Tensor]) throws -> Rows {
+    /// w · window + (1 - w) · x with w = sigmoid(share), share (rows, n · G), for the key/value heads in the set of
+    /// `heads`, and window for the others; or x itself. To be read by `readers`.
+    public func join(_ x: Rows, window: (out: Rows, share: Rows)?, heads: Heads, readers: [Tensor]) throws -> Rows {
         try join(readers: readers, width: x.width) {
-            $0.heads = Int64(heads)
-            $0.value_dim = Int64(x.width / heads)
+            $0.heads = Int64(heads.heads)
+            $0.value_dim = Int64(x.width / heads.heads)
+            $0.key_value_heads = Int64(heads.keyValueHeads)
+            $0.set = heads.set?.bits ?? 0
             $0.x = UnsafePointer(x.values)
             $0.window = window.map { UnsafePointer($0.out.values) }
             $0.share = window.map { UnsafePointer($0.share.values) }

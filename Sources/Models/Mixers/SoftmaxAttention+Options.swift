@@ -1,0 +1,100 @@
+import Checkpoints
+import Tensors
+
+extension SoftmaxAttention {
+    /// What config.json says of the softmax attention that a converted model keeps: whole layers, and single key/value heads
+    /// of layers that another mixer has (retrieval heads; Wu et al. 2024, arXiv 2404.15574).
+    public struct Options: Sendable, Equatable {
+        /// Tokens that what is kept sees; nil for all.
+        public var window: Int?
+        /// Tokens at the beginning of every document that all bounded softmax attention of the model sees.
+        public var sinks: Int
+        /// The kept heads of layers with another mixer.
+        public var heads: [Int: HeadSet]
+
+        static let windowRange = 1...1_048_576
+
+        public init(window: Int? = nil, sinks: Int = 0, heads: [Int: HeadSet] = [:]) {
+            (self.window, self.sinks, self.heads) = (window, sinks, heads)
+        }
+
+        /// Reads the options from a configuration; models of before there were any have no sinks and keep all tokens.
+        /// - Throws: ``ModelError/configuration(key:expected:found:)``.
+        init(_ configuration: ModelConfiguration) throws {
+            self.init()
+            guard let json = configuration.mixerOptions[SoftmaxAttention.name] else { return }
+            let key = "moult.\(SoftmaxAttention.name)"
+            guard case .object(let object) = json else {
+                throw ModelError.configuration(key: key, expected: "an object", found: json.summary)
+            }
+            window = try object.integer("window", of: key, in: Self.windowRange)
+            sinks = try object.integer("sinks", of: key, in: 0...AttentionSpan.mostSinks) ?? 0
+            heads = try Self.heads(object["heads"] ?? .null, key: "\(key).heads", configuration)
+        }
+
+        private static func heads(
+            _ json: JSONValue, key: String, _ configuration: ModelConfiguration
+        ) throws -> [Int: HeadSet] {
+            if json == .null { return [:] }
+            let (layers, count) = (configuration.decoder.layerCount, configuration.decoder.keyValueHeadCount)
+            let failure = ModelError.configuration(
+                key: key, expected: "for each of some layers below \(layers) some of its \(count) key/value heads",
+                found: json.summary)
+            guard case .object(let object) = json, count <= HeadSet.mostHeads else { throw failure }
+            return try object.pairs.reduce(into: [:]) { result, entry in
+                guard let layer = Int(entry.key), (0..<layers).contains(layer), case .array(let numbers) = entry.value
+                else {
+                    throw failure
+                }
+                let heads = numbers.compactMap { $0.doubleValue.flatMap(Int.init(exactly:)) }
+                let set = HeadSet(heads.filter { $0 < count })
+                // All of a layer's heads are the layer itself.
+                guard heads.count == numbers.count, set.count == heads.count, (1..<count).contains(set.count),
+                    configuration.mixers[layer] != SoftmaxAttention.name
+                else {
+                    throw failure
+                }
+                result[layer] = set
+            }
+        }
+
+        /// The options as the "moult.attention" object of config.json.
+        public var json: JSONValue {
+            var json: JSONObject = ["sinks": .integer(sinks)]
+            if let window { json["window"] = .integer(window) }
+            if !heads.isEmpty {
+                json["heads"] = .object(
+                    JSONObject(
+                        heads.sorted { $0.key < $1.key }.map { layer, heads in
+                            ("\(layer)", .array(heads.heads.map { .integer($0) }))
+                        }))
+            }
+            return .object(json)
+        }
+
+        /// The kept heads as "LAYER:HEAD", in order.
+        public var keptHeadNames: [String] {
+            heads.sorted { $0.key < $1.key }.flatMap { layer, heads in heads.heads.map { "\(layer):\($0)" } }
+        }
+
+        /// What kept attention sees in a model whose own window is `sliding`, which has no sinks.
+        func span(sliding: Int?) -> AttentionSpan {
+            guard let window, window < sliding ?? .max else { return AttentionSpan(window: sliding) }
+            return AttentionSpan(window: window, sinks: sinks)
+        }
+    }
+}
+
+extension JSONObject {
+    /// The whole number at `key` of the object that config.json has at `parent`; nil when there is none.
+    /// - Throws: ``ModelError/configuration(key:expected:found:)``.
+    func integer(_ key: String, of parent: String, in range: ClosedRange<Int>) throws -> Int? {
+        guard let json = self[key], json != .null else { return nil }
+        guard let number = json.doubleValue, let value = Int(exactly: number), range.contains(value) else {
+            throw ModelError.configuration(
+                key: "\(parent).\(key)", expected: "an integer from \(range.lowerBound) to \(range.upperBound)",
+                found: json.summary)
+        }
+        return value
+    }
+}
