@@ -104,7 +104,8 @@ final class Trainer {
                     name: $0.stage.kind.rawValue, tokens: $0.stage.tokens, steps: $0.steps,
                     sequences: $0.stage.sequences * $0.stage.accumulation)
             },
-            sequenceLength: configuration.length, parameters: count(student.rules),
+            sequenceLength: configuration.length, recallShare: configuration.data.recall,
+            parameters: count(student.rules),
             trainedParameters: count(student.rules.filter { trained.contains($0.name) }), teacher: teacher,
             resumedFrom: resuming ? step : nil)
     }

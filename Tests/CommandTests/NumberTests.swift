@@ -68,7 +68,7 @@ struct NumberTests {
             Case(command: bench, option: "--prefill"), Case(command: bench, option: "--decode"),
             Case(command: bench, option: "--depth"), Case(command: bench, option: "--batch"),
             Case(command: bench, option: "--repeats"), Case(command: train, option: "--length"),
-            Case(command: train, option: "--seed"),
+            Case(command: train, option: "--seed"), Case(command: train, option: "--recall", values: numbers),
             Case(command: train, option: "--stages", values: numbers, prefix: "finetune="),
         ]
     }()
@@ -104,7 +104,7 @@ struct NumberTests {
     }
 
     private static let keys = [
-        "seed", "length", "activation_memory", "patience", "data: validation_share", "validation: every",
+        "seed", "length", "activation_memory", "patience", "data: validation_share", "data: recall", "validation: every",
         "validation: rows", "checkpoints: every", "checkpoints: keep", "stage: tokens", "stage: sequences",
         "stage: accumulation", "stage: learning_rate", "stage: warm_up_steps", "stage: final_rate",
         "stage: decay_share",

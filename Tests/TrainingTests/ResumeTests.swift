@@ -61,6 +61,31 @@ struct ResumeTests {
         }
     }
 
+    @Test("with recall rows among the others")
+    func recall() throws {
+        let run = try makeRun()
+        (run.configuration.length, run.configuration.data.recall) = (128, 0.5)
+        run.configuration.stages = try StageConfiguration.list("align=1024,distil=1024")
+        run.configuration.data.validationShare = 0.2
+        let whole = try run.train("whole")
+        #expect(whole.losses.count == 8 && whole.isComplete)
+        for index in [4, 9, 13] {
+            let name = "stopped-\(index)"
+            let first = try run.train(name, stop: index)
+            let second = try run.train(name, resuming: true)
+            #expect(history(first, second) == history(whole), "event \(index)")
+            let same = try run.bytes("\(name)/student/model.safetensors") == run.bytes("whole/student/model.safetensors")
+            #expect(same, "event \(index)")
+        }
+        // Other rows are another run.
+        try run.train("other", stop: 9)
+        run.configuration.data.recall = 0.25
+        try run.folder.write("other/config.yaml", run.configuration.yaml())
+        #expect(throws: TrainingError.self) { try run.train("other", resuming: true) }
+        run.configuration.data.recall = 0
+        #expect(try run.train("text").losses != whole.losses)
+    }
+
     @Test("stopped again and again")
     func everyStep() throws {
         let run = try makeRun()

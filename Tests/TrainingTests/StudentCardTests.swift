@@ -11,6 +11,19 @@ struct StudentCardTests {
         try String(contentsOfFile: run.path("\(name)/README.md"), encoding: .utf8)
     }
 
+    @Test("say how many rows were recall rows, and so do metrics")
+    func recall() throws {
+        let run = try TinyRun("finetune=32")
+        run.configuration.data.recall = 0.15
+        try run.train()
+        #expect(try card(run, "run/student").contains("| tokens of a row | 16 |\n| recall rows | 15% of the rows |\n"))
+        guard case .start(let start)? = try MetricsLog.events(path: run.path("run/metrics.jsonl")).first else {
+            Issue.record("no start")
+            return
+        }
+        #expect(start.recallShare == 0.15)
+    }
+
     @Test("say stages, text, teacher and what was measured, and no more that the model is untrained")
     func trained() throws {
         let run = try TinyRun("align=64,finetune=96")

@@ -26,9 +26,12 @@ enum Fixtures {
     /// A byte-level tokenizer of 2003 tokens that begins texts with a token, and ends them with another.
     static func tokenizer() throws -> Tokenizer { try Tokenizer(files: tokenizerFiles()) }
 
-    static func tokenizerFiles() throws -> TokenizerFiles {
+    /// A tokenizer of the tokenizer tests: llama3, qwen2 or llama2.
+    static func tokenizer(_ name: String) throws -> Tokenizer { try Tokenizer(files: tokenizerFiles(name)) }
+
+    static func tokenizerFiles(_ name: String = "llama3") throws -> TokenizerFiles {
         try TokenizerFiles(
-            directory: folder.deletingLastPathComponent().appendingPathComponent("TokenizersTests/Fixtures/llama3"))
+            directory: folder.deletingLastPathComponent().appendingPathComponent("TokenizersTests/Fixtures/\(name)"))
     }
 }
 

@@ -59,6 +59,9 @@ extension ModelCard {
         }
         parts.append((["| stage | tokens | steps |", "|---|---:|---:|"] + stages).joined(separator: "\n"))
         var rows = [("text", Self.files(step.text, of: step.textFiles)), ("tokens of a row", "\(step.rowLength)")]
+        if let recall = step.recallShare {
+            rows.append(("recall rows", String(format: "%g%% of the rows", 100 * recall)))
+        }
         let share = step.heldShare > 0 ? String(format: "%g%% of the text", 100 * step.heldShare) : "nothing"
         rows.append(("held apart", step.heldText.isEmpty ? share : Self.files(step.heldText, of: step.heldText.count)))
         if let teacher = step.teacher {

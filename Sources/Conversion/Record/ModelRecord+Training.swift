@@ -13,6 +13,8 @@ extension ModelRecord {
         public var heldShare: Double
         /// Tokens of a row.
         public var rowLength: Int
+        /// The share of rows that were made to ask for what stands in them; nil where there were none.
+        public var recallShare: Double?
         /// Nil when no stage needed one.
         public var teacher: Teacher?
         /// On the rows that were held apart, as far as they were measured.
@@ -56,10 +58,11 @@ extension ModelRecord {
 
         public init(
             moult: String, text: [String], textFiles: Int, heldText: [String], heldShare: Double, rowLength: Int,
-            teacher: Teacher?
+            recallShare: Double = 0, teacher: Teacher?
         ) {
             (self.moult, self.text, self.textFiles) = (moult, text, textFiles)
             (self.heldText, self.heldShare, self.rowLength) = (heldText, heldShare, rowLength)
+            self.recallShare = recallShare > 0 ? recallShare : nil
             self.teacher = teacher
         }
 

@@ -7,19 +7,23 @@ struct DataSources {
     /// The share of each trained source's rows that is held apart, where there are no sources for that.
     let share: Double
     let length: Int
+    /// The share of rows that are recall rows.
+    let recall: Double
     let options: DataOptions
     /// The files of the trained sources, then of those held apart.
     let files: [[DataFile]]
 
     /// - Throws: ``DataError``.
-    init(_ sources: [DataSource], validation: Validation, length: Int, options: DataOptions) throws {
-        try Self.validate(sources, validation, length)
+    init(
+        _ sources: [DataSource], validation: Validation, length: Int, recall: Double = 0, options: DataOptions
+    ) throws {
+        try Self.validate(sources, validation, length, recall)
         try options.validate()
         switch validation {
         case .share(let share): (held, self.share) = ([], share)
         case .sources(let sources): (held, share) = (sources, 0)
         }
-        (trained, self.length, self.options) = (sources, length, options)
+        (trained, self.length, self.recall, self.options) = (sources, length, recall, options)
         files = try (sources + held).map { source in
             try source.files().map { path in
                 // Opened once now: what cannot be read is found before anything is computed.
@@ -38,7 +42,9 @@ struct DataSources {
 
     // MARK: Checks
 
-    private static func validate(_ sources: [DataSource], _ validation: Validation, _ length: Int) throws {
+    private static func validate(
+        _ sources: [DataSource], _ validation: Validation, _ length: Int, _ recall: Double
+    ) throws {
         guard !sources.isEmpty, sources.count <= Mixture.blockRows else {
             throw DataError.option(
                 name: "the number of sources", expected: "1 to \(Mixture.blockRows)", found: "\(sources.count)")
@@ -48,6 +54,10 @@ struct DataSources {
         }
         if case .share(let share) = validation, !(0...0.5).contains(share) {
             throw DataError.option(name: "the share for validation", expected: "0 to 0.5", found: "\(share)")
+        }
+        guard RecallShare.range.contains(recall) else {
+            let expected = "\(RecallShare.range.lowerBound) to \(RecallShare.range.upperBound)"
+            throw DataError.option(name: "the share of recall rows", expected: expected, found: "\(recall)")
         }
         for source in sources {
             if let weight = source.weight, !(weight > 0 && weight.isFinite) {

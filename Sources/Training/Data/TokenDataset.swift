@@ -27,24 +27,28 @@ public struct TokenDataset: Sendable {
     private let mixture: Mixture
     /// Rows held apart of each source, added up from the first on.
     private let validationEnds: [Int]
+    /// Which rows are made rather than read, and how.
+    private let recall: (share: RecallShare, rows: RecallRows)
 
     /// Tokenises the sources, or takes up tokens kept in `cache`.
     /// - Parameters:
     ///   - sources: what to train on; either all have weights, or none, and then every row is visited once an epoch.
     ///   - length: T, at least 2.
+    ///   - recall: the share of rows that are ``RecallRows``, 0 to 0.999.
     ///   - cache: a folder for tokens, created where it is missing.
     ///   - progress: called with bytes done and in all, from the calling thread; throwing stops.
     /// - Throws: ``DataError``, or what `progress` throws.
     public init(
         sources: [DataSource], validation: Validation = .standard, tokenizer: Tokenizer, length: Int, seed: UInt64,
-        cache: String, options: DataOptions = DataOptions(), progress: (Int, Int) throws -> Void = { _, _ in }
+        recall: Double = 0, cache: String, options: DataOptions = DataOptions(),
+        progress: (Int, Int) throws -> Void = { _, _ in }
     ) throws {
         try self.init(
-            DataSources(sources, validation: validation, length: length, options: options), tokenizer: tokenizer,
-            seed: seed, cache: cache, progress: progress)
+            DataSources(sources, validation: validation, length: length, recall: recall, options: options),
+            tokenizer: tokenizer, seed: seed, cache: cache, progress: progress)
     }
 
-    /// As ``init(sources:validation:tokenizer:length:seed:cache:options:progress:)``, with sources that were looked up.
+    /// As ``init(sources:validation:tokenizer:length:seed:recall:cache:options:progress:)``, with sources that were looked up.
     init(
         _ looked: DataSources, tokenizer: Tokenizer, seed: UInt64, cache: String, progress: (Int, Int) throws -> Void
     ) throws {
@@ -84,19 +88,31 @@ public struct TokenDataset: Sendable {
             sum += report.validationRows
             return sum
         }
+        let recall = RecallRows(tokenizer: tokenizer, length: length, seed: seed)
+        self.recall = (RecallShare(looked.recall), recall)
+        let made = looked.recall > 0 ? ["recall", recall.fingerprint, "\(self.recall.share.quota)"] : []
         let parts =
             ["\(length)", "\(seed)", "\(share)"] + opened.map(\.0.fingerprint) + sources.map { "\($0.weight ?? 0)" }
+            + made
         fingerprint = XXHash64.text(Data(parts.joined(separator: " ").utf8))
     }
 
     /// Rows that are trained on before all sources together have been visited once.
     public var rowsPerEpoch: Int { trainingRows.reduce(0, +) }
 
-    /// Row `index` >= 0 of the endless sequence of rows to train on.
+    /// Row `index` >= 0 of the endless sequence of rows to train on: a row of the text, or in their share of every 1024 rows
+    /// a recall row.
+    public func row(_ index: Int) -> PackedRow {
+        let before = recall.share.rows(before: index)
+        guard recall.share.contains(index) else { return textRow(index - before) }
+        return recall.rows.row(before) { textRow(Int($0 % UInt64(rowsPerEpoch))) }.row
+    }
+
+    /// Row `index` of the text.
     ///
     /// Without weights each row comes once in ``rowsPerEpoch`` rows. With weights each source has its share of every
     /// 1024 rows, exactly, and each of its rows comes once before any comes again.
-    public func row(_ index: Int) -> PackedRow {
+    private func textRow(_ index: Int) -> PackedRow {
         let (source, row) = mixture.place(index, rows: trainingRows, seed: seed)
         return packed(source, sources[source].plan.trainingTokens(row))
     }

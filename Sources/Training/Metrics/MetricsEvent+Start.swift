@@ -34,6 +34,8 @@ extension MetricsEvent {
         public var stages: [Stage]
         /// Tokens of a row.
         public var sequenceLength: Int
+        /// The share of rows that ask for what stands in them; 0 where there are none.
+        public var recallShare: Double
         /// Of the student; and how many of them any stage trains.
         public var parameters: Int
         public var trainedParameters: Int
@@ -42,10 +44,12 @@ extension MetricsEvent {
         public var resumedFrom: Int?
 
         public init(
-            version: String, time: Date = Date(), stages: [Stage], sequenceLength: Int, parameters: Int,
-            trainedParameters: Int, teacher: Teacher? = nil, resumedFrom: Int? = nil
+            version: String, time: Date = Date(), stages: [Stage], sequenceLength: Int,
+            recallShare: Double = 0, parameters: Int, trainedParameters: Int, teacher: Teacher? = nil,
+            resumedFrom: Int? = nil
         ) {
             (self.version, self.time, self.stages, self.sequenceLength) = (version, time, stages, sequenceLength)
+            self.recallShare = recallShare
             (self.parameters, self.trainedParameters) = (parameters, trainedParameters)
             (self.teacher, self.resumedFrom) = (teacher, resumedFrom)
         }
@@ -66,6 +70,7 @@ extension MetricsEvent {
                 "sequence_length": .integer(sequenceLength),
                 "parameters": .integer(parameters), "trained_parameters": .integer(trainedParameters),
             ]
+            if recallShare > 0 { fields["recall_share"] = .number(recallShare) }
             if let teacher {
                 var object: JSONObject = ["name": .string(teacher.name)]
                 object["perplexity"] = teacher.perplexity.map { .number($0) }
@@ -87,6 +92,7 @@ extension MetricsEvent {
                     sequences: try $0.count("sequences"))
             }
             sequenceLength = try fields.count("sequence_length")
+            recallShare = try fields.optional("recall_share", MetricsFields.number) ?? 0
             parameters = try fields.count("parameters")
             trainedParameters = try fields.count("trained_parameters")
             teacher = try fields.optional("teacher", MetricsFields.fields).map {

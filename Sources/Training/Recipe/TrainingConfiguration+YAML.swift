@@ -15,7 +15,8 @@ extension TrainingConfiguration {
     private static var dataFields: [ConfigurationField<Data>] {
         [
             .list("train", \.train), .list("validation", \.validation),
-            .number("validation_share", \.validationShare, in: 0...0.5), .text("text_key", \.textKey),
+            .number("validation_share", \.validationShare, in: 0...0.5),
+            .number("recall", \.recall, in: RecallShare.range), .text("text_key", \.textKey),
             .optional("separator", \.separator), .choice("on_error", \.onError), .optional("cache", \.cache),
         ]
     }

@@ -24,6 +24,8 @@ public struct TrainingConfiguration: Sendable, Equatable {
         /// The same to validate on; none holds a share of the training text apart.
         public var validation: [String] = []
         public var validationShare = 0.005
+        /// The share of rows that ask for what stands in them (``RecallRows``) rather than hold text, 0 to 0.999.
+        public var recall = 0.0
         public var textKey = "text"
         public var separator: String?
         public var onError = DataOptions.ErrorPolicy.refuse
@@ -55,6 +57,9 @@ public struct TrainingConfiguration: Sendable, Equatable {
         try require(!stages.isEmpty, "--stages", "at least one stage", "none")
         try require((0...Int(Int32.max)).contains(seed), "--seed", "0 to \(Int32.max)", "\(seed)")
         try require((2...1 << 24).contains(length), "--length", "2 to \(1 << 24)", "\(length)")
+        let share = RecallShare.range
+        try require(
+            share.contains(data.recall), "--recall", "\(share.lowerBound) to \(share.upperBound)", "\(data.recall)")
         // So that no sum of tokens overflows.
         try require(stages.count <= 1000, "--stages", "at most 1000 stages", "\(stages.count)")
         for stage in stages {

@@ -76,6 +76,7 @@ extension RunReport {
             let (all, trained) = (Figures.grouped(start.parameters), Figures.grouped(start.trainedParameters))
             facts.append("\(all) parameters, \(trained) trained")
             facts.append("rows of \(Figures.grouped(start.sequenceLength)) tokens")
+            if start.recallShare > 0 { facts.append("\(Figures.short(100 * start.recallShare))% of them recall rows") }
         }
         facts.append(end.map { "\($0.reason) at step \(Figures.grouped($0.step))" } ?? "not ended")
         if let skipped = steps.last?.skipped, skipped > 0 { facts.append("\(Figures.grouped(skipped)) steps skipped") }

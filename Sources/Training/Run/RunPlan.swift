@@ -44,7 +44,7 @@ struct RunPlan {
         let training = ModelRecord.Training(
             moult: Moult.version, text: Array(texts.prefix(Self.namedFiles)), textFiles: texts.count,
             heldText: Array(sources.heldNames.prefix(Self.namedFiles)), heldShare: sources.share,
-            rowLength: configuration.length,
+            rowLength: configuration.length, recallShare: configuration.data.recall,
             teacher: teacher.map(ModelSource.init).map {
                 .init(name: $0.repository ?? $0.name, difference: difference)
             })
@@ -89,6 +89,6 @@ extension TrainingConfiguration {
             data.train.map { try DataSource(parsing: $0) },
             validation: data.validation.isEmpty
                 ? .share(data.validationShare) : .sources(data.validation.map { try DataSource(parsing: $0) }),
-            length: length, options: options)
+            length: length, recall: data.recall, options: options)
     }
 }

@@ -37,6 +37,8 @@ struct TrainCommand: ParsableCommand {
     @Option(help: "Stages and their tokens. (default: align=100k,distil=300k; on cuda align=4.9M,distil=11.5M)")
     var stages: String?
     @Option(help: "Tokens of a row. (default: 512; with cuda's own stages 1024)") var length: Int?
+    @Option(help: "Share of the rows that ask for what stands in them, 0 to 0.999; see docs/recipe.md. (default: 0)")
+    var recall: Double?
     @Option(help: "Where tokens are kept for other runs. (default: in the run's folder)") var cache: String?
     @Option(help: "Seed of the order of the data. (default: 0)") var seed: Int?
     @Flag(help: "Go on with the run in --output.") var resume = false
@@ -44,7 +46,7 @@ struct TrainCommand: ParsableCommand {
 
     func validate() throws {
         if !resume, model == nil, config == nil { throw ValidationError("MODEL is needed, or --config, or --resume.") }
-        let numbers = [length.map { "--length \($0)" }, seed.map { "--seed \($0)" }]
+        let numbers = [length.map { "--length \($0)" }, seed.map { "--seed \($0)" }, recall.map { "--recall \($0)" }]
         let texts = [model, teacher, config, stages, cache, data.first, validation.first]
         let given = (texts + numbers).compactMap { $0 }.first
         if resume, given != nil {
@@ -104,6 +106,7 @@ struct TrainCommand: ParsableCommand {
         if !validation.isEmpty { settings.data.validation = validation }
         if let cache { settings.data.cache = cache }
         if let seed { settings.seed = seed }
+        if let recall { settings.data.recall = recall }
         if let length { settings.length = length }
         if let stages { settings.stages = try StageConfiguration.list(stages) }
         if settings.stages.isEmpty { try fillStages(&settings) }

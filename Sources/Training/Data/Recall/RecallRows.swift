@@ -1,0 +1,79 @@
+import Foundation
+import Models
+import Tokenizers
+
+/// Rows in which what stands early is asked for later: lists of keys and values, statements hidden in the user's own text,
+/// passages of it that come again. Text as people write it seldom needs more than what stands near by, so that a student
+/// that learns from it alone forgets.
+///
+/// Row after row is a pure function of the seed, the row's number, T, the tokenizer and the text. No document is in a form
+/// in which `moult evaluate` asks.
+package struct RecallRows: Sendable {
+    /// A row, and where in its tokens what was read before is to be said again.
+    package struct Row: Sendable, Equatable {
+        package var row: PackedRow
+        package var answers: [Range<Int>]
+    }
+
+    /// T.
+    let length: Int
+    let seed: UInt64
+    let writer: RecallWriter
+
+    /// To be raised whenever other rows are made of the same seed, so that no run goes on with them.
+    private static let version = 1
+    /// Tokens of the shortest document.
+    private static let shortest = 64
+    /// Documents that may find too little room in a row before the rest of it is text.
+    private static let patience = 4
+
+    package init(tokenizer: Tokenizer, length: Int, seed: UInt64) {
+        (self.length, self.seed) = (length, seed)
+        writer = RecallWriter(tokenizer)
+    }
+
+    /// What the rows depend on beside seed, T and text.
+    var fingerprint: String { "\(Self.version) \(writer.tokenizer.hash)" }
+
+    /// Recall row `number` >= 0: documents of many lengths one behind another, and text where no other fits.
+    /// - Parameter text: a row of the user's text of T + 1 tokens for any number.
+    package func row(_ number: Int, text: (UInt64) -> PackedRow) -> Row {
+        var random = SplitMix64(seed: seededHash(seed, 0x7265_6361_6C6C, UInt64(number)))
+        var (tokens, starts, answers, failures): ([Int32], [Int], [Range<Int>], Int) = ([], [], [], 0)
+        while length + 1 - tokens.count >= Self.shortest, failures < Self.patience {
+            let room = length + 1 - tokens.count
+            guard let document = document(limit: Self.limit(room, &random), text, &random) else {
+                failures += 1
+                continue
+            }
+            starts.append(tokens.count)
+            answers += document.answers.map { $0.lowerBound + tokens.count..<$0.upperBound + tokens.count }
+            tokens += document.tokens
+        }
+        let filling = text(random.next())
+        starts += filling.documents.map { $0 + tokens.count }
+        tokens += filling.tokens.prefix(length + 1 - tokens.count)
+        return Row(
+            row: PackedRow(tokens: tokens, documents: starts.filter { $0 < length }), answers: answers)
+    }
+
+    /// A document's length: its logarithm is uniform, from the shortest to all of the `room`.
+    private static func limit(_ room: Int, _ random: inout SplitMix64) -> Int {
+        let growth = pow(Double(room) / Double(shortest), random.uniform())
+        return min(room, Int(Double(shortest) * growth))
+    }
+
+    /// A document of at most `limit` tokens; nil when its kind has no room for a question and an answer.
+    private func document(
+        limit: Int, _ text: (UInt64) -> PackedRow, _ random: inout SplitMix64
+    ) -> RecallDocument? {
+        var document = RecallDocument(writer, limit: limit)
+        switch Int.random(in: 0..<10, using: &random) {
+        case 0..<6: RecallList.write(to: &document, &random)
+        case 6..<9: RecallNeedles.write(to: &document, writer.passage(text(random.next()), limit, &random), &random)
+        default: RecallCopy.write(to: &document, writer.passage(text(random.next()), limit, &random), &random)
+        }
+        document.finish()
+        return document.answers.isEmpty ? nil : document
+    }
+}
