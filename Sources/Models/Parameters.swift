@@ -28,6 +28,11 @@ public struct Parameters: Sendable {
 
     var byteCount: Int { tensors.values.reduce(0) { $0 + $1.byteCount } }
 
+    /// These parameters and `others`, which come before those of the same names.
+    func replacing(_ others: Parameters) -> Parameters {
+        Parameters(tensors.merging(others.tensors) { $1 })
+    }
+
     /// The parameter `name`.
     public subscript(_ name: String) -> Tensor {
         get throws {

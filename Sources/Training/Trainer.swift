@@ -3,6 +3,7 @@ import Conversion
 import Foundation
 import Models
 import Tensors
+import Tokenizers
 
 /// Runs the stages of a configuration: batches, updates, measurements, checkpoints. Everything that it does depends on
 /// the configuration, the data, the parameters and ``TrainingState`` alone, so that a run that is resumed from a
@@ -14,6 +15,8 @@ final class Trainer {
     /// What conversion made: the stages' ``StageConfiguration/newParameterRate`` is theirs.
     private let newParameters: Set<String>
     private let teacher: DecoderModel?
+    private let tokenizer: Tokenizer
+    private let startConfiguration: ModelConfiguration
     private let data: TokenDataset
     /// What the student is measured on.
     let held: HeldRows
@@ -45,13 +48,13 @@ final class Trainer {
     ///   - report: told of everything that happens. What it throws stops the run when the step in hand, with what is
     ///     due after it, is complete and saved; until then it is told on.
     init(
-        _ configuration: TrainingConfiguration, student: TrainableModel, teacher: DecoderModel?, data: TokenDataset,
-        folder: RunFolder, origin: String, card: StudentCard, report: @escaping (TrainingEvent) throws -> Void
+        _ configuration: TrainingConfiguration, student: TrainableModel, teacher: DecoderModel?, tokenizer: Tokenizer,
+        data: TokenDataset, folder: RunFolder, origin: String, card: StudentCard, report: @escaping (TrainingEvent) throws -> Void
     ) throws {
         try configuration.validate()
         (self.configuration, self.student, self.teacher) = (configuration, student, teacher)
         (self.data, self.folder, self.origin, self.report) = (data, folder, origin, report)
-        self.card = card
+        (self.card, self.tokenizer, startConfiguration) = (card, tokenizer, student.configuration)
         newParameters = Set(student.rules.filter { TrainableModel.isNew($0) }.map(\.name))
         held = HeldRows(data, limit: configuration.validation.rows)
         phases = try Self.phases(configuration, of: student.configuration)
@@ -125,6 +128,7 @@ final class Trainer {
                 if state.held.rows != held.count {
                     (state.held, state.bestLoss) = (HeldMeasurements(rows: held.count), nil)
                 }
+                for head in state.kept { try keep(head) }
                 if let phase = phases.indices.contains(state.stage) ? phases[state.stage] : nil {
                     try student.train(trained(phase))
                 }
@@ -149,6 +153,23 @@ final class Trainer {
         return state.step == done.reduce(0) { $0 + $1.0 } && state.rows == rows
             && state.tokens == rows * configuration.length && state.skipped <= state.step
             && state.skippedInARow <= min(state.skipped, configuration.patience) && state.bestLoss?.isFinite ?? true
+            && canKeep(state.kept)
+    }
+
+    /// Whether `heads` are heads of the student without softmax attention, each once, and no more than stages ask for.
+    private func canKeep(_ heads: [KeptHead]) -> Bool {
+        let (start, decoder) = (startConfiguration, startConfiguration.decoder)
+        let asked = phases.filter { $0.stage.kind == .select }.reduce(0) { $0 + $1.stage.tokens }
+        return heads.count <= asked && Set(heads).count == heads.count
+            && heads.allSatisfy {
+                $0.layer < decoder.layerCount && $0.head < decoder.keyValueHeadCount
+                    && (try? start.keptHeads($0.layer).contains($0.head)) == false
+            }
+    }
+
+    private func keep(_ head: KeptHead) throws {
+        guard let teacher else { return }
+        try student.keep(head, teacher: teacher)
     }
 
     /// Where the run stands: the step that ``resume()`` found, or 0.
@@ -173,7 +194,7 @@ final class Trainer {
             let phase = phases[state.stage]
             if state.stageStep == 0 { try student.train(trained(phase)) }
             prepared = nil
-            try run(phase)
+            if phase.stage.kind == .select { try select(phase.stage.tokens) } else { try run(phase) }
             tell(.stageEnded(phase.stage.kind, step: state.step))
             (state.stage, state.stageStep) = (state.stage + 1, 0)
             // The optimiser's means end with their stage.
@@ -198,7 +219,8 @@ final class Trainer {
 
     private func run(_ phase: Phase) throws {
         let objective = Objective(
-            phase.stage, student: student, teacher: teacher, layers: phase.layers,
+            phase.stage, student: student, teacher: teacher,
+            layers: phase.layers.filter { student.configuration.mixers[$0] != SoftmaxAttention.name },
             recomputedLayers: try recomputedLayers(phase.stage))
         let (isNew, newRate) = (newParameters, phase.stage.newParameterRate)
         let work = TrainingStep(objective, optimiser: phase.stage.optimiser, student: student) {
@@ -209,6 +231,28 @@ final class Trainer {
             let result = try step(phase, work)
             try follow(phase, result, seconds: start.duration(to: clock.now) / .seconds(1))
         }
+    }
+
+    // MARK: Selection
+
+    /// Rows of the text that is held apart on which the distance from the teacher is shown, and tokens of each.
+    private static let (selectionTexts, selectionTokens) = (2, 256)
+
+    /// Gives up to `count` heads their softmax attention back.
+    private func select(_ count: Int) throws {
+        guard let teacher else { return }
+        let texts = data.validationRows.prefix(Self.selectionTexts).map { Array($0.tokens.prefix(Self.selectionTokens)) }
+        let probe = SelectionProbe(tokenizer: tokenizer, texts: texts, seed: UInt64(configuration.seed))
+        var selection = try HeadSelection(.init(count: count), student: student.model(), teacher: teacher, probe: probe) {
+            self.tell(.selecting($0, $1))
+            try self.stopIfAsked()
+        }
+        let result = try selection.run()
+        let chosen = result.chosen.compactMap { trial in trial.head.map { KeptHead(layer: trial.layer, head: $0) } }
+        for head in chosen { try keep(head) }
+        state.kept += chosen
+        let memory = try student.configuration.stateCost(on: student.device)
+        tell(.selected(result, step: state.step, memory: memory))
     }
 
     // MARK: Steps
@@ -320,7 +364,7 @@ final class Trainer {
         phases.prefix(state.stage + 1).enumerated().reduce(into: []) { stages, entry in
             let (index, phase) = entry
             let steps = index < state.stage ? phase.steps : state.stageStep
-            guard steps > 0 else { return }
+            guard steps > 0 || phase.stage.kind == .select && index < state.stage else { return }
             let tokens = steps * phase.stage.sequences * phase.stage.accumulation * configuration.length
             // The parts of a stage that trains some layers after others are one.
             if !phase.isFirst, let last = stages.indices.last {

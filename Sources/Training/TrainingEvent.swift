@@ -1,4 +1,5 @@
 import Foundation
+import Models
 
 /// What a run tells whoever watches it, in this order: ``started``, then steps, measurements and checkpoints, then
 /// ``ended``.
@@ -35,6 +36,10 @@ public enum TrainingEvent: Sendable {
     case step(Step)
     /// Relative squared error of each layer, of the last batch of `align`.
     case alignment(step: Int, layers: [Int: Double])
+    /// What a stage `select` has chosen, and what the student's memory takes with it.
+    case selected(HeadSelection.Result, step: Int, memory: StateCost)
+    /// Trials of a stage `select` that are done, and in all.
+    case selecting(Int, Int)
     case measured(Measurement)
     case saved(step: Int, path: String)
     case stageEnded(StageConfiguration.Kind, step: Int)

@@ -5,6 +5,7 @@ public enum MetricsEvent: Sendable, Equatable {
     case start(Start)
     case step(Step)
     case alignment(Alignment)
+    case selection(Selection)
     case validation(Validation)
     case positions(Positions)
     case memory(Memory)
@@ -27,6 +28,7 @@ public enum MetricsEvent: Sendable, Equatable {
         case .start(let record): record
         case .step(let record): record
         case .alignment(let record): record
+        case .selection(let record): record
         case .validation(let record): record
         case .positions(let record): record
         case .memory(let record): record
@@ -53,6 +55,7 @@ public enum MetricsEvent: Sendable, Equatable {
             case Start.name: .start(try Start(fields))
             case Step.name: .step(try Step(fields))
             case Alignment.name: .alignment(try Alignment(fields))
+            case Selection.name: .selection(try Selection(fields))
             case Validation.name: .validation(try Validation(fields))
             case Positions.name: .positions(try Positions(fields))
             case Memory.name: .memory(try Memory(fields))

@@ -5,12 +5,12 @@ import Tensors
 /// A model whose parameters are being trained: what the products read (the file's type, such as bfloat16), and for
 /// every parameter that was ever trained its float32 master, which alone is updated.
 public final class TrainableModel {
-    public let configuration: ModelConfiguration
-    public let rules: [ParameterRule]
+    public private(set) var configuration: ModelConfiguration
+    public private(set) var rules: [ParameterRule]
     /// Where the model is trained.
     public let device: Device
     /// The types in which files hold the parameters.
-    private let storedTypes: [String: DType]
+    private var storedTypes: [String: DType]
     private let rotary: RotaryEmbedding
     private var weights: [String: Tensor]
     private var masters: [String: Master] = [:]
@@ -96,6 +96,29 @@ public final class TrainableModel {
         var weights: [String: Tensor] = [:]
         for rule in rules { weights[rule.name] = try parameters[rule.name] }
         try self.init(configuration, weights: weights, device: device)
+    }
+
+    /// Whether the configuration is another than that of the files.
+    private(set) var hasOtherConfiguration = false
+
+    /// Gives a head of a layer its softmax attention back, with `teacher`'s projections. Nothing may be in training.
+    func keep(_ head: KeptHead, teacher: DecoderModel) throws {
+        let restoration = try HeadRestoration(
+            HeadSet([head.head]), layer: head.layer, of: configuration,
+            student: { try self.masters[$0]?.value ?? self.stored($0) }, teacher: teacher.parameter)
+        (configuration, hasOtherConfiguration) = (restoration.configuration, true)
+        rules = try DecoderModel.rules(configuration)
+        for (name, tensor) in restoration.tensors {
+            let isWide = tensor.rank < 2 || storedTypes[name] == .float32 && device == .cpu
+            let type = device == .cpu ? storedTypes[name] ?? .float32 : .bfloat16
+            masters[name] = Master(
+                value: try tensor.converted(to: .float32).to(device),
+                copy: isWide ? nil : try tensor.converted(to: type).to(device))
+            weights[name] = nil
+        }
+        let names = Set(rules.map(\.name))
+        weights = weights.filter { names.contains($0.key) }
+        masters = masters.filter { names.contains($0.key) }
     }
 
     /// The type that products read matrices in.

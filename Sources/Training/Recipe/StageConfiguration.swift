@@ -5,6 +5,9 @@ public struct StageConfiguration: Sendable, Equatable {
         /// squared error, summed over layers; only mixers are trained. (LoLCATs, arXiv 2410.10254, and MOHAWK,
         /// arXiv 2408.10189, call it attention transfer and hidden-state alignment.)
         case align
+        /// Nothing is trained: key/value heads that bring recall back get their softmax attention back, as many as the stage
+        /// has "tokens" (``HeadSelection``).
+        case select
         /// The whole model learns the teacher's next-token distributions: KL(teacher ‖ student) (arXiv 1503.02531).
         case distil
         /// The whole model learns the text: cross-entropy.
@@ -36,6 +39,7 @@ public struct StageConfiguration: Sendable, Equatable {
         // For small budgets of small steps, measured on SmolLM2-135M; see docs/recipe.md.
         case .align: (schedule.peak, newParameterRate, schedule.warmUpSteps, optimiser.clip) = (2e-3, 10, 20, 5)
         case .distil: (schedule.peak, newParameterRate, schedule.warmUpSteps, optimiser.clip) = (1e-4, 5, 20, 1)
+        case .select: break
         // As published for converted models.
         case .finetune: (schedule.peak, schedule.warmUpSteps, optimiser.clip) = (3e-5, 1000, 1)
         }
@@ -64,6 +68,7 @@ public struct StageConfiguration: Sendable, Equatable {
 
     /// Updates of the stage, with rows of `length` tokens.
     public func steps(length: Int) -> Int {
+        if kind == .select { return 0 }
         let perStep = sequences * accumulation * length
         return (tokens + perStep - 1) / perStep
     }

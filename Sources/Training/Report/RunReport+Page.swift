@@ -123,6 +123,7 @@ extension RunReport {
         \(figure("Training loss", lossChart, .half, .steps, lossCaption))
         \(figure("Alignment by layer", alignmentChart, .half, .alignment,
             "How far each mixer's output is from that of the teacher's attention: squared error over squared output."))
+        \(figure("Heads given their attention back", selectionChart, .half, .selection, selectionCaption))
         \(figure("Perplexity by position", positionChart, .half, .comparison(hasTeacher: positions?.teacher != nil),
             "By place in the row, each token predicted from what its document has before it. Most of what helps stands near "
                 + "by, so that a student that forgets gets better along the row as its teacher does: what it remembers, "
@@ -149,6 +150,13 @@ extension RunReport {
             <figure class="\(width.rawValue)"><h2>\(heading)</h2>\(text)\(legend?.markup)
             <div class="plot">\(chart.svg)</div></figure>
             """
+    }
+
+    private var selectionCaption: String {
+        let chosen = selections.last.map { $0.chosen.map(\.name).joined(separator: ", ") } ?? ""
+        return "How surprised the student is by the answer to what it read before, lower is better, when one layer, or one head "
+            + "of the layers that help most, has the teacher's attention. Chosen, as layer:head: "
+            + (chosen.isEmpty ? "none." : chosen + ".")
     }
 
     private var lossCaption: String {
@@ -263,6 +271,9 @@ extension Legend {
 
     fileprivate static let alignment = Legend(
         entries: [(.dot, .before, "first measured"), (.dot, .student, "last measured")])
+
+    fileprivate static let selection = Legend(
+        entries: [(.line, .teacher, "teacher"), (.dot, .student, "a layer"), (.dot, .before, "one head")])
 
     fileprivate static func comparison(hasTeacher: Bool) -> Legend {
         Legend(

@@ -10,6 +10,8 @@ public struct RunReport: Sendable {
     let steps: [MetricsEvent.Step]
     let validations: [MetricsEvent.Validation]
     let alignments: [MetricsEvent.Alignment]
+    /// What stages have given attention back, in order.
+    let selections: [MetricsEvent.Selection]
     /// The last ones.
     let positions: MetricsEvent.Positions?
     let memory: MetricsEvent.Memory?
@@ -37,6 +39,7 @@ public struct RunReport: Sendable {
         steps = Self.each(events) { if case .step(let step) = $0 { step } else { nil } }
         validations = Self.each(events) { if case .validation(let validation) = $0 { validation } else { nil } }
         alignments = Self.each(events) { if case .alignment(let alignment) = $0 { alignment } else { nil } }
+        selections = Self.each(events) { if case .selection(let selection) = $0 { selection } else { nil } }
         positions = events.last { if case .positions(let positions) = $0 { positions } else { nil } }
         memory = events.last { if case .memory(let memory) = $0 { memory } else { nil } }
         // A run that was resumed after its end goes on.

@@ -23,6 +23,12 @@ extension RunFolder {
             where Self.isCopied(name) && !ModelRecord.sees(to: name) && !Self.isFolder("\(source)/\(name)") {
                 try RegularFile.copy("\(source)/\(name)", to: "\(folder.temporaryPath)/\(name)")
             }
+            // A stage may have given heads their attention back.
+            if model.hasOtherConfiguration {
+                let file = "\(folder.temporaryPath)/config.json", text = JSONValue.object(model.configuration.decoder.json)
+                try? FileManager.default.removeItem(atPath: file)
+                try StagedFile.write(Data((text.text(indented: true) + "\n").utf8), to: file, isDurable: false)
+            }
             try record.write(
                 to: folder.temporaryPath, for: target, model.configuration, keepingCardsOf: [source, target])
             let tensors = try model.rules.map { (name: $0.name, tensor: try model.stored($0.name)) }

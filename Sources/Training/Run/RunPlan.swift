@@ -53,7 +53,8 @@ struct RunPlan {
 
     var teacherName: String { teacher.map { ModelSource($0).name } ?? "" }
 
-    private static func student(_ path: String) throws -> ModelFiles {
+    /// The model at `path`, if it can be trained.
+    static func student(_ path: String) throws -> ModelFiles {
         let files = try ModelFiles.open(path)
         let type = files.configuration.modelType
         func refusal(_ found: String) -> TrainingError {

@@ -6,6 +6,7 @@ final class RunRecorder {
     private let log: MetricsLog
     private let board: TensorBoardWriter
     private let layers: Int
+    private var memory: MetricsEvent.Memory
     private let teacher: HeldRows.Result?
     /// Steps of the whole run.
     private let steps: Int
@@ -23,6 +24,7 @@ final class RunRecorder {
         // From its beginning a run measures again.
         board = try TensorBoardWriter(
             folder: folder.tensorBoardFolder, purgingFrom: start.resumedFrom.map { $0 > 0 ? $0 + 1 : 0 })
+        self.memory = memory
         (self.layers, self.teacher, step) = (layers, teacher, start.resumedFrom ?? 0)
         steps = start.stages.reduce(0) { $0 + $1.steps }
         try write(.start(start))
@@ -53,11 +55,15 @@ final class RunRecorder {
                     MetricsEvent.Positions(
                         step: it.step, ranges: it.result.ranges, teacher: teacher?.lossByRange.map { exp($0) },
                         student: it.result.lossByRange.map { exp($0) })))
+        case .selected(let result, let step, let cost):
+            try write(.selection(MetricsEvent.Selection(result, step: step)))
+            memory.student = cost
+            try write(.memory(memory))
         case .stageEnded(let kind, let step):
             try write(.stageEnd(MetricsEvent.StageEnd(step: step, stage: kind.rawValue)))
         case .ended(let complete):
             try write(.end(MetricsEvent.End(step: step, reason: complete ? "complete" : "stopped")))
-        case .started, .saved, .warning: break
+        case .started, .selecting, .saved, .warning: break
         }
     }
 

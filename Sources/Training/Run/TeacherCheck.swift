@@ -26,6 +26,9 @@ struct TeacherCheck {
         .teacher(path: teacher.path, expected: expected, found: found)
     }
 
+    /// Whether a stage goes by the teacher's mixers, and not by its predictions alone.
+    private var takesOver: Bool { stages.contains { $0.kind == .align || $0.kind == .select } }
+
     private func checkKind() throws {
         let mixers = try ModelConfiguration(teacher.configuration).mixers
         let converted = mixers.filter { $0 != SoftmaxAttention.name }
@@ -48,7 +51,7 @@ struct TeacherCheck {
             throw refusal("\(name) \(expected), as the model has", "\(name) \(found)")
         }
         // Positions of alignment are the teacher's; the fla profile has none of its own.
-        guard own.modelType != "gsa", stages.contains(where: { $0.kind == .align }) else { return }
+        guard own.modelType != "gsa", takesOver else { return }
         let (expected, found) = (RotaryEmbedding(own).frequencies, RotaryEmbedding(other).frequencies)
         let isSame = zip(expected, found).allSatisfy { abs($0 - $1) <= 1e-3 * abs($0) }
         guard isSame else {
@@ -83,7 +86,7 @@ struct TeacherCheck {
         let samples = try record.conversion?.samples ?? WeightSamples(of: student.checkpoint, layers: layers)
         let difference = samples.difference(to: try WeightSamples(of: teacher.checkpoint, layers: layers))
         guard let difference, difference > WeightSamples.relationLimit,
-            stages.contains(where: { $0.kind == .align })
+            takesOver
         else { return difference }
         throw refusal(
             "the Transformer that the model was made from, or a relative of it, for stage align",

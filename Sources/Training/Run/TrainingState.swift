@@ -16,6 +16,8 @@ struct TrainingState: Sendable, Equatable {
     var skippedInARow = 0
     /// The lowest validation loss so far, nats per token.
     var bestLoss: Double?
+    /// Heads that stages have chosen, in order: "LAYER:HEAD".
+    var kept: [KeptHead] = []
     /// What was measured on the way.
     var held = HeldMeasurements()
 
@@ -23,7 +25,7 @@ struct TrainingState: Sendable, Equatable {
         [
             "stage": .integer(stage), "stage_step": .integer(stageStep), "step": .integer(step), "rows": .integer(rows),
             "tokens": .integer(tokens), "skipped": .integer(skipped), "skipped_in_a_row": .integer(skippedInARow),
-            "best_loss": bestLoss.map { .number($0) } ?? .null, "held": .object(held.json),
+            "best_loss": bestLoss.map { .number($0) } ?? .null, "kept": .array(kept.map { .string($0.description) }), "held": .object(held.json),
         ]
     }
 
@@ -39,6 +41,12 @@ struct TrainingState: Sendable, Equatable {
         (self.stage, self.stageStep, self.step, self.rows) = (stage, stageStep, step, rows)
         (self.tokens, self.skipped, self.skippedInARow) = (tokens, skipped, skippedInARow)
         bestLoss = json["best_loss"]?.doubleValue
+        if case .array(let names)? = json["kept"] {
+            for name in names {
+                guard case .string(let text) = name, let head = KeptHead(text) else { return nil }
+                kept.append(head)
+            }
+        }
         held = HeldMeasurements(json["held"])
     }
 

@@ -61,6 +61,7 @@ struct Objective {
         return switch stage.kind {
         case .align: try align(batch)
         case .distil, .finetune: try predict(batch)
+        case .select: Result()
         }
     }
 

@@ -4,6 +4,7 @@ import Training
 /// Shows a run on the terminal: a bar with loss, speed and time left, and a line for every measurement.
 final class TrainingDisplay {
     private let bar: ProgressBar
+    private var selecting: ProgressBar?
 
     init(totalSteps: Int) { bar = ProgressBar("training", total: totalSteps, unit: .steps) }
 
@@ -27,6 +28,15 @@ final class TrainingDisplay {
                     + String(format: "validation perplexity %9.3f", measurement.perplexity)
                     + (measurement.isBest && measurement.step > 0 ? "  best" : ""))
             try Interrupt.check()
+        case .selecting(let done, let total):
+            if selecting == nil, done < total { selecting = ProgressBar("selecting heads", total: total) }
+            try selecting?.update(done, of: total)
+            if done == total { selecting?.finish() }
+            try Interrupt.check()
+        case .selected(let result, _, _):
+            selecting?.finish()
+            selecting = nil
+            for line in result.table() { bar.note(line) }
         case .warning(let text): bar.note("warning: \(text)")
         case .alignment, .saved, .stageEnded, .ended: break
         }

@@ -63,6 +63,15 @@ package struct RecallRows: Sendable {
         return min(room, Int(Double(shortest) * growth))
     }
 
+    /// List `number` >= 0 as a document of at most `limit` tokens; nil when there is no room for a question.
+    func list(_ number: Int, limit: Int) -> SelectionProbe.Document? {
+        var random = SplitMix64(seed: seededHash(seed, 0x6C69_7374, UInt64(limit), UInt64(number)))
+        var document = RecallDocument(writer, limit: limit)
+        RecallList.write(to: &document, &random)
+        guard !document.answers.isEmpty else { return nil }
+        return .init(tokens: document.tokens, answers: document.answers)
+    }
+
     /// A document of at most `limit` tokens; nil when its kind has no room for a question and an answer.
     private func document(
         limit: Int, _ text: (UInt64) -> PackedRow, _ random: inout SplitMix64

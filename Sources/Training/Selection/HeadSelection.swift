@@ -1,0 +1,142 @@
+import Models
+import Tensors
+
+/// Finds the key/value heads, or layers, of a student that should keep softmax attention: those that bring the recall of what
+/// was read back, given one after the other, the best first (greedily). Heads that retrieve are few (Wu et al. 2024,
+/// arXiv 2404.15574), and they show in the student: the teacher without them tells little.
+public struct HeadSelection {
+    public struct Options: Sendable, Equatable {
+        /// How many heads, or layers, at most.
+        public var count = 3
+        public var wholeLayers = false
+        /// Of the layers that help most, in how many the heads are tried one by one.
+        var layersWithHeads = 3
+
+        /// What ``count`` may be.
+        public static let counts = 1...1024
+
+        public init(count: Int = 3, wholeLayers: Bool = false) {
+            (self.count, self.wholeLayers) = (count, wholeLayers)
+        }
+    }
+
+    /// Heads of a layer that were tried beside those that had been chosen.
+    public struct Trial: Sendable, Equatable {
+        public var layer: Int
+        /// Nil for all heads of the layer that had no softmax attention yet.
+        public var head: Int?
+        public var score: SelectionProbe.Score
+
+        /// "18:2", or "18".
+        public var name: String { head.map { "\(layer):\($0)" } ?? "\(layer)" }
+    }
+
+    public struct Result: Sendable, Equatable {
+        public var teacher: SelectionProbe.Score
+        public var student: SelectionProbe.Score
+        /// What was chosen, in order, each with those before it.
+        public var chosen: [Trial] = []
+        /// All trials of each choice.
+        public var rounds: [[Trial]] = []
+    }
+
+    private let options: Options
+    private let teacher: DecoderModel
+    private let probe: SelectionProbe
+    /// The student with what was chosen.
+    private var student: DecoderModel
+    private var inputs: [LayerInputs]
+    private var textInputs: [LayerInputs]
+    private let teacherTexts: [Tensor]
+    private var result: Result
+    private let progress: (Int, Int) throws -> Void
+    private var done = 0
+
+    /// - Parameters:
+    ///   - student: on the teacher's device, with plain weights.
+    ///   - progress: called with trials done and in all; throwing stops.
+    public init(
+        _ options: Options, student: DecoderModel, teacher: DecoderModel, probe: SelectionProbe,
+        progress: @escaping (Int, Int) throws -> Void
+    ) throws {
+        (self.options, self.student, self.teacher, self.probe) = (options, student, teacher, probe)
+        self.progress = progress
+        inputs = try probe.lists.map { try student.layerInputs($0.tokens) }
+        textInputs = try probe.texts.map { try student.layerInputs($0) }
+        teacherTexts = try probe.texts.map {
+            try teacher.hidden([$0]).reshaped([$0.count, teacher.configuration.decoder.hiddenSize])
+        }
+        let recalled = try probe.lists.map {
+            try teacher.hidden([$0.tokens]).reshaped([$0.tokens.count, teacher.configuration.decoder.hiddenSize])
+        }
+        result = Result(
+            teacher: .init(recall: try probe.recall(recalled, head: teacher.headWeight), divergence: nil),
+            student: .init(recall: 0, divergence: nil))
+        result.student = try score(student, from: 0)
+    }
+
+    /// Chooses until recall is the teacher's, nothing helps any more, or ``Options/count`` is reached.
+    public mutating func run() throws -> Result {
+        var best = result.student.recall
+        while result.chosen.count < options.count, best > result.teacher.recall {
+            var trials = try layers().map { try attempt(layer: $0, head: nil) }
+            if !options.wholeLayers {
+                let most = trials.sorted { $0.score.recall < $1.score.recall }.prefix(options.layersWithHeads)
+                for layer in most.map(\.layer) { trials += try heads(layer).map { try attempt(layer: layer, head: $0) } }
+            }
+            result.rounds.append(trials)
+            let candidates = options.wholeLayers ? trials : trials.filter { $0.head != nil }
+            guard let choice = candidates.min(by: { $0.score.recall < $1.score.recall }), choice.score.recall < best
+            else { break }
+            best = choice.score.recall
+            result.chosen.append(choice)
+            student = try restored(choice)
+            inputs = try probe.lists.map { try student.layerInputs($0.tokens) }
+            textInputs = try probe.texts.map { try student.layerInputs($0) }
+        }
+        try progress(trialsInAll, trialsInAll)
+        return result
+    }
+
+    /// Trials when as many are chosen as may be.
+    private var trialsInAll: Int {
+        let layers = student.configuration.convertedLayers.count
+        let heads = options.wholeLayers ? 0 : options.layersWithHeads * student.configuration.decoder.keyValueHeadCount
+        return max(done, options.count * (layers + heads))
+    }
+
+    private func layers() -> [Int] { student.configuration.convertedLayers }
+
+    private func heads(_ layer: Int) throws -> [Int] {
+        try student.configuration.keptHeads(layer).complement(of: student.configuration.decoder.keyValueHeadCount).heads
+    }
+
+    private mutating func attempt(layer: Int, head: Int?) throws -> Trial {
+        try progress(done, trialsInAll)
+        done += 1
+        var trial = Trial(layer: layer, head: head, score: .init(recall: .infinity, divergence: nil))
+        trial.score = try score(restored(trial), from: layer)
+        return trial
+    }
+
+    private func restored(_ trial: Trial) throws -> DecoderModel {
+        let heads = try HeadSet(trial.head.map { [$0] } ?? self.heads(trial.layer))
+        let restoration = try HeadRestoration(
+            heads, layer: trial.layer, of: student.configuration, student: student.parameter, teacher: teacher.parameter)
+        return try student.replacing(restoration.configuration, restoration.tensors)
+    }
+
+    /// The score of a model that differs from ``student`` in layers from `layer` on.
+    private func score(_ model: DecoderModel, from layer: Int) throws -> SelectionProbe.Score {
+        let recall = try probe.recall(inputs.map { try model.hidden($0, from: layer) }, head: model.headWeight)
+        guard !textInputs.isEmpty else { return .init(recall: recall, divergence: nil) }
+        var (sum, count) = (0.0, 0)
+        for (inputs, target) in zip(textInputs, teacherTexts) {
+            let losses = try model.hidden(inputs, from: layer).klDivergence(
+                head: model.headWeight, teacher: target, teacherHead: teacher.headWeight, scale: 1)
+            sum += try losses.sum().scalar()
+            count += target.shape[0]
+        }
+        return .init(recall: recall, divergence: sum / Double(count))
+    }
+}
