@@ -20,7 +20,8 @@ final class DeviceKeyValueCache: AttentionCache {
         if let position = context.recordedPosition {
             return try ring.attend(q: q, k: k, v: v, scale: scale, position: position)
         }
-        return try ring.attend(q: q, k: k, v: v, scale: scale, window: window, position: context.position)
+        return try ring.attend(
+            q: q, k: k, v: v, scale: scale, span: AttentionSpan(window: window), position: context.position)
     }
 
     func reserve(_ positions: Int, count: Int) throws {
