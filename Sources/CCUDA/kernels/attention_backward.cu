@@ -7,8 +7,7 @@
 // arguments as in the forward pass.
 //
 // A sink is seen by all later queries of its document, which are too many for the block of its key. Those at positions of
-// other blocks than the key's add up in parts, one for as many positions as a block has keys, and the key's block adds
-// the parts in their order.
+// other blocks than the key's add up in parts, one for as many positions as a block has keys, and these in their order.
 #include "attention.cuh"
 
 namespace attention {
@@ -19,11 +18,13 @@ __device__ constexpr int column_slices(int width) {
     return slices;
 }
 
-/// Sums of gradients of a document's sinks: (B, N, parts, keys and values, sinks, K) float32. Part p is of the positions of
-/// key block p + 1, and is of the document that goes on from the block before.
+/// Sums of gradients of sinks: (B, N, parts, keys and values, sinks, K) float32. Part p is of the positions of key block
+/// p + 1 and of the document that goes on there from the block before.
 template <int dim> __device__ int64_t part_offset(int batch, int heads, int head, int parts, int part, int sinks) {
     return ((static_cast<int64_t>(batch) * heads + head) * parts + part) * 2 * sinks * dim;
 }
+/// The first part of a document that begins at `start`, of key blocks of `chunk` positions; `past` positions have no query.
+__device__ inline int first_part(int start, int past, int chunk) { return max(start / chunk, past / chunk - 1); }
 }
 
 /// dq, and D as `dots`, (B, H, T), for `attention_key_gradients`. A warp has 16 `tiles` rows, tiles 1 or, where K ≤ 64, 2.
@@ -104,7 +105,7 @@ __global__ void __launch_bounds__(attention::threads, tiles * dim <= 64 ? 4 : 2)
     store<warp_rows, width>(q_gradient, own_rows, queries, warp_begin);
 }
 
-/// The `parts` for `attention_key_gradients` of sinks that windows do not reach: a block's are of `chunk` positions, 16
+/// The `parts` for `attention_sink_sums`, of sinks that windows do not reach: a block's are of `chunk` positions, 16
 /// sinks and a slice of the columns as below. `chunk`: the keys of a block there.
 /// Grid (parts, N slices ⌈sinks / 16⌉, B), parts ⌈S / chunk⌉ - 1, block 128, shared 320 (⌈K / 16⌉ 16 + 8).
 template <int dim, int group>
@@ -195,8 +196,39 @@ __global__ void __launch_bounds__(attention::threads, dim <= 64 ? 4 : 2) attenti
     write(value_sums, to + sinks * dim);
 }
 
-/// dk and dv, (B, S, N, K). Where K > 128, blocks share the columns of both: `slices` is the least divisor of ⌈K / 16⌉ that
-/// leaves a slice at most 128 columns.
+/// Adds the `parts` of each document to its first. Grid (parts, ⌈2 sinks K / 64⌉, N B), block (64, 8).
+template <int dim> __global__ void attention_sink_sums(
+    float* parts, const int32_t* starts, int tokens, int keys, int heads, int sinks, int chunk
+) {
+    __shared__ float sums[8][64];
+    const int size = 2 * sinks * dim;
+    const int32_t* row = starts ? starts + static_cast<int64_t>(blockIdx.z / heads) * keys : nullptr;
+    const auto start_of = [&](int part) { return row ? row[(part + 1) * chunk] : 0; };
+    const int first = blockIdx.x, start = start_of(first), column = blockIdx.y * 64 + threadIdx.x;
+    if (attention::first_part(start, keys - tokens, chunk) != first) return;
+    int end = first + 1;
+    for (int beyond = gridDim.x; end < beyond;) {
+        const int middle = (end + beyond) / 2;
+        if (start_of(middle) == start) end = middle + 1;
+        else beyond = middle;
+    }
+    float* from = parts + static_cast<int64_t>(blockIdx.z) * gridDim.x * size + column;
+    float sum = 0.0f;
+    if (column < size) {
+#pragma unroll 4
+        for (int part = first + threadIdx.y; part < end; part += 8) sum += from[static_cast<int64_t>(part) * size];
+    }
+    sums[threadIdx.y][threadIdx.x] = sum;
+    __syncthreads();
+    if (threadIdx.y > 0 || column >= size) return;
+    float total = 0.0f;
+    for (int y = 0; y < 8; y++) total += sums[y][threadIdx.x];
+    from[static_cast<int64_t>(first) * size] = total;
+}
+
+/// dk and dv, (B, S, N, K), with the sums of `parts` where there are sinks; `parts` is null where one block has all keys.
+/// Where K > 128, blocks share the columns of both: `slices` is the least divisor of ⌈K / 16⌉ that leaves a slice at most
+/// 128 columns.
 /// Grid (⌈S / (64 tiles)⌉, N slices, B), tiles, block and shared as of `attention_query_gradient` with 1024 bytes more.
 template <int dim, int group, int tiles, bool has_sinks>
 __global__ void __launch_bounds__(attention::threads, tiles * dim <= 64 ? 3 : 2) attention_key_gradients(
@@ -298,20 +330,20 @@ __global__ void __launch_bounds__(attention::threads, tiles * dim <= 64 ? 3 : 2)
         load_queries(index + 2);
     }
     if constexpr (has_sinks) {
-        const int last_part = gridDim.x - 1, first_part = max(static_cast<int>(blockIdx.x), (keys - tokens) / block_rows - 1);
+        const int parts_count = gridDim.x - 1;
 #pragma unroll
         for (int i = 0; i < 2 * tiles; i++) {
-            const int own = warp_begin + i * 8 + lane() / 4, start = sight.start_at(min(own, keys - 1)), sink = own - start;
-            if (own >= keys || sink >= sinks) continue;
-            for (int part = first_part; part < last_part && sight.start_at((part + 1) * block_rows) == start; part++) {
-                const float* from = parts + part_offset<dim>(blockIdx.z, heads, head, last_part, part, sinks) + sink * dim;
+            const int own = warp_begin + i * 8 + lane() / 4, start = sight.start_at(min(own, keys - 1));
+            const int sink = own - start, part = first_part(start, keys - tokens, block_rows);
+            const bool has_part = part < parts_count && sight.start_at((part + 1) * block_rows) == start;
+            if (own >= keys || sink >= sinks || !has_part) continue;
+            const float* from = parts + part_offset<dim>(blockIdx.z, heads, head, parts_count, part, sinks) + sink * dim;
 #pragma unroll
-                for (int j = 0; j < width / 4; j++) {
-                    const int column = slice + j / 2 * 8 + lane() % 4 * 2 + j % 2;
-                    if (column >= dim) continue;
-                    key_sums[i / 2][j / 2][i % 2 * 2 + j % 2] += from[column];
-                    value_sums[i / 2][j / 2][i % 2 * 2 + j % 2] += from[sinks * dim + column];
-                }
+            for (int j = 0; j < width / 4; j++) {
+                const int column = slice + j / 2 * 8 + lane() % 4 * 2 + j % 2;
+                if (column >= dim) continue;
+                key_sums[i / 2][j / 2][i % 2 * 2 + j % 2] += from[column];
+                value_sums[i / 2][j / 2][i % 2 * 2 + j % 2] += from[sinks * dim + column];
             }
         }
     }

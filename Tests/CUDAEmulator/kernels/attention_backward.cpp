@@ -21,13 +21,14 @@ REGISTER_BOTH(128,7,1,false);
 REGISTER_BOTH(128,8,1,false);
 REGISTER_BOTH(256,4,1,false);
 // With sinks.
-#define REGISTER_THREE(dim, group, tiles)    \
-    REGISTER_BOTH(dim,group,tiles,true); \
-    REGISTER_KERNEL(attention_sink_gradients<dim,group>)
+#define REGISTER_FOUR(dim, group, tiles)                 \
+    REGISTER_BOTH(dim,group,tiles,true);                  \
+    REGISTER_KERNEL(attention_sink_gradients<dim,group>); \
+    REGISTER_KERNEL(attention_sink_sums<dim>)
 
-REGISTER_THREE(16,2,1);
-REGISTER_THREE(20,3,1);
+REGISTER_FOUR(16,2,1);
+REGISTER_FOUR(20,3,1);
 REGISTER_BOTH(20,3,2,true);
-REGISTER_THREE(64,3,1);
-REGISTER_THREE(128,7,1);
-REGISTER_THREE(136,2,1);
+REGISTER_FOUR(64,3,1);
+REGISTER_FOUR(128,7,1);
+REGISTER_FOUR(136,2,1);

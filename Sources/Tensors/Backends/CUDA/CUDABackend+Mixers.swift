@@ -88,6 +88,13 @@ extension CUDABackend {
                     .tensor(dots), .tensor(parts), .int(tokens), .int(keys), .int(heads), .int(seen.window),
                     .int(seen.sinks), .int(rows), .float(scale),
                 ])
+            try device.launch(
+                "attention_backward.cu", "attention_sink_sums<\(dim)>",
+                grid: (partCount, (2 * seen.sinks * dim + 63) / 64, batch * heads), block: (64, 8),
+                [
+                    .tensor(parts), .tensor(starts), .int(tokens), .int(keys), .int(heads), .int(seen.sinks),
+                    .int(rows),
+                ])
         }
         try device.launch(
             "attention_backward.cu", "attention_key_gradients<\(dim),\(group),\(tiles),\(seen.hasSinks)>",
