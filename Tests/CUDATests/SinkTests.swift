@@ -36,7 +36,9 @@ extension CUDATests {
                 // Documents shorter than their sinks and than the window, and over several blocks.
                 Case(tokens: 140, window: 5, sinks: 9, documents: [0, 3, 4, 63, 64, 130]),
                 Case(tokens: 70, window: 1, sinks: 2, documents: Array(stride(from: 0, to: 70, by: 3))),
-                Case(tokens: 300, window: 20, sinks: 4, documents: [0, 100, 290]),
+                // The second one's sinks lie in two blocks of keys, and it goes on for ten.
+                Case(tokens: 700, window: 9, sinks: 4, documents: [0, 62, 690]),
+                Case(tokens: 100, keys: 300, window: 20, sinks: 4, documents: [0, 62, 250]),
                 // Sinks that are among what is seen anyhow.
                 Case(tokens: 50, sinks: 4), Case(tokens: 50, window: 50, sinks: 4),
             ]
