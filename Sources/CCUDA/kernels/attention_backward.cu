@@ -107,19 +107,19 @@ __global__ void __launch_bounds__(attention::threads, tiles * dim <= 64 ? 4 : 2)
 
 /// The `parts` for `attention_sink_sums`, of sinks that windows do not reach: a block's are of `chunk` positions, 16
 /// sinks and a slice of the columns as below. `chunk`: the keys of a block there.
-/// Grid (parts, N slices ⌈sinks / 16⌉, B), parts ⌈S / chunk⌉ - 1, block 128, shared 320 (⌈K / 16⌉ 16 + 8).
+/// Grid (parts, N slices ⌈sinks / 16⌉, B), parts ⌈S / chunk⌉ - 1, block 128, shared 576 (⌈K / 16⌉ 16 + 8).
 template <int dim, int group>
-__global__ void __launch_bounds__(attention::threads, dim <= 64 ? 4 : 2) attention_sink_gradients(
+__global__ void __launch_bounds__(attention::threads, dim <= 64 ? 3 : 2) attention_sink_gradients(
     const bf16* q, const bf16* k, const bf16* v, const bf16* o_gradient, const int32_t* starts, const float* log_sums,
     const float* dots, float* parts, int tokens, int keys, int heads, int window, int sinks, int chunk, float scale
 ) {
     using namespace attention;
-    constexpr int height = 16 * warps, slices = column_slices(padded<dim>), width = padded<dim> / slices;
-    static_assert(warps * 16 * width * sizeof(float) <= 2 * height * pitch<dim> * sizeof(bf16), "sums lie over the tiles");
+    constexpr int slices = column_slices(padded<dim>), width = padded<dim> / slices;
+    constexpr int height = 16 * warps, stride = height * pitch<dim>;
+    static_assert(warps * 16 * width * sizeof(float) <= 2 * stride * sizeof(bf16), "sums lie over the tiles");
     SHARED_MEMORY(shared);
-    bf16* query_tile = reinterpret_cast<bf16*>(shared);
-    bf16* gradient_tile = query_tile + height * pitch<dim>;
-    bf16* k_tile = gradient_tile + height * pitch<dim>;
+    bf16* buffers = reinterpret_cast<bf16*>(shared);   // twice, queries and gradients
+    bf16* k_tile = buffers + 4 * stride;
     bf16* v_tile = k_tile + 16 * pitch<dim>;
 
     const int head = blockIdx.y % heads, slice = blockIdx.y / heads % slices * width;
@@ -129,35 +129,44 @@ __global__ void __launch_bounds__(attention::threads, dim <= 64 ? 4 : 2) attenti
     const Sight<group, true> sight(starts, blockIdx.z, tokens, keys, window, sinks);
     const int begin = (blockIdx.x + 1) * chunk, start = sight.start_at(begin), past = keys - tokens;
     if (start >= begin || begin + chunk <= past) return;   // Nothing goes on, or nobody looks.
-    const int first_row = max(begin - past, 0) * group, rows = min((begin + chunk - past) * group, queries.count);
+    const int rows = min((begin + chunk - past) * group, queries.count);
     const int first_key = start + first_sink, keys_end = min(start + sinks, begin);
+
+    // The tiles of the document's rows of which one does not reach all sinks.
+    const auto looks = [&](int row) { return row < rows && sight.start(row) == start; };
+    int first_row = max(begin - past, 0) * group;
+    while (looks(first_row) && sight.first(first_row + height - 1) <= first_key) first_row += height;
+    const auto load_queries = [&](int index) {
+        const int row = first_row + index * height;
+        if (looks(row)) {
+            load<height>(buffers + index % 2 * 2 * stride, q, queries, row);
+            load<height>(buffers + (index % 2 * 2 + 1) * stride, o_gradient, queries, row);
+        }
+        copy_async_commit();
+    };
 
     load<16>(k_tile, k, sources, first_key);
     load<16>(v_tile, v, sources, first_key);
-    copy_async_commit();
-    copy_async_wait<0>();
+    load_queries(0);
+    load_queries(1);
+    copy_async_wait<1>();
     __syncthreads();
     const LeftOperand<dim, 1> key(k_tile), value(v_tile);
     float key_sums[1][width / 8][4] = {}, value_sums[1][width / 8][4] = {};
     const float scale2 = scale * log2_e;
-    for (int row = first_row; row < rows; row += height) {
-        if (sight.start(row) != start) break;
-        if (sight.first(row + height - 1) <= first_key) continue;
-        load<height>(query_tile, q, queries, row);
-        load<height>(gradient_tile, o_gradient, queries, row);
-        copy_async_commit();
-        copy_async_wait<0>();
+    for (int index = 0; looks(first_row + index * height); index++) {
+        copy_async_wait<1>();
         __syncthreads();
-        const bf16* query = query_tile + warp() * 16 * pitch<dim>;
-        const bf16* gradient = gradient_tile + warp() * 16 * pitch<dim>;
+        const int row = first_row + index * height + warp() * 16;
+        const bf16* query = buffers + index % 2 * 2 * stride + warp() * 16 * pitch<dim>;
+        const bf16* gradient = query + stride;
         float weights[1][2][4], gradients[1][2][4];   // transposed: (keys, queries)
         scores<16>(weights, key, query);
         scores<16>(gradients, value, gradient);
 #pragma unroll
         for (int j = 0; j < 4; j++) {
-            const int own = row + warp() * 16 + j / 2 * 8 + lane() % 4 * 2 + j % 2;
-            const bool valid = own < rows && sight.start(own) == start;
-            const int end = valid ? min(sight.first(own), keys_end) : 0;
+            const int own = row + j / 2 * 8 + lane() % 4 * 2 + j % 2;
+            const int end = looks(own) ? min(sight.first(own), keys_end) : 0;
             const int64_t statistic = queries.statistic(min(own, queries.count - 1));
             const float log2_sum = log_sums[statistic] * log2_e, dot = dots[statistic];
 #pragma unroll
@@ -171,6 +180,7 @@ __global__ void __launch_bounds__(attention::threads, dim <= 64 ? 4 : 2) attenti
         add_weighted<dim, 16, width>(value_sums, weights, gradient + slice);
         add_weighted<dim, 16, width>(key_sums, gradients, query + slice);
         __syncthreads();
+        load_queries(index + 2);
     }
 
     // The warps' sums, in their order.

@@ -82,7 +82,7 @@ extension CUDABackend {
             try device.launch(
                 "attention_backward.cu", "attention_sink_gradients<\(dim),\(group)>",
                 grid: (partCount, heads * slices * ((seen.sinks + 15) / 16), batch), block: (128, 1),
-                shared: 320 * (steps * 16 + 8),
+                shared: 576 * (steps * 16 + 8),
                 [
                     .tensor(q), .tensor(k), .tensor(v), .tensor(gradient), .tensor(starts), .tensor(logSums),
                     .tensor(dots), .tensor(parts), .int(tokens), .int(keys), .int(heads), .int(seen.window),
