@@ -18,6 +18,9 @@ END
 TEXT(attention_cuh)
 #embed "kernels/attention.cuh"
 END
+TEXT(ring_cuh)
+#embed "kernels/ring.cuh"
+END
 TEXT(gated_slot_attention_cuh)
 #embed "kernels/gated_slot_attention.cuh"
 END
@@ -54,6 +57,9 @@ END
 TEXT(gated_slot_attention_step_cu)
 #embed "kernels/gated_slot_attention_step.cu"
 END
+TEXT(heads_cu)
+#embed "kernels/heads.cu"
+END
 TEXT(losses_cu)
 #embed "kernels/losses.cu"
 END
@@ -83,6 +89,7 @@ const struct moult_cuda_file moult_cuda_files[] = {
     {"device.cuh", device_cuh},
     {"eight.cuh", eight_cuh},
     {"attention.cuh", attention_cuh},
+    {"ring.cuh", ring_cuh},
     {"gated_slot_attention.cuh", gated_slot_attention_cuh},
     {"activations.cu", activations_cu},
     {"attention.cu", attention_cu},
@@ -95,6 +102,7 @@ const struct moult_cuda_file moult_cuda_files[] = {
     {"gated_slot_attention.cu", gated_slot_attention_cu},
     {"gated_slot_attention_backward.cu", gated_slot_attention_backward_cu},
     {"gated_slot_attention_step.cu", gated_slot_attention_step_cu},
+    {"heads.cu", heads_cu},
     {"losses.cu", losses_cu},
     {"mix.cu", mix_cu},
     {"norm.cu", norm_cu},

@@ -16,7 +16,8 @@ extension Tensor {
         let rest = heads.complement(of: count)
         try requireHeads("joined", heads, of: count, all: heads.count)
         try others.requireHeads("joined", rest, of: count, all: rest.count)
-        try others.require("joined", "others", [shape[0], shape[1], shape[2] / heads.count * rest.count, shape[3]])
+        try others.requireActivation(
+            "joined", "others", [shape[0], shape[1], shape[2] / heads.count * rest.count, shape[3]])
         let backend = try device.backend
         return try backend.joinHeads(self, others, by: heads, of: count).recorded(of: self, others) { gradient in
             try variable?.add(backend.pickHeads(gradient, heads, of: count))

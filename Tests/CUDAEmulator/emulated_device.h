@@ -51,6 +51,7 @@ inline float __expf(float x) { return expf(x); }
 inline float __logf(float x) { return logf(x); }
 inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
 inline float __fdividef(float x, float y) { return x / y; }
+inline int __popcll(uint64_t bits) { return __builtin_popcountll(bits); }
 inline float __frcp_rn(float x) { return 1.0f / x; }
 inline void __syncthreads() { moult_emulator::block_barrier(); }
 inline void sync_warp() { moult_emulator::warp_barrier(); }

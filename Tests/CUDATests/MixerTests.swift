@@ -121,7 +121,9 @@ extension CUDATests {
                     q: q, k: k, v: v, logGates: gates.to(.cuda).reshaped(shape + [1, 4]), scale: 0.25,
                     documents: documents)
                 let attention = try q.attention(k: k, v: v, scale: 0.25, documents: documents)
-                return try [slots, attention].map { try $0.converted(to: .float32).array() }
+                let sinks = try q.attention(
+                    k: k, v: v, scale: 0.25, span: AttentionSpan(window: 9, sinks: 4), documents: documents)
+                return try [slots, attention, sinks].map { try $0.converted(to: .float32).array() }
             }
             let sideBySide = try run(
                 [rows, length], Documents(firstPositions: Tensor(first, shape: [rows, length]).to(.cuda)))

@@ -5,43 +5,52 @@
 /// o = softmax(scale · q kᵀ) v over the keys that `attention::Sight` lets a query see, and, unless null, the natural
 /// logarithms of the sums of exponentials, (B, H, T). `starts` (B, S): each position's document's first; may be null.
 /// `window` 0: all keys. scale > 0. A warp has 16 `tiles` rows, tiles 1 or, where K ≤ 128, 2, and goes on by `key_step`
-/// keys: 64, or 32 to skip more of what a small window hides and where K > 128.
+/// keys: 64, or 32 to skip more of what a small window hides and where K > 128. With `has_sinks` the first `sinks` keys of
+/// a document, at most 64, are seen too; a block's rows see those that lie before all of its windows with `sink_q`, unless
+/// null.
 /// Grid (⌈T G / (64 tiles)⌉, N, B), block 128, shared 128 (tiles + c) (⌈K / 16⌉ 16 + 8) with c = 4, or 2 where K > 128.
-template <int dim, int group, int tiles, int key_step>
+template <int dim, int group, int tiles, int key_step, bool has_sinks>
 __global__ void __launch_bounds__(attention::threads, tiles * dim <= 64 ? 4 : 2) attention_forward(
     const bf16* q, const bf16* k, const bf16* v, const int32_t* starts, bf16* o, float* log_sums, int tokens, int keys,
-    int heads, int window, float scale
+    int heads, int window, int sinks, const bf16* sink_q, float scale
 ) {
     using namespace attention;
     constexpr int warp_rows = 16 * tiles, block_rows = warps * warp_rows, columns = key_step / 8, width = padded<dim>;
-    static_assert(tile_rows<dim> % key_step == 0, "a tile of keys is whole steps");
     SHARED_MEMORY(shared);
     bf16* q_tile = reinterpret_cast<bf16*>(shared);
 
     const Rows<dim, group> queries(blockIdx.z, tokens, heads, blockIdx.y);
-    const Sight<group> sight(starts, blockIdx.z, tokens, keys, window);
+    const Sight<group, has_sinks> sight(starts, blockIdx.z, tokens, keys, window, sinks);
     // The last rows see the most keys: they begin first.
     const int begin = (gridDim.x - 1 - blockIdx.x) * block_rows, warp_begin = begin + warp() * warp_rows;
-    const Span block(sight, begin, block_rows), own(sight, warp_begin, warp_rows);
-    const KeyTiles<dim> key_tiles{
-        q_tile + block_rows * pitch<dim>, k, v, Rows<dim, 1>(blockIdx.z, keys, heads, blockIdx.y),
-        block.first_begin, block.last_end};
+    const Span<has_sinks> block(sight, begin, block_rows), own(sight, warp_begin, warp_rows);
+    const KeyTiles<dim, key_step, has_sinks> key_tiles{
+        q_tile + block_rows * pitch<dim>, k, v, Rows<dim, 1>(blockIdx.z, keys, heads, blockIdx.y), block};
+    const bool has_two = has_sinks && sink_q && key_tiles.far_tiles() > 0;   // queries a row
 
-    load<block_rows>(q_tile, q, queries, begin);
+    load<block_rows>(q_tile, has_two ? sink_q : q, queries, begin);
     key_tiles.load(0);
     key_tiles.load(1);
     copy_async_wait<1>();
     __syncthreads();
     bf16* own_rows = q_tile + warp() * warp_rows * pitch<dim>;
-    const LeftOperand<dim, tiles> query(own_rows);
+    LeftOperand<dim, tiles> query(own_rows);
 
     float out[tiles][width / 8][4] = {}, sums[tiles][2] = {}, peaks[tiles][2];
     for (int i = 0; i < 2 * tiles; i++) peaks[i / 2][i % 2] = -INFINITY_F;
     const float scale2 = scale * log2_e;
-    key_tiles.template each<key_step>(own, [&](int key, const bf16* k_rows, const bf16* v_rows) {
+    const auto turn = [&] {
+        if (!has_two) return;
+        load<block_rows>(q_tile, q, queries, begin);
+        copy_async_commit();
+        copy_async_wait<0>();
+        __syncthreads();
+        query = LeftOperand<dim, tiles>(own_rows);
+    };
+    key_tiles.each(own, turn, [&](int key, const bf16* k_rows, const bf16* v_rows, int end) {
         float weights[tiles][columns][4];
         scores<key_step>(weights, query, k_rows);
-        if (!own.all(key, key_step)) hide(weights, sight, warp_begin, key);
+        if (!own.all(key, key_step)) hide(weights, sight, warp_begin, key, end);
 #pragma unroll
         for (int i = 0; i < 2 * tiles; i++) {
             const int tile = i / 2, half = i % 2 * 2;

@@ -89,64 +89,107 @@ __device__ void store(bf16* destination, const bf16* tile, const Rows<dim, group
     }
 }
 
-/// Which keys the query rows see: the last `window` up to their own position, from the start of their document on. Both
-/// bounds never decrease from a row to the next.
-template <int group> struct Sight {
+/// Which keys the query rows see: the last `window` up to their own position, from the start of their document on, and,
+/// with `has_sinks`, the first `sinks` of that document. Where the window begins and ends never decreases from a row to
+/// the next, nor does the start of the document.
+template <int group, bool has_sinks = false> struct Sight {
     const int32_t* starts;   // of the sequence, (S); null for one document
-    int tokens, keys, window;
+    int tokens, keys, window, sinks;
 
-    __device__ Sight(const int32_t* starts, int batch, int tokens, int keys, int window)
+    __device__ Sight(const int32_t* starts, int batch, int tokens, int keys, int window, int sinks = 0)
         : starts(starts ? starts + static_cast<int64_t>(batch) * keys : nullptr), tokens(tokens), keys(keys),
-          window(window > 0 ? window : keys) {}
+          window(window > 0 ? window : keys), sinks(sinks) {}
     /// The last key that a row sees; rows past the end are as the last.
     __device__ int last(int row) const { return keys - tokens + min(row / group, tokens - 1); }
+    /// The first that its window reaches.
     __device__ int first(int row) const {
         const int position = last(row), first = max(position - window + 1, 0);
         return starts ? max(first, starts[position]) : first;
     }
+    /// The first of its document.
+    __device__ int start(int row) const { return start_at(last(row)); }
+    __device__ int start_at(int position) const { return starts ? starts[position] : 0; }
 };
 
 /// What `count` query rows from `row` on see between them.
-struct Span {
-    int first_begin, first_end;   // the first keys that the first and the last row see
+template <bool has_sinks> struct Span {
+    int first_begin, first_end;   // the first keys that the windows of the first and the last row reach
     int last_begin, last_end;     // the last keys
+    // The sinks before `first_begin`: they are of the first row's document, as others begin after that row.
+    int sinks_begin = 0, sinks_end = 0;
 
-    template <int group> __device__ Span(const Sight<group>& sight, int row, int count)
+    template <int group> __device__ Span(const Sight<group, has_sinks>& sight, int row, int count)
         : first_begin(sight.first(row)), first_end(sight.first(row + count - 1)), last_begin(sight.last(row)),
-          last_end(sight.last(row + count - 1)) {}
-    /// Whether any row sees any, or all rows all, of `count` keys from `key` on.
-    __device__ bool any(int key, int count) const { return key <= last_end && key + count > first_begin; }
+          last_end(sight.last(row + count - 1)) {
+        if constexpr (has_sinks) {
+            sinks_begin = sight.start(row);
+            sinks_end = min(sinks_begin + sight.sinks, first_begin);
+        }
+    }
+    /// Whether any row sees any, or all rows all, of `count` keys from `key` on; of sinks, `all` may be false nevertheless.
+    __device__ bool any(int key, int count) const {
+        if constexpr (has_sinks) {
+            if (key < sinks_end && key + count > sinks_begin) return true;
+        }
+        return key <= last_end && key + count > first_begin;
+    }
     __device__ bool all(int key, int count) const { return key + count - 1 <= last_begin && key >= first_end; }
 };
 
-/// The tiles of the keys and values that a block's rows see, two at a time in shared memory.
-template <int dim> struct KeyTiles {
+/// The tiles of the keys and values that a block's rows see, two at a time in shared memory and gone through in steps of
+/// `step` keys: the sinks that none of its windows reaches, then from the first key on that one does.
+template <int dim, int step, bool has_sinks> struct KeyTiles {
     static constexpr int height = tile_rows<dim>, stride = height * pitch<dim>;
+    static_assert(height % step == 0, "a tile of keys is whole steps");
     bf16* buffers;   // (2, keys and values, height, pitch)
     const bf16 *k, *v;
     Rows<dim, 1> rows;
-    int begin, last;
+    Span<has_sinks> block;
 
+    /// Tiles of sinks that no window reaches.
+    __device__ int far_tiles() const { return (block.sinks_end - block.sinks_begin + height - 1) / height; }
+    __device__ int first(int index) const {
+        if constexpr (has_sinks) {
+            const int far = far_tiles();
+            return index < far ? block.sinks_begin + index * height : block.first_begin + (index - far) * height;
+        } else return block.first_begin + index * height;
+    }
     /// Begins to copy a tile, as a group of its own.
     __device__ void load(int index) const {
-        const int first = begin + index * height;
+        const int first = this->first(index);
         bf16* to = buffers + index % 2 * 2 * stride;
-        if (first <= last) {
+        // Of few sinks no more than is gone through.
+        if constexpr (has_sinks && step < height) {
+            if (index < far_tiles() && block.sinks_end - first <= step) {
+                attention::load<step>(to, k, rows, first);
+                attention::load<step>(to + stride, v, rows, first);
+                copy_async_commit();
+                return;
+            }
+        }
+        if (first <= block.last_end) {
             attention::load<height>(to, k, rows, first);
             attention::load<height>(to + stride, v, rows, first);
         }
         copy_async_commit();
     }
-    /// Calls body(first key, keys, values) for each `step` keys that the warp's rows see; the block has loaded tiles 0 and 1.
-    template <int step, typename Body> __device__ void each(const Span& warp, Body body) const {
-        for (int index = 0; begin + index * height <= last; index++) {
+    /// Calls body(first key, keys, values, end) for each `step` keys that the warp's rows see, of which those from `end` on
+    /// are not meant, and turn() between sinks and the others where there are both; the block has loaded tiles 0 and 1.
+    template <typename Turn, typename Body> __device__ void each(const Span<has_sinks>& warp, Turn turn, Body body) const {
+        for (int index = 0; first(index) <= block.last_end; index++) {
+            int end = block.last_end + 1;
+            if constexpr (has_sinks) {
+                if (index < far_tiles()) end = block.sinks_end;
+                else if (index > 0 && index == far_tiles()) turn();
+            }
             copy_async_wait<1>();
             __syncthreads();
 #pragma unroll 1
             for (int part = 0; part < height; part += step) {
-                const int key = begin + index * height + part;
+                const int key = first(index) + part;
                 const bf16* k_tile = buffers + index % 2 * 2 * stride + part * pitch<dim>;
-                if (warp.any(key, step)) body(key, k_tile, k_tile + stride);
+                if (has_sinks && key >= end) break;
+                if (warp.any(key, step)) body(key, k_tile, k_tile + stride, end);
             }
             __syncthreads();
             load(index + 2);
@@ -221,16 +264,22 @@ __device__ void scores(float (&d)[tiles][columns / 8][4], const LeftOperand<dim,
     }
 }
 
-/// Sets the scores of a warp's rows from `row` on and keys from `key` on to -infinity where a row does not see the key.
-template <int columns, int tiles, int group>
-__device__ void hide(float (&scores)[tiles][columns][4], const Sight<group>& sight, int row, int key) {
+/// Sets the scores of a warp's rows from `row` on and keys from `key` on to -infinity where a row does not see the key, or
+/// with sinks where the key is not before `end`.
+template <int columns, int tiles, int group, bool has_sinks>
+__device__ void hide(
+    float (&scores)[tiles][columns][4], const Sight<group, has_sinks>& sight, int row, int key, int end
+) {
 #pragma unroll
     for (int i = 0; i < 2 * tiles; i++) {
-        const int own = row + i * 8 + lane() / 4, first = sight.first(own) - key, last = sight.last(own) - key;
+        const int own = row + i * 8 + lane() / 4, first = sight.first(own) - key;
+        const int last = (has_sinks ? min(sight.last(own), end - 1) : sight.last(own)) - key;
+        const int sink = has_sinks ? sight.start(own) - key : 0, sinks_end = sink + sight.sinks;
 #pragma unroll
         for (int j = 0; j < 2 * columns; j++) {
             const int column = j / 2 * 8 + lane() % 4 * 2 + j % 2;
-            if (column < first || column > last) scores[i / 2][j / 2][i % 2 * 2 + j % 2] = -INFINITY_F;
+            const bool reached = column >= first || (has_sinks && column >= sink && column < sinks_end);
+            if (!reached || column > last) scores[i / 2][j / 2][i % 2 * 2 + j % 2] = -INFINITY_F;
         }
     }
 }

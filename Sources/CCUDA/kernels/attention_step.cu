@@ -1,6 +1,7 @@
 // Softmax attention of one new token per sequence over its ring-buffer cache: bound by reading the cache once, for all the
 // query heads that share it.
 #include "attention.cuh"
+#include "ring.cuh"
 
 namespace attention::decoding {
 
@@ -33,15 +34,16 @@ template <int dim> __device__ Merged merge(const float* sums, int count, int str
 
 }  // namespace attention::decoding
 
-/// Writes the new k and v (R, N, K) to slot `position` mod W of the caches (R, N, W, K), which then hold the positions
-/// max(0, position - W + 1)...position, and attends with q (R, H, K) over them: o (R, H, K). `position`: one for all rows.
+/// Writes the new k and v (R, N, K) to the place of `position` in the caches (R, N, W, K), which then hold the first `sinks`
+/// positions and the last W - sinks of the others, and attends over them with q (R, H, K), or over the sinks, with
+/// `has_sink_queries`, with `sink_q`: o (R, H, K). `position`: one for all rows.
 /// Each of `gridDim.x` parts of the slots is a block's; of several, it writes to `partial`, (R, N, parts, G, K + 2)
 /// float32, the unnormalised output, the maximum and the sum, for `attention_step_combine`. K ≤ 256.
 /// Grid (parts, N, R), block 256, shared 32 G (K + 2).
-template <int dim, int group>
+template <int dim, int group, bool has_sink_queries>
 __global__ void __launch_bounds__(attention::decoding::threads) attention_step(
     const bf16* q, const bf16* k, const bf16* v, bf16* k_cache, bf16* v_cache, const int32_t* position, bf16* o,
-    float* partial, int capacity, float scale
+    float* partial, int capacity, int sinks, const bf16* sink_q, float scale
 ) {
     using namespace attention::decoding;
     constexpr int lanes = lanes_per_key(dim), keys_at_once = threads / lanes, ahead = 4, size = sums_size<dim>;
@@ -51,7 +53,7 @@ __global__ void __launch_bounds__(attention::decoding::threads) attention_step(
     const int64_t source = static_cast<int64_t>(blockIdx.z) * gridDim.y + blockIdx.y;
     bf16* k_rows = k_cache + source * capacity * dim;
     bf16* v_rows = v_cache + source * capacity * dim;
-    const int slot = *position % capacity, filled = min(*position + 1, capacity);
+    const int slot = ring_place(*position, capacity, sinks), filled = min(*position + 1, capacity);
     const int part = (filled + gridDim.x - 1) / gridDim.x, begin = blockIdx.x * part, end = min(begin + part, filled);
     if (begin <= slot && slot < end) {
         for (int i = threadIdx.x; i < dim; i += threads) {
@@ -64,34 +66,42 @@ __global__ void __launch_bounds__(attention::decoding::threads) attention_step(
     const int own = threadIdx.x % lanes * 8;
     float query[group][8], out[group][8] = {}, peaks[group], sums[group] = {};
 #pragma unroll
-    for (int head = 0; head < group; head++) {
-        const attention::Part<dim> part(q + (source * group + head) * dim, own);
-        for (int i = 0; i < 8; i++) query[head][i] = part[i] * scale;
-        peaks[head] = -INFINITY_F;
-    }
-    // All lanes of a warp go round as often, for the shuffles.
-    for (int first = begin; first < end; first += ahead * keys_at_once) {
-        const int first_key = first + threadIdx.x / lanes;
-        attention::Part<dim> key_parts[ahead], value_parts[ahead];
+    for (int head = 0; head < group; head++) peaks[head] = -INFINITY_F;
+    // The sinks with queries of their own, then the others; or all as one.
+#pragma unroll 1
+    for (int stretch = has_sink_queries ? 0 : 1; stretch < 2; stretch++) {
+        const int from = has_sink_queries && stretch == 1 ? max(begin, sinks) : begin;
+        const int to = has_sink_queries && stretch == 0 ? min(end, sinks) : end;
+        const bf16* queries = has_sink_queries && stretch == 0 ? sink_q : q;
 #pragma unroll
-        for (int i = 0; i < ahead; i++) {
-            const int64_t row = static_cast<int64_t>(min(first_key + i * keys_at_once, end - 1)) * dim;
-            key_parts[i] = attention::Part<dim>(k_rows + row, own);
-            value_parts[i] = attention::Part<dim>(v_rows + row, own);
+        for (int head = 0; head < group; head++) {
+            const attention::Part<dim> part(queries + (source * group + head) * dim, own);
+            for (int i = 0; i < 8; i++) query[head][i] = part[i] * scale;
         }
+        // All lanes of a warp go round as often, for the shuffles.
+        for (int first = from; first < to; first += ahead * keys_at_once) {
+            const int first_key = first + threadIdx.x / lanes;
+            attention::Part<dim> key_parts[ahead], value_parts[ahead];
 #pragma unroll
-        for (int i = 0; i < ahead; i++) {
-            const bool valid = first_key + i * keys_at_once < end;
+            for (int i = 0; i < ahead; i++) {
+                const int64_t row = static_cast<int64_t>(min(first_key + i * keys_at_once, to - 1)) * dim;
+                key_parts[i] = attention::Part<dim>(k_rows + row, own);
+                value_parts[i] = attention::Part<dim>(v_rows + row, own);
+            }
 #pragma unroll
-            for (int head = 0; head < group; head++) {
-                float score = 0.0f;
-                for (int x = 0; x < 8; x++) score += query[head][x] * key_parts[i][x];
-                for (int mask = lanes / 2; mask > 0; mask /= 2) score += shuffle_xor(score, mask);
-                const float peak = valid ? fmaxf(peaks[head], score) : peaks[head];
-                const float factor = correction(peaks[head], peak), weight = valid ? exp_fast(score - peak) : 0.0f;
-                peaks[head] = peak;
-                sums[head] = sums[head] * factor + weight;
-                for (int x = 0; x < 8; x++) out[head][x] = out[head][x] * factor + weight * value_parts[i][x];
+            for (int i = 0; i < ahead; i++) {
+                const bool valid = first_key + i * keys_at_once < to;
+#pragma unroll
+                for (int head = 0; head < group; head++) {
+                    float score = 0.0f;
+                    for (int x = 0; x < 8; x++) score += query[head][x] * key_parts[i][x];
+                    for (int mask = lanes / 2; mask > 0; mask /= 2) score += shuffle_xor(score, mask);
+                    const float peak = valid ? fmaxf(peaks[head], score) : peaks[head];
+                    const float factor = correction(peaks[head], peak), weight = valid ? exp_fast(score - peak) : 0.0f;
+                    peaks[head] = peak;
+                    sums[head] = sums[head] * factor + weight;
+                    for (int x = 0; x < 8; x++) out[head][x] = out[head][x] * factor + weight * value_parts[i][x];
+                }
             }
         }
     }

@@ -30,9 +30,10 @@ extension CUDABackend {
     }
 
     /// Attention of one token of each sequence, q (R, 1, H, K), k and v (R, 1, N, K), at `position` (int32), over the
-    /// caches (R, N, W, K), to which k and v are added in place.
+    /// caches (R, N, W, K), to which k and v are added in place; over the sinks with `sinkQueries` (R, 1, H, K) unless nil.
     func attentionStep(
-        q: Tensor, k: Tensor, v: Tensor, keys: Tensor, values: Tensor, position: Tensor, scale: Float
+        q: Tensor, k: Tensor, v: Tensor, keys: Tensor, values: Tensor, sinks: Int, sinkQueries: Tensor?,
+        position: Tensor, scale: Float
     ) throws -> Tensor {
         let (rows, heads, dim, capacity) = (q.shape[0], k.shape[2], q.shape[3], keys.shape[2])
         let group = q.shape[2] / heads
@@ -40,11 +41,11 @@ extension CUDABackend {
         let result = try empty(q.shape)
         let partial = parts > 1 ? try empty([rows, heads, parts, group, dim + 2], .float32) : nil
         try device.launch(
-            "attention_step.cu", "attention_step<\(dim),\(group)>", grid: (parts, heads, rows),
+            "attention_step.cu", "attention_step<\(dim),\(group),\(sinkQueries != nil)>", grid: (parts, heads, rows),
             shared: 32 * group * (dim + 2),
             [
                 .tensor(q), .tensor(k), .tensor(v), .tensor(keys), .tensor(values), .tensor(position),
-                .tensor(result), .tensor(partial), .int(capacity), .float(scale),
+                .tensor(result), .tensor(partial), .int(capacity), .int(sinks), .tensor(sinkQueries), .float(scale),
             ])
         if let partial {
             try device.launch(
@@ -54,8 +55,9 @@ extension CUDABackend {
         return result
     }
 
-    /// The last `past` positions before `position` of a cache (R, N, W, K), then x (R, T, N, K): (R, past + T, N, K).
-    func read(_ cache: Tensor, past: Int, then x: Tensor, position: Int) throws -> Tensor {
+    /// Of the positions before `position` in a cache (R, N, W, K) `past`, which are the sinks and then the last of the
+    /// others, then x (R, T, N, K): (R, past + T, N, K).
+    func read(_ cache: Tensor, sinks: Int, past: Int, then x: Tensor, position: Int) throws -> Tensor {
         let (rows, tokens, heads, dim) = (x.shape[0], x.shape[1], x.shape[2], x.shape[3])
         let result = try empty([rows, past + tokens, heads, dim])
         let items = rows * (past + tokens) * heads * ((dim + 7) / 8)
@@ -63,20 +65,21 @@ extension CUDABackend {
             "cache.cu", "cache_read", grid: ((items + 255) / 256, 1, 1),
             [
                 .tensor(cache), .tensor(x), .tensor(result), .int(rows), .int(past), .int(tokens), .int(heads),
-                .int(dim), .int(cache.shape[2]), .long(position),
+                .int(dim), .int(cache.shape[2]), .int(sinks), .long(position),
             ])
         return result
     }
 
-    /// The last of x (R, T, N, K), the first of which stands at `position`, into a cache (R, N, W, K) in place.
-    func write(_ x: Tensor, to cache: Tensor, position: Int) throws {
+    /// The sinks among x (R, T, N, K), the first of which stands at `position`, and the last of the others into a cache
+    /// (R, N, W, K) in place.
+    func write(_ x: Tensor, to cache: Tensor, sinks: Int, position: Int) throws {
         let (rows, tokens, heads, dim) = (x.shape[0], x.shape[1], x.shape[2], x.shape[3])
         let items = rows * min(tokens, cache.shape[2]) * heads * ((dim + 7) / 8)
         try device.launch(
             "cache.cu", "cache_write", grid: ((items + 255) / 256, 1, 1),
             [
                 .tensor(x), .tensor(cache), .int(rows), .int(tokens), .int(heads), .int(dim), .int(cache.shape[2]),
-                .long(position),
+                .int(sinks), .long(position),
             ])
     }
 

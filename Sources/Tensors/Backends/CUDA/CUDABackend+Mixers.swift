@@ -12,30 +12,39 @@ extension CUDABackend {
         }
     }
 
-    /// A window as the kernels take it, 0 for none: those that hide no key of so many are none, and may not fit 32 bits.
-    private func shortened(_ window: Int?, to keys: Int) -> Int { window.map { $0 < keys ? $0 : 0 } ?? 0 }
+    /// A span as the kernels take it.
+    private struct Seen {
+        /// 0 for none: a window that hides no key of so many is none, and may not fit 32 bits.
+        let window: Int
+        /// Seen beyond the window.
+        let sinks: Int
+        var hasSinks: Bool { sinks > 0 }
+
+        init(_ span: AttentionSpan, of keys: Int) {
+            window = span.window.map { $0 < keys ? $0 : 0 } ?? 0
+            sinks = window > 0 ? span.sinks : 0
+        }
+    }
 
     public func attention(
         q: Tensor, k: Tensor, v: Tensor, scale: Float, span: AttentionSpan, sinkQueries: Tensor?, documents: Documents?
     ) throws -> (result: Tensor, saved: Tensor?) {
-        let window = span.window
         try requireHeadDim(k, v)
         let (batch, tokens, heads, dim) = (q.shape[0], q.shape[1], k.shape[2], q.shape[3])
         let group = q.shape[2] / heads
         let (result, logSums) = (try empty(q.shape), try empty([batch, q.shape[2], tokens], .float32))
         // A small window hides most of wide tiles.
-        let isNarrow = dim > 128 || (window ?? .max) < 256
+        let isNarrow = dim > 128 || (span.window ?? .max) < 256
         let (tiles, step) = (isNarrow ? 1 : 2, isNarrow ? 32 : 64)
-        let rows = 64 * tiles
+        let (rows, seen) = (64 * tiles, Seen(span, of: k.shape[1]))
         try device.launch(
-            "attention.cu", "attention_forward<\(dim),\(group),\(tiles),\(step)>",
+            "attention.cu", "attention_forward<\(dim),\(group),\(tiles),\(step),\(seen.hasSinks)>",
             grid: ((tokens * group + rows - 1) / rows, heads, batch), block: (128, 1),
             shared: tileBytes(tiles + (dim > 128 ? 2 : 4), dim),
             [
                 .tensor(q), .tensor(k), .tensor(v), .tensor(try documents?.firstPositions(length: k.shape[1])),
-                .tensor(result), .tensor(logSums), .int(tokens), .int(k.shape[1]), .int(heads),
-                .int(shortened(window, to: k.shape[1])),
-                .float(scale),
+                .tensor(result), .tensor(logSums), .int(tokens), .int(k.shape[1]), .int(heads), .int(seen.window),
+                .int(seen.sinks), .tensor(sinkQueries), .float(scale),
             ])
         return (result, logSums)
     }
@@ -44,7 +53,6 @@ extension CUDABackend {
         _ gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, output: Tensor, saved: Tensor?, scale: Float,
         span: AttentionSpan, documents: Documents?
     ) throws -> (q: Tensor, k: Tensor, v: Tensor) {
-        let window = span.window
         let (batch, tokens, heads, dim) = (q.shape[0], q.shape[1], k.shape[2], q.shape[3])
         let (group, keys) = (q.shape[2] / heads, k.shape[1])
         let logSums =
@@ -53,27 +61,48 @@ extension CUDABackend {
         let starts = try documents?.firstPositions(length: keys)
         let results = (q: try empty(q.shape), k: try empty(k.shape), v: try empty(v.shape))
         let dots = try empty([batch, q.shape[2], tokens], .float32)
-        let tiles = dim > 64 || (window ?? .max) < 256 ? 1 : 2
-        let rows = 64 * tiles
+        let tiles = dim > 64 || (span.window ?? .max) < 256 ? 1 : 2
+        let (rows, seen) = (64 * tiles, Seen(span, of: keys))
         let shared = 2 * tileBytes(tiles + (dim > 128 ? 1 : 2), dim)
         try device.launch(
-            "attention_backward.cu", "attention_query_gradient<\(dim),\(group),\(tiles)>",
+            "attention_backward.cu", "attention_query_gradient<\(dim),\(group),\(tiles),\(seen.hasSinks)>",
             grid: ((tokens * group + rows - 1) / rows, heads, batch), block: (128, 1), shared: shared,
             [
                 .tensor(q), .tensor(k), .tensor(v), .tensor(output), .tensor(gradient), .tensor(starts),
                 .tensor(logSums), .tensor(dots), .tensor(results.q), .int(tokens), .int(keys), .int(heads),
-                .int(shortened(window, to: k.shape[1])), .float(scale),
+                .int(seen.window), .int(seen.sinks), .float(scale),
             ])
         // Wide heads are cut into slices of columns.
         let steps = (dim + 15) / 16
         let slices = (1...steps).first { steps % $0 == 0 && steps / $0 <= 8 } ?? steps
+        // What sinks get from positions of other blocks than their own.
+        let partCount = seen.hasSinks ? (keys + rows - 1) / rows - 1 : 0
+        let parts = partCount > 0 ? try empty([batch, heads, partCount, 2, seen.sinks, dim], .float32) : nil
+        if let parts {
+            try device.launch(
+                "attention_backward.cu", "attention_sink_gradients<\(dim),\(group)>",
+                grid: (partCount, heads * slices * ((seen.sinks + 15) / 16), batch), block: (128, 1),
+                shared: 576 * (steps * 16 + 8),
+                [
+                    .tensor(q), .tensor(k), .tensor(v), .tensor(gradient), .tensor(starts), .tensor(logSums),
+                    .tensor(dots), .tensor(parts), .int(tokens), .int(keys), .int(heads), .int(seen.window),
+                    .int(seen.sinks), .int(rows), .float(scale),
+                ])
+            try device.launch(
+                "attention_backward.cu", "attention_sink_sums<\(dim)>",
+                grid: (partCount, (2 * seen.sinks * dim + 63) / 64, batch * heads), block: (64, 8),
+                [
+                    .tensor(parts), .tensor(starts), .int(tokens), .int(keys), .int(heads), .int(seen.sinks),
+                    .int(rows),
+                ])
+        }
         try device.launch(
-            "attention_backward.cu", "attention_key_gradients<\(dim),\(group),\(tiles)>",
+            "attention_backward.cu", "attention_key_gradients<\(dim),\(group),\(tiles),\(seen.hasSinks)>",
             grid: ((keys + rows - 1) / rows, heads * slices, batch), block: (128, 1), shared: shared + 1024,
             [
                 .tensor(q), .tensor(k), .tensor(v), .tensor(gradient), .tensor(starts), .tensor(logSums),
-                .tensor(dots), .tensor(results.k), .tensor(results.v), .int(tokens), .int(keys), .int(heads),
-                .int(shortened(window, to: k.shape[1])), .float(scale),
+                .tensor(dots), .tensor(parts), .tensor(results.k), .tensor(results.v), .int(tokens), .int(keys),
+                .int(heads), .int(seen.window), .int(seen.sinks), .float(scale),
             ])
         return results
     }

@@ -1,0 +1,6 @@
+#include "../../../Sources/CCUDA/kernels/heads.cu"
+
+#include "../registry.h"
+
+REGISTER_KERNEL(pick_heads);
+REGISTER_KERNEL(join_heads);
