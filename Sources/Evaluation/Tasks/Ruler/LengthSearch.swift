@@ -1,19 +1,19 @@
 /// Finds how many pieces make a text of a given length. Tokens of texts are nearly, but not quite, the sum of those of
 /// their pieces, and a long text takes long to encode: a few texts are tried, not one for every piece.
-struct LengthSearch {
+package struct LengthSearch {
     /// The most tokens of the text.
     let budget: Int
     /// Short of the budget by so many tokens at most, a text is long enough.
     private var tolerance: Int { max(4, budget / 1024) }
 
-    init(budget: Int) { self.budget = budget }
+    package init(budget: Int) { self.budget = budget }
 
     /// The greatest number of pieces, or nearly that, whose text is within the budget.
     /// - Parameters:
     ///   - minimum: at least 1.
     ///   - tokens: of the text of that many pieces; more for more pieces.
     /// - Returns: nil when the text of `minimum` pieces is too long.
-    func pieces(from minimum: Int, tokens: (Int) throws -> Int) rethrows -> Int? {
+    package func pieces(from minimum: Int, tokens: (Int) throws -> Int) rethrows -> Int? {
         var low = (pieces: minimum, tokens: try tokens(minimum))
         guard low.tokens <= budget else { return nil }
         var high: (pieces: Int, tokens: Int)?
@@ -48,7 +48,8 @@ extension LengthSearch {
         from minimum: Int, task: EvaluationTask, generated: Int, tokens: (Int) throws -> Int
     ) throws -> Int {
         if let count = try pieces(from: minimum, tokens: tokens) { return count }
-        throw EvaluationError.length(
-            task: task.rawValue, minimum: try tokens(minimum) + generated, found: budget + generated)
+        // Other examples may need a few more.
+        let least = (try tokens(minimum) + generated) * 9 / 8
+        throw EvaluationError.length(task: task.rawValue, minimum: least, found: budget + generated)
     }
 }
