@@ -32,7 +32,7 @@ let package = Package(
             ]),
         .target(
             name: "Generation",
-            dependencies: ["Support", "CKernels", "Tensors", "Checkpoints", "Tokenizers", "Models"]),
+            dependencies: ["Support", "CKernels", "Tensors", "Checkpoints", "Tokenizers", "Models", "Evaluation"]),
         .executableTarget(
             name: "moult",
             dependencies: [

@@ -8,6 +8,7 @@ public enum EvaluationError: Error, Equatable, CustomStringConvertible {
     case noQuestions(file: String)
     case noContext(group: String, example: Int)
     case length(task: String, minimum: Int, found: Int)
+    case method(task: String, expected: String, found: String)
 
     public var description: String {
         switch self {
@@ -25,6 +26,8 @@ public enum EvaluationError: Error, Equatable, CustomStringConvertible {
             "\(group), example \(example + 1): the tokenizer makes no token of the context, or none of a choice"
         case .length(let task, let minimum, let found):
             "\(task): a context of \(found) tokens is too short; expected at least \(minimum)"
+        case .method(let task, let expected, let found):
+            "\(task): expected to be answered by \(expected), which alone is defined for it, found \(found)"
         }
     }
 }

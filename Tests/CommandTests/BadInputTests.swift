@@ -128,7 +128,13 @@ struct BadInputTests {
             try MoultProcess(arguments: ["evaluate", smolLM2] + arguments)
         }
         expectFailure(try run("--tasks", "lambada,none"), "--tasks", "arc_easy")
+        expectFailure(try run("--tasks", "recall,niah_single_4"), "--tasks", "niah_single", "variable_tracking")
         expectFailure(try run("--tasks", "recall,piqa"), "--data", "piqa_val.jsonl")
+        expectFailure(
+            try run("--tasks", "niah_single,common_words", "--by", "likelihood"), "--by", "generation", "common_words")
+        expectFailure(try run("--tasks", "recall", "--by", "generation"), "--by", "likelihood", "recall")
+        expectFailure(try run("--tasks", "niah_single", "--by", "guessing"), "--by", "guessing")
+        expectFailure(try run("--tasks", "variable_tracking", "--length", "300"), "variable_tracking", "300 tokens")
         expectFailure(try run("--tasks", "needle", "--depth", "101"), "--depth", "101")
         expectFailure(try run("--tasks", "needle", "--length", "0"), "--length", "0")
         expectFailure(try run("--tasks", "recall", "--limit", "0"), "--limit", "0")

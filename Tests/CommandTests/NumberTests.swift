@@ -60,6 +60,9 @@ struct NumberTests {
             Case(command: ["evaluate", "MODEL", "--tasks", "recall", "--length", "400"], option: "--limit"),
             Case(command: ["evaluate", "MODEL", "--tasks", "recall", "--limit", "1"], option: "--length"),
             Case(
+                command: ["evaluate", "MODEL", "--tasks", "niah_single_1,common_words", "--limit", "1"],
+                option: "--length"),
+            Case(
                 command: ["evaluate", "MODEL", "--tasks", "needle", "--limit", "1", "--length", "200"],
                 option: "--depth"),
             Case(

@@ -28,6 +28,10 @@ struct OutputTests {
                 "evaluate --json",
                 ["evaluate", place.model, "--tasks", "recall", "--length", "512", "--limit", "1", "--json"]
             ),
+            (
+                "evaluate --by generation",
+                ["evaluate", place.model, "--tasks", "niah_single_1", "--length", "512", "--limit", "1"]
+            ),
             ("quantize", ["quantize", place.model, "--bits", "8", "--output", "\(place.path)/quantised"]),
             ("generate", ["generate", place.model, "--prompt", "The fox", "--max-tokens", "3"]),
             ("generate --json", ["generate", place.model, "--prompt", "The fox", "--max-tokens", "3", "--json"]),

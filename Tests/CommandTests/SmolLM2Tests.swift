@@ -38,6 +38,20 @@ struct SmolLM2Tests {
         #expect(table[1].contains(String(format: "%.4f", accuracy)))
     }
 
+    @Test("evaluate: a needle of RULER by generation and by likelihood")
+    func ruler() throws {
+        let arguments = ["evaluate", smolLM2, "--tasks", "niah_single_1", "--length", "512", "--limit", "1"]
+        let generated = try MoultProcess(arguments: arguments + ["--json", "--samples"]).json()
+        let result = try #require(generated["results"]?.arrayValue?.first)
+        #expect(result["task"] == "niah_single_1" && result["length"] == 512 && result["by"] == "generation")
+        #expect(result["metrics"]?["string_match_all"]?["value"]?.doubleValue == 1)
+        let sample = try #require(result["samples"]?.arrayValue?.first)
+        let answer = try #require(sample["answers"]?.arrayValue?.first?.stringValue)
+        #expect(sample["text"]?.stringValue?.contains(answer) == true && sample["match"]?.doubleValue == 1)
+        let table = try MoultProcess(arguments: arguments + ["--by", "likelihood"]).output.split(separator: "\n")
+        #expect(table.count == 3 && table[1].hasPrefix("niah_single_1 512 ") && table[1].contains(" 1.0000 "))
+    }
+
     @Test("convert, measure and generate")
     func convert() throws {
         let folder = try TemporaryFolder()

@@ -16,7 +16,7 @@ func englishTokenizer() throws -> Tokenizer {
 }
 
 /// Finds in a context the number that stands where the question's words stood before: what every model should learn.
-struct LookUp: ContinuationScorer {
+struct LookUp: ContinuationScorer, NoContinuer {
     let tokenizer: Tokenizer
 
     func scores(_ prompts: [Prompt], progress: () throws -> Void) throws -> [[ContinuationScore]] {
@@ -30,4 +30,14 @@ struct LookUp: ContinuationScorer {
             }
         }
     }
+}
+
+/// What scores, but generates nothing.
+protocol NoContinuer: TextContinuer {}
+
+extension NoContinuer {
+    func continuation(
+        of prompt: [Int32], limit: Int, tokenizer: Tokenizer, until isEnough: (String) -> Bool,
+        progress: () throws -> Void
+    ) throws -> String { "" }
 }

@@ -145,7 +145,7 @@ struct TaskTests {
 }
 
 /// Keeps the prompts, and finds all continuations equally likely.
-private final class Recorder: ContinuationScorer {
+final class Recorder: ContinuationScorer, NoContinuer {
     private(set) var prompts: [Prompt] = []
 
     func scores(_ prompts: [Prompt], progress: () throws -> Void) throws -> [[ContinuationScore]] {

@@ -8,17 +8,19 @@ public struct ExampleGroup {
     /// Where the needle stands, per cent of the text before it.
     public let depth: Int?
     public let count: Int
-    /// Made when they are needed: long contexts are not held all at once.
-    private let passage: (Int) throws -> Passage
+    let examples: Examples
     /// A scorer gets prompts of at least this many tokens at once.
     private static let batchTokens = 8192
 
-    init(
-        task: EvaluationTask, length: Int? = nil, depth: Int? = nil, count: Int,
-        passage: @escaping (Int) throws -> Passage
-    ) {
+    /// Made by index when they are needed: long contexts are not held all at once.
+    enum Examples {
+        case passages((Int) throws -> Passage)
+        case completions((Int) throws -> Completion)
+    }
+
+    init(task: EvaluationTask, length: Int? = nil, depth: Int? = nil, count: Int, examples: Examples) {
         (self.task, self.length, self.depth, self.count) = (task, length, depth, count)
-        self.passage = passage
+        self.examples = examples
     }
 
     /// Such as "needle 4096 at 50%".
@@ -26,21 +28,48 @@ public struct ExampleGroup {
         task.rawValue + (length.map { " \($0)" } ?? "") + (depth.map { " at \($0)%" } ?? "")
     }
 
+    /// How a model answers.
+    public var method: EvaluationMethod {
+        if case .completions = examples { .generation } else { .likelihood }
+    }
+
     public struct Result: Sendable {
         public let metrics: [Metric]
-        /// By example, of the choices of all its queries one after the other.
+        /// By example, of the choices of all its queries one after the other; none of what was generated.
         public let scores: [[ContinuationScore]]
+        /// By example; none of what was answered by likelihood.
+        public let answers: [GeneratedAnswer]
         public let examples: Int
         public let seconds: Double
     }
 
-    /// Scores the examples.
+    /// Has `model` answer the examples.
     /// - Parameter progress: called with the examples done; throwing stops.
     /// - Throws: ``EvaluationError`` when an example cannot be made or a likelihood is not finite.
     public func evaluate(
-        _ scorer: some ContinuationScorer, tokenizer: Tokenizer, progress: (Int) throws -> Void = { _ in }
+        _ model: some ContinuationScorer & TextContinuer, tokenizer: Tokenizer,
+        progress: (Int) throws -> Void = { _ in }
     ) throws -> Result {
         let start = ContinuousClock.now
+        var (scores, answers) = ([[ContinuationScore]](), [GeneratedAnswer]())
+        let metrics: [Metric]
+        switch examples {
+        case .passages(let passage):
+            (metrics, scores) = try score(passage, model, tokenizer: tokenizer, progress: progress)
+        case .completions(let completion):
+            answers = try generate(completion, model, tokenizer: tokenizer, progress: progress)
+            metrics = [Metric("string_match_all", meanOf: answers.map(\.match))]
+        }
+        try progress(count)
+        return Result(
+            metrics: metrics, scores: scores, answers: answers, examples: count,
+            seconds: start.duration(to: .now) / .seconds(1))
+    }
+
+    private func score(
+        _ passage: (Int) throws -> Passage, _ scorer: some ContinuationScorer, tokenizer: Tokenizer,
+        progress: (Int) throws -> Void
+    ) throws -> ([Metric], [[ContinuationScore]]) {
         var passages: [Passage] = []
         var scores: [[ContinuationScore]] = []
         var batch: [Prompt] = []
@@ -63,9 +92,22 @@ public struct ExampleGroup {
         if let index = scores.firstIndex(where: { !$0.allSatisfy(\.logLikelihood.isFinite) }) {
             throw EvaluationError.nonFiniteScore(group: label, example: index)
         }
-        try progress(count)
-        return Result(
-            metrics: task.scoring.metrics(passages, scores: scores), scores: scores, examples: count,
-            seconds: start.duration(to: .now) / .seconds(1))
+        return (task.scoring.metrics(passages, scores: scores), scores)
+    }
+
+    private func generate(
+        _ completion: (Int) throws -> Completion, _ continuer: some TextContinuer, tokenizer: Tokenizer,
+        progress: (Int) throws -> Void
+    ) throws -> [GeneratedAnswer] {
+        try (0..<count).map { index in
+            let completion = try completion(index)
+            let prompt = try tokenizer.encode(completion.prompt, addSpecialTokens: false)
+            guard !prompt.isEmpty else { throw EvaluationError.noContext(group: label, example: index) }
+            // Once all answers are there, the figure is decided.
+            let text = try continuer.continuation(
+                of: prompt, limit: completion.limit, tokenizer: tokenizer, until: { completion.match($0) == 1 }
+            ) { try progress(index) }
+            return GeneratedAnswer(text: text, answers: completion.answers, match: completion.match(text))
+        }
     }
 }

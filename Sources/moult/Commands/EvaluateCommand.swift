@@ -1,6 +1,7 @@
 import ArgumentParser
 import Checkpoints
 import Evaluation
+import Generation
 import Models
 
 struct EvaluateCommand: ParsableCommand {
@@ -8,25 +9,36 @@ struct EvaluateCommand: ParsableCommand {
         commandName: "evaluate", abstract: "Measure a model on published tasks and on recall from long contexts.",
         discussion: """
             lambada, piqa, arc_easy and openbookqa read their questions from the folder of --data, and are scored as \
-            lm-evaluation-harness does, without examples before a question. recall and needle make their own texts. \
+            lm-evaluation-harness does, without examples before a question. The others make their own texts: recall \
+            and needle, and the tasks of RULER, which are niah_single and niah_multikey (each of them 1 to 3, such as \
+            niah_single_1), niah_multivalue, niah_multiquery, variable_tracking, common_words and frequent_words. \
             See docs/evaluation.md.
             """)
 
     @Argument(help: "A Hugging Face folder or a .gguf file.") var model: String
-    @Option(help: "Tasks separated by commas: lambada, piqa, arc_easy, openbookqa, recall, needle.") var tasks: TaskList
-    @Option(help: "The folder of the tasks' files; with a filler.txt, the needle is put into that text.")
+    @Option(help: "Tasks separated by commas: \(TaskList.names).") var tasks: TaskList
+    @Option(help: "The folder of the tasks' files; with a filler.txt, needles are put into that text.")
     var data: String?
-    @Option(help: "The most examples of each task, length and depth. (default: all; recall 20, needle 10)")
+    @Option(help: "The most examples of each task, length and depth. (default: all; needle 10, other texts 20)")
     var limit: Int?
     @Option(
         help: ArgumentHelp(
-            "Tokens of context of recall and needle, such as 256,1024. (default: 256,1024,4096 and 1024,4096,16384)",
-            valueName: "tokens"))
+            """
+            Tokens of context of recall, needle and the tasks of RULER, such as 256,1024. (default: 256,1024,4096; \
+            1024,4096,16384; 4096)
+            """, valueName: "tokens"))
     var length: IntegerList?
+    @Option(
+        help: """
+            How the tasks of RULER are answered: by generation, as published, or by likelihood among ten, where the \
+            answer is one value. (default: generation)
+            """)
+    var by: EvaluationMethod?
     @Option(help: ArgumentHelp("Where the needle stands, per cent of the text before it.", valueName: "per cent"))
     var depth = IntegerList([0, 25, 50, 75, 100])
-    @Option(help: "Seed of the texts of recall and needle.") var seed: UInt64 = 0
-    @Flag(help: "Add the log-likelihood of every choice of every example to --json.") var samples = false
+    @Option(help: "Seed of the texts that tasks make.") var seed: UInt64 = 0
+    @Flag(help: "Add every example to --json: log-likelihoods of its choices, or what was generated.")
+    var samples = false
     @OptionGroup var weights: WeightOptions
     @OptionGroup var output: OutputOptions
 
@@ -40,6 +52,10 @@ struct EvaluateCommand: ParsableCommand {
         for depth in depth.values where !(0...100).contains(depth) {
             throw ValidationError("--depth: expected 0 to 100, found \(depth).")
         }
+        if let by, let task = tasks.values.first(where: { !$0.methods.contains(by) }) {
+            throw ValidationError(
+                "--by: expected \(task.methods[0]) for \(task.rawValue), which has no other way, found \(by).")
+        }
         if samples, !output.json { throw ValidationError("--samples: expected together with --json.") }
         if data == nil, let task = tasks.values.first(where: { $0.file != nil }) {
             throw ValidationError("--data: \(task.rawValue) needs the folder that holds \(task.file ?? "").")
@@ -50,7 +66,7 @@ struct EvaluateCommand: ParsableCommand {
         let tokenizer = try WeightOptions.tokenizer(self.model)
         var options = EvaluationTask.Options()
         (options.data, options.limit, options.seed) = (data, limit, seed)
-        (options.lengths, options.depths) = (length?.values, depth.values)
+        (options.lengths, options.depths, options.method) = (length?.values, depth.values, by)
         let groups = try tasks.values.flatMap { try $0.groups(options, tokenizer: tokenizer) }
         let model = try weights.loadModel(self.model)
         let bar = ProgressBar("evaluate", total: groups.reduce(0) { $0 + $1.count })
@@ -70,12 +86,12 @@ struct EvaluateCommand: ParsableCommand {
     }
 
     private func printTable(_ results: [(group: ExampleGroup, result: ExampleGroup.Result)]) throws {
-        try Output.line("task".padded(to: 24) + "metric".padded(to: 14) + "value".padded(to: 22) + "examples")
+        try Output.line("task".padded(to: 26) + "metric".padded(to: 18) + "value".padded(to: 22) + "examples")
         for (group, result) in results {
             for metric in result.metrics {
                 let error = metric.standardError.map { String(format: " ± %.4f", $0) } ?? ""
                 try Output.line(
-                    group.label.padded(to: 24) + metric.name.padded(to: 14)
+                    group.label.padded(to: 26) + metric.name.padded(to: 18)
                         + (String(format: "%.4f", metric.value) + error).padded(to: 22) + grouped(result.examples))
             }
         }
@@ -86,6 +102,7 @@ struct EvaluateCommand: ParsableCommand {
             var object: JSONObject = ["task": .string(group.task.rawValue)]
             object["length"] = group.length.map { .integer($0) }
             object["depth"] = group.depth.map { .integer($0) }
+            object["by"] = .string(group.method.rawValue)
             object["examples"] = .integer(result.examples)
             object["seconds"] = .number(result.seconds)
             object["metrics"] = .object(
@@ -94,17 +111,7 @@ struct EvaluateCommand: ParsableCommand {
                         let error = $0.standardError.map(JSONValue.number) ?? .null
                         return ($0.name, .object(["value": .number($0.value), "standard_error": error]))
                     }))
-            if samples {
-                object["samples"] = .array(
-                    result.scores.map {
-                        .array(
-                            $0.map {
-                                .object([
-                                    "log_likelihood": .number($0.logLikelihood), "is_greedy": .bool($0.isGreedy),
-                                ])
-                            })
-                    })
-            }
+            if samples { object["samples"] = .array(sampleValues(result)) }
             return .object(object)
         }
         try output.print([
@@ -112,7 +119,26 @@ struct EvaluateCommand: ParsableCommand {
             "peak_memory_bytes": .integer(peakMemory()),
         ])
     }
+
+    /// Every example, as it was answered.
+    private func sampleValues(_ result: ExampleGroup.Result) -> [JSONValue] {
+        let scored = result.scores.map { scores -> JSONValue in
+            .array(
+                scores.map {
+                    .object(["log_likelihood": .number($0.logLikelihood), "is_greedy": .bool($0.isGreedy)])
+                })
+        }
+        let generated = result.answers.map { answer -> JSONValue in
+            .object([
+                "text": .string(answer.text), "answers": .array(answer.answers.map(JSONValue.string)),
+                "match": .number(answer.match),
+            ])
+        }
+        return scored + generated
+    }
 }
+
+extension EvaluationMethod: ExpressibleByArgument {}
 
 /// Tasks separated by commas, such as lambada,piqa.
 struct TaskList: ExpressibleByArgument {
@@ -120,7 +146,17 @@ struct TaskList: ExpressibleByArgument {
 
     init?(argument: String) {
         let parts = argument.split(separator: ",", omittingEmptySubsequences: false)
-        values = parts.compactMap { EvaluationTask(rawValue: String($0)) }
-        guard values.count == parts.count else { return nil }
+        let tasks = parts.compactMap { EvaluationTask.named(String($0)) }
+        guard tasks.count == parts.count else { return nil }
+        values = tasks.flatMap { $0 }
     }
+
+    /// Of all tasks, and of sets of them in place of their members.
+    static let names: String = {
+        let sets = EvaluationTask.sets.map { ($0.key, $0.value) }
+        return EvaluationTask.allCases.compactMap { task in
+            guard let (name, members) = sets.first(where: { $0.1.contains(task) }) else { return task.rawValue }
+            return members[0] == task ? name : nil
+        }.joined(separator: ", ")
+    }()
 }

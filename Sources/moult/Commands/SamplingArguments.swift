@@ -60,10 +60,3 @@ struct SamplingArguments: ParsableArguments {
         return (ids[0], value)
     }
 }
-
-extension Tokenizer {
-    /// The tokens that end a text of the model.
-    func stops(_ eosTokens: [Int]) -> Set<Int32> {
-        Set(eosTokens.map { Int32(truncatingIfNeeded: $0) } + (eosToken.map { [$0] } ?? []))
-    }
-}

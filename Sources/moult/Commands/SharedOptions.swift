@@ -47,6 +47,8 @@ struct IntegerList: ExpressibleByArgument {
     let values: [Int]
     init(_ values: [Int]) { self.values = values }
 
+    var defaultValueDescription: String { values.map(String.init).joined(separator: ",") }
+
     init?(argument: String) {
         let parts = argument.split(separator: ",", omittingEmptySubsequences: false)
         let numbers = parts.compactMap { Int($0.trimmingPrefix { $0 == " " }) }

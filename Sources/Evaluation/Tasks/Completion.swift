@@ -1,0 +1,26 @@
+/// A text that a model is to continue, and what its continuation is to hold.
+public struct Completion: Sendable, Equatable {
+    public let prompt: String
+    /// At least one.
+    public let answers: [String]
+    /// The most tokens that a model may generate.
+    public let limit: Int
+
+    public init(prompt: String, answers: [String], limit: Int) {
+        (self.prompt, self.answers, self.limit) = (prompt, answers, limit)
+    }
+
+    /// The share of the answers that stand anywhere in `text`, in capital or small letters: RULER's `string_match_all`.
+    public func match(_ text: String) -> Double {
+        let text = text.lowercased()
+        return Double(answers.count { text.contains($0.lowercased()) }) / Double(answers.count)
+    }
+}
+
+/// What a model made of a ``Completion``.
+public struct GeneratedAnswer: Sendable, Equatable {
+    public let text: String
+    public let answers: [String]
+    /// See ``Completion/match(_:)``.
+    public let match: Double
+}
