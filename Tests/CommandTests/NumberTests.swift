@@ -104,7 +104,8 @@ struct NumberTests {
     }
 
     private static let keys = [
-        "seed", "length", "activation_memory", "patience", "data: validation_share", "data: recall", "validation: every",
+        "seed", "length", "activation_memory", "patience", "data: validation_share", "data: recall",
+        "validation: every",
         "validation: rows", "checkpoints: every", "checkpoints: keep", "stage: tokens", "stage: sequences",
         "stage: accumulation", "stage: learning_rate", "stage: warm_up_steps", "stage: final_rate",
         "stage: decay_share",

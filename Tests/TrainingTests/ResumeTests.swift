@@ -74,7 +74,8 @@ struct ResumeTests {
             let first = try run.train(name, stop: index)
             let second = try run.train(name, resuming: true)
             #expect(history(first, second) == history(whole), "event \(index)")
-            let same = try run.bytes("\(name)/student/model.safetensors") == run.bytes("whole/student/model.safetensors")
+            let same =
+                try run.bytes("\(name)/student/model.safetensors") == run.bytes("whole/student/model.safetensors")
             #expect(same, "event \(index)")
         }
         // Other rows are another run.
