@@ -48,7 +48,9 @@ extension ModelCard {
             step.isBest ? "the run's model with the lowest perplexity on the text held apart" : "the run's last model"
         var parts = ["## Trained", "By Moult \(Self.plain(step.moult)); \(kind), at \(place)."]
         let stages = step.stages.map {
-            "| \(Self.plain($0.name)) | \(ConversionReport.grouped($0.tokens)) | \(ConversionReport.grouped($0.steps)) |"
+            let rows = $0.rowLength.map { ", rows of \(ConversionReport.grouped($0)) tokens" } ?? ""
+            return "| \(Self.plain($0.name))\(rows) | \(ConversionReport.grouped($0.tokens)) | "
+                + "\(ConversionReport.grouped($0.steps)) |"
         }
         parts.append((["| stage | tokens | steps |", "|---|---:|---:|"] + stages).joined(separator: "\n"))
         var rows = [("text", Self.files(step.text, of: step.textFiles)), ("tokens of a row", "\(step.rowLength)")]
