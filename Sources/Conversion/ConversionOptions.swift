@@ -59,7 +59,8 @@ public struct ConversionOptions: Sendable {
         guard (0...(isFLA ? 0 : 1_048_576)).contains(window) else {
             throw refuse(
                 "--attention-window",
-                isFLA ? "0 with --profile fla, whose kept attention sees all" : "1 to 1048576 tokens, or 0 for all", window)
+                isFLA ? "0 with --profile fla, whose kept attention sees all" : "1 to 1048576 tokens, or 0 for all",
+                window)
         }
         try keptAttention.check(layers: source.layerCount, heads: source.keyValueHeadCount)
         let heads = keptAttention.heads(of: source.keyValueHeadCount)

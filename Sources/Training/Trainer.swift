@@ -15,11 +15,14 @@ final class Trainer {
     /// What conversion made: the stages' ``StageConfiguration/newParameterRate`` is theirs.
     private let newParameters: Set<String>
     private let teacher: DecoderModel?
-    private let tokenizer: Tokenizer
     private let startConfiguration: ModelConfiguration
-    private let data: TokenDataset
+    /// What a stage `select` goes by.
+    private let probe: SelectionProbe?
+    /// The rows of each phase.
+    private let rows: [TrainingRows]
     /// What the student is measured on.
     let held: HeldRows
+    private let dataFingerprint: String
     private let folder: RunFolder
     private let origin: String
     private let card: StudentCard
@@ -36,9 +39,15 @@ final class Trainer {
     private struct Phase {
         let stage: StageConfiguration
         let layers: [Int]
+        /// Tokens of a row.
+        let length: Int
         let steps: Int
         /// Whether it is the first part of its stage.
         var isFirst = true
+
+        /// What an update reads.
+        var rowsPerStep: Int { stage.sequences * stage.accumulation }
+        var tokensPerStep: Int { rowsPerStep * length }
     }
 
     /// - Parameters:
@@ -49,15 +58,24 @@ final class Trainer {
     ///     due after it, is complete and saved; until then it is told on.
     init(
         _ configuration: TrainingConfiguration, student: TrainableModel, teacher: DecoderModel?, tokenizer: Tokenizer,
-        data: TokenDataset, folder: RunFolder, origin: String, card: StudentCard, report: @escaping (TrainingEvent) throws -> Void
+        data: TokenDataset, folder: RunFolder, origin: String, card: StudentCard,
+        report: @escaping (TrainingEvent) throws -> Void
     ) throws {
         try configuration.validate()
         (self.configuration, self.student, self.teacher) = (configuration, student, teacher)
-        (self.data, self.folder, self.origin, self.report) = (data, folder, origin, report)
-        (self.card, self.tokenizer, startConfiguration) = (card, tokenizer, student.configuration)
+        (self.folder, self.origin, self.report) = (folder, origin, report)
+        (self.card, startConfiguration) = (card, student.configuration)
+        let selects = configuration.stages.contains { $0.kind == .select }
+        let texts = data.validationRows.prefix(selects ? Self.selectionTexts : 0)
+            .map { Array($0.tokens.prefix(Self.selectionTokens)) }
+        probe =
+            selects
+            ? SelectionProbe(tokenizer: tokenizer, texts: texts, seed: UInt64(configuration.seed)) : nil
         newParameters = Set(student.rules.filter { TrainableModel.isNew($0) }.map(\.name))
         held = HeldRows(data, limit: configuration.validation.rows)
         phases = try Self.phases(configuration, of: student.configuration)
+        rows = try phases.map { try data.rows(length: $0.length) }
+        dataFingerprint = data.fingerprint
         state.held.rows = held.count
     }
 
@@ -68,13 +86,14 @@ final class Trainer {
     ) throws -> [Phase] {
         let layers = model.convertedLayers
         let phases = configuration.stages.flatMap { stage in
-            let steps = stage.steps(length: configuration.length)
+            let length = configuration.length(of: stage)
+            let steps = stage.steps(length: length)
             guard stage.kind == .align, stage.layersAtOnce > 0, !layers.isEmpty else {
-                return [Phase(stage: stage, layers: layers, steps: steps)]
+                return [Phase(stage: stage, layers: layers, length: length, steps: steps)]
             }
             return stride(from: 0, to: layers.count, by: stage.layersAtOnce).map { start in
                 let some = layers[start..<min(start + stage.layersAtOnce, layers.count)]
-                return Phase(stage: stage, layers: Array(some), steps: steps, isFirst: start == 0)
+                return Phase(stage: stage, layers: Array(some), length: length, steps: steps, isFirst: start == 0)
             }
         }
         let rules = try DecoderModel.rules(model)
@@ -105,7 +124,7 @@ final class Trainer {
             stages: phases.map {
                 MetricsEvent.Start.Stage(
                     name: $0.stage.kind.rawValue, tokens: $0.stage.tokens, steps: $0.steps,
-                    sequences: $0.stage.sequences * $0.stage.accumulation)
+                    sequences: $0.rowsPerStep, length: $0.stage.length)
             },
             sequenceLength: configuration.length, recallShare: configuration.data.recall,
             parameters: count(student.rules),
@@ -149,9 +168,10 @@ final class Trainer {
         let limit = state.stage < phases.count ? phases[state.stage].steps : 0
         guard (0...limit).contains(state.stageStep) else { return false }
         let done = zip(phases[..<state.stage].map(\.steps) + [state.stageStep], phases)
-        let rows = done.reduce(0) { $0 + $1.0 * $1.1.stage.sequences * $1.1.stage.accumulation }
+        let rows = done.reduce(0) { $0 + $1.0 * $1.1.rowsPerStep }
+        let tokens = done.reduce(0) { $0 + $1.0 * $1.1.tokensPerStep }
         return state.step == done.reduce(0) { $0 + $1.0 } && state.rows == rows
-            && state.tokens == rows * configuration.length && state.skipped <= state.step
+            && state.tokens == tokens && state.skipped <= state.step
             && state.skippedInARow <= min(state.skipped, configuration.patience) && state.bestLoss?.isFinite ?? true
             && canKeep(state.kept)
     }
@@ -221,7 +241,7 @@ final class Trainer {
         let objective = Objective(
             phase.stage, student: student, teacher: teacher,
             layers: phase.layers.filter { student.configuration.mixers[$0] != SoftmaxAttention.name },
-            recomputedLayers: try recomputedLayers(phase.stage))
+            recomputedLayers: try recomputedLayers(phase))
         let (isNew, newRate) = (newParameters, phase.stage.newParameterRate)
         let work = TrainingStep(objective, optimiser: phase.stage.optimiser, student: student) {
             isNew.contains($0) ? newRate : 1
@@ -240,10 +260,9 @@ final class Trainer {
 
     /// Gives up to `count` heads their softmax attention back.
     private func select(_ count: Int) throws {
-        guard let teacher else { return }
-        let texts = data.validationRows.prefix(Self.selectionTexts).map { Array($0.tokens.prefix(Self.selectionTokens)) }
-        let probe = SelectionProbe(tokenizer: tokenizer, texts: texts, seed: UInt64(configuration.seed))
-        var selection = try HeadSelection(.init(count: count), student: student.model(), teacher: teacher, probe: probe) {
+        guard let teacher, let probe else { return }
+        var selection = try HeadSelection(.init(count: count), student: student.model(), teacher: teacher, probe: probe)
+        {
             self.tell(.selecting($0, $1))
             try self.stopIfAsked()
         }
@@ -266,23 +285,24 @@ final class Trainer {
 
     private func step(_ phase: Phase, _ work: TrainingStep) throws -> StepResult {
         let stage = phase.stage
-        let batches = prepared.flatMap { $0.first == state.rows ? $0.batches : nil } ?? batches(stage)
+        let batches = prepared.flatMap { $0.first == state.rows ? $0.batches : nil } ?? batches(phase)
         prepared = nil
-        state.rows += stage.sequences * stage.accumulation
-        state.tokens += stage.sequences * stage.accumulation * configuration.length
+        state.rows += phase.rowsPerStep
+        state.tokens += phase.tokensPerStep
         (state.step, state.stageStep) = (state.step + 1, state.stageStep + 1)
         let rate = stage.schedule.rate(step: state.stageStep, of: phase.steps)
         let result = try work.run(batches, learningRate: rate, step: state.stageStep) {
-            if student.device != .cpu { prepared = (state.rows, self.batches(stage)) }
+            if student.device != .cpu { prepared = (state.rows, self.batches(phase)) }
         }
         return StepResult(loss: result.loss, layers: result.layers, rate: rate, outcome: result.outcome)
     }
 
     /// The batches of the next update.
-    private func batches(_ stage: StageConfiguration) -> [TrainingBatch] {
-        (0..<stage.accumulation).map { part in
-            let first = state.rows + part * stage.sequences
-            return TrainingBatch((first..<first + stage.sequences).map { data.row($0) }, device: student.device)
+    private func batches(_ phase: Phase) -> [TrainingBatch] {
+        let (rows, sequences) = (rows[state.stage], phase.stage.sequences)
+        return (0..<phase.stage.accumulation).map { part in
+            let first = state.rows + part * sequences
+            return TrainingBatch((first..<first + sequences).map { rows[$0] }, device: student.device)
         }
     }
 
@@ -305,7 +325,7 @@ final class Trainer {
                 TrainingEvent.Step(
                     step: state.step, stage: stage.kind, stageStep: state.stageStep, stageSteps: phase.steps,
                     tokens: state.tokens, loss: result.loss, learningRate: result.rate, gradientNorm: norm,
-                    tokensPerSecond: Double(stage.sequences * stage.accumulation * configuration.length) / seconds,
+                    tokensPerSecond: Double(phase.tokensPerStep) / seconds,
                     skipped: state.skipped, seconds: seconds)))
         let isLast = state.stageStep == phase.steps
         if isLast || state.step % configuration.validation.every == 0 {
@@ -320,8 +340,8 @@ final class Trainer {
     }
 
     /// Layers that must be computed again for activations to fit the budget.
-    private func recomputedLayers(_ stage: StageConfiguration) throws -> Int {
-        let tokens = stage.sequences * configuration.length
+    private func recomputedLayers(_ phase: Phase) throws -> Int {
+        let tokens = phase.stage.sequences * phase.length
         let size = student.device.activationType.size
         let layer = DecoderModel.activationFloats(student.configuration) * tokens * size
         let layers = student.configuration.decoder.layerCount
@@ -365,13 +385,15 @@ final class Trainer {
             let (index, phase) = entry
             let steps = index < state.stage ? phase.steps : state.stageStep
             guard steps > 0 || phase.stage.kind == .select && index < state.stage else { return }
-            let tokens = steps * phase.stage.sequences * phase.stage.accumulation * configuration.length
+            let tokens = steps * phase.tokensPerStep
             // The parts of a stage that trains some layers after others are one.
             if !phase.isFirst, let last = stages.indices.last {
                 stages[last].tokens += tokens
                 stages[last].steps += steps
             } else {
-                stages.append(.init(name: phase.stage.kind.rawValue, tokens: tokens, steps: steps))
+                stages.append(
+                    .init(
+                        name: phase.stage.kind.rawValue, tokens: tokens, steps: steps, rowLength: phase.stage.length))
             }
         }
     }
@@ -393,6 +415,6 @@ final class Trainer {
         (same.model, same.teacher, same.data.train, same.data.validation) = ("", nil, [], [])
         (same.data.cache, same.validation, same.checkpoints) = (nil, .init(), .init())
         let text = (try? same.yaml()) ?? ""
-        return XXHash64.text(Foundation.Data((text + data.fingerprint + origin).utf8))
+        return XXHash64.text(Foundation.Data((text + dataFingerprint + origin).utf8))
     }
 }

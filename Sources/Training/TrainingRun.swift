@@ -45,7 +45,8 @@ public final class TrainingRun {
                 plan.sources, tokenizer: plan.tokenizer, seed: UInt64(configuration.seed),
                 cache: configuration.data.cache ?? folder.tokenFolder, progress: progress("tokenising"))
             trainer = try Trainer(
-                configuration, student: student, teacher: teacher, tokenizer: plan.tokenizer, data: data, folder: folder, origin: origin,
+                configuration, student: student, teacher: teacher, tokenizer: plan.tokenizer, data: data,
+                folder: folder, origin: origin,
                 card: plan.card, report: { try report($0) })
             if !resuming { try folder.write(configuration) }
         } catch {

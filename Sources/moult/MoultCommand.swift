@@ -13,7 +13,8 @@ struct MoultCommand: ParsableCommand {
             """,
         version: Moult.version,
         subcommands: [
-            InspectCommand.self, ConvertCommand.self, TrainCommand.self, SelectCommand.self, ReportCommand.self, PerplexityCommand.self,
+            InspectCommand.self, ConvertCommand.self, TrainCommand.self, SelectCommand.self, ReportCommand.self,
+            PerplexityCommand.self,
             EvaluateCommand.self,
             QuantizeCommand.self, GenerateCommand.self, ChatCommand.self, BenchCommand.self, LogitsCommand.self,
             TokensCommand.self,

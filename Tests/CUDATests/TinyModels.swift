@@ -11,12 +11,13 @@ final class TinyModels: Sendable {
 
     /// The conversions: every profile, with and without a window or a layer that keeps softmax attention.
     enum Kind: String, CaseIterable {
-        case slots, window, hybrid, fla
+        case slots, window, hybrid, heads, fla
 
         var options: ConversionOptions {
             var options = ConversionOptions()
-            (options.slots, options.window) = (4, self == .window || self == .hybrid ? 6 : 0)
+            (options.slots, options.window) = (4, [.window, .hybrid, .heads].contains(self) ? 6 : 0)
             if self == .hybrid { options.keptAttention = [0] }
+            if self == .heads { (options.keptAttention, options.attentionWindow) = (KeptAttention("1:0") ?? [], 9) }
             if self == .fla { options.profile = .fla }
             return options
         }
@@ -31,7 +32,9 @@ final class TinyModels: Sendable {
         let file = URL(fileURLWithPath: "\(teacher)/config.json")
         let configuration = try String(contentsOf: file, encoding: .utf8)
             .replacing("\"head_dim\": 8", with: "\"head_dim\": 16")
-            .replacing("\"hidden_size\": 16", with: "\"hidden_size\": 32")
+            .replacing("\"hidden_size\": 16", with: "\"hidden_size\": 64")
+            .replacing("\"num_attention_heads\": 2", with: "\"num_attention_heads\": 4")
+            .replacing("\"num_key_value_heads\": 1", with: "\"num_key_value_heads\": 2")
         try Data(configuration.utf8).write(to: file)
         try writeWeights()
     }

@@ -73,6 +73,7 @@ struct NumberTests {
             Case(command: bench, option: "--repeats"), Case(command: train, option: "--length"),
             Case(command: train, option: "--seed"), Case(command: train, option: "--recall", values: numbers),
             Case(command: train, option: "--stages", values: numbers, prefix: "finetune="),
+            Case(command: train, option: "--stages", values: numbers, prefix: "finetune=32@"),
         ]
     }()
 
@@ -107,8 +108,10 @@ struct NumberTests {
     }
 
     private static let keys = [
-        "seed", "length", "activation_memory", "patience", "data: validation_share", "data: recall", "validation: every",
-        "validation: rows", "checkpoints: every", "checkpoints: keep", "stage: tokens", "stage: sequences",
+        "seed", "length", "activation_memory", "patience", "data: validation_share", "data: recall",
+        "validation: every",
+        "validation: rows", "checkpoints: every", "checkpoints: keep", "stage: tokens", "stage: length",
+        "stage: sequences",
         "stage: accumulation", "stage: learning_rate", "stage: warm_up_steps", "stage: final_rate",
         "stage: decay_share",
         "stage: new_parameter_rate", "stage: beta1", "stage: beta2", "stage: epsilon", "stage: weight_decay",

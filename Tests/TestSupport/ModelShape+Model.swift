@@ -11,8 +11,9 @@ extension ModelShape {
     /// - Parameters:
     ///   - mixer: softmax attention, or Gated Slot Attention with `slots` a head.
     ///   - window: tokens of the mixer's window; nil for attention over all, or slots without one.
+    ///   - kept: what is kept of softmax attention beside slots.
     package func configuration(
-        _ mixer: Mixer = .attention, window: Int? = nil, slots: Int = 16
+        _ mixer: Mixer = .attention, window: Int? = nil, slots: Int = 16, kept: SoftmaxAttention.Options? = nil
     ) throws -> ModelConfiguration {
         var configuration = try ModelConfiguration(DecoderConfiguration(json: .object(json), file: "config.json"))
         configuration.decoder.slidingWindow = mixer == .attention ? window : nil
@@ -21,6 +22,7 @@ extension ModelShape {
             configuration.mixerOptions = [
                 GatedSlotAttention.name: ["slots": .integer(slots), "window": .integer(window ?? 0)]
             ]
+            configuration.mixerOptions[SoftmaxAttention.name] = kept?.json
         }
         return configuration
     }
@@ -36,8 +38,13 @@ extension ModelShape {
     }
 
     /// A model of one layer with random weights in bfloat16, the same ones every time.
-    package func model(_ mixer: Mixer = .attention, window: Int? = nil, slots: Int = 16) throws -> DecoderModel {
-        let configuration = try configuration(mixer, window: window, slots: slots)
+    /// - Parameter positions: those that it says it was trained on.
+    package func model(
+        _ mixer: Mixer = .attention, window: Int? = nil, slots: Int = 16, kept: SoftmaxAttention.Options? = nil,
+        positions: Int? = nil
+    ) throws -> DecoderModel {
+        var configuration = try configuration(mixer, window: window, slots: slots, kept: kept)
+        if let positions { configuration.decoder.maximumPositions = positions }
         var parameters: [String: Tensor] = [:]
         for rule in try DecoderModel.rules(configuration) { parameters[rule.name] = try Self.parameter(rule) }
         return try DecoderModel(configuration, parameters: Parameters(parameters))

@@ -20,6 +20,7 @@ struct ConfigurationTests {
             var stage = StageConfiguration(kind, tokens: 1_234_567 + index)
             (stage.sequences, stage.accumulation, stage.newParameterRate, stage.layersAtOnce) = (3, 5, 2.5, 1)
             (stage.teacherShare, stage.freeze) = (0.1 + 0.2, ["model.embed*", "*.bias"])
+            stage.length = index == 0 ? nil : 4096 + index
             stage.schedule.course = Schedule.Course.allCases[index]
             (stage.schedule.peak, stage.schedule.warmUpSteps) = (1.1e-5, 17)
             (stage.schedule.final, stage.schedule.decay) = (0.3, 0.7)
@@ -93,6 +94,7 @@ struct ConfigurationTests {
             ("stages:\n  - tokens: 3\n    stage: pretrain\n", 2, ["align, distil, finetune"]),
             ("stages:\n  - stage: align\n", 2, ["stage align", "'tokens' is missing"]),
             (stages + "    clip: big\n", 4, ["clip: expected a number", "or null"]),
+            (stages + "    length: 1\n", 4, ["length: expected a whole number from 2", "or null"]),
             (stages + "    learning_rate: inf\n", 4, ["learning_rate"]),
             (stages + "    learning-rate: 1\n", 4, ["'learning-rate' is not known"]),
             (stages + "    schedule: linear\n", 4, ["'cosine' or 'wsd' or 'constant'"]),
@@ -132,7 +134,14 @@ struct ConfigurationTests {
                 && stages[4].schedule.peak == 3e-5 && stages[4].schedule.warmUpSteps == 1000)
     }
 
+    @Test func stageLengths() throws {
+        let stages = try StageConfiguration.list("align=4.9M,distil=11.5M@4096,finetune=64k@4k,distil=0@2")
+        #expect(stages.map(\.length) == [nil, 4096, 4000] && stages.map(\.tokens) == [4_900_000, 11_500_000, 64_000])
+        #expect(try StageConfiguration.list("distil=1M@1024")[0].steps(length: 1024) == 489)
+    }
+
     @Test(arguments: [
+        "align=1k@", "align=@5", "align=1k@4k@4k", "align=1k@x", "align@5=1k", "align=1k @5", "align=1k@-5", "@",
         "", ",", "align", "align=", "align=k", "align=-1", "align=nan", "align=inf", "align=1e16", "align=2000000G",
         "align=1.5", "align=1 k", "align=1k,", "pretrain=1k", "Align=1k", "align=1=2", "align=0", "align=１",
     ])

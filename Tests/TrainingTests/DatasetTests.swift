@@ -297,6 +297,36 @@ import Training
         #expect(held.allSatisfy { $0.tokens.count == 17 && $0.documents == [0] })
     }
 
+    @Test func rowsOfAnotherLength() throws {
+        let counted = try folder.write("numbers.txt", (0..<5000).map { "\($0 + 10_000)" }.joined(separator: " "))
+        let data = try dataset([DataSource(path: counted)], validation: .share(0.1), length: 16)
+        let tokenizer = try Fixtures.tokenizer()
+        func numbers(_ rows: some Sequence<PackedRow>) throws -> Set<String> {
+            Set(
+                try rows.flatMap {
+                    try tokenizer.decode($0.tokens).split(separator: " ").dropFirst().dropLast().map(String.init)
+                })
+        }
+        let held = try numbers(data.validationRows)
+        for length in [7, 100, 300] {
+            let rows = try data.rows(length: length)
+            let found = (0..<rows.perEpoch).map { rows[$0] }
+            #expect(found.count > 5 && found.allSatisfy { $0.tokens.count == length + 1 })
+            #expect(Set(found.map(\.tokens)).count == found.count)
+            #expect(try numbers(found).isDisjoint(with: held))
+            #expect(rows[3 * rows.perEpoch + 5] == (try data.rows(length: length))[3 * rows.perEpoch + 5])
+        }
+        let same = try data.rows(length: 16)
+        #expect((0..<500).allSatisfy { same[$0] == data.row($0) })
+        let tokens = data.reports[0].statistics.tokens
+        let error = #expect(throws: DataError.self) { try data.rows(length: 4000) }
+        guard case .tooFewTokens(counted, let needed, tokens) = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(needed > tokens)
+    }
+
     @Test func refusals() throws {
         let short = try folder.write("short.txt", "a few words")
         let error = #expect(throws: DataError.self) { try dataset([DataSource(path: short)]) }

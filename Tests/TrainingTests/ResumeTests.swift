@@ -61,6 +61,31 @@ struct ResumeTests {
         }
     }
 
+    @Test("in stages with rows of their own length")
+    func lengths() throws {
+        let run = try makeRun()
+        run.configuration.stages = try StageConfiguration.list("align=128,distil=512@64,finetune=128@8")
+        run.eachStage { ($0.sequences, $0.accumulation, $0.schedule.peak) = (1, 2, 2e-3) }
+        let whole = try run.train("whole")
+        #expect(whole.steps.map(\.tokens) == [32, 64, 96, 128, 256, 384, 512, 640] + (1...8).map { 640 + 16 * $0 })
+        let card = try String(decoding: run.bytes("whole/student/README.md"), as: UTF8.self)
+        #expect(card.contains("| align | 128 | 4 |\n| distil, rows of 64 tokens | 512 | 4 |"), "\(card)")
+        for index in whole.events.indices.dropFirst(3) {
+            let name = "stopped-\(index)"
+            let first = try run.train(name, stop: index)
+            let second = try run.train(name, resuming: true)
+            #expect(second.warnings == [], "event \(index)")
+            #expect(history(first, second) == history(whole), "event \(index)")
+            let same =
+                try run.bytes("\(name)/student/model.safetensors") == run.bytes("whole/student/model.safetensors")
+            #expect(same, "event \(index)")
+        }
+        run.configuration.stages[1].length = 4000
+        let error = #expect(throws: DataError.self) { try run.train("long") }
+        #expect(error.map { "\($0)" }?.contains("text.jsonl: has ") == true)
+        #expect(!FileManager.default.fileExists(atPath: run.path("long/config.yaml")))
+    }
+
     @Test("with recall rows among the others")
     func recall() throws {
         let run = try makeRun()
@@ -74,7 +99,8 @@ struct ResumeTests {
             let first = try run.train(name, stop: index)
             let second = try run.train(name, resuming: true)
             #expect(history(first, second) == history(whole), "event \(index)")
-            let same = try run.bytes("\(name)/student/model.safetensors") == run.bytes("whole/student/model.safetensors")
+            let same =
+                try run.bytes("\(name)/student/model.safetensors") == run.bytes("whole/student/model.safetensors")
             #expect(same, "event \(index)")
         }
         // Other rows are another run.

@@ -79,13 +79,14 @@ import Training
                     let rows = (tokens - 1) / length
                     var trained: Set<Int> = []
                     var starts: [Int] = []
-                    for row in 0..<plan.training {
-                        let range = plan.trainingTokens(row)
+                    let rowsTrained = plan.trainingRows(length: length)
+                    for row in 0..<rowsTrained.count {
+                        let range = rowsTrained.tokens(row)
                         #expect(range.count == length + 1 && range.upperBound <= tokens)
                         trained.formUnion(range)
                         starts.append(range.lowerBound)
                     }
-                    #expect(Set(starts).count == plan.training && starts == starts.sorted())
+                    #expect(Set(starts).count == rowsTrained.count && starts == starts.sorted())
                     var targets: Set<Int> = []
                     for row in 0..<plan.validation {
                         let range = plan.validationTokens(row)
@@ -95,12 +96,39 @@ import Training
                         targets.formUnion(range.dropFirst())
                     }
                     #expect(share == 0 ? plan.validation == 0 : plan.validation >= 1)
-                    #expect(rows - plan.training - plan.validation <= 8)
+                    #expect(rows - rowsTrained.count - plan.validation <= 8)
                     let wanted = Double(rows) * share
                     #expect(share == 0 || abs(Double(plan.validation) - wanted) <= max(8, wanted / 2))
                 }
             }
         }
         #expect(planned > 100)
+    }
+
+    /// Rows of other lengths lie between the rows that are held apart, and leave less than a row of each stretch out.
+    @Test func otherLengths() throws {
+        for (tokens, length, share) in [(5003, 16, 0.1), (999, 2, 0.5), (20_000, 100, 0.005), (1000, 7, 0)] {
+            let plan = try #require(RowPlan(tokens: tokens, length: length, validationShare: share))
+            let held = Set((0..<plan.validation).flatMap { plan.validationTokens($0) })
+            for other in [2, 3, 15, 16, 17, 40, 333] {
+                let rows = plan.trainingRows(length: other)
+                var targets: Set<Int> = []
+                for row in 0..<rows.count {
+                    let range = rows.tokens(row)
+                    #expect(range.count == other + 1 && range.upperBound <= tokens)
+                    #expect(held.isDisjoint(with: range) && targets.isDisjoint(with: range.dropFirst()))
+                    targets.formUnion(range.dropFirst())
+                }
+                let trained = plan.trainingRows(length: length).count * length
+                #expect(trained - rows.count * other < 9 * (other + length))
+            }
+        }
+        // One stretch of 1000 tokens, and spans of 5 rows of 100 of which 2 are reserved.
+        #expect(RowPlan(tokens: 1000, length: 100, validationShare: 0)?.trainingRows(length: 300).count == 3)
+        let spans = RowPlan(tokens: 1001, length: 100, validationShare: 0.2)
+        #expect(spans?.validation == 2)
+        #expect(spans?.trainingRows(length: 300).count == 2 && spans?.trainingRows(length: 301).count == 0)
+        #expect((0..<2).map { spans?.trainingRows(length: 300).tokens($0) } == [0..<301, 500..<801])
+        #expect(spans?.tokens(forRowsOf: 601) == 2002)
     }
 }

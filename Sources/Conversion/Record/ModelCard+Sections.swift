@@ -16,7 +16,8 @@ extension ModelCard {
                 + "`\(Self.plain(step.profile))`, \(step.slots) slots per key/value head, \(window). "
                 + "Seed of new parameters: \(Self.plain(step.seed)).",
         ]
-        let kept = (step.keptLayers ?? []).map { "layer \($0)" } + (step.keptHeads ?? []).map { "head \(Self.plain($0))" }
+        let kept =
+            (step.keptLayers ?? []).map { "layer \($0)" } + (step.keptHeads ?? []).map { "head \(Self.plain($0))" }
         if !kept.isEmpty {
             let seen = step.attentionWindow.map { "\(sinks)the last \($0) tokens" } ?? "all tokens"
             parts.append("Softmax attention over \(seen) is kept in \(kept.joined(separator: ", ")) (LAYER:HEAD).")
@@ -55,7 +56,9 @@ extension ModelCard {
             step.isBest ? "the run's model with the lowest perplexity on the text held apart" : "the run's last model"
         var parts = ["## Trained", "By Moult \(Self.plain(step.moult)); \(kind), at \(place)."]
         let stages = step.stages.map {
-            "| \(Self.plain($0.name)) | \(ConversionReport.grouped($0.tokens)) | \(ConversionReport.grouped($0.steps)) |"
+            let rows = $0.rowLength.map { ", rows of \(ConversionReport.grouped($0)) tokens" } ?? ""
+            return "| \(Self.plain($0.name))\(rows) | \(ConversionReport.grouped($0.tokens)) | "
+                + "\(ConversionReport.grouped($0.steps)) |"
         }
         parts.append((["| stage | tokens | steps |", "|---|---:|---:|"] + stages).joined(separator: "\n"))
         var rows = [("text", Self.files(step.text, of: step.textFiles)), ("tokens of a row", "\(step.rowLength)")]

@@ -30,9 +30,11 @@ extension ModelRecord {
             public var name: String
             public var tokens: Int
             public var steps: Int
+            /// Tokens of a row, where it is not the run's.
+            public var rowLength: Int?
 
-            public init(name: String, tokens: Int, steps: Int) {
-                (self.name, self.tokens, self.steps) = (name, tokens, steps)
+            public init(name: String, tokens: Int, steps: Int, rowLength: Int? = nil) {
+                (self.name, self.tokens, self.steps, self.rowLength) = (name, tokens, steps, rowLength)
             }
         }
 

@@ -22,13 +22,14 @@ public struct TokenDataset: Sendable {
     /// The sources to train on, then those to validate on.
     public let reports: [SourceReport]
 
-    private let sources: [(shards: TokenShards, plan: RowPlan)]
-    private let trainingRows: [Int]
-    private let mixture: Mixture
+    private let sources: [DataSource]
+    /// What is trained on, then what is held apart.
+    private let opened: [(shards: TokenShards, plan: RowPlan)]
+    private let training: TrainingRows
+    private let share: RecallShare
+    private let writer: RecallWriter
     /// Rows held apart of each source, added up from the first on.
     private let validationEnds: [Int]
-    /// Which rows are made rather than read, and how.
-    private let recall: (share: RecallShare, rows: RecallRows)
 
     /// Tokenises the sources, or takes up tokens kept in `cache`.
     /// - Parameters:
@@ -72,25 +73,22 @@ public struct TokenDataset: Sendable {
                 throw DataError.tooFewTokens(source: source.path, needed: needed, found: shards.count)
             }
             opened.append((shards, plan))
+            let rows = plan.trainingRows(length: length).count
             reports.append(
                 SourceReport(
                     path: source.path, statistics: shards.manifest.statistics,
-                    trainingRows: isHeld ? 0 : plan.training, validationRows: isHeld ? plan.training : plan.validation))
+                    trainingRows: isHeld ? 0 : rows, validationRows: isHeld ? rows : plan.validation))
         }
-        self.length = length
-        self.seed = seed
-        self.sources = opened
-        self.reports = reports
-        trainingRows = reports.prefix(sources.count).map(\.trainingRows)
-        mixture = Mixture(rows: trainingRows, weights: sources.compactMap(\.weight))
+        (self.length, self.seed, self.sources, self.opened, self.reports) = (length, seed, sources, opened, reports)
+        (self.share, writer) = (RecallShare(looked.recall), RecallWriter(tokenizer))
+        training = try Self.training(
+            opened, sources, length: length, share: self.share, writer: writer, seed: seed)
         var sum = 0
         validationEnds = reports.map { report in
             sum += report.validationRows
             return sum
         }
-        let recall = RecallRows(tokenizer: tokenizer, length: length, seed: seed)
-        self.recall = (RecallShare(looked.recall), recall)
-        let made = looked.recall > 0 ? ["recall", recall.fingerprint, "\(self.recall.share.quota)"] : []
+        let made = looked.recall > 0 ? ["recall", RecallRows.fingerprint(writer), "\(self.share.quota)"] : []
         let parts =
             ["\(length)", "\(seed)", "\(share)"] + opened.map(\.0.fingerprint) + sources.map { "\($0.weight ?? 0)" }
             + made
@@ -98,23 +96,33 @@ public struct TokenDataset: Sendable {
     }
 
     /// Rows that are trained on before all sources together have been visited once.
-    public var rowsPerEpoch: Int { trainingRows.reduce(0, +) }
+    public var rowsPerEpoch: Int { training.perEpoch }
 
     /// Row `index` >= 0 of the endless sequence of rows to train on: a row of the text, or in their share of every 1024 rows
     /// a recall row.
-    public func row(_ index: Int) -> PackedRow {
-        let before = recall.share.rows(before: index)
-        guard recall.share.contains(index) else { return textRow(index - before) }
-        return recall.rows.row(before) { textRow(Int($0 % UInt64(rowsPerEpoch))) }.row
+    public func row(_ index: Int) -> PackedRow { training[index] }
+
+    /// The same text in rows of another length, without what is held apart.
+    /// - Throws: ``DataError/tooFewTokens(source:needed:found:)`` when a source has no stretch of text that long.
+    package func rows(length: Int) throws -> TrainingRows {
+        try Self.training(opened, sources, length: length, share: share, writer: writer, seed: seed)
     }
 
-    /// Row `index` of the text.
-    ///
-    /// Without weights each row comes once in ``rowsPerEpoch`` rows. With weights each source has its share of every
-    /// 1024 rows, exactly, and each of its rows comes once before any comes again.
-    private func textRow(_ index: Int) -> PackedRow {
-        let (source, row) = mixture.place(index, rows: trainingRows, seed: seed)
-        return packed(source, sources[source].plan.trainingTokens(row))
+    private static func training(
+        _ opened: [(shards: TokenShards, plan: RowPlan)], _ sources: [DataSource], length: Int, share: RecallShare,
+        writer: RecallWriter, seed: UInt64
+    ) throws -> TrainingRows {
+        let rows = try zip(sources, opened).map { source, opened in
+            let rows = opened.plan.trainingRows(length: length)
+            guard rows.count > 0 else {
+                throw DataError.tooFewTokens(
+                    source: source.path, needed: opened.plan.tokens(forRowsOf: length), found: opened.shards.count)
+            }
+            return (opened.shards, rows)
+        }
+        return TrainingRows(
+            rows, weights: sources.compactMap(\.weight), share: share,
+            recall: RecallRows(writer, length: length, seed: seed), seed: seed)
     }
 
     /// The rows that are held apart, source after source in the order of the text. None of their tokens is in a row
@@ -123,16 +131,10 @@ public struct TokenDataset: Sendable {
         (0..<(validationEnds.last ?? 0)).lazy.map { index in
             let source = validationEnds.firstIndex { $0 > index } ?? 0
             let row = index - (source == 0 ? 0 : validationEnds[source - 1])
-            let plan = sources[source].plan
-            let isHeld = source >= trainingRows.count
-            return packed(source, isHeld ? plan.trainingTokens(row) : plan.validationTokens(row))
+            let (shards, plan) = opened[source]
+            let isHeld = source >= sources.count
+            return PackedRow(
+                shards, isHeld ? plan.trainingRows(length: length).tokens(row) : plan.validationTokens(row))
         }
-    }
-
-    private func packed(_ source: Int, _ range: Range<Int>) -> PackedRow {
-        let shards = sources[source].shards
-        let starts = shards.documentStarts(in: range.lowerBound + 1..<range.lowerBound + length)
-        return PackedRow(
-            tokens: shards.tokens(in: range), documents: [0] + starts.map { $0 - range.lowerBound })
     }
 }

@@ -12,9 +12,12 @@ extension MetricsEvent {
             public var steps: Int
             /// Rows of one update.
             public var sequences: Int
+            /// Tokens of a row, where it is not the run's.
+            public var length: Int?
 
-            public init(name: String, tokens: Int, steps: Int, sequences: Int) {
+            public init(name: String, tokens: Int, steps: Int, sequences: Int, length: Int? = nil) {
                 (self.name, self.tokens, self.steps, self.sequences) = (name, tokens, steps, sequences)
+                self.length = length
             }
         }
 
@@ -62,10 +65,12 @@ extension MetricsEvent {
                 "moult": .string(version), "time": .string(time.formatted(.iso8601)),
                 "stages": .array(
                     stages.map {
-                        [
+                        var stage: JSONObject = [
                             "name": .string($0.name), "tokens": .integer($0.tokens), "steps": .integer($0.steps),
                             "sequences": .integer($0.sequences),
                         ]
+                        stage["sequence_length"] = $0.length.map { .integer($0) }
+                        return .object(stage)
                     }),
                 "sequence_length": .integer(sequenceLength),
                 "parameters": .integer(parameters), "trained_parameters": .integer(trainedParameters),
@@ -89,7 +94,8 @@ extension MetricsEvent {
             stages = try fields.list("stages").map {
                 Stage(
                     name: try $0.string("name"), tokens: try $0.count("tokens"), steps: try $0.count("steps"),
-                    sequences: try $0.count("sequences"))
+                    sequences: try $0.count("sequences"),
+                    length: try $0.optional("sequence_length", MetricsFields.count))
             }
             sequenceLength = try fields.count("sequence_length")
             recallShare = try fields.optional("recall_share", MetricsFields.number) ?? 0

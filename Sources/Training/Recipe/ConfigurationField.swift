@@ -88,6 +88,18 @@ struct ConfigurationField<Root> {
         }
     }
 
+    static func optional(_ key: String, _ path: WritableKeyPath<Root, Int?>, in range: ClosedRange<Int>) -> Self {
+        Self(key) { node, root in
+            let value = Quantity.count(node.scalar?.string ?? "")
+            guard node.null != nil || value.map(range.contains) == true else {
+                throw Unfit(expected: "a whole number from \(range.lowerBound) to \(range.upperBound), or null")
+            }
+            root[keyPath: path] = value
+        } write: {
+            Node($0[keyPath: path].map { "\($0)" } ?? "null")
+        }
+    }
+
     static func list(_ key: String, _ path: WritableKeyPath<Root, [String]>) -> Self {
         Self(key) { node, root in
             let single = node.null == nil ? [node.scalar?.string] : []

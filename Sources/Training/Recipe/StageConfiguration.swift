@@ -17,6 +17,8 @@ public struct StageConfiguration: Sendable, Equatable {
     public var kind: Kind
     /// The stage's budget.
     public var tokens: Int
+    /// Tokens of a row; nil is the run's ``TrainingConfiguration/length``.
+    public var length: Int?
     /// Rows of a batch, and batches whose gradients are added up before an update.
     public var sequences = 2
     public var accumulation = 1
@@ -45,20 +47,28 @@ public struct StageConfiguration: Sendable, Equatable {
         }
     }
 
-    /// Reads "align=4.9M,distil=11.5M,finetune=0": kinds in any order and number; a budget of 0 leaves the stage out.
+    /// Reads "align=4.9M,distil=11.5M@4096,finetune=0": kinds in any order and number, with the length of a stage's rows
+    /// behind @ where it is not the run's; a budget of 0 leaves the stage out.
     /// - Throws: ``TrainingError/option(name:expected:found:)``.
     public static func list(_ text: String) throws -> [StageConfiguration] {
         let stages = try text.split(separator: ",", omittingEmptySubsequences: false).map { part in
             let sides = part.split(separator: "=", maxSplits: 1).map { $0.trimmingPrefix { $0 == " " } }
-            guard sides.count == 2, let kind = Kind(rawValue: String(sides[0])),
-                let tokens = Quantity.count(String(sides[1]))
+            let numbers = sides.last?.split(separator: "@", omittingEmptySubsequences: false).map {
+                Quantity.count(String($0))
+            }
+            guard sides.count == 2, let kind = Kind(rawValue: String(sides[0])), let numbers,
+                let tokens = numbers[0], numbers.count <= 2,
+                numbers.dropFirst().allSatisfy({ $0.map(TrainingConfiguration.lengths.contains) ?? false })
             else {
                 throw TrainingError.option(
                     name: "--stages",
-                    expected: "STAGE=TOKENS, … with \(Kind.allCases.map(\.rawValue).joined(separator: ", ")), such as "
+                    expected:
+                        "STAGE=TOKENS or STAGE=TOKENS@LENGTH, … with \(Kind.allCases.map(\.rawValue).joined(separator: ", ")), such as "
                         + "align=400k,distil=1.2M", found: "'\(part)'")
             }
-            return StageConfiguration(kind, tokens: tokens)
+            var stage = StageConfiguration(kind, tokens: tokens)
+            stage.length = numbers.count == 2 ? numbers[1] : nil
+            return stage
         }.filter { $0.tokens > 0 }
         guard !stages.isEmpty else {
             throw TrainingError.option(name: "--stages", expected: "at least one stage with tokens", found: "'\(text)'")

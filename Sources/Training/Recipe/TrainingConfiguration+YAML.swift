@@ -6,7 +6,7 @@ extension TrainingConfiguration {
     private static var fields: [ConfigurationField<Self>] {
         [
             .text("model", \.model), .optional("teacher", \.teacher), .count("seed", \.seed, in: 0...Int(Int32.max)),
-            .count("length", \.length, in: 2...1 << 24),
+            .count("length", \.length, in: lengths),
             .count("activation_memory", \.activationMemory, in: 0...1 << 50),
             .count("patience", \.patience, in: 1...1_000_000),
         ]
@@ -31,7 +31,7 @@ extension TrainingConfiguration {
 
     private static var stageFields: [ConfigurationField<StageConfiguration>] {
         [
-            .count("tokens", \.tokens, in: 1...1_000_000_000_000_000),
+            .count("tokens", \.tokens, in: 1...1_000_000_000_000_000), .optional("length", \.length, in: lengths),
             .count("sequences", \.sequences, in: 1...1 << 20), .count("accumulation", \.accumulation, in: 1...1 << 20),
             .number("learning_rate", \.schedule.peak, in: 0...10), .choice("schedule", \.schedule.course),
             .count("warm_up_steps", \.schedule.warmUpSteps, in: 0...1 << 40),

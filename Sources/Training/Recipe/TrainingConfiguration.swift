@@ -16,7 +16,13 @@ public struct TrainingConfiguration: Sendable, Equatable {
     /// Steps in a row whose gradients are not finite that end the run.
     public var patience = 10
 
+    /// What a row's length may be.
+    static let lengths = 2...1 << 24
+
     public init() {}
+
+    /// Tokens of a row of `stage`.
+    func length(of stage: StageConfiguration) -> Int { stage.length ?? length }
 
     public struct Data: Sendable, Equatable {
         /// Files, folders and patterns, each with a weight after = or all without.
@@ -56,14 +62,18 @@ public struct TrainingConfiguration: Sendable, Equatable {
         try require(!data.train.isEmpty, "--data", "at least one file, folder or pattern", "none")
         try require(!stages.isEmpty, "--stages", "at least one stage", "none")
         try require((0...Int(Int32.max)).contains(seed), "--seed", "0 to \(Int32.max)", "\(seed)")
-        try require((2...1 << 24).contains(length), "--length", "2 to \(1 << 24)", "\(length)")
+        let named = [("--length", length)] + stages.map { ("stage \($0.kind.rawValue): length", self.length(of: $0)) }
+        for (name, length) in named {
+            let expected = "\(Self.lengths.lowerBound) to \(Self.lengths.upperBound)"
+            try require(Self.lengths.contains(length), name, expected, "\(length)")
+        }
         let share = RecallShare.range
         try require(
             share.contains(data.recall), "--recall", "\(share.lowerBound) to \(share.upperBound)", "\(data.recall)")
         // So that no sum of tokens overflows.
         try require(stages.count <= 1000, "--stages", "at most 1000 stages", "\(stages.count)")
         for stage in stages {
-            let limit = 1 << 40
+            let (limit, length) = (1 << 40, length(of: stage))
             let perStep = [stage.sequences, stage.accumulation, length].reduce(1) { product, factor in
                 let (value, overflow) = product.multipliedReportingOverflow(by: factor)
                 return factor < 1 || overflow ? 0 : value

@@ -154,7 +154,8 @@ extension RunReport {
 
     private var selectionCaption: String {
         let chosen = selections.last.map { $0.chosen.map(\.name).joined(separator: ", ") } ?? ""
-        return "How surprised the student is by the answer to what it read before, lower is better, when one layer, or one head "
+        return
+            "How surprised the student is by the answer to what it read before, lower is better, when one layer, or one head "
             + "of the layers that help most, has the teacher's attention. Chosen, as layer:head: "
             + (chosen.isEmpty ? "none." : chosen + ".")
     }
@@ -199,10 +200,13 @@ extension RunReport {
             let tokens = max(0, end - before)
             before = max(before, end)
             let stage = start?.stages.first { $0.name == run.stage }
+            let rows = stage.map { stage in
+                Figures.grouped(stage.sequences) + (stage.length.map { " × \(Figures.grouped($0)) tokens" } ?? "")
+            }
             let speed = run.seconds > 0 ? Figures.short(Double(tokens) / run.seconds) : "–"
             return """
                 <tr><th scope="row">\(run.stage)</th><td>\(Figures.grouped(tokens))</td>\
-                <td>\(Figures.grouped(run.steps.count))</td><td>\(stage.map { Figures.grouped($0.sequences) } ?? "–")</td>\
+                <td>\(Figures.grouped(run.steps.count))</td><td>\(rows ?? "–")</td>\
                 <td>\(Figures.short(run.steps.first?.loss ?? .nan))</td>\
                 <td>\(Figures.short(run.steps.last?.loss ?? .nan))</td>\
                 <td>\(Figures.duration(run.seconds))</td><td>\(speed)</td></tr>

@@ -25,7 +25,8 @@ extension RunFolder {
             }
             // A stage may have given heads their attention back.
             if model.hasOtherConfiguration {
-                let file = "\(folder.temporaryPath)/config.json", text = JSONValue.object(model.configuration.decoder.json)
+                let file = "\(folder.temporaryPath)/config.json",
+                    text = JSONValue.object(model.configuration.decoder.json)
                 try? FileManager.default.removeItem(atPath: file)
                 try StagedFile.write(Data((text.text(indented: true) + "\n").utf8), to: file, isDurable: false)
             }

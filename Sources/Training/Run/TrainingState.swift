@@ -25,7 +25,8 @@ struct TrainingState: Sendable, Equatable {
         [
             "stage": .integer(stage), "stage_step": .integer(stageStep), "step": .integer(step), "rows": .integer(rows),
             "tokens": .integer(tokens), "skipped": .integer(skipped), "skipped_in_a_row": .integer(skippedInARow),
-            "best_loss": bestLoss.map { .number($0) } ?? .null, "kept": .array(kept.map { .string($0.description) }), "held": .object(held.json),
+            "best_loss": bestLoss.map { .number($0) } ?? .null, "kept": .array(kept.map { .string($0.description) }),
+            "held": .object(held.json),
         ]
     }
 

@@ -3,16 +3,16 @@ import Tensors
 
 /// Key/value heads of a student's layer that get their softmax attention back: with the teacher's projections, and without
 /// slots.
-struct HeadRestoration {
+package struct HeadRestoration {
     /// The student's configuration with the heads kept.
-    let configuration: ModelConfiguration
+    package let configuration: ModelConfiguration
     /// The layer's parameters that are others then, on the host, in the types of the student's.
-    let tensors: [String: Tensor]
+    package let tensors: [String: Tensor]
 
     /// - Parameters:
     ///   - heads: of the layer's key/value heads, none of which has softmax attention.
     ///   - student, teacher: their parameters by name, on any device.
-    init(
+    package init(
         _ heads: HeadSet, layer: Int, of configuration: ModelConfiguration, student: (String) throws -> Tensor,
         teacher: (String) throws -> Tensor
     ) throws {
@@ -33,7 +33,9 @@ struct HeadRestoration {
                 tensors[key] = try mine.replacing(heads.heads, of: group * decoder.headDim, by: theirs, columns: true)
             case "o_proj":
                 // A bias belongs to no head.
-                if slotRows.isEmpty { tensors[key] = try teacher("\(other).\(name)").to(.cpu).converted(to: mine.dtype) }
+                if slotRows.isEmpty {
+                    tensors[key] = try teacher("\(other).\(name)").to(.cpu).converted(to: mine.dtype)
+                }
             case let projection:
                 let theirs = try teacher("\(other).\(name)").to(.cpu)
                 let rows = (projection == "q_proj" ? group : 1) * decoder.headDim

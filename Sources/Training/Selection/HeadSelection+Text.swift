@@ -35,7 +35,9 @@ extension HeadSelection.Result {
                 + divergence
         }
         let hasText = student.divergence != nil
-        var lines = ["".padding(toLength: 34, withPad: " ", startingAt: 0) + "  recall" + (hasText ? "   distance" : "")]
+        var lines = [
+            "".padding(toLength: 34, withPad: " ", startingAt: 0) + "  recall" + (hasText ? "   distance" : "")
+        ]
         lines += [line("the teacher", teacher), line("the student", student)]
         for (number, (choice, trials)) in zip(chosen, rounds).enumerated() {
             lines.append(line((number == 0 ? "with " : "and ") + choice.name, choice.score))
@@ -44,10 +46,13 @@ extension HeadSelection.Result {
                 lines.append(line("    instead: \(other.name)", other.score))
             }
         }
-        lines.append("recall: nats of an answer in lists of keys and values, lower is better" + (hasText ? "; distance: KL" : ""))
+        lines.append(
+            "recall: nats of an answer in lists of keys and values, lower is better" + (hasText ? "; distance: KL" : "")
+        )
         lines.append(
             chosen.isEmpty
-                ? "no head brings recall back; is the student aligned with its teacher?" : "--keep-attention \(keepAttention)")
+                ? "no head brings recall back; is the student aligned with its teacher?"
+                : "--keep-attention \(keepAttention)")
         return lines
     }
 }

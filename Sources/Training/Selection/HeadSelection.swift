@@ -82,7 +82,9 @@ public struct HeadSelection {
             var trials = try layers().map { try attempt(layer: $0, head: nil) }
             if !options.wholeLayers {
                 let most = trials.sorted { $0.score.recall < $1.score.recall }.prefix(options.layersWithHeads)
-                for layer in most.map(\.layer) { trials += try heads(layer).map { try attempt(layer: layer, head: $0) } }
+                for layer in most.map(\.layer) {
+                    trials += try heads(layer).map { try attempt(layer: layer, head: $0) }
+                }
             }
             result.rounds.append(trials)
             let candidates = options.wholeLayers ? trials : trials.filter { $0.head != nil }
@@ -122,7 +124,8 @@ public struct HeadSelection {
     private func restored(_ trial: Trial) throws -> DecoderModel {
         let heads = try HeadSet(trial.head.map { [$0] } ?? self.heads(trial.layer))
         let restoration = try HeadRestoration(
-            heads, layer: trial.layer, of: student.configuration, student: student.parameter, teacher: teacher.parameter)
+            heads, layer: trial.layer, of: student.configuration, student: student.parameter, teacher: teacher.parameter
+        )
         return try student.replacing(restoration.configuration, restoration.tensors)
     }
 

@@ -25,7 +25,8 @@ struct SelectCommand: ParsableCommand {
     @Option(help: ArgumentHelp("A text on which the distance from the teacher is shown too.", valueName: "file"))
     var data: String?
     @Option(help: "Seed of the lists that are recalled.") var seed: UInt64 = 0
-    @Option(help: ArgumentHelp("Write the selection to a file, which convert --keep-attention takes.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("Write the selection to a file, which convert --keep-attention takes.", valueName: "file"))
     var output: String?
     @Option(help: "Where to compute: cpu or cuda.") var device = Device.cpu
     @OptionGroup var format: OutputOptions
@@ -34,7 +35,9 @@ struct SelectCommand: ParsableCommand {
     private static let (textRows, rowLength) = (2, 256)
 
     func validate() throws {
-        if heads != nil, layers != nil { throw ValidationError("--heads or --layers: expected one of them, found both.") }
+        if heads != nil, layers != nil {
+            throw ValidationError("--heads or --layers: expected one of them, found both.")
+        }
         for (name, value) in [("--heads", heads), ("--layers", layers)] {
             guard let value, !HeadSelection.Options.counts.contains(value) else { continue }
             let range = HeadSelection.Options.counts

@@ -34,7 +34,11 @@ struct TrainCommand: ParsableCommand {
     var validation: [String] = []
     @Option(help: "Folder of the run.") var output: String
     @Option(help: "A YAML file with settings; options given here come before it.") var config: String?
-    @Option(help: "Stages and their tokens. (default: align=100k,distil=300k; on cuda align=4.9M,distil=11.5M)")
+    @Option(
+        help: """
+            Stages and their tokens, with @ the length of their rows, such as distil=1M@4096. \
+            (default: align=100k,distil=300k; on cuda align=4.9M,distil=11.5M)
+            """)
     var stages: String?
     @Option(help: "Tokens of a row. (default: 512; with cuda's own stages 1024)") var length: Int?
     @Option(help: "Share of the rows that ask for what stands in them, 0 to 0.999; see docs/recipe.md. (default: 0)")

@@ -18,7 +18,9 @@ struct MetricsLogTests {
         .start(
             .init(
                 version: "0.1.0", time: Date(timeIntervalSince1970: 1_767_225_600),
-                stages: [.init(name: "align", tokens: 100, steps: 3, sequences: 2)], sequenceLength: 512,
+                stages: [
+                    .init(name: "align", tokens: 100, steps: 3, sequences: 2, length: step.map { _ in 64 })
+                ], sequenceLength: 512,
                 recallShare: step == nil ? 0 : 0.15,
                 parameters: 1000, trainedParameters: 10, teacher: .init(name: "a \"teacher\"\n", perplexity: 19.5),
                 resumedFrom: step))

@@ -57,10 +57,13 @@ struct RecallList {
     }
 
     private mutating func unusedKey(_ random: inout SplitMix64) -> String {
-        let first = keys.make(&random)
-        if used.insert(first).inserted { return first }
-        var number = used.count
-        while !used.insert("\(first) \(number)").inserted { number += 1 }
-        return "\(first) \(number)"
+        for _ in 0..<8 {
+            let key = keys.make(&random)
+            if used.insert(key).inserted { return key }
+        }
+        // A long list has more keys than there are words.
+        let (key, number) = (keys.make(&random), used.count)
+        used.insert("\(key) \(number)")
+        return "\(key) \(number)"
     }
 }

@@ -28,12 +28,15 @@ package struct RecallRows: Sendable {
     private static let patience = 4
 
     package init(tokenizer: Tokenizer, length: Int, seed: UInt64) {
-        (self.length, self.seed) = (length, seed)
-        writer = RecallWriter(tokenizer)
+        self.init(RecallWriter(tokenizer), length: length, seed: seed)
+    }
+
+    init(_ writer: RecallWriter, length: Int, seed: UInt64) {
+        (self.writer, self.length, self.seed) = (writer, length, seed)
     }
 
     /// What the rows depend on beside seed, T and text.
-    var fingerprint: String { "\(Self.version) \(writer.tokenizer.hash)" }
+    static func fingerprint(_ writer: RecallWriter) -> String { "\(version) \(writer.tokenizer.hash)" }
 
     /// Recall row `number` >= 0: documents of many lengths one behind another, and text where no other fits.
     /// - Parameter text: a row of the user's text of T + 1 tokens for any number.

@@ -2,12 +2,14 @@
 ///
 /// Row r takes tokens r·T ... r·T + T. Rows are held apart in up to eight blocks, spread evenly. A block of v rows
 /// reserves v + 1 and begins one token in, so that no token, not even a row's last target, is in a row of either kind.
+/// Between the blocks rows of any length may be trained on.
 package struct RowPlan: Sendable, Equatable {
     /// T.
     package let length: Int
-    /// Rows that are trained on, and that are held apart.
-    package let training: Int
+    /// Rows that are held apart.
     package let validation: Int
+    /// Tokens of the source.
+    private let tokens: Int
     /// Equal spans of rows with a block at the end of each; rows behind the last span are trained on.
     private let segments: Int
     private let segmentRows: Int
@@ -18,10 +20,10 @@ package struct RowPlan: Sendable, Equatable {
     /// - Parameter validationShare: the share of the rows that is held apart: at least one row, unless it is 0.
     package init?(tokens: Int, length: Int, validationShare: Double) {
         let rows = max(0, tokens - 1) / length
-        self.length = length
+        (self.tokens, self.length) = (tokens, length)
         guard validationShare > 0 else {
             guard rows > 0 else { return nil }
-            (training, validation, segments, segmentRows, blockRows) = (rows, 0, 0, 0, 0)
+            (validation, segments, segmentRows, blockRows) = (0, 0, 0, 0)
             return
         }
         guard rows >= 3 else { return nil }
@@ -31,7 +33,6 @@ package struct RowPlan: Sendable, Equatable {
         segmentRows = rows / segments
         blockRows = min((wanted + segments / 2) / segments, segmentRows - 2)
         validation = segments * blockRows
-        training = rows - segments * (blockRows + 1)
     }
 
     /// The least number of tokens for which there is a plan.
@@ -39,13 +40,22 @@ package struct RowPlan: Sendable, Equatable {
         (validationShare > 0 ? 3 : 1) * length + 1
     }
 
-    /// The tokens of a row that is trained on.
-    package func trainingTokens(_ index: Int) -> Range<Int> {
-        precondition(0..<training ~= index, "row \(index) of \(training)")
-        let trained = segmentRows - blockRows - 1
-        let blocksBefore = segments == 0 ? 0 : min(segments, index / trained)
-        let start = (index + blocksBefore * (blockRows + 1)) * length
-        return start..<(start + length + 1)
+    /// The rows of `length` tokens that are trained on.
+    package func trainingRows(length: Int) -> SpannedRows {
+        let trained = (segmentRows - blockRows - 1) * self.length
+        let spans = (0..<segments).map { segment in
+            let start = segment * segmentRows * self.length
+            return start..<start + trained + 1
+        }
+        return SpannedRows(spans + [segments * segmentRows * self.length..<tokens], length: length)
+    }
+
+    /// About how many tokens the source would need for a row of `length` tokens that is trained on.
+    package func tokens(forRowsOf length: Int) -> Int {
+        let longest = max(
+            segments == 0 ? tokens : (segmentRows - blockRows - 1) * self.length + 1,
+            tokens - segments * segmentRows * self.length)
+        return Int((Double(tokens) * Double(length + 1) / Double(longest)).rounded(.up))
     }
 
     /// The tokens of a row that is held apart.
