@@ -147,7 +147,7 @@ struct KeptAttentionTests {
     func refusals(_ text: String) throws {
         var configuration = try shape.configuration(.slots, window: 8)
         configuration.mixerOptions[SoftmaxAttention.name] = try JSONValue(
-            parsing: .init(text.utf8), file: "config.json")
+            parsing: Array(text.utf8), file: "config.json")
         let error = #expect(throws: ModelError.self) { try DecoderModel.rules(configuration) }
         #expect("\(error.map { "\($0)" } ?? "")".contains("moult.attention"))
     }

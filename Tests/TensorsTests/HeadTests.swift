@@ -20,30 +20,6 @@ struct HeadTests {
         )
     }
 
-    @Test func gradients() throws {
-        var random = Random(4)
-        let (x, other, weights) = (
-            try random.tensor([1, 5, 6, 3]), try random.tensor([1, 5, 4, 3]), try random.tensor([1, 5, 6, 3])
-        )
-        let tape = GradientTape(), set = HeadSet([1])
-        let (a, b) = (tape.watch(x), tape.watch(other))
-        // The picked head of one, twice, and the others of the other.
-        let joined = try a.heads(set, of: 3).joined(with: b, as: set, of: 3).adding(a)
-        try joined.variable?.add(weights)
-        try tape.playBack()
-        let found = (try #require(a.gradient).array(Float.self), try #require(b.gradient).array(Float.self))
-        let w = try weights.array(Float.self)
-        for row in 0..<5 {
-            for head in 0..<6 {
-                for i in 0..<3 {
-                    let at = (row * 6 + head) * 3 + i
-                    #expect(found.0[at] == (head / 2 == 1 ? 2 * w[at] : w[at]))
-                    if head / 2 != 1 { #expect(found.1[(row * 4 + (head < 2 ? head : head - 2)) * 3 + i] == w[at]) }
-                }
-            }
-        }
-    }
-
     @Test func refusals() throws {
         let x = try Tensor.zeros([1, 2, 6, 4])
         for (set, count) in [

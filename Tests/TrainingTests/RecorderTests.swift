@@ -15,6 +15,7 @@ struct RecorderTests {
             case .validation(let it): "validation \(it.step)"
             case .positions(let it): "positions \(it.ranges.count) \(it.teacher?.count ?? 0)"
             case .stageEnd(let it): "end of \(it.stage)"
+            case .selection(let it): "selection \(it.chosen.count) of \(it.rounds.count)"
             case .end(let it): it.reason
             case .step, .alignment: nil
             }

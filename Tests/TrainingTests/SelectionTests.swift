@@ -18,11 +18,13 @@ struct SelectionTests {
 
         init() throws {
             let shape = ModelShape(
-                "three", hidden: 32, mlp: 48, heads: 4, keyValueHeads: 2, headDim: 8, vocabulary: 96)
+                "three", hidden: 32, mlp: 48, heads: 4, keyValueHeads: 2, headDim: 8, vocabulary: 2003)
             var configuration = try shape.configuration()
             configuration.decoder.layerCount = 3
             configuration.mixers = [String](repeating: SoftmaxAttention.name, count: 3)
-            var options: JSONObject = ["version": 2, "layers": .array(configuration.mixers.map { .string($0) })]
+            var options: Checkpoints.JSONObject = [
+                "version": 2, "layers": .array(configuration.mixers.map { .string($0) }),
+            ]
             options["gsa"] = ["slots": 4, "window": 4]
             options["attention"] = ["sinks": 2]
             func parameters(_ configuration: ModelConfiguration, seed: UInt64) throws -> [String: Tensor] {

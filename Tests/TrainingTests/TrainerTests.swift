@@ -55,6 +55,8 @@ struct TrainerTests {
             case .step(let step): "step \(step.step) \(step.stage) \(step.stageStep)/\(step.stageSteps) \(step.tokens)"
             case .alignment(let step, let layers): "layers \(step) \(layers.keys.sorted())"
             case .measured(let measurement): "measured \(measurement.step) \(measurement.tokens)"
+            case .selecting(let done, let total): "selecting \(done)/\(total)"
+            case .selected(let result, let step, _): "selected \(result.keepAttention) \(step)"
             case .saved(let step, _): "saved \(step)"
             case .stageEnded(let kind, let step): "end of \(kind) \(step)"
             case .warning(let text): text

@@ -61,13 +61,22 @@ extension KernelTests {
             }
         }
 
-        @Test(arguments: [nil, 3], [nil, [0, 2, 6]])
-        func attention(window: Int?, documents: [Int]?) throws {
+        @Test func heads() throws {
+            let inputs = try tensors(11, [2, 3, 6, 2], [2, 3, 4, 2]), set = HeadSet([1])
+            try TapeGradients.check("some heads", [inputs[0]]) { [try $0[0].heads(set, of: 3)] }
+            // One head of the first, twice, and the others of the second.
+            try TapeGradients.check("joined heads", inputs) {
+                [try $0[0].heads(set, of: 3).joined(with: $0[1], as: set, of: 3).adding($0[0])]
+            }
+        }
+
+        @Test(arguments: [AttentionSpan(), .init(window: 3), .init(window: 2, sinks: 2)], [nil, [0, 2, 6]])
+        func attention(span: AttentionSpan, documents: [Int]?) throws {
             let inputs = try tensors(9, [1, 7, 4, 3], [1, 7, 2, 3], [1, 7, 2, 5], scale: 2)
             try TapeGradients.check("attention", inputs) {
                 [
                     try $0[0].attention(
-                        k: $0[1], v: $0[2], scale: 0.6, span: AttentionSpan(window: window),
+                        k: $0[1], v: $0[2], scale: 0.6, span: span,
                         documents: documents.map(Documents.init(_:)))
                 ]
             }
