@@ -9,7 +9,7 @@ extension CUDATests {
         private let folder: TinyModels
         private let configuration: TrainingConfiguration
 
-        /// Seven steps of every stage on packed documents: the first by hand, the others recorded.
+        /// Seven steps of every stage on packed documents, one in shorter rows: the first by hand, the others recorded.
         init() throws {
             folder = try TinyModels()
             let model = try folder.converted(.window)
@@ -26,7 +26,7 @@ extension CUDATests {
             configuration.data.validationShare = 0.1
             configuration.length = 24
             (configuration.validation.every, configuration.validation.rows) = (4, 4)
-            configuration.stages = try StageConfiguration.list("align=672,distil=672,finetune=672")
+            configuration.stages = try StageConfiguration.list("align=672,distil=336@12,finetune=672")
             for index in configuration.stages.indices {
                 (configuration.stages[index].sequences, configuration.stages[index].accumulation) = (2, 2)
                 configuration.stages[index].schedule.warmUpSteps = 2

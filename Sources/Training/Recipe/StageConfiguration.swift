@@ -60,11 +60,12 @@ public struct StageConfiguration: Sendable, Equatable {
                 let tokens = numbers[0], numbers.count <= 2,
                 numbers.dropFirst().allSatisfy({ $0.map(TrainingConfiguration.lengths.contains) ?? false })
             else {
+                let kinds = Kind.allCases.map(\.rawValue).joined(separator: ", ")
                 throw TrainingError.option(
                     name: "--stages",
-                    expected:
-                        "STAGE=TOKENS or STAGE=TOKENS@LENGTH, … with \(Kind.allCases.map(\.rawValue).joined(separator: ", ")), such as "
-                        + "align=400k,distil=1.2M", found: "'\(part)'")
+                    expected: "STAGE=TOKENS or STAGE=TOKENS@LENGTH, … with \(kinds), such as "
+                        + "align=400k,distil=1.2M@4096",
+                    found: "'\(part)'")
             }
             var stage = StageConfiguration(kind, tokens: tokens)
             stage.length = numbers.count == 2 ? numbers[1] : nil
