@@ -78,7 +78,8 @@ let package = Package(
         .testTarget(
             name: "CUDATests",
             dependencies: [
-                "CUDAEmulator", "TestSupport", "Tensors", "Checkpoints", "Models", "Conversion", "Training",
+                "CUDAEmulator", "TestSupport", "Tensors", "Checkpoints", "Tokenizers", "Models", "Conversion",
+                "Evaluation", "Training", "Generation",
             ]),
         .testTarget(name: "CommandTests", dependencies: ["moult", "TestSupport", "Checkpoints"]),
     ],
