@@ -50,7 +50,7 @@ final class TinyModels: Sendable {
             directory: teacher, tensors: rules.map { ($0.name, $0.shape, $0.shape.count < 2 ? .float32 : .bfloat16) })
         var random = Random(17)
         for rule in rules {
-            let values = try random.tensor(rule.shape, scale: 0.3)
+            let values = try random.tensor(rule.shape, scale: 0.2)
             try writer.append(
                 rule.shape.count < 2
                     ? Tensor(values.array().map { 1 + $0 }, shape: rule.shape) : values.converted(to: .bfloat16))

@@ -37,6 +37,7 @@ struct NumberTests {
         ]
         let quantize = ["quantize", "MODEL", "--output", "NEW", "--bits", "8", "--calibration", "LINES"]
         let convert = ["convert", "MODEL", "--dry-run"]
+        let select = ["select", "STUDENT", "--teacher", "MODEL"]
         return [
             Case(command: generate, option: "--temperature", values: numbers),
             Case(command: generate + ["--temperature", "1"], option: "--top-k"),
@@ -53,6 +54,10 @@ struct NumberTests {
             Case(command: generate + ["--prompt-cache", "NEW"], option: "--prompt-cache-size", values: numbers),
             Case(command: convert, option: "--slots"), Case(command: convert, option: "--window"),
             Case(command: convert, option: "--keep-attention"), Case(command: convert, option: "--seed"),
+            Case(command: convert, option: "--keep-attention", prefix: "0:"), Case(command: convert, option: "--sinks"),
+            Case(command: convert + ["--keep-attention", "0"], option: "--attention-window"),
+            Case(command: select, option: "--heads"), Case(command: select, option: "--layers"),
+            Case(command: select + ["--heads", "1"], option: "--seed"),
             Case(command: quantize, option: "--bits"), Case(command: quantize, option: "--embedding-bits"),
             Case(command: quantize, option: "--group-size"), Case(command: quantize, option: "--calibration-tokens"),
             Case(command: ["perplexity", "MODEL", "--data", "LINES"], option: "--window"),
@@ -74,6 +79,8 @@ struct NumberTests {
             Case(command: train, option: "--seed"), Case(command: train, option: "--recall", values: numbers),
             Case(command: train, option: "--stages", values: numbers, prefix: "finetune="),
             Case(command: train, option: "--stages", values: numbers, prefix: "finetune=32@"),
+            Case(
+                command: train + ["--teacher", "MODEL"], option: "--stages", values: numbers, prefix: "select="),
         ]
     }()
 
@@ -93,7 +100,7 @@ struct NumberTests {
 
     @Test("every option", arguments: cases) func options(_ one: Case) throws {
         let lines = try place.write("lines.txt", (0..<40).map { "The fox \($0) jumps.\n" }.joined())
-        let student = one.command[0] == "train" ? try place.converted() : ""
+        let student = ["train", "select"].contains(one.command[0]) ? try place.converted() : ""
         for value in one.values where !one.endless.contains(value) {
             let names = [
                 "MODEL": place.teacher, "STUDENT": student, "TEXT": place.text, "LINES": lines,

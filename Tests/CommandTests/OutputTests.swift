@@ -17,6 +17,8 @@ struct OutputTests {
             ("convert", ["convert", place.teacher, "--output", "\(place.path)/converted", "--slots", "4"]),
             ("convert --json", ["convert", place.teacher, "--dry-run", "--json"]),
             ("train", place.train("other")),
+            ("select", ["select", place.model, "--teacher", place.teacher, "--layers", "1"]),
+            ("select --json", ["select", place.model, "--teacher", place.teacher, "--heads", "1", "--json"]),
             ("report", ["report", "\(place.path)/run"]),
             ("perplexity", ["perplexity", place.model, "--data", place.text, "--window", "64", "--limit", "2"]),
             (

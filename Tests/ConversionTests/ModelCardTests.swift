@@ -76,7 +76,7 @@ struct ModelCardTests {
 
                 ## Converted
 
-                By Moult 0.1.0: Gated Slot Attention (arXiv 2409.07146), profile `softmax-preserving`, 12 slots per key/value head, beside softmax attention over the last 8 tokens. Seed of new parameters: 0.
+                By Moult 0.1.0: Gated Slot Attention (arXiv 2409.07146), profile `softmax-preserving`, 12 slots per key/value head, beside softmax attention over the first 4 and the last 8 tokens. Seed of new parameters: 0.
 
                 **Not trained since the conversion.**
 
@@ -91,7 +91,7 @@ struct ModelCardTests {
                 | `model.layers.*.self_attn.gate_proj.weight` | 2 | 2,304 | normal, standard deviation 0.01 |
                 | `model.layers.*.self_attn.gate_proj.bias` | 2 | 48 | half-lives of 12 slots log-spaced from 2 to 4096 tokens |
                 | `model.layers.*.self_attn.window_proj.weight` | 2 | 576 | constant 0.0 |
-                | `model.layers.*.self_attn.window_proj.bias` | 2 | 12 | constant 1.0 |
+                | `model.layers.*.self_attn.window_proj.bias` | 2 | 12 | constant 2.5 |
 
                 Every tensor is listed in `conversion.json`.
 

@@ -87,6 +87,12 @@ public struct TrainingConfiguration: Sendable, Equatable {
                 stage.sequences * length <= 1 << 28, "stage \(stage.kind.rawValue)",
                 "sequences × length of at most \(1 << 28) tokens", "\(stage.sequences) × \(length)")
         }
+        let heads = HeadSelection.Options.counts
+        for stage in stages where stage.kind == .select {
+            try require(
+                heads.contains(stage.tokens), "--stages: select", "\(heads.lowerBound) to \(heads.upperBound) heads",
+                "\(stage.tokens)")
+        }
         for stage in stages where teacher == nil && stage.kind != .finetune {
             try require(false, "--teacher", "the Transformer for stage \(stage.kind.rawValue)", "none")
         }

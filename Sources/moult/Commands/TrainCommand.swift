@@ -37,11 +37,15 @@ struct TrainCommand: ParsableCommand {
     @Option(
         help: """
             Stages and their tokens, with @ the length of their rows, such as distil=1M@4096. \
-            (default: align=100k,distil=300k; on cuda align=4.9M,distil=11.5M)
+            (default: align=100k,select=3,distil=300k; on cuda align=4.9M,select=3,distil=11.5M)
             """)
     var stages: String?
     @Option(help: "Tokens of a row. (default: 512; with cuda's own stages 1024)") var length: Int?
-    @Option(help: "Share of the rows that ask for what stands in them, 0 to 0.999; see docs/recipe.md. (default: 0)")
+    @Option(
+        help: """
+            Share of the rows that ask for what stands in them, 0 to 0.999; see docs/recipe.md. \
+            (default: 0.15 with the default stages, else 0)
+            """)
     var recall: Double?
     @Option(help: "Where tokens are kept for other runs. (default: in the run's folder)") var cache: String?
     @Option(help: "Seed of the order of the data. (default: 0)") var seed: Int?
@@ -113,20 +117,14 @@ struct TrainCommand: ParsableCommand {
         if let recall { settings.data.recall = recall }
         if let length { settings.length = length }
         if let stages { settings.stages = try StageConfiguration.list(stages) }
-        if settings.stages.isEmpty { try fillStages(&settings) }
-        return settings
-    }
-
-    /// The recipe when none is given: a quarter of an hour of a processor, or two minutes of a fast GPU, for a model of 135M
-    /// parameters. See docs/recipe.md.
-    private func fillStages(_ settings: inout TrainingConfiguration) throws {
-        guard device == .cuda else {
-            settings.stages = try StageConfiguration.list("align=100k,distil=300k")
-            return
+        if settings.stages.isEmpty, !settings.model.isEmpty {
+            try settings.fillStages(
+                for: ModelConfiguration(ModelFiles.open(settings.model).configuration), on: device,
+                keepsSettings: (
+                    length: length != nil || config != nil, recall: recall != nil || config != nil,
+                    frequency: config != nil))
         }
-        settings.stages = try StageConfiguration.list("align=4.9M,distil=11.5M")
-        settings.stages[1].schedule.peak = 1.5e-4
-        if length == nil, config == nil { settings.length = 1024 }
+        return settings
     }
 }
 

@@ -1,0 +1,26 @@
+import Models
+import Tensors
+
+extension TrainingConfiguration {
+    /// The recipe when none is given: a quarter of an hour of a processor, or two and a half minutes of a fast GPU, for a model
+    /// of 135M parameters. See docs/recipe.md.
+    /// - Parameters:
+    ///   - model: that is trained. Where heads can be told apart and none has been chosen yet, the recipe chooses some.
+    ///   - keepsSettings: whether the length of rows, the share of recall rows, and how often to measure and save were given.
+    public mutating func fillStages(
+        for model: ModelConfiguration, on device: Device, keepsSettings: (length: Bool, recall: Bool, frequency: Bool)
+    ) throws {
+        let isChosen = try model.mixers.contains(SoftmaxAttention.name) || !model.attention.heads.isEmpty
+        let select = model.decoder.modelType == "moult" && !isChosen ? "select=3," : ""
+        if !keepsSettings.recall { data.recall = 0.15 }
+        guard device == .cuda else {
+            stages = try StageConfiguration.list("align=100k,\(select)distil=300k")
+            return
+        }
+        stages = try StageConfiguration.list("align=4.9M,\(select)distil=11.5M")
+        stages[stages.count - 1].schedule.peak = 1.5e-4
+        if !keepsSettings.length { length = 1024 }
+        // Measuring and keeping the best student every 50 steps took as long as training.
+        if !keepsSettings.frequency { (validation.every, checkpoints.every) = (500, 1000) }
+    }
+}
