@@ -82,7 +82,8 @@ extension CUDATests {
             let expected = try train("cpu", on: .cpu)
             let found = try train("cuda", on: .cuda)
             #expect(expected.steps.count == 21)
-            expectClose(found.steps.map(\.loss), expected.steps.map(\.loss), 0.02, "loss")
+            // Errors of a few per cent of the outputs, in bfloat16.
+            expectClose(found.steps.map(\.loss), expected.steps.map(\.loss), 0.05, "loss")
             expectClose(found.measured, expected.measured, 0.01, "measured")
             expectClose(
                 found.steps.map { $0.gradientNorm ?? .nan }, expected.steps.map { $0.gradientNorm ?? .nan }, 0.05,

@@ -21,7 +21,7 @@ struct ConfigurationTests {
             (stage.sequences, stage.accumulation, stage.newParameterRate, stage.layersAtOnce) = (3, 5, 2.5, 1)
             (stage.teacherShare, stage.freeze) = (0.1 + 0.2, ["model.embed*", "*.bias"])
             stage.length = index == 0 ? nil : 4096 + index
-            stage.schedule.course = Schedule.Course.allCases[index]
+            stage.schedule.course = Schedule.Course.allCases[index % Schedule.Course.allCases.count]
             (stage.schedule.peak, stage.schedule.warmUpSteps) = (1.1e-5, 17)
             (stage.schedule.final, stage.schedule.decay) = (0.3, 0.7)
             (stage.optimiser.beta1, stage.optimiser.beta2, stage.optimiser.epsilon) = (0.85, 0.99, 1e-7)
@@ -90,8 +90,8 @@ struct ConfigurationTests {
             ("data:\n  train:\n    - {a: b}\n", 2, ["train: expected a list of texts"]),
             ("data: 3\n", 1, ["expected keys with values"]), ("- a\n- b\n", 1, ["expected keys with values"]),
             ("seed: 1\nstages: 3\n", 2, ["stages: expected a list"]),
-            ("stages:\n  - align\n", 2, ["stage: ", "align, distil, finetune"]),
-            ("stages:\n  - tokens: 3\n    stage: pretrain\n", 2, ["align, distil, finetune"]),
+            ("stages:\n  - align\n", 2, ["stage: ", "align, select, distil, finetune"]),
+            ("stages:\n  - tokens: 3\n    stage: pretrain\n", 2, ["align, select, distil, finetune"]),
             ("stages:\n  - stage: align\n", 2, ["stage align", "'tokens' is missing"]),
             (stages + "    clip: big\n", 4, ["clip: expected a number", "or null"]),
             (stages + "    length: 1\n", 4, ["length: expected a whole number from 2", "or null"]),

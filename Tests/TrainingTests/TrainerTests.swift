@@ -10,7 +10,9 @@ import Training
 
 @Suite("Training a tiny model")
 struct TrainerTests {
-    @Test("every stage lowers its loss", arguments: StageConfiguration.Kind.allCases, [DType.float32, .bfloat16])
+    @Test(
+        "every stage lowers its loss", arguments: StageConfiguration.Kind.allCases.filter { $0 != .select },
+        [DType.float32, .bfloat16])
     func lossFalls(_ kind: StageConfiguration.Kind, dtype: DType) throws {
         let run = try TinyRun("\(kind.rawValue)=2560", dtype: dtype)
         run.eachStage { $0.schedule.peak = 3e-3 }
@@ -90,6 +92,8 @@ struct TrainerTests {
     func students() throws {
         let run = try TinyRun("distil=320")
         run.configuration.validation.every = 3
+        // So that the untrained student is not the best.
+        run.eachStage { $0.schedule.peak = 5e-3 }
         let record = try run.train()
         let best = record.measurements.filter { $0.step > 0 }.min { $0.loss < $1.loss }
         for name in ["best", "student"] {

@@ -40,12 +40,12 @@ public final class KeyValueCache: AttentionCache {
 
     init(heads: Int, keyDim: Int, valueDim: Int, span: AttentionSpan, farthest: Int = .max) throws {
         (self.span, self.farthest) = (span, farthest)
-        capacity = min(Self.most(span) ?? .max, Self.least)
+        capacity = min(Self.most(span) ?? .max, Self.least + (span.window == nil ? 0 : span.sinks))
         keys = try .zeros([capacity, heads, keyDim])
         values = try .zeros([capacity, heads, valueDim])
     }
 
-    /// Tokens that a new cache has room for, unless it holds fewer.
+    /// Tokens beside the sinks that a new cache has room for, unless it holds fewer.
     private static let least = 64
 
     private init(copying other: KeyValueCache) {
