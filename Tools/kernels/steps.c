@@ -79,7 +79,7 @@ static void check_mixers(int64_t heads, int64_t groups, int64_t dim, int64_t slo
     double *expected = doubles(q), *attended = doubles(q);
     for (int64_t r = 0; r < rows; r++) {
         states[r] = (struct moult_step_slots){normal(state, 0.5), normal(state, 0.5)};
-        caches[r] = (struct moult_step_cache){normal(held * groups * dim, 1), normal(held * groups * dim, 1), held - 1, held};
+        caches[r] = (struct moult_step_cache){normal(held * groups * dim, 1), normal(held * groups * dim, 1), held - 1, held, 0};
         float *log_gates = space(groups * slots);
         for (int64_t i = 0; i < groups * slots; i++) log_gates[i] = -log1pf(expf(-gates[r * groups * slots + i])) / 4;
         double *keys = doubles(state), *values = doubles(state);

@@ -122,7 +122,8 @@ struct TrainCommand: ParsableCommand {
                 for: ModelConfiguration(ModelFiles.open(settings.model).configuration), on: device,
                 keepsSettings: (
                     length: length != nil || config != nil, recall: recall != nil || config != nil,
-                    frequency: config != nil))
+                    frequency: config != nil
+                ))
         }
         return settings
     }
