@@ -82,7 +82,7 @@ static void check_one(
     double *out = doubles(out_count), *dq = doubles(q_count), *dk = doubles(k_count), *dv = doubles(v_count);
     oracle(&job, out, gradient, dq, dk, dv);
     check("attention has memory", moult_attention(&job) == 0);
-    check_floats("attention", job.out, out, out_count, 2e-5);
+    check_near("attention", job.out, out, out_count, 2e-5, 0.05);
     const struct moult_attention_backward backward = {
         .forward = job, .gradient = gradient, .q_gradient = space(q_count), .k_gradient = space(k_count),
         .v_gradient = space(v_count)};

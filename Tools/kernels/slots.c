@@ -162,9 +162,9 @@ static void check_one(
         memcpy(job.slot_keys, first_keys, (size_t)keys * 4);
         memcpy(job.slot_values, first_values, (size_t)values * 4);
         check("slots have memory", moult_gated_slot_attention(&job, form) == 0);
-        check_floats(names[form], job.out, expected, out, 2e-5);
-        check_floats(names[form], job.slot_keys, last_keys, keys, 2e-5);
-        check_floats(names[form], job.slot_values, last_values, values, 2e-5);
+        check_near(names[form], job.out, expected, out, 2e-5, 0.05);
+        check_near(names[form], job.slot_keys, last_keys, keys, 2e-5, 0.05);
+        check_near(names[form], job.slot_values, last_values, values, 2e-5, 0.05);
     }
     memcpy(job.slot_keys, first_keys, (size_t)keys * 4);
     memcpy(job.slot_values, first_values, (size_t)values * 4);
@@ -177,12 +177,12 @@ static void check_one(
         .q_gradient = space(q), .k_gradient = space(k), .v_gradient = space(v), .log_gates_gradient = space(f),
         .keys_gradient = space(keys), .values_gradient = space(values)};
     check("slots backward have memory", moult_gated_slot_attention_backward(&back) == 0);
-    check_floats("slots backward, q", back.q_gradient, it.q, q, 1e-4);
-    check_floats("slots backward, k", back.k_gradient, it.k, k, 1e-4);
-    check_floats("slots backward, v", back.v_gradient, it.v, v, 1e-4);
-    check_floats("slots backward, gates", back.log_gates_gradient, it.gates, f, 1e-4);
-    check_floats("slots backward, keys", back.keys_gradient, it.keys, keys, 1e-4);
-    check_floats("slots backward, values", back.values_gradient, it.values, values, 1e-4);
+    check_near("slots backward, q", back.q_gradient, it.q, q, 1e-4, 0.05);
+    check_near("slots backward, k", back.k_gradient, it.k, k, 1e-4, 0.05);
+    check_near("slots backward, v", back.v_gradient, it.v, v, 1e-4, 0.05);
+    check_near("slots backward, gates", back.log_gates_gradient, it.gates, f, 1e-4, 0.05);
+    check_near("slots backward, keys", back.keys_gradient, it.keys, keys, 1e-4, 0.05);
+    check_near("slots backward, values", back.values_gradient, it.values, values, 1e-4, 0.05);
 }
 
 void check_slots(void) {
