@@ -14,7 +14,7 @@ public struct SelectionProbe: Sendable {
 
     /// Lengths of the lists in tokens, and how many there are of each. Longer ones tell whether a head looks far, and cost
     /// more.
-    private static let lengths = [(tokens: 256, count: 12), (tokens: 768, count: 4)]
+    private static let lengths = [(tokens: 256, count: 10), (tokens: 768, count: 2)]
 
     /// - Parameter texts: on which the divergence from the teacher is measured; it decides nothing.
     public init(tokenizer: Tokenizer, texts: [[Int32]], seed: UInt64) {
