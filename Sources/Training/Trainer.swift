@@ -98,6 +98,7 @@ final class Trainer {
         }
         let rules = try DecoderModel.rules(model)
         for phase in phases {
+            if phase.stage.kind == .select { try HeadSelection.check(model) }
             try phase.stage.checkFrozen(rules)
             guard phase.stage.trained(rules, configuration: model, layers: phase.layers).isEmpty else { continue }
             throw TrainingError.option(

@@ -75,6 +75,19 @@ public struct HeadSelection {
         result.student = try score(student, from: 0)
     }
 
+    /// Refuses a student in which no head can be told apart.
+    /// - Throws: ``TrainingError/option(name:expected:found:)``.
+    static func check(_ student: ModelConfiguration) throws {
+        let heads = student.decoder.keyValueHeadCount
+        let found: String? =
+            student.decoder.modelType != "moult"
+            ? "one in the fla profile" : heads > HeadSet.mostHeads ? "\(heads) key/value heads" : nil
+        guard let found else { return }
+        throw TrainingError.option(
+            name: "select",
+            expected: "a model in Moult's own form with at most \(HeadSet.mostHeads) key/value heads", found: found)
+    }
+
     /// Chooses until recall is the teacher's, nothing helps any more, or ``Options/count`` is reached.
     public mutating func run() throws -> Result {
         var best = result.student.recall

@@ -13,10 +13,7 @@ public struct SelectionModels: Sendable {
     public init(student path: String, teacher teacherPath: String, tokenizer: Tokenizer, device: Device) throws {
         let files = try RunPlan.student(path), teacherFiles = try ModelFiles.open(teacherPath)
         let configuration = try ModelConfiguration(files.configuration)
-        guard files.configuration.modelType == "moult" else {
-            throw TrainingError.run(
-                path: path, expected: "a model whose heads can be told apart", found: "one in the fla profile")
-        }
+        try HeadSelection.check(configuration)
         guard !configuration.convertedLayers.isEmpty else {
             throw TrainingError.run(
                 path: path, expected: "a layer without softmax attention", found: "softmax attention in all layers")

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Checkpoints
 import Conversion
+import Foundation
 import Models
 import Tensors
 
@@ -25,9 +26,9 @@ struct ConvertCommand: ParsableCommand {
     var sinks: Int?
     @Option(
         help: ArgumentHelp(
-            "What keeps softmax attention: layers, such as 7,18, and key/value heads, such as 18:2,8:0.",
+            "What keeps softmax attention: layers, such as 7,18, key/value heads, such as 18:2,8:0, or a file of select.",
             valueName: "layers or heads"))
-    var keepAttention = KeptAttention()
+    var keepAttention: String?
     @Option(help: "Tokens that kept attention sees; 0 for all. (default: 4096; 0 with --profile fla)")
     var attentionWindow: Int?
     @Option(help: "Type of weight matrices: f32 or bf16. (default: the source's; bf16 when it is quantised)")
@@ -45,7 +46,8 @@ struct ConvertCommand: ParsableCommand {
         var options = ConversionOptions()
         (options.mixer, options.profile, options.slots, options.window) = (mixer, profile, slots, window)
         (options.seed, options.allowNonFinite, options.dtype) = (seed, allowNonFinite, dtype?.dtype)
-        (options.sinks, options.keptAttention, options.attentionWindow) = (sinks, keepAttention, attentionWindow)
+        (options.sinks, options.attentionWindow) = (sinks, attentionWindow)
+        if let keepAttention { options.keptAttention = try Self.kept(keepAttention) }
         let converter = try Converter(ModelFiles.open(source), options: options)
         guard let output, !dryRun else { return try show(ConversionReport(converter.plan), written: nil) }
         Interrupt.hold()
@@ -56,6 +58,24 @@ struct ConvertCommand: ParsableCommand {
         }
         bar.finish()
         try show(report, written: output)
+    }
+
+    /// Reads "7,18:2", or what `moult select --output` wrote.
+    private static func kept(_ text: String) throws -> KeptAttention {
+        guard text.hasSuffix(".json") else {
+            if let kept = KeptAttention(text) { return kept }
+            throw ValidationError(
+                "--keep-attention: expected layers such as 7,18, heads such as 18:2,8:0, or a .json file that 'moult select "
+                    + "--output' wrote; found '\(text)'.")
+        }
+        let json = try JSONValue(parsing: Data(TextFile.read(text).utf8), file: text)
+        guard let names = json["keep_attention"]?.stringValue, let kept = names.isEmpty ? [] : KeptAttention(names)
+        else {
+            throw ValidationError(
+                "--keep-attention: \(text): expected a file that 'moult select --output' wrote, found no 'keep_attention' in it."
+            )
+        }
+        return kept
     }
 
     private func show(_ report: ConversionReport, written: String?) throws {
@@ -76,8 +96,3 @@ enum WeightType: String, ExpressibleByArgument, CaseIterable {
 }
 
 extension GatedSlotAttention.Profile: ExpressibleByArgument {}
-
-extension KeptAttention: ExpressibleByArgument {
-    public init?(argument: String) { self.init(argument) }
-    public var defaultValueDescription: String { "none" }
-}

@@ -31,6 +31,16 @@ struct SelectCommand: ParsableCommand {
     @Option(help: "Where to compute: cpu or cuda.") var device = Device.cpu
     @OptionGroup var format: OutputOptions
 
+    /// By which a selection is known when it is to be replaced.
+    private static let beginning = Array("{\n  \"keep_attention\"".utf8)
+
+    /// Says in the errors of `body` which file they are of.
+    private static func filing<Result>(_ path: String, _ body: () throws -> Result) throws -> Result {
+        do { return try body() } catch let fault as RegularFile.Fault {
+            throw CheckpointError.unwritable(path: path, reason: fault.description)
+        }
+    }
+
     /// Tokens of the text that are read, as rows of 256.
     private static let (textRows, rowLength) = (2, 256)
 
@@ -49,6 +59,10 @@ struct SelectCommand: ParsableCommand {
         let tokenizer = try WeightOptions.tokenizer(student)
         let texts = try data.map { try rows(TextFile.read($0), tokenizer) } ?? []
         let check = try SelectionModels(student: student, teacher: teacher, tokenizer: tokenizer, device: device)
+        // Before anything is computed.
+        let file = try output.map { path in
+            try Self.filing(path) { try StagedFile(path: path, replacing: .file(beginning: Self.beginning)) }
+        }
         Interrupt.hold()
         let bar = ProgressBar("selecting", total: 1)
         defer { bar.finish() }
@@ -58,9 +72,12 @@ struct SelectCommand: ParsableCommand {
         ) { try bar.update($0, of: $1) }
         let result = try selection.run()
         bar.finish()
-        if let output {
+        if let file {
             let text = JSONValue.object(result.json).text(indented: true) + "\n"
-            try StagedFile.write(Data(text.utf8), to: output, replacing: .file(beginning: Array("{".utf8)))
+            try Self.filing(file.path) {
+                try Array(text.utf8).withUnsafeBytes { try file.write($0, at: 0) }
+                try file.publish()
+            }
         }
         if format.json { return try format.print(result.json) }
         for line in result.table() { try Output.line(line) }
