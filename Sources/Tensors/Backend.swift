@@ -35,7 +35,7 @@ public protocol Backend: GradientBackend {
     /// Query t sits at key position S - T + t and sees the last `window` positions up to its own (all when nil) and the
     /// first `sinks` of its document. `documents`, when given, are the ascending starts of packed documents among the keys
     /// (B = 1); a query sees only keys of its own document. `sinkQueries`, of q's shape, stand for q where a query sees a
-    /// sink that its window does not reach; nil for q itself.
+    /// sink that no window reaches of the up to 64 queries that a device takes together; nil for q itself.
     func attention(
         q: Tensor, k: Tensor, v: Tensor, scale: Float, span: AttentionSpan, sinkQueries: Tensor?, documents: Documents?
     ) throws -> (result: Tensor, saved: Tensor?)

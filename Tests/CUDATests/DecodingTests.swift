@@ -8,6 +8,8 @@ extension CUDATests {
         /// Small models of random parameters, whose heads are 16 wide in groups of two.
         enum Kind: String, CaseIterable, Sendable {
             case attention, slidingWindow, slots, slotsWithWindow, hybrid
+            /// With sinks and a kept head, beyond what the source was trained on at the last steps.
+            case keptHeads
         }
 
         private func model(_ kind: Kind) throws -> DecoderModel {
@@ -18,13 +20,17 @@ extension CUDATests {
                 "attention_bias": true,
             ]
             var configuration = try ModelConfiguration(DecoderConfiguration(json: .object(json), file: "config.json"))
-            let window = kind == .slotsWithWindow || kind == .hybrid ? 8 : 0
+            let window = [.slotsWithWindow, .hybrid, .keptHeads].contains(kind) ? 8 : 0
             configuration.mixerOptions = ["gsa": ["slots": 4, "window": .integer(window)]]
             switch kind {
             case .attention: break
             case .slidingWindow: configuration.decoder.slidingWindow = 8
             case .slots, .slotsWithWindow: configuration.mixers = ["gsa", "gsa"]
             case .hybrid: configuration.mixers = ["attention", "gsa"]
+            case .keptHeads:
+                configuration.mixers = ["gsa", "gsa"]
+                configuration.mixerOptions["attention"] = ["sinks": 3, "window": 9, "heads": ["1": [0]]]
+                configuration.decoder.maximumPositions = 36
             }
             var random = Random(3)
             var tensors: [String: Tensor] = [:]
