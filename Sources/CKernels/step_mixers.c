@@ -44,10 +44,9 @@ static struct operation *append(struct moult_step *step, const struct moult_step
     operation->heads = *heads;
     operation->tasks = one_per_head;
     operation->q = step_memory(step, keys * (size_t)heads->heads * sizeof(float));
-    operation->sink_q = step_memory(step, keys * (size_t)heads->heads * sizeof(float));
     operation->k = step_memory(step, keys * (size_t)heads->key_value_heads * sizeof(float));
     operation->v = step_memory(step, values * (size_t)heads->key_value_heads * sizeof(float));
-    return operation->q && operation->sink_q && operation->k && operation->v ? operation : NULL;
+    return operation->q && operation->k && operation->v ? operation : NULL;
 }
 
 // MARK: Gated Slot Attention
@@ -127,8 +126,9 @@ struct moult_step_cache *moult_step_attention(struct moult_step *step, const str
     struct operation *operation = append(step, heads);
     if (!operation) return NULL;
     operation->run = run_attention;
+    operation->sink_q = step_memory(step, (size_t)(step->capacity * heads->heads * heads->key_dim) * sizeof(float));
     operation->caches = step_memory(step, (size_t)step->capacity * sizeof *operation->caches);
-    return operation->caches;
+    return operation->sink_q ? operation->caches : NULL;
 }
 
 // MARK: Joining the heads

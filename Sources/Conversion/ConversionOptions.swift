@@ -56,10 +56,11 @@ public struct ConversionOptions: Sendable {
             throw refuse(
                 "--sinks", isFLA ? "0 with --profile fla, which has none" : "0 to \(AttentionSpan.mostSinks)", sinks)
         }
-        guard (0...(isFLA ? 0 : 1_048_576)).contains(window) else {
+        let most = SoftmaxAttention.Options.windowRange.upperBound
+        guard (0...(isFLA ? 0 : most)).contains(window) else {
             throw refuse(
                 "--attention-window",
-                isFLA ? "0 with --profile fla, whose kept attention sees all" : "1 to 1048576 tokens, or 0 for all",
+                isFLA ? "0 with --profile fla, whose kept attention sees all" : "1 to \(most) tokens, or 0 for all",
                 window)
         }
         try keptAttention.check(layers: source.layerCount, heads: source.keyValueHeadCount)

@@ -75,7 +75,7 @@ public struct ConversionReport: Sendable {
             moult: Moult.version, mixer: plan.options.mixer, profile: options.profile.rawValue, slots: options.slots,
             window: options.window, sinks: attention.sinks, attentionWindow: attention.window,
             keptLayers: plan.target.mixers.indices.filter { plan.target.mixers[$0] == SoftmaxAttention.name },
-            keptHeads: attention.keptHeadNames, seed: String(plan.options.seed), reused: reused,
+            keptHeads: attention.keptHeads.map(\.description), seed: String(plan.options.seed), reused: reused,
             initialised: initialised,
             dropped: dropped,
             new: initialisedKinds.map {

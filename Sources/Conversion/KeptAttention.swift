@@ -1,3 +1,4 @@
+import Models
 import Tensors
 
 /// Layers, and single key/value heads of others, that keep the source's softmax attention.
@@ -7,33 +8,29 @@ public struct KeptAttention: Sendable, Equatable, ExpressibleByArrayLiteral {
 
     public init() {}
 
-    public init(layers: some Sequence<Int>) { for layer in layers { parts[layer] = .some(nil) } }
-
-    public init(arrayLiteral layers: Int...) { self.init(layers: layers) }
+    /// Whole layers.
+    public init(arrayLiteral layers: Int...) { for layer in layers { parts[layer] = .some(nil) } }
 
     /// Reads "7,18" or "18:2,8:0": whole layers, and heads as LAYER:HEAD; nil for anything else.
     public init?(_ text: String) {
         for part in text.split(separator: ",", omittingEmptySubsequences: false) {
-            let numbers = part.split(separator: ":", omittingEmptySubsequences: false).map {
-                Int($0.trimmingPrefix { $0 == " " })
-            }
-            guard (1...2).contains(numbers.count), let layer = numbers[0] else { return nil }
-            if numbers.count == 1 { insert(layer: layer) }
-            if numbers.count == 2 {
-                guard let head = numbers[1] else { return nil }
-                insert(layer: layer, head: head)
+            let name = part.trimmingPrefix { $0 == " " }
+            if let layer = Int(name) {
+                parts[layer] = .some(nil)
+            } else if let head = KeptHead(name) {
+                insert(head)
+            } else {
+                return nil
             }
         }
     }
 
     public var isEmpty: Bool { parts.isEmpty }
 
-    public mutating func insert(layer: Int) { parts[layer] = .some(nil) }
-
-    public mutating func insert(layer: Int, head: Int) {
+    private mutating func insert(_ head: KeptHead) {
         // A whole layer has the head already.
-        if case .some(.none) = parts[layer] { return }
-        parts[layer] = (parts[layer] ?? [])?.union([head])
+        if case .some(.none) = parts[head.layer] { return }
+        parts[head.layer] = (parts[head.layer] ?? [])?.union([head.head])
     }
 
     /// The layers that are kept whole: those named, and those of whose `count` heads all are.
@@ -57,7 +54,7 @@ public struct KeptAttention: Sendable, Equatable, ExpressibleByArrayLiteral {
             else { continue }
             throw ConversionError.option(
                 name: "--keep-attention", expected: "key/value heads from 0 to \(min(heads, HeadSet.mostHeads) - 1)",
-                found: "\(layer):\(outside)")
+                found: "\(KeptHead(layer: layer, head: outside))")
         }
     }
 }

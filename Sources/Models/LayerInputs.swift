@@ -13,9 +13,9 @@ extension DecoderModel {
     public func layerInputs(_ tokens: [Int32]) throws -> LayerInputs {
         var (x, context) = try embed(requireRectangle([tokens], documents: nil), position: 0, documents: nil)
         var inputs: [Tensor] = []
-        for block in blocks {
+        for (layer, block) in blocks.enumerated() {
             inputs.append(x)
-            x = try block(x, state: nil, context: context)
+            if layer < blocks.count - 1 { x = try block(x, state: nil, context: context) }
         }
         return LayerInputs(inputs: inputs, context: context)
     }

@@ -183,7 +183,7 @@ final class Trainer {
         let asked = phases.filter { $0.stage.kind == .select }.reduce(0) { $0 + $1.stage.tokens }
         return heads.count <= asked && Set(heads).count == heads.count
             && heads.allSatisfy {
-                $0.layer < decoder.layerCount && $0.head < decoder.keyValueHeadCount
+                (0..<decoder.layerCount).contains($0.layer) && (0..<decoder.keyValueHeadCount).contains($0.head)
                     && (try? start.keptHeads($0.layer).contains($0.head)) == false
             }
     }
@@ -268,7 +268,7 @@ final class Trainer {
             try self.stopIfAsked()
         }
         let result = try selection.run()
-        let chosen = result.chosen.compactMap { trial in trial.head.map { KeptHead(layer: trial.layer, head: $0) } }
+        let chosen = result.chosen.compactMap(\.kept)
         for head in chosen { try keep(head) }
         state.kept += chosen
         let memory = try student.configuration.stateCost(on: student.device)

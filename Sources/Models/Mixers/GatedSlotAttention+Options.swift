@@ -1,4 +1,5 @@
 import Checkpoints
+import Tensors
 
 extension GatedSlotAttention {
     public enum Profile: String, Sendable, CaseIterable {
@@ -36,7 +37,7 @@ extension GatedSlotAttention {
                 for key in ["use_short_conv", "use_output_gate"] { try Self.require(json, key, equals: .bool(false)) }
                 for key in ["use_norm", "elementwise_affine"] { try Self.require(json, key, equals: .bool(true)) }
                 try Self.require(json, "attnres_block_size", equals: .null)
-                slots = try Self.integer(json["num_slots"], key: "num_slots", in: 1...4096) ?? decoder.headDim
+                slots = try json.integer("num_slots", named: "num_slots", in: 1...4096) ?? decoder.headDim
             } else {
                 let json = configuration.mixerOptions[GatedSlotAttention.name]
                 if let found = json?["profile"], found != .string(Profile.softmaxPreserving.rawValue) {
@@ -44,8 +45,9 @@ extension GatedSlotAttention {
                         key: "moult.gsa.profile", expected: "'\(Profile.softmaxPreserving.rawValue)'",
                         found: found.summary)
                 }
-                slots = try Self.integer(json?["slots"], key: "moult.gsa.slots", in: 1...4096) ?? slots
-                window = try Self.integer(json?["window"], key: "moult.gsa.window", in: 0...1_048_576) ?? 0
+                let options = json?.objectValue ?? JSONObject()
+                slots = try options.integer("slots", named: "moult.gsa.slots", in: 1...4096) ?? slots
+                window = try options.integer("window", named: "moult.gsa.window", in: 0...1_048_576) ?? 0
             }
             let values = decoder.headCount * decoder.headDim
             if profile == .fla, values != decoder.hiddenSize {
@@ -62,6 +64,11 @@ extension GatedSlotAttention {
             }
         }
 
+        /// What the window sees, with so many sinks; nil without a window.
+        func span(sinks: Int) -> AttentionSpan? {
+            window > 0 ? AttentionSpan(window: window, sinks: sinks) : nil
+        }
+
         /// The options as the "moult.gsa" object of config.json.
         public var json: JSONValue {
             .object([
@@ -76,16 +83,6 @@ extension GatedSlotAttention {
                 return
             }
             throw ModelError.configuration(key: key, expected: expected.summary, found: found.summary)
-        }
-
-        private static func integer(_ json: JSONValue?, key: String, in range: ClosedRange<Int>) throws -> Int? {
-            guard let json, json != .null else { return nil }
-            guard let number = json.doubleValue, let value = Int(exactly: number), range.contains(value) else {
-                throw ModelError.configuration(
-                    key: key, expected: "an integer from \(range.lowerBound) to \(range.upperBound)",
-                    found: json.summary)
-            }
-            return value
         }
     }
 }

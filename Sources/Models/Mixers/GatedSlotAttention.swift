@@ -16,8 +16,10 @@ public struct GatedSlotAttention: TokenMixer {
 
     let options: Options
     let projections: AttentionProjections
-    /// What the slots are beside, and what kept heads see.
-    private let span, keptSpan: AttentionSpan
+    /// What the window beside the slots sees; nil without one.
+    private let span: AttentionSpan?
+    /// What kept heads see.
+    private let keptSpan: AttentionSpan
     /// The heads that have slots, n of N; nil for all.
     private let slotHeads: HeadSet?
     /// The others.
@@ -70,7 +72,7 @@ public struct GatedSlotAttention: TokenMixer {
         let prefix = configuration.names.mixer(layer)
         projections = try AttentionProjections(configuration, layer: layer, parameters: parameters)
         let attention = try configuration.attention
-        span = AttentionSpan(window: max(1, options.window), sinks: options.window > 0 ? attention.sinks : 0)
+        span = options.span(sinks: attention.sinks)
         keptSpan = attention.span(sliding: configuration.decoder.slidingWindow)
         keptHeads = attention.heads[layer]
         slotHeads = keptHeads?.complement(of: projections.keyValueHeads)
@@ -133,7 +135,7 @@ public struct GatedSlotAttention: TokenMixer {
             slots = try Tensor.gatedSlotAttention(
                 q: heads.q, k: heads.k, v: heads.v, logGates: logGates, scale: scale, documents: context.documents)
         }
-        guard windowShare != nil else { return slots }
+        guard let span else { return slots }
         let window = try projections.attend(heads, span: span, cache: state?.window, context: context)
         return try Tensor.mix(window, slots, logits: gates[1])
     }
@@ -229,7 +231,7 @@ public struct GatedSlotAttention: TokenMixer {
             valueDim: projections.headDim, on: gate.weight.device)
         return State(
             slots: slots,
-            window: options.window > 0 ? try projections.makeCache(rows: rows, span: span, heads: count) : nil,
+            window: try span.map { try projections.makeCache(rows: rows, span: $0, heads: count) },
             kept: try keptHeads.map { try projections.makeCache(rows: rows, span: keptSpan, heads: $0.count) })
     }
 
@@ -242,10 +244,11 @@ public struct GatedSlotAttention: TokenMixer {
         let kept = attention.heads[layer]?.count ?? 0, count = decoder.keyValueHeadCount - kept
         let slots = StateCost(
             constant: 2 * count * options.slots * decoder.headDim * DType.float32.size, perToken: 0)
-        func cache(_ heads: Int, _ span: AttentionSpan) -> StateCost {
-            KeyValueCache.cost(decoder, heads: heads, span: span, on: device)
+        func cache(_ heads: Int, _ span: AttentionSpan?) -> StateCost {
+            span.map { KeyValueCache.cost(decoder, heads: heads, span: $0, on: device) }
+                ?? StateCost(constant: 0, perToken: 0)
         }
-        let window = AttentionSpan(window: options.window, sinks: options.window > 0 ? attention.sinks : 0)
-        return slots + cache(count, window) + cache(kept, attention.span(sliding: decoder.slidingWindow))
+        return slots + cache(count, options.span(sinks: attention.sinks))
+            + cache(kept, attention.span(sliding: decoder.slidingWindow))
     }
 }

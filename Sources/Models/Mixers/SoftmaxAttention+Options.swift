@@ -12,7 +12,8 @@ extension SoftmaxAttention {
         /// The kept heads of layers with another mixer.
         public var heads: [Int: HeadSet]
 
-        static let windowRange = 1...1_048_576
+        /// What ``window`` may be.
+        public static let windowRange = 1...1_048_576
 
         public init(window: Int? = nil, sinks: Int = 0, heads: [Int: HeadSet] = [:]) {
             (self.window, self.sinks, self.heads) = (window, sinks, heads)
@@ -27,8 +28,8 @@ extension SoftmaxAttention {
             guard case .object(let object) = json else {
                 throw ModelError.configuration(key: key, expected: "an object", found: json.summary)
             }
-            window = try object.integer("window", of: key, in: Self.windowRange)
-            sinks = try object.integer("sinks", of: key, in: 0...AttentionSpan.mostSinks) ?? 0
+            window = try object.integer("window", named: "\(key).window", in: Self.windowRange)
+            sinks = try object.integer("sinks", named: "\(key).sinks", in: 0...AttentionSpan.mostSinks) ?? 0
             heads = try Self.heads(object["heads"] ?? .null, key: "\(key).heads", configuration)
         }
 
@@ -72,9 +73,11 @@ extension SoftmaxAttention {
             return .object(json)
         }
 
-        /// The kept heads as "LAYER:HEAD", in order.
-        public var keptHeadNames: [String] {
-            heads.sorted { $0.key < $1.key }.flatMap { layer, heads in heads.heads.map { "\(layer):\($0)" } }
+        /// The kept heads in order.
+        public var keptHeads: [KeptHead] {
+            heads.sorted { $0.key < $1.key }.flatMap { layer, heads in
+                heads.heads.map { KeptHead(layer: layer, head: $0) }
+            }
         }
 
         /// What kept attention sees in a model whose own window is `sliding`, which has no sinks.
@@ -82,19 +85,5 @@ extension SoftmaxAttention {
             guard let window, window < sliding ?? .max else { return AttentionSpan(window: sliding) }
             return AttentionSpan(window: window, sinks: sinks)
         }
-    }
-}
-
-extension JSONObject {
-    /// The whole number at `key` of the object that config.json has at `parent`; nil when there is none.
-    /// - Throws: ``ModelError/configuration(key:expected:found:)``.
-    func integer(_ key: String, of parent: String, in range: ClosedRange<Int>) throws -> Int? {
-        guard let json = self[key], json != .null else { return nil }
-        guard let number = json.doubleValue, let value = Int(exactly: number), range.contains(value) else {
-            throw ModelError.configuration(
-                key: "\(parent).\(key)", expected: "an integer from \(range.lowerBound) to \(range.upperBound)",
-                found: json.summary)
-        }
-        return value
     }
 }

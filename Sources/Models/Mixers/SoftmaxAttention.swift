@@ -130,10 +130,10 @@ struct AttentionProjections: Sendable {
     /// of their own for sinks that are further away than the source has seen. Not in training, whose rows are what the
     /// model then has seen.
     func turned(
-        q: Tensor, k: Tensor, v: Tensor, span: AttentionSpan, _ context: MixerContext
+        q: Tensor, k: Tensor, v: Tensor, span: AttentionSpan?, _ context: MixerContext
     ) throws -> AttentionHeads {
         var heads = AttentionHeads(q: try context.rotary(q), k: try context.rotary(k), v: v)
-        if span.window != nil, span.sinks > 0, let rotary = context.sinkRotary, !q.isRecorded {
+        if let span, span.window != nil, span.sinks > 0, let rotary = context.sinkRotary, !q.isRecorded {
             heads.sinkQueries = try rotary(q)
         }
         return heads

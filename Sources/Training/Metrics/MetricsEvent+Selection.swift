@@ -7,40 +7,24 @@ extension MetricsEvent {
         /// Nats of an answer.
         public var teacher: Double
         public var student: Double
-        public var chosen: [Trial]
+        public var chosen: [HeadSelection.Trial]
         /// All trials of each choice.
-        public var rounds: [[Trial]]
-
-        /// A layer, or one of its heads.
-        public struct Trial: Sendable, Equatable {
-            public var layer: Int
-            public var head: Int?
-            /// Nats of an answer, and nats per token of ordinary text from the teacher.
-            public var recall: Double
-            public var divergence: Double?
-
-            public var name: String { head.map { "\(layer):\($0)" } ?? "\(layer)" }
-        }
+        public var rounds: [[HeadSelection.Trial]]
 
         public init(_ result: HeadSelection.Result, step: Int) {
-            func trial(_ trial: HeadSelection.Trial) -> Trial {
-                Trial(
-                    layer: trial.layer, head: trial.head, recall: trial.score.recall,
-                    divergence: trial.score.divergence)
-            }
             (self.step, teacher, student) = (step, result.teacher.recall, result.student.recall)
-            (chosen, rounds) = (result.chosen.map(trial), result.rounds.map { $0.map(trial) })
+            (chosen, rounds) = (result.chosen, result.rounds)
         }
 
         static let name = "selection"
         var place: Int? { step }
 
         var fields: JSONObject {
-            func trial(_ trial: Trial) -> JSONValue {
+            func trial(_ trial: HeadSelection.Trial) -> JSONValue {
                 var fields: JSONObject = ["layer": .integer(trial.layer)]
                 fields["head"] = trial.head.map { .integer($0) }
-                fields["recall"] = .number(trial.recall)
-                fields["divergence"] = trial.divergence.map { .number($0) }
+                fields["recall"] = .number(trial.score.recall)
+                fields["divergence"] = trial.score.divergence.map { .number($0) }
                 return .object(fields)
             }
             return [
@@ -51,11 +35,12 @@ extension MetricsEvent {
         }
 
         init(_ fields: MetricsFields) throws {
-            func trial(_ fields: MetricsFields) throws -> Trial {
-                Trial(
+            func trial(_ fields: MetricsFields) throws -> HeadSelection.Trial {
+                HeadSelection.Trial(
                     layer: try fields.count("layer"), head: try fields.optional("head", MetricsFields.count),
-                    recall: try fields.number("recall"),
-                    divergence: try fields.optional("divergence", MetricsFields.number))
+                    score: .init(
+                        recall: try fields.number("recall"),
+                        divergence: try fields.optional("divergence", MetricsFields.number)))
             }
             (step, teacher) = (try fields.count("step"), try fields.number("teacher"))
             student = try fields.number("student")

@@ -50,7 +50,7 @@ extension RunReport {
         guard let selection = selections.last, let trials = selection.rounds.first else { return nil }
         let size = Chart.Size.half
         let layers = trials.filter { $0.head == nil }, heads = trials.filter { $0.head != nil }
-        let values = trials.map(\.recall).filter { $0.magnitude < 1e100 }
+        let values = trials.map(\.score.recall).filter { $0.magnitude < 1e100 }
         let ends = [selection.teacher, selection.student].filter { $0.magnitude < 1e100 }
         guard let most = layers.map(\.layer).max(), most < 1 << 16,
             let y = Axis(
@@ -59,8 +59,10 @@ extension RunReport {
         var chart = Chart(
             summary: "Recall with one layer's attention given back", size: size,
             x: Axis("layer", categories: (0...most).map(String.init), length: Chart.plot(size).width), y: y)
-        func points(_ trials: [MetricsEvent.Selection.Trial]) -> [Series.Point] {
-            trials.filter { $0.recall.magnitude < 1e100 }.map { Series.Point(x: Double($0.layer), y: $0.recall) }
+        func points(_ trials: [HeadSelection.Trial]) -> [Series.Point] {
+            trials.filter { $0.score.recall.magnitude < 1e100 }.map {
+                Series.Point(x: Double($0.layer), y: $0.score.recall)
+            }
         }
         func line(_ value: Double) -> [Series.Point] {
             value.magnitude < 1e100 ? [0, most].map { Series.Point(x: Double($0), y: value) } : []
@@ -70,11 +72,13 @@ extension RunReport {
             Series("a layer", .student, .dots, points(layers)), Series("one head", .before, .dots, points(heads)),
         ]
         chart.notes = layers.map { layer in
-            let own = heads.filter { $0.layer == layer.layer }.map { "head \($0.name): \(Figures.short($0.recall))" }
+            let own = heads.filter { $0.layer == layer.layer }.map {
+                "head \($0.name): \(Figures.short($0.score.recall))"
+            }
             return Chart.Note(
                 x: Double(layer.layer), values: [],
-                lines: ["layer \(layer.layer): \(Figures.short(layer.recall))"] + own
-                    + (layer.divergence.map { ["distance \(Figures.short($0))"] } ?? []))
+                lines: ["layer \(layer.layer): \(Figures.short(layer.score.recall))"] + own
+                    + (layer.score.divergence.map { ["distance \(Figures.short($0))"] } ?? []))
         }
         return chart
     }

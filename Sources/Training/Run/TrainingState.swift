@@ -1,4 +1,5 @@
 import Checkpoints
+import Models
 
 /// Where a run is, beside its parameters: enough to go on as if it had never stopped.
 struct TrainingState: Sendable, Equatable {

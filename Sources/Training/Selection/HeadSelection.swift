@@ -28,7 +28,9 @@ public struct HeadSelection {
         public var score: SelectionProbe.Score
 
         /// "18:2", or "18".
-        public var name: String { head.map { "\(layer):\($0)" } ?? "\(layer)" }
+        public var name: String { kept?.description ?? "\(layer)" }
+        /// Nil for the whole layer.
+        var kept: KeptHead? { head.map { KeptHead(layer: layer, head: $0) } }
     }
 
     public struct Result: Sendable, Equatable {
@@ -45,8 +47,8 @@ public struct HeadSelection {
     private let probe: SelectionProbe
     /// The student with what was chosen.
     private var student: DecoderModel
-    private var inputs: [LayerInputs]
-    private var textInputs: [LayerInputs]
+    private var inputs: [LayerInputs] = []
+    private var textInputs: [LayerInputs] = []
     private let teacherTexts: [Tensor]
     private var result: Result
     private let progress: (Int, Int) throws -> Void
@@ -61,18 +63,22 @@ public struct HeadSelection {
     ) throws {
         (self.options, self.student, self.teacher, self.probe) = (options, student, teacher, probe)
         self.progress = progress
+        func ended(_ tokens: [Int32]) throws -> Tensor {
+            try teacher.hidden([tokens]).reshaped([tokens.count, teacher.configuration.decoder.hiddenSize])
+        }
+        teacherTexts = try probe.texts.map(ended)
+        let recall = try probe.recall(probe.lists.map { try ended($0.tokens) }, head: teacher.headWeight)
+        result = Result(
+            teacher: .init(recall: recall, divergence: nil), student: .init(recall: .infinity, divergence: nil))
+        try readInputs()
+        // All layers but the last have been computed.
+        result.student = try score(student, from: student.configuration.decoder.layerCount - 1)
+    }
+
+    /// What reaches the layers of ``student``.
+    private mutating func readInputs() throws {
         inputs = try probe.lists.map { try student.layerInputs($0.tokens) }
         textInputs = try probe.texts.map { try student.layerInputs($0) }
-        teacherTexts = try probe.texts.map {
-            try teacher.hidden([$0]).reshaped([$0.count, teacher.configuration.decoder.hiddenSize])
-        }
-        let recalled = try probe.lists.map {
-            try teacher.hidden([$0.tokens]).reshaped([$0.tokens.count, teacher.configuration.decoder.hiddenSize])
-        }
-        result = Result(
-            teacher: .init(recall: try probe.recall(recalled, head: teacher.headWeight), divergence: nil),
-            student: .init(recall: 0, divergence: nil))
-        result.student = try score(student, from: 0)
     }
 
     /// Refuses a student in which no head can be told apart.
@@ -92,11 +98,13 @@ public struct HeadSelection {
     public mutating func run() throws -> Result {
         var best = result.student.recall
         while result.chosen.count < options.count, best > result.teacher.recall {
-            var trials = try layers().map { try attempt(layer: $0, head: nil) }
+            if !result.chosen.isEmpty { try readInputs() }
+            var trials: [Trial] = []
+            for layer in student.configuration.convertedLayers { trials.append(try attempt(layer: layer, head: nil)) }
             if !options.wholeLayers {
                 let most = trials.sorted { $0.score.recall < $1.score.recall }.prefix(options.layersWithHeads)
                 for layer in most.map(\.layer) {
-                    trials += try heads(layer).map { try attempt(layer: layer, head: $0) }
+                    for head in try heads(layer) { trials.append(try attempt(layer: layer, head: head)) }
                 }
             }
             result.rounds.append(trials)
@@ -106,8 +114,6 @@ public struct HeadSelection {
             best = choice.score.recall
             result.chosen.append(choice)
             student = try restored(choice)
-            inputs = try probe.lists.map { try student.layerInputs($0.tokens) }
-            textInputs = try probe.texts.map { try student.layerInputs($0) }
         }
         try progress(trialsInAll, trialsInAll)
         return result
@@ -119,8 +125,6 @@ public struct HeadSelection {
         let heads = options.wholeLayers ? 0 : options.layersWithHeads * student.configuration.decoder.keyValueHeadCount
         return max(done, options.count * (layers + heads))
     }
-
-    private func layers() -> [Int] { student.configuration.convertedLayers }
 
     private func heads(_ layer: Int) throws -> [Int] {
         try student.configuration.keptHeads(layer).complement(of: student.configuration.decoder.keyValueHeadCount).heads

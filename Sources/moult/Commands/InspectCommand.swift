@@ -84,7 +84,9 @@ struct InspectCommand: ParsableCommand {
         ]
         let kept = configuration.mixers.contains(SoftmaxAttention.name) || !attention.heads.isEmpty
         if decoder.modelType == "moult", kept || attention.sinks > 0 {
-            let heads = attention.heads.isEmpty ? "" : ", heads \(attention.keptHeadNames.joined(separator: ", "))"
+            let heads =
+                attention.heads.isEmpty
+                ? "" : ", heads \(attention.keptHeads.map(\.description).joined(separator: ", "))"
             let span = attention.window.map { "the last \(grouped($0)) tokens" } ?? "all tokens"
             rows.insert(
                 (

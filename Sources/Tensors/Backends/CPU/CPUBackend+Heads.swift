@@ -1,15 +1,11 @@
 extension CPUBackend {
     public func pickHeads(_ x: Tensor, _ heads: HeadSet, of count: Int) throws -> Tensor {
-        let width = x.shape[2] / count * x.shape[3], rows = x.shape[0] * x.shape[1]
-        let shape = [x.shape[0], x.shape[1], x.shape[2] / count * heads.count, x.shape[3]]
+        let each = x.shape[2] / count
         return try withExtendedLifetime(x) {
-            try Tensor.filled(shape) { out in
+            try Tensor.filled([x.shape[0], x.shape[1], each * heads.count, x.shape[3]]) { out in
                 guard let out, let from = x.floats else { return }
-                for row in 0..<rows {
-                    for (place, head) in heads.heads.enumerated() {
-                        (out + (row * heads.count + place) * width)
-                            .update(from: from + (row * count + head) * width, count: width)
-                    }
+                for (place, head) in heads.heads.enumerated() {
+                    Self.copy(from, head, of: count, to: out, place, of: heads.count, x, width: each * x.shape[3])
                 }
             }
         }
@@ -19,23 +15,30 @@ extension CPUBackend {
         let rest = heads.complement(of: count)
         guard let part = some ?? others else { return try .empty([0]) }
         let each = part.shape[2] / (some == nil ? rest.count : heads.count)
-        let width = each * part.shape[3], rows = part.shape[0] * part.shape[1]
-        return try withExtendedLifetime((some, others)) {
-            try Tensor.filled([part.shape[0], part.shape[1], count * each, part.shape[3]]) { out in
-                guard let out else { return }
+        let shape = [part.shape[0], part.shape[1], count * each, part.shape[3]]
+        var result = some == nil || others == nil ? try Tensor.zeros(shape) : try Tensor.empty(shape)
+        try withExtendedLifetime((some, others)) {
+            try result.withMutable(Float.self) { out in
                 for (source, set) in [(some, heads), (others, rest)] {
+                    guard let from = source?.floats, let out = out.baseAddress else { continue }
                     for (place, head) in set.heads.enumerated() {
-                        for row in 0..<rows {
-                            let to = out + (row * count + head) * width
-                            if let from = source?.floats {
-                                to.update(from: from + (row * set.count + place) * width, count: width)
-                            } else {
-                                to.update(repeating: 0, count: width)
-                            }
-                        }
+                        Self.copy(
+                            from, place, of: set.count, to: out, head, of: count, part, width: each * part.shape[3])
                     }
                 }
             }
+        }
+        return result
+    }
+
+    /// Copies one head, `width` floats, of every token of `tokens` (B, T, ...): head `head` of `count` to head `place` of
+    /// `places`.
+    private static func copy(
+        _ from: UnsafePointer<Float>, _ head: Int, of count: Int, to out: UnsafeMutablePointer<Float>, _ place: Int,
+        of places: Int, _ tokens: Tensor, width: Int
+    ) {
+        for row in 0..<tokens.shape[0] * tokens.shape[1] {
+            (out + (row * places + place) * width).update(from: from + (row * count + head) * width, count: width)
         }
     }
 }

@@ -133,14 +133,13 @@ public final class RecordedStep {
         /// Whether q, k and v go through silu.
         public var silu: Bool
         /// The key/value heads that are joined; nil for all.
-        public var set: HeadSet?
+        public private(set) var set: HeadSet?
 
         public init(
-            q: Rows, k: Rows, v: Rows, heads: Int, keyValueHeads: Int, scale: Float, angles: Angles?, silu: Bool,
-            set: HeadSet? = nil
+            q: Rows, k: Rows, v: Rows, heads: Int, keyValueHeads: Int, scale: Float, angles: Angles?, silu: Bool
         ) {
             (self.q, self.k, self.v, self.heads, self.keyValueHeads) = (q, k, v, heads, keyValueHeads)
-            (self.scale, self.angles, self.silu, self.set) = (scale, angles, silu, set)
+            (self.scale, self.angles, self.silu) = (scale, angles, silu)
         }
 
         /// The same for some of the key/value heads.
