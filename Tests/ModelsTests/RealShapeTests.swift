@@ -11,6 +11,8 @@ struct RealShapeTests {
         let shape: ModelShape
         var mixer = ModelShape.Mixer.attention
         var window: Int?
+        /// What is kept of softmax attention beside slots.
+        var kept: SoftmaxAttention.Options?
         /// Lengths of prompts.
         var lengths = Array(1...20)
         /// Sequences at once.
@@ -27,6 +29,7 @@ struct RealShapeTests {
     /// model has its hidden size and heads, and another its MLP.
     static let cases: [Case] = {
         func small(_ shape: ModelShape) -> ModelShape { shape.with(vocabulary: 256) }
+        let kept = SoftmaxAttention.Options(window: 24, sinks: 4, heads: [0: HeadSet([1])])
         func wide(_ shape: ModelShape) -> ModelShape { shape.with(mlp: 256, vocabulary: 256) }
         func deep(_ shape: ModelShape) -> ModelShape { shape.with(hidden: 128, heads: 2, vocabulary: 256) }
         return [
@@ -42,6 +45,12 @@ struct RealShapeTests {
             Case(shape: small(.llama3B), mixer: .slots, window: 64, lengths: [5, 8, 9]),
             Case(shape: small(.mistral), window: 4096, lengths: [1, 4, 5, 6, 7, 8, 9, 17], batches: [1, 5, 8, 9, 17]),
             Case(shape: small(.mistral), mixer: .slots, window: 64, lengths: [5, 8, 9]),
+            Case(
+                shape: small(.mistral), mixer: .slots, window: 8, kept: kept, lengths: [5, 8, 9, 33],
+                batches: [1, 5, 9]),
+            Case(shape: small(.llama3B), mixer: .slots, window: 8, kept: kept, lengths: [5, 8, 9, 33]),
+            Case(shape: .smolLM2Small, mixer: .slots, window: 8, kept: kept, lengths: few + short, batches: few),
+            Case(shape: wide(.qwen72B), mixer: .slots, window: 8, kept: kept, lengths: [5, 8, 9, 33]),
             Case(shape: wide(.mistralNemo), lengths: few, batches: few),
             Case(shape: .qwenSmall, lengths: [1, 5, 8, 9], batches: [1, 5, 8, 9]),
             Case(shape: small(.qwenSmall), mixer: .slots, window: 32, lengths: few + short, batches: few),
@@ -76,7 +85,7 @@ struct RealShapeTests {
         "prompts of every length are what they are token by token, and batches what their sequences are",
         arguments: cases)
     func agree(_ test: Case) throws {
-        let model = try test.shape.model(test.mixer, window: test.window)
+        let model = try test.shape.model(test.mixer, window: test.window, kept: test.kept)
         let single = try DecoderStep(model)
         let prompt = tokens(test.lengths.max() ?? 0, of: model)
         let expected = try logits(single, prompt, state: model.makeState())

@@ -15,11 +15,11 @@ extension KernelTests {
         }
 
         private func attentionCase(
-            _ shape: ModelShape, queries: Int, keys: Int, window: Int? = nil
+            _ shape: ModelShape, queries: Int, keys: Int, window: Int? = nil, sinks: Int = 0
         ) -> AttentionTests.Case {
             AttentionTests.Case(
                 queries: queries, keys: keys, heads: shape.heads, keyHeads: shape.keyValueHeads,
-                keyDim: shape.headDim, valueDim: shape.headDim, window: window)
+                keyDim: shape.headDim, valueDim: shape.headDim, window: window, sinks: sinks)
         }
 
         /// A token, a few, a block, and a token over so many keys that few heads split them.
@@ -28,6 +28,7 @@ extension KernelTests {
             let cases = [
                 attentionCase(shape, queries: 1, keys: 67), attentionCase(shape, queries: 7, keys: 13),
                 attentionCase(shape, queries: 20, keys: 70, window: 33), attentionCase(shape, queries: 1, keys: 520),
+                attentionCase(shape, queries: 20, keys: 70, window: 16, sinks: 4),
             ]
             for test in cases {
                 let inputs = try AttentionBackwardTests.Inputs(test)
@@ -43,15 +44,22 @@ extension KernelTests {
 
         @Test("gradients of softmax attention", arguments: ModelShape.attention)
         func attentionBackward(_ shape: ModelShape) throws {
-            let inputs = try AttentionBackwardTests.Inputs(attentionCase(shape, queries: 9, keys: 20))
-            let expected = try Oracle.attentionBackward(
-                inputs.gradient, q: inputs.q, k: inputs.k, v: inputs.v, scale: inputs.scale)
-            try withEverySet { choice in
-                let found = try inputs.gradient.attentionBackward(
-                    q: inputs.q, k: inputs.k, v: inputs.v, output: inputs.output, scale: inputs.scale)
-                try expectCloseInScale(doubles(found.q), expected.q, 1e-5, "q, \(choice)")
-                try expectCloseInScale(doubles(found.k), expected.k, 1e-5, "k, \(choice)")
-                try expectCloseInScale(doubles(found.v), expected.v, 1e-5, "v, \(choice)")
+            let cases = [
+                attentionCase(shape, queries: 9, keys: 20),
+                attentionCase(shape, queries: 9, keys: 20, window: 5, sinks: 4),
+            ]
+            for test in cases {
+                let inputs = try AttentionBackwardTests.Inputs(test)
+                let expected = try Oracle.attentionBackward(
+                    inputs.gradient, q: inputs.q, k: inputs.k, v: inputs.v, scale: inputs.scale, span: test.span)
+                try withEverySet { choice in
+                    let found = try inputs.gradient.attentionBackward(
+                        q: inputs.q, k: inputs.k, v: inputs.v, output: inputs.output, scale: inputs.scale,
+                        span: test.span)
+                    try expectCloseInScale(doubles(found.q), expected.q, 1e-5, "\(test), q, \(choice)")
+                    try expectCloseInScale(doubles(found.k), expected.k, 1e-5, "\(test), k, \(choice)")
+                    try expectCloseInScale(doubles(found.v), expected.v, 1e-5, "\(test), v, \(choice)")
+                }
             }
         }
 
