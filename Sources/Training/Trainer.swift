@@ -257,7 +257,7 @@ final class Trainer {
     // MARK: Selection
 
     /// Rows of the text that is held apart on which the distance from the teacher is shown, and tokens of each.
-    private static let (selectionTexts, selectionTokens) = (2, 256)
+    private static let (selectionTexts, selectionTokens) = (1, 256)
 
     /// Gives up to `count` heads their softmax attention back.
     private func select(_ count: Int) throws {
