@@ -42,7 +42,7 @@ extension CUDATests {
                 ) {
                     let device = $0[0].device
                     let targets = try Tensor(targets(rows, outputs), shape: [rows]).to(device)
-                    let weights = try Tensor((0..<rows).map { [4, 1, 0, 0.5][$0 % 4] }, shape: [rows]).to(device)
+                    let weights = try Tensor((0..<rows).map { [Float(4), 1, 0, 0.5][$0 % 4] }, shape: [rows]).to(device)
                     let factor = try Tensor([Float(0.5)], shape: []).to(device)
                     return [
                         try $0[0].crossEntropy(

@@ -107,7 +107,8 @@ extension CUDATests {
             var losses: [Device: [Double]] = [:]
             for (weight, device) in [(4.0, Device.cpu), (4, .cuda), (1, .cuda)] {
                 configuration.data.answerWeight = weight
-                let folder = try RunFolder(path: path("\(device)\(weight)"), model: configuration.model, resuming: false)
+                let folder = try RunFolder(
+                    path: path("\(device)\(weight)"), model: configuration.model, resuming: false)
                 var found: [Double] = []
                 try TrainingRun(configuration, folder: folder, resuming: false, device: device) { _ in { _, _ in } }
                     .train { if case .step(let step) = $0 { found.append(step.loss) } }

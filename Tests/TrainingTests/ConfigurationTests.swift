@@ -44,7 +44,8 @@ struct ConfigurationTests {
         #expect(try TrainingConfiguration(yaml: text, path: "x") == plain)
         for key in [
             "model", "teacher", "seed", "length", "activation_memory", "patience", "data", "train", "validation",
-            "validation_share", "recall", "answer_weight", "text_key", "separator", "on_error", "cache", "every", "rows", "checkpoints",
+            "validation_share", "recall", "answer_weight", "text_key", "separator", "on_error", "cache", "every",
+            "rows", "checkpoints",
             "keep",
             "stages", "stage", "tokens", "sequences", "accumulation", "learning_rate", "schedule", "warm_up_steps",
             "final_rate", "decay_share", "new_parameter_rate", "beta1", "beta2", "epsilon", "weight_decay", "clip",
