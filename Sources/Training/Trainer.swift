@@ -303,7 +303,9 @@ final class Trainer {
         let (rows, sequences) = (rows[state.stage], phase.stage.sequences)
         return (0..<phase.stage.accumulation).map { part in
             let first = state.rows + part * sequences
-            return TrainingBatch((first..<first + sequences).map { rows[$0] }, device: student.device)
+            return TrainingBatch(
+                (first..<first + sequences).map { rows[$0] }, answerWeight: configuration.data.answerWeight,
+                device: student.device)
         }
     }
 
