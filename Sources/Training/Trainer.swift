@@ -34,6 +34,12 @@ final class Trainer {
     private let clock = ContinuousClock()
     /// Batches that were read while the device was busy, and their first row.
     private var prepared: (first: Int, batches: [TrainingBatch])?
+    /// The stage's updates.
+    private var work: TrainingStep?
+    /// What rows take over from those before them, as the checkpoint has it.
+    private var restored: [String: Tensor] = [:]
+    /// The long rows in hand that are cut into rows which go on with each other, and the first one's number.
+    private var whole: (first: Int, rows: [PackedRow])?
 
     /// A stage, or of `align` the part of it that trains some layers.
     private struct Phase {
@@ -74,7 +80,7 @@ final class Trainer {
         newParameters = Set(student.rules.filter { TrainableModel.isNew($0) }.map(\.name))
         held = HeldRows(data, limit: configuration.validation.rows)
         phases = try Self.phases(configuration, of: student.configuration)
-        rows = try phases.map { try data.rows(length: $0.length) }
+        rows = try phases.map { try data.rows(length: $0.length * $0.stage.carry) }
         dataFingerprint = data.fingerprint
         state.held.rows = held.count
     }
@@ -152,7 +158,7 @@ final class Trainer {
                 if let phase = phases.indices.contains(state.stage) ? phases[state.stage] : nil {
                     try student.train(trained(phase))
                 }
-                try checkpoint.load(into: student)
+                restored = try checkpoint.load(into: student)
                 savedStep = state.step
                 return
             } catch let error as TrainingError {
@@ -214,10 +220,10 @@ final class Trainer {
         while state.stage < phases.count {
             let phase = phases[state.stage]
             if state.stageStep == 0 { try student.train(trained(phase)) }
-            prepared = nil
+            (prepared, whole) = (nil, nil)
             if phase.stage.kind == .select { try select(phase.stage.tokens) } else { try run(phase) }
             tell(.stageEnded(phase.stage.kind, step: state.step))
-            (state.stage, state.stageStep) = (state.stage + 1, 0)
+            (state.stage, state.stageStep, work) = (state.stage + 1, 0, nil)
             // The optimiser's means end with their stage.
             try student.train([])
             try save()
@@ -244,9 +250,10 @@ final class Trainer {
             layers: phase.layers.filter { student.configuration.mixers[$0] != SoftmaxAttention.name },
             recomputedLayers: try recomputedLayers(phase))
         let (isNew, newRate) = (newParameters, phase.stage.newParameterRate)
-        let work = TrainingStep(objective, optimiser: phase.stage.optimiser, student: student) {
-            isNew.contains($0) ? newRate : 1
-        }
+        let work = TrainingStep(
+            objective, optimiser: phase.stage.optimiser, student: student, restored: restored
+        ) { isNew.contains($0) ? newRate : 1 }
+        (self.work, restored) = (work, [:])
         while state.stageStep < phase.steps {
             let start = clock.now
             let result = try step(phase, work)
@@ -301,11 +308,29 @@ final class Trainer {
     /// The batches of the next update.
     private func batches(_ phase: Phase) -> [TrainingBatch] {
         let (rows, sequences) = (rows[state.stage], phase.stage.sequences)
+        if phase.stage.carry > 1 { return carriedBatches(phase, rows) }
         return (0..<phase.stage.accumulation).map { part in
             let first = state.rows + part * sequences
             return TrainingBatch(
                 (first..<first + sequences).map { rows[$0] }, answerWeight: configuration.data.answerWeight,
                 device: student.device)
+        }
+    }
+
+    /// The same of rows that are cut from long ones, one behind another in as many updates. On the processor each is a batch of
+    /// its own.
+    private func carriedBatches(_ phase: Phase, _ rows: TrainingRows) -> [TrainingBatch] {
+        let (group, index) = state.stageStep.quotientAndRemainder(dividingBy: phase.stage.carry)
+        let first = state.rows - state.stageStep * phase.rowsPerStep + group * phase.rowsPerStep
+        let long = whole.flatMap { $0.first == first ? $0.rows : nil } ?? (first..<first + phase.rowsPerStep).map { rows[$0] }
+        whole = (first, long)
+        let size = student.device == .cpu ? 1 : phase.stage.sequences
+        return stride(from: 0, to: long.count, by: size).map { start in
+            let some = Array(long[start..<start + size])
+            let pieces = some.map { $0.piece(index, length: phase.length) }
+            return TrainingBatch(
+                pieces, answerWeight: configuration.data.answerWeight, device: student.device,
+                carried: .init(group: group, index: index, before: pieces.map(\.before), whole: some))
         }
     }
 
@@ -403,8 +428,11 @@ final class Trainer {
 
     private func save() throws {
         guard state.step > savedStep || folder.checkpoints.isEmpty || state.stageStep == 0 else { return }
+        // Between long rows nothing is taken over.
+        let phase = phases.indices.contains(state.stage) ? phases[state.stage] : nil
+        let carried = state.stageStep % (phase?.stage.carry ?? 1) == 0 ? [] : try work?.snapshot() ?? []
         let checkpoint = try TrainingCheckpoint.save(
-            student, state: state, fingerprint: fingerprint, folder: folder.checkpointFolder,
+            student, carried: carried, state: state, fingerprint: fingerprint, folder: folder.checkpointFolder,
             keep: configuration.checkpoints.keep)
         savedStep = state.step
         tell(.saved(step: state.step, path: checkpoint.path))
