@@ -28,7 +28,10 @@ extension Tensor {
 
     /// Takes over the elements of `other`, of the same shape; on a GPU in its own memory, which recorded work reads.
     package mutating func take(_ other: Tensor) throws {
-        try other.require("take", "other", shape.map { $0 })
+        guard other.shape == shape, other.dtype == dtype, other.device == device else {
+            throw TensorError.shape(
+                operation: "take", argument: "other", expected: "\(dtype.rawValue) of \(shape)", found: other.shape)
+        }
         guard device == .cuda else {
             self = other.detached
             return
@@ -41,8 +44,8 @@ extension Tensor {
         try past.requireActivation(operation, "past", [shape[0], nil, shape[2], shape[3]])
         guard carried.counts.map({ $0.shape == [shape[0]] }) ?? (shape[0] == 1) else {
             throw TensorError.shape(
-                operation: operation, argument: "x", expected: "as many rows as go on with others, on the processor one",
-                found: shape)
+                operation: operation, argument: "x",
+                expected: "as many rows as go on with others, on the processor one", found: shape)
         }
     }
 }

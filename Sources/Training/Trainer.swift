@@ -38,8 +38,8 @@ final class Trainer {
     private var work: TrainingStep?
     /// What rows take over from those before them, as the checkpoint has it.
     private var restored: [String: Tensor] = [:]
-    /// The long rows in hand that are cut into rows which go on with each other, and the first one's number.
-    private var whole: (first: Int, rows: [PackedRow])?
+    /// The rows of a stage that carries the state.
+    private var long: LongRows?
 
     /// A stage, or of `align` the part of it that trains some layers.
     private struct Phase {
@@ -220,7 +220,7 @@ final class Trainer {
         while state.stage < phases.count {
             let phase = phases[state.stage]
             if state.stageStep == 0 { try student.train(trained(phase)) }
-            (prepared, whole) = (nil, nil)
+            (prepared, long) = (nil, longRows(phase))
             if phase.stage.kind == .select { try select(phase.stage.tokens) } else { try run(phase) }
             tell(.stageEnded(phase.stage.kind, step: state.step))
             (state.stage, state.stageStep, work) = (state.stage + 1, 0, nil)
@@ -308,7 +308,8 @@ final class Trainer {
     /// The batches of the next update.
     private func batches(_ phase: Phase) -> [TrainingBatch] {
         let (rows, sequences) = (rows[state.stage], phase.stage.sequences)
-        if phase.stage.carry > 1 { return carriedBatches(phase, rows) }
+        let firstOfStage = state.rows - state.stageStep * phase.rowsPerStep
+        if let batches = long?.batches(step: state.stageStep, first: firstOfStage) { return batches }
         return (0..<phase.stage.accumulation).map { part in
             let first = state.rows + part * sequences
             return TrainingBatch(
@@ -317,21 +318,11 @@ final class Trainer {
         }
     }
 
-    /// The same of rows that are cut from long ones, one behind another in as many updates. On the processor each is a batch of
-    /// its own.
-    private func carriedBatches(_ phase: Phase, _ rows: TrainingRows) -> [TrainingBatch] {
-        let (group, index) = state.stageStep.quotientAndRemainder(dividingBy: phase.stage.carry)
-        let first = state.rows - state.stageStep * phase.rowsPerStep + group * phase.rowsPerStep
-        let long = whole.flatMap { $0.first == first ? $0.rows : nil } ?? (first..<first + phase.rowsPerStep).map { rows[$0] }
-        whole = (first, long)
-        let size = student.device == .cpu ? 1 : phase.stage.sequences
-        return stride(from: 0, to: long.count, by: size).map { start in
-            let some = Array(long[start..<start + size])
-            let pieces = some.map { $0.piece(index, length: phase.length) }
-            return TrainingBatch(
-                pieces, answerWeight: configuration.data.answerWeight, device: student.device,
-                carried: .init(group: group, index: index, before: pieces.map(\.before), whole: some))
-        }
+    private func longRows(_ phase: Phase) -> LongRows? {
+        guard phase.stage.carry > 1 else { return nil }
+        return LongRows(
+            phase.stage, length: phase.length, rows: rows[state.stage], answerWeight: configuration.data.answerWeight,
+            device: student.device)
     }
 
     /// What comes after an update: the report, and measurements and checkpoints when they are due.

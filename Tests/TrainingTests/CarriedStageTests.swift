@@ -90,7 +90,8 @@ struct CarriedStageTests {
             let second = try run.train(name, resuming: true)
             #expect(first.losses + second.losses == expected, "event \(index)")
             #expect(second.warnings.allSatisfy { _ in first.steps.isEmpty }, "\(second.warnings)")
-            let same = try run.bytes("\(name)/student/model.safetensors") == run.bytes("whole/student/model.safetensors")
+            let same =
+                try run.bytes("\(name)/student/model.safetensors") == run.bytes("whole/student/model.safetensors")
             #expect(same, "event \(index)")
         }
     }
@@ -99,7 +100,9 @@ struct CarriedStageTests {
     func refusals() throws {
         let stages = try StageConfiguration.list("distil=2M@1024x8,finetune=1k@64")
         #expect(stages.map(\.carry) == [8, 1] && stages.map(\.length) == [1024, 64])
-        for text in ["distil=1k@64x", "distil=1k@x8", "distil=1k@64x0", "distil=1k@64x8x2", "distil=1kx8", "distil=1k@64x4097"] {
+        for text in [
+            "distil=1k@64x", "distil=1k@x8", "distil=1k@64x0", "distil=1k@64x8x2", "distil=1kx8", "distil=1k@64x4097",
+        ] {
             #expect(throws: TrainingError.self, "\(text)") { try StageConfiguration.list(text) }
         }
         for kind in ["align", "select"] {

@@ -62,7 +62,8 @@ public struct StageConfiguration: Sendable, Equatable {
             let sides = part.split(separator: "=", maxSplits: 1).map { $0.trimmingPrefix { $0 == " " } }
             let parts = sides.last?.split(separator: "@", omittingEmptySubsequences: false) ?? []
             let rows = parts.dropFirst().first?.split(separator: "x", omittingEmptySubsequences: false) ?? []
-            let (length, carry) = (rows.first.map { Quantity.count(String($0)) }, rows.dropFirst().first.map { Int($0) })
+            let length = rows.first.map { Quantity.count(String($0)) }
+            let carry = rows.dropFirst().first.map { Int($0) }
             guard sides.count == 2, let kind = Kind(rawValue: String(sides[0])), 1...2 ~= parts.count, rows.count <= 2,
                 let tokens = Quantity.count(String(parts[0])),
                 length.map({ $0.map(TrainingConfiguration.lengths.contains) ?? false }) ?? true,
