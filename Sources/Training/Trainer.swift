@@ -20,6 +20,8 @@ final class Trainer {
     private let probe: SelectionProbe?
     /// The rows of each phase.
     private let rows: [TrainingRows]
+    /// Where rows carry the state on, those that do not.
+    private let ordinaryRows: [TrainingRows]
     /// What the student is measured on.
     let held: HeldRows
     private let dataFingerprint: String
@@ -81,6 +83,7 @@ final class Trainer {
         held = HeldRows(data, limit: configuration.validation.rows)
         phases = try Self.phases(configuration, of: student.configuration)
         rows = try phases.map { try data.rows(length: $0.length * $0.stage.carry) }
+        ordinaryRows = try phases.map { try data.rows(length: $0.length) }
         dataFingerprint = data.fingerprint
         state.held.rows = held.count
     }
@@ -321,8 +324,8 @@ final class Trainer {
     private func longRows(_ phase: Phase) -> LongRows? {
         guard phase.stage.carry > 1 else { return nil }
         return LongRows(
-            phase.stage, length: phase.length, rows: rows[state.stage], answerWeight: configuration.data.answerWeight,
-            device: student.device)
+            phase.stage, length: phase.length, rows: rows[state.stage], ordinary: ordinaryRows[state.stage],
+            answerWeight: configuration.data.answerWeight, device: student.device)
     }
 
     /// What comes after an update: the report, and measurements and checkpoints when they are due.

@@ -22,6 +22,8 @@ public struct StageConfiguration: Sendable, Equatable {
     /// Rows of a text that go through one behind another, in as many steps: each begins with the state that the one before it
     /// has left, and no gradient goes back there. 1 for rows by themselves.
     public var carry = 1
+    /// The share of rows that do; the others are ordinary ones beside them.
+    public var carryShare = 1.0
     /// Rows of a batch, and batches whose gradients are added up before an update.
     public var sequences = 2
     public var accumulation = 1
@@ -52,6 +54,8 @@ public struct StageConfiguration: Sendable, Equatable {
 
     /// What ``carry`` may be.
     static let carries = 1...4096
+    /// What ``carryShare`` may be.
+    static let carryShares = 0.001...1
 
     /// Reads "align=4.9M,distil=11.5M@4096,distil=2M@1024x8,finetune=0": kinds in any order and number, with the length of a
     /// stage's rows behind @ where it is not the run's, and behind x how many of them carry the state on; a budget of 0

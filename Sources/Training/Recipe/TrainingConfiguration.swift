@@ -98,6 +98,10 @@ public struct TrainingConfiguration: Sendable, Equatable {
                 stage.carry == 1 || stage.kind == .distil || stage.kind == .finetune,
                 "stage \(stage.kind.rawValue): carry", "1; only distil and finetune carry the state from row to row",
                 "\(stage.carry)")
+            let shares = StageConfiguration.carryShares
+            try require(
+                shares.contains(stage.carryShare), "stage \(stage.kind.rawValue): carry_share",
+                "\(shares.lowerBound) to \(shares.upperBound)", "\(stage.carryShare)")
             try require(
                 StageConfiguration.carries.contains(stage.carry) && stage.sequences * length * stage.carry <= 1 << 28,
                 "stage \(stage.kind.rawValue): carry",

@@ -37,7 +37,8 @@ struct TrainingBatch {
             inputs = rows.map { Array($0.tokens.dropLast()) }
             documents = nil
             for row in rows {
-                for (start, end) in zip(row.documents, row.documents.dropFirst() + [length]) {
+                let starts = row.documents.filter { $0 < length }
+                for (start, end) in zip(starts, starts.dropFirst() + [length]) {
                     firstPositions += repeatElement(Int32(start), count: end - start)
                 }
             }
@@ -47,7 +48,9 @@ struct TrainingBatch {
         } else {
             inputs = [rows.flatMap { $0.tokens.dropLast() }]
             documents = Documents(
-                rows.enumerated().flatMap { index, row in row.documents.map { index * length + $0 } })
+                rows.enumerated().flatMap { index, row in
+                    row.documents.filter { $0 < length }.map { index * length + $0 }
+                })
         }
     }
 
