@@ -39,6 +39,9 @@ END
 TEXT(cache_cu)
 #embed "kernels/cache.cu"
 END
+TEXT(carried_cu)
+#embed "kernels/carried.cu"
+END
 TEXT(columns_cu)
 #embed "kernels/columns.cu"
 END
@@ -96,6 +99,7 @@ const struct moult_cuda_file moult_cuda_files[] = {
     {"attention_backward.cu", attention_backward_cu},
     {"attention_step.cu", attention_step_cu},
     {"cache.cu", cache_cu},
+    {"carried.cu", carried_cu},
     {"columns.cu", columns_cu},
     {"elementwise.cu", elementwise_cu},
     {"embedding.cu", embedding_cu},

@@ -85,6 +85,7 @@ public struct DecoderModel: Sendable {
     ///   - state: the B sequences so far, advanced by T tokens; nil scores whole sequences.
     ///   - documents: ascending starts of packed documents (B = 1), the first being 0.
     ///   - recomputation: layers that keep nothing of their inside for training.
+    ///   - carried: what the rows of a batch in training go on with, instead of a state.
     ///   - progress: called before every layer; throwing stops, and `state` is then as it was.
     public func hidden(
         _ tokens: [[Int32]], state: DecoderState? = nil, documents: Documents? = nil,
@@ -98,7 +99,7 @@ public struct DecoderModel: Sendable {
     /// The same for token ids (B, T) in a tensor on the model's device, int32, all within the vocabulary.
     public func hidden(
         ids: Tensor, state: DecoderState? = nil, documents: Documents? = nil, recomputation: Recomputation? = nil,
-        progress: (() throws -> Void)? = nil
+        carried: CarriedRows? = nil, progress: (() throws -> Void)? = nil
     ) throws -> Tensor {
         if let state {
             guard ids.shape[0] == state.rows else {
@@ -109,16 +110,18 @@ public struct DecoderModel: Sendable {
             state.revision += 1
         }
         var (x, context) = try embed(ids, position: state?.position ?? 0, documents: documents)
+        if let carried { (context.rotary, context.carried) = (carried.rotary, try carried.documents(documents)) }
         let undo = progress == nil ? nil : state?.undo()
         for (layer, block) in blocks.enumerated() {
             do { try progress?() } catch {
                 undo?()
                 throw error
             }
+            let before = carried?.layers[layer] ?? state?.layers[layer]
             if let recomputation, layer < recomputation.layers {
-                x = try recomputation.tape.checkpoint(x) { [context] in try block($0, state: nil, context: context) }
+                x = try recomputation.tape.checkpoint(x) { [context] in try block($0, state: before, context: context) }
             } else {
-                x = try block(x, state: state?.layers[layer], context: context)
+                x = try block(x, state: before, context: context)
             }
         }
         state?.position += ids.shape[1]

@@ -74,6 +74,18 @@ public protocol Backend: GradientBackend {
         finalGradient: GatedSlotState?, documents: Documents?, saved: [Tensor]
     ) throws -> GatedSlotGradients
 
+    /// Keys or values x (B, T, N, K) and the constants `past` (B, P, N, K) before them; see ``CarriedDocuments`` and
+    /// ``CarriedSelection``: (B, P + T, N, K), or (B, P, N, K) for the next. On the processor B = 1.
+    func carriedRows(
+        past: Tensor, _ x: Tensor, _ carried: CarriedDocuments, _ selection: CarriedSelection
+    ) throws -> Tensor
+
+    /// Of activations x (B, S, ...), the rows `start` ..< `start + count` of each of the B: (B, count, ...).
+    func rows(_ x: Tensor, from start: Int, count: Int) throws -> Tensor
+
+    /// x (B, ...), float32, with zeros in the rows whose first document begins with them. On the processor B = 1.
+    func carriedStates(_ x: Tensor, _ carried: CarriedDocuments) throws -> Tensor
+
     /// w · x + (1 - w) · y with w = sigmoid(logits), one logit per head: x, y (B, T, H, V), logits (B, T, H).
     func mix(_ x: Tensor, _ y: Tensor, logits: Tensor) throws -> Tensor
 

@@ -20,6 +20,8 @@ final class Trainer {
     private let probe: SelectionProbe?
     /// The rows of each phase.
     private let rows: [TrainingRows]
+    /// Where rows carry the state on, those that do not.
+    private let ordinaryRows: [TrainingRows]
     /// What the student is measured on.
     let held: HeldRows
     private let dataFingerprint: String
@@ -34,6 +36,12 @@ final class Trainer {
     private let clock = ContinuousClock()
     /// Batches that were read while the device was busy, and their first row.
     private var prepared: (first: Int, batches: [TrainingBatch])?
+    /// The stage's updates.
+    private var work: TrainingStep?
+    /// What rows take over from those before them, as the checkpoint has it.
+    private var restored: [String: Tensor] = [:]
+    /// The rows of a stage that carries the state.
+    private var long: LongRows?
 
     /// A stage, or of `align` the part of it that trains some layers.
     private struct Phase {
@@ -74,7 +82,8 @@ final class Trainer {
         newParameters = Set(student.rules.filter { TrainableModel.isNew($0) }.map(\.name))
         held = HeldRows(data, limit: configuration.validation.rows)
         phases = try Self.phases(configuration, of: student.configuration)
-        rows = try phases.map { try data.rows(length: $0.length) }
+        rows = try phases.map { try data.rows(length: $0.length * $0.stage.carry) }
+        ordinaryRows = try phases.map { try data.rows(length: $0.length) }
         dataFingerprint = data.fingerprint
         state.held.rows = held.count
     }
@@ -152,7 +161,7 @@ final class Trainer {
                 if let phase = phases.indices.contains(state.stage) ? phases[state.stage] : nil {
                     try student.train(trained(phase))
                 }
-                try checkpoint.load(into: student)
+                restored = try checkpoint.load(into: student)
                 savedStep = state.step
                 return
             } catch let error as TrainingError {
@@ -214,10 +223,10 @@ final class Trainer {
         while state.stage < phases.count {
             let phase = phases[state.stage]
             if state.stageStep == 0 { try student.train(trained(phase)) }
-            prepared = nil
+            (prepared, long) = (nil, longRows(phase))
             if phase.stage.kind == .select { try select(phase.stage.tokens) } else { try run(phase) }
             tell(.stageEnded(phase.stage.kind, step: state.step))
-            (state.stage, state.stageStep) = (state.stage + 1, 0)
+            (state.stage, state.stageStep, work) = (state.stage + 1, 0, nil)
             // The optimiser's means end with their stage.
             try student.train([])
             try save()
@@ -244,9 +253,10 @@ final class Trainer {
             layers: phase.layers.filter { student.configuration.mixers[$0] != SoftmaxAttention.name },
             recomputedLayers: try recomputedLayers(phase))
         let (isNew, newRate) = (newParameters, phase.stage.newParameterRate)
-        let work = TrainingStep(objective, optimiser: phase.stage.optimiser, student: student) {
-            isNew.contains($0) ? newRate : 1
-        }
+        let work = TrainingStep(
+            objective, optimiser: phase.stage.optimiser, student: student, restored: restored
+        ) { isNew.contains($0) ? newRate : 1 }
+        (self.work, restored) = (work, [:])
         while state.stageStep < phase.steps {
             let start = clock.now
             let result = try step(phase, work)
@@ -301,12 +311,21 @@ final class Trainer {
     /// The batches of the next update.
     private func batches(_ phase: Phase) -> [TrainingBatch] {
         let (rows, sequences) = (rows[state.stage], phase.stage.sequences)
+        let firstOfStage = state.rows - state.stageStep * phase.rowsPerStep
+        if let batches = long?.batches(step: state.stageStep, first: firstOfStage) { return batches }
         return (0..<phase.stage.accumulation).map { part in
             let first = state.rows + part * sequences
             return TrainingBatch(
                 (first..<first + sequences).map { rows[$0] }, answerWeight: configuration.data.answerWeight,
                 device: student.device)
         }
+    }
+
+    private func longRows(_ phase: Phase) -> LongRows? {
+        guard phase.stage.carry > 1 else { return nil }
+        return LongRows(
+            phase.stage, length: phase.length, rows: rows[state.stage], ordinary: ordinaryRows[state.stage],
+            answerWeight: configuration.data.answerWeight, device: student.device)
     }
 
     /// What comes after an update: the report, and measurements and checkpoints when they are due.
@@ -403,8 +422,11 @@ final class Trainer {
 
     private func save() throws {
         guard state.step > savedStep || folder.checkpoints.isEmpty || state.stageStep == 0 else { return }
+        // Between long rows nothing is taken over.
+        let phase = phases.indices.contains(state.stage) ? phases[state.stage] : nil
+        let carried = state.stageStep % (phase?.stage.carry ?? 1) == 0 ? [] : try work?.snapshot() ?? []
         let checkpoint = try TrainingCheckpoint.save(
-            student, state: state, fingerprint: fingerprint, folder: folder.checkpointFolder,
+            student, carried: carried, state: state, fingerprint: fingerprint, folder: folder.checkpointFolder,
             keep: configuration.checkpoints.keep)
         savedStep = state.step
         tell(.saved(step: state.step, path: checkpoint.path))

@@ -21,7 +21,7 @@ struct ConfigurationTests {
             var stage = StageConfiguration(kind, tokens: 1_234_567 + index)
             (stage.sequences, stage.accumulation, stage.newParameterRate, stage.layersAtOnce) = (3, 5, 2.5, 1)
             (stage.teacherShare, stage.freeze) = (0.1 + 0.2, ["model.embed*", "*.bias"])
-            stage.length = index == 0 ? nil : 4096 + index
+            (stage.length, stage.carry, stage.carryShare) = (index == 0 ? nil : 4096 + index, 2 + index, 0.25)
             stage.schedule.course = Schedule.Course.allCases[index % Schedule.Course.allCases.count]
             (stage.schedule.peak, stage.schedule.warmUpSteps) = (1.1e-5, 17)
             (stage.schedule.final, stage.schedule.decay) = (0.3, 0.7)
@@ -47,7 +47,9 @@ struct ConfigurationTests {
             "validation_share", "recall", "answer_weight", "text_key", "separator", "on_error", "cache", "every",
             "rows", "checkpoints",
             "keep",
-            "stages", "stage", "tokens", "sequences", "accumulation", "learning_rate", "schedule", "warm_up_steps",
+            "stages", "stage", "tokens", "carry", "carry_share", "sequences", "accumulation", "learning_rate",
+            "schedule",
+            "warm_up_steps",
             "final_rate", "decay_share", "new_parameter_rate", "beta1", "beta2", "epsilon", "weight_decay", "clip",
             "freeze", "teacher_share", "layers_at_once",
         ] {
@@ -97,6 +99,7 @@ struct ConfigurationTests {
             ("stages:\n  - tokens: 3\n    stage: pretrain\n", 2, ["align, select, distil, finetune"]),
             ("stages:\n  - stage: align\n", 2, ["stage align", "'tokens' is missing"]),
             (stages + "    clip: big\n", 4, ["clip: expected a number", "or null"]),
+            (stages + "    carry: 0\n", 4, ["carry: expected a whole number from 1 to 4096"]),
             (stages + "    length: 1\n", 4, ["length: expected a whole number from 2", "or null"]),
             (stages + "    learning_rate: inf\n", 4, ["learning_rate"]),
             (stages + "    learning-rate: 1\n", 4, ["'learning-rate' is not known"]),

@@ -130,7 +130,13 @@ public struct GatedSlotAttention: TokenMixer {
         case .softmaxPreserving: heads = try projections.turned(q: q, k: k, v: v, span: span, context.turns)
         }
         let slots: Tensor
-        if let state {
+        if let state, let carried = context.carried {
+            var running = try state.slots.carried(carried)
+            slots = try Tensor.gatedSlotAttention(
+                q: heads.q, k: heads.k, v: heads.v, logGates: logGates, scale: scale, state: &running,
+                documents: context.documents)
+            state.next = running.detached
+        } else if let state {
             slots = try Tensor.gatedSlotAttention(
                 q: heads.q, k: heads.k, v: heads.v, logGates: logGates, scale: scale, state: &state.slots,
                 documents: context.documents)
@@ -188,6 +194,8 @@ public struct GatedSlotAttention: TokenMixer {
         var slots: GatedSlotState
         let window: (any AttentionCache)?
         let kept: (any AttentionCache)?
+        /// What rows in training have left to the next.
+        var next: GatedSlotState?
 
         init(slots: GatedSlotState, window: (any AttentionCache)?, kept: (any AttentionCache)?) {
             (self.slots, self.window, self.kept) = (slots, window, kept)
@@ -209,6 +217,12 @@ public struct GatedSlotAttention: TokenMixer {
             }
         }
 
+        public func advance() throws {
+            if let next { try slots.take(next) }
+            next = nil
+            for cache in caches { try cache.advance() }
+        }
+
         public func reserve(_ positions: Int, count: Int) throws {
             for cache in caches { try cache.reserve(positions, count: count) }
         }
@@ -228,6 +242,19 @@ public struct GatedSlotAttention: TokenMixer {
             try window?.restore(snapshot, prefix: "\(prefix)window.")
             try kept?.restore(snapshot, prefix: "\(prefix)kept.")
         }
+    }
+
+    public func makeCarriedState(rows: Int, tokens: Int) throws -> MixerState {
+        let count = slotHeads?.count ?? projections.keyValueHeads
+        func keys(_ span: AttentionSpan, _ heads: Int) throws -> CarriedKeys {
+            try projections.makeCarriedKeys(rows: rows, tokens: tokens, span: span, heads: heads)
+        }
+        return State(
+            slots: try .zeros(
+                batch: rows, heads: count, slots: options.slots, keyDim: projections.headDim,
+                valueDim: projections.headDim, on: gate.weight.device),
+            window: try span.map { try keys($0, count) },
+            kept: try keptHeads.map { try keys(keptSpan, $0.count) })
     }
 
     public func makeState(rows: Int) throws -> MixerState {

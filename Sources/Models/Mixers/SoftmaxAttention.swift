@@ -45,6 +45,10 @@ public struct SoftmaxAttention: TokenMixer {
         try projections.makeCache(rows: rows, span: span, positions: positions)
     }
 
+    public func makeCarriedState(rows: Int, tokens: Int) throws -> MixerState {
+        try projections.makeCarriedKeys(rows: rows, tokens: tokens, span: span)
+    }
+
     public static func stateCost(
         _ configuration: ModelConfiguration, layer: Int, on device: Device
     ) throws -> StateCost {
@@ -150,6 +154,13 @@ struct AttentionProjections: Sendable {
             ?? heads.q.attention(
                 k: heads.k, v: heads.v, scale: scale, span: span, sinkQueries: heads.sinkQueries,
                 documents: context.documents)
+    }
+
+    /// - Parameter count: key/value heads; nil for all.
+    func makeCarriedKeys(rows: Int, tokens: Int, span: AttentionSpan, heads count: Int? = nil) throws -> CarriedKeys {
+        try CarriedKeys(
+            rows: rows, heads: count ?? keyValueHeads, dim: headDim, span: span, tokens: tokens,
+            on: query.weight.device)
     }
 
     /// - Parameters:

@@ -35,6 +35,9 @@ public protocol TokenMixer: Sendable {
     /// The state of `rows` sequences that have not begun; of one on the processor.
     func makeState(rows: Int) throws -> MixerState
 
+    /// What `rows` rows in training take over from the rows before them, in which up to `tokens` stood.
+    func makeCarriedState(rows: Int, tokens: Int) throws -> MixerState
+
     /// What the state of `layer` takes on `device`.
     static func stateCost(_ configuration: ModelConfiguration, layer: Int, on device: Device) throws -> StateCost
 }
@@ -56,13 +59,15 @@ public struct StateCost: Sendable, Equatable {
 
 /// What all mixers of one call share.
 public struct MixerContext: Sendable {
-    public let rotary: RotaryTable
+    public var rotary: RotaryTable
     /// By which queries turn for sinks, when some stand further from the first token than the model was trained on.
     public var sinkRotary: RotaryTable?
     /// Those of kept attention, where its positions are others.
     var kept: Turns?
     /// Ascending starts of packed documents, or nil when there is one.
     public let documents: Documents?
+    /// The same documents where rows in training go on with those before them.
+    var carried: CarriedDocuments?
     /// Where the first token stands.
     public var position = 0
     /// The same on a GPU for one token, T = 1, of a recorded step, which serves for all positions.
@@ -74,6 +79,15 @@ public struct MixerContext: Sendable {
     var keptTurns: Turns { kept ?? turns }
 }
 
+extension MixerContext {
+    func requiredCarried() throws -> CarriedDocuments {
+        guard let carried else {
+            throw ModelError.input(expected: "rows that go on with those before them", found: "rows by themselves")
+        }
+        return carried
+    }
+}
+
 /// What a mixer remembers of one sequence. A class, so that a step updates it in place; ``copy()`` forks it.
 public protocol MixerState: AnyObject {
     /// Bytes held now.
@@ -82,6 +96,9 @@ public protocol MixerState: AnyObject {
 
     /// What brings the state back to where it is now, on which nothing may have been read but one segment since.
     func undo() -> () -> Void
+
+    /// Of rows in training: what they have left becomes what the next take over.
+    func advance() throws
 
     /// Makes room for `positions` tokens in all, of which `count` have been read, so that a recorded step finds it.
     func reserve(_ positions: Int, count: Int) throws
@@ -96,6 +113,7 @@ public protocol MixerState: AnyObject {
 
 extension MixerState {
     public func reserve(_ positions: Int, count: Int) {}
+    public func advance() {}
 
     /// This state as that of a certain mixer.
     func required<State: MixerState>(as type: State.Type) throws -> State {

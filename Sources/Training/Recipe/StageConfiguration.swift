@@ -19,6 +19,11 @@ public struct StageConfiguration: Sendable, Equatable {
     public var tokens: Int
     /// Tokens of a row; nil is the run's ``TrainingConfiguration/length``.
     public var length: Int?
+    /// Rows of a text that go through one behind another, in as many steps: each begins with the state that the one before it
+    /// has left, and no gradient goes back there. 1 for rows by themselves.
+    public var carry = 1
+    /// The share of rows that do; the others are ordinary ones beside them.
+    public var carryShare = 1.0
     /// Rows of a batch, and batches whose gradients are added up before an update.
     public var sequences = 2
     public var accumulation = 1
@@ -47,30 +52,37 @@ public struct StageConfiguration: Sendable, Equatable {
         }
     }
 
-    /// Reads "align=4.9M,distil=11.5M@4096,finetune=0": kinds in any order and number, with the length of a stage's rows
-    /// behind @ where it is not the run's; a budget of 0 leaves the stage out. Batches of longer rows have fewer of them, for
-    /// it is the number of steps that counts.
+    /// What ``carry`` may be.
+    static let carries = 1...4096
+    /// What ``carryShare`` may be.
+    static let carryShares = 0.001...1
+
+    /// Reads "align=4.9M,distil=11.5M@4096,distil=2M@1024x8,finetune=0": kinds in any order and number, with the length of a
+    /// stage's rows behind @ where it is not the run's, and behind x how many of them carry the state on; a budget of 0
+    /// leaves the stage out. Batches of longer rows have fewer of them, for it is the number of steps that counts.
     /// - Parameter length: tokens of the run's rows.
     /// - Throws: ``TrainingError/option(name:expected:found:)``.
     public static func list(_ text: String, length: Int = .max) throws -> [StageConfiguration] {
         let stages = try text.split(separator: ",", omittingEmptySubsequences: false).map { part in
             let sides = part.split(separator: "=", maxSplits: 1).map { $0.trimmingPrefix { $0 == " " } }
-            let numbers = sides.last?.split(separator: "@", omittingEmptySubsequences: false).map {
-                Quantity.count(String($0))
-            }
-            guard sides.count == 2, let kind = Kind(rawValue: String(sides[0])), let numbers,
-                let tokens = numbers[0], numbers.count <= 2,
-                numbers.dropFirst().allSatisfy({ $0.map(TrainingConfiguration.lengths.contains) ?? false })
+            let parts = sides.last?.split(separator: "@", omittingEmptySubsequences: false) ?? []
+            let rows = parts.dropFirst().first?.split(separator: "x", omittingEmptySubsequences: false) ?? []
+            let own = rows.first.map { Quantity.count(String($0)) }
+            let carry = rows.dropFirst().first.map { Int($0) }
+            guard sides.count == 2, let kind = Kind(rawValue: String(sides[0])), 1...2 ~= parts.count, rows.count <= 2,
+                let tokens = Quantity.count(String(parts[0])),
+                own.map({ $0.map(TrainingConfiguration.lengths.contains) ?? false }) ?? true,
+                carry.map({ $0.map(carries.contains) ?? false }) ?? true
             else {
                 let kinds = Kind.allCases.map(\.rawValue).joined(separator: ", ")
                 throw TrainingError.option(
                     name: "--stages",
-                    expected: "STAGE=TOKENS or STAGE=TOKENS@LENGTH, … with \(kinds), such as "
+                    expected: "STAGE=TOKENS, STAGE=TOKENS@LENGTH or STAGE=TOKENS@LENGTHxROWS, … with \(kinds), such as "
                         + "align=400k,distil=1.2M@4096",
                     found: "'\(part)'")
             }
             var stage = StageConfiguration(kind, tokens: tokens)
-            stage.length = numbers.count == 2 ? numbers[1] : nil
+            (stage.length, stage.carry) = (own ?? nil, (carry ?? nil) ?? 1)
             if let own = stage.length, own > length { stage.sequences = max(1, stage.sequences * length / own) }
             return stage
         }.filter { $0.tokens > 0 }

@@ -33,7 +33,10 @@ extension TrainingConfiguration {
     private static var stageFields: [ConfigurationField<StageConfiguration>] {
         [
             .count("tokens", \.tokens, in: 1...1_000_000_000_000_000), .optional("length", \.length, in: lengths),
-            .count("sequences", \.sequences, in: 1...1 << 20), .count("accumulation", \.accumulation, in: 1...1 << 20),
+            .count("carry", \.carry, in: StageConfiguration.carries),
+            .number("carry_share", \.carryShare, in: StageConfiguration.carryShares),
+            .count("sequences", \.sequences, in: 1...1 << 20),
+            .count("accumulation", \.accumulation, in: 1...1 << 20),
             .number("learning_rate", \.schedule.peak, in: 0...10), .choice("schedule", \.schedule.course),
             .count("warm_up_steps", \.schedule.warmUpSteps, in: 0...1 << 40),
             .number("final_rate", \.schedule.final, in: 0...1), .number("decay_share", \.schedule.decay, in: 0...1),

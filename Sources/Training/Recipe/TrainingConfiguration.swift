@@ -94,6 +94,19 @@ public struct TrainingConfiguration: Sendable, Equatable {
             try require(
                 stage.sequences * length <= 1 << 28, "stage \(stage.kind.rawValue)",
                 "sequences × length of at most \(1 << 28) tokens", "\(stage.sequences) × \(length)")
+            try require(
+                stage.carry == 1 || stage.kind == .distil || stage.kind == .finetune,
+                "stage \(stage.kind.rawValue): carry", "1; only distil and finetune carry the state from row to row",
+                "\(stage.carry)")
+            let shares = StageConfiguration.carryShares
+            try require(
+                shares.contains(stage.carryShare), "stage \(stage.kind.rawValue): carry_share",
+                "\(shares.lowerBound) to \(shares.upperBound)", "\(stage.carryShare)")
+            try require(
+                StageConfiguration.carries.contains(stage.carry) && stage.sequences * length * stage.carry <= 1 << 28,
+                "stage \(stage.kind.rawValue): carry",
+                "1 to \(StageConfiguration.carries.upperBound), and sequences × length × carry of at most \(1 << 28) tokens",
+                "\(stage.sequences) × \(length) × \(stage.carry)")
         }
         let heads = HeadSelection.Options.counts
         for stage in stages where stage.kind == .select {

@@ -31,15 +31,19 @@ struct TrainingCheckpoint {
 
     /// Writes the checkpoint of `state.step` into `folder`, then removes all but the latest `keep` and what earlier runs
     /// left half-written.
-    /// - Parameter fingerprint: what the run depends on; ``load(into:fingerprint:)`` asks for the same.
+    /// - Parameters:
+    ///   - carried: what rows take over from those before them.
+    ///   - fingerprint: what the run depends on; ``load(into:fingerprint:)`` asks for the same.
     @discardableResult
     static func save(
-        _ model: TrainableModel, state: TrainingState, fingerprint: String, folder: String, keep: Int
+        _ model: TrainableModel, carried: [(name: String, tensor: Tensor)] = [], state: TrainingState,
+        fingerprint: String, folder: String, keep: Int
     ) throws -> TrainingCheckpoint {
         let target = "\(folder)/\(name(state.step))"
         try FileAction.written.filing(target) {
             let staged = try StagedFolder(path: target, isFree: false)
-            try write(try tensors(of: model), to: staged.temporaryPath)
+            let all = try tensors(of: model) + carried.map { ("carried.\($0.name)", $0.tensor) }
+            try write(all, to: staged.temporaryPath)
             try write(state, fingerprint: fingerprint, to: staged.temporaryPath)
             // A checkpoint of this step may be there when a run was resumed from an earlier one.
             try TrainingCheckpoint(path: target).remove()
@@ -106,7 +110,9 @@ struct TrainingCheckpoint {
 
     /// Puts the checkpoint's parameters and means into `model`, whose ``TrainableModel/train(_:)`` the caller has set to
     /// those of the state's stage.
-    func load(into model: TrainableModel) throws {
+    /// - Returns: what rows take over from those before them, by name.
+    func load(into model: TrainableModel) throws -> [String: Tensor] {
+        var carried: [String: Tensor] = [:]
         let checkpoint = try SafetensorsCheckpoint(path: path)
         for tensor in checkpoint.tensors {
             guard let dot = tensor.name.firstIndex(of: ".") else { continue }
@@ -114,10 +120,12 @@ struct TrainingCheckpoint {
             let value = try checkpoint.load(tensor.name, as: .float32)
             switch tensor.name[..<dot] {
             case "master": try model.restore(name, value: value)
+            case "carried": carried[name] = value
             case "first": try model.master(name).first = value.to(model.device)
             default: try model.master(name).second = value.to(model.device)
             }
         }
+        return carried
     }
 
     /// Reads state.json and checks that the checkpoint is whole and belongs to this run.

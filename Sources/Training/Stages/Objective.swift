@@ -82,11 +82,12 @@ struct Objective {
 
     private func predict(_ batch: BatchTensors) throws -> Result {
         // The teacher first: its activations are gone before the student's are kept.
-        let target = share > 0 ? try teacher?.hidden(ids: batch.ids, documents: batch.documents) : nil
+        let target = try batch.target ?? (isTaught ? teacher?.hidden(ids: batch.ids, documents: batch.documents) : nil)
         let model = try student.model(on: tape)
         let hidden = try model.hidden(
             ids: batch.ids, documents: batch.documents,
-            recomputation: recomputedLayers > 0 ? Recomputation(tape, layers: recomputedLayers) : nil)
+            recomputation: recomputedLayers > 0 ? Recomputation(tape, layers: recomputedLayers) : nil,
+            carried: batch.carried)
         var result = Result()
         if let teacher, let target {
             result.divergence = try hidden.klDivergence(
@@ -102,6 +103,16 @@ struct Objective {
             ).sum()
         }
         try tape.playBack()
+        try batch.carried?.advance()
         return result
+    }
+
+    /// Whether the teacher's predictions are learned.
+    var isTaught: Bool { share > 0 }
+
+    /// The teacher's final hidden states (B, N · T, D) of long rows.
+    func teach(_ rows: [PackedRow]) throws -> Tensor? {
+        let batch = try BatchTensors(TrainingBatch(rows, device: student.device), on: student.device)
+        return try teacher?.hidden(ids: batch.ids, documents: batch.documents)
     }
 }

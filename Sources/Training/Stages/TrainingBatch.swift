@@ -1,3 +1,4 @@
+import Models
 import Tensors
 
 /// Rows of tokens as a model reads them, and the token that follows each.
@@ -11,6 +12,8 @@ struct TrainingBatch {
     let targets: [Int32]
     /// Starts of the documents, or nil when every row is one.
     let documents: Documents?
+    /// What rows have that go on with those before them; nil for rows by themselves.
+    let carried: Carried?
     /// What the loss of each target weighs; nil where all weigh 1.
     let weights: [Float]?
     /// The first position in its row of every token's document, (B · T), for a GPU; empty otherwise.
@@ -19,7 +22,9 @@ struct TrainingBatch {
     /// - Parameters:
     ///   - rows: rows of one length.
     ///   - answerWeight: what the tokens of recall rows' answers weigh in the loss, others being 1.
-    init(_ rows: [PackedRow], answerWeight: Double = 1, device: Device = .cpu) {
+    ///   - carried: what rows have that go on with those before them; on the processor a batch has one such row.
+    init(_ rows: [PackedRow], answerWeight: Double = 1, device: Device = .cpu, carried: Carried? = nil) {
+        self.carried = carried
         let length = (rows.first?.tokens.count ?? 1) - 1
         var targets: [Int32] = []
         for row in rows {
@@ -32,18 +37,33 @@ struct TrainingBatch {
             inputs = rows.map { Array($0.tokens.dropLast()) }
             documents = nil
             for row in rows {
-                for (start, end) in zip(row.documents, row.documents.dropFirst() + [length]) {
+                let starts = row.documents.filter { $0 < length }
+                for (start, end) in zip(starts, starts.dropFirst() + [length]) {
                     firstPositions += repeatElement(Int32(start), count: end - start)
                 }
             }
-        } else if rows.allSatisfy({ $0.documents.count == 1 }) {
+        } else if carried == nil, rows.allSatisfy({ $0.documents.count == 1 }) {
             inputs = rows.map { Array($0.tokens.dropLast()) }
             documents = nil
         } else {
             inputs = [rows.flatMap { $0.tokens.dropLast() }]
             documents = Documents(
-                rows.enumerated().flatMap { index, row in row.documents.map { index * length + $0 } })
+                rows.enumerated().flatMap { index, row in
+                    row.documents.filter { $0 < length }.map { index * length + $0 }
+                })
         }
+    }
+
+    /// The place of rows in the long ones that they are cut from.
+    struct Carried {
+        /// The number of the long rows in their stage.
+        let group: Int
+        /// The place of the rows in them, from 0 on.
+        let index: Int
+        /// See ``PackedRow/before``.
+        let before: [Int]
+        /// The long rows.
+        let whole: [PackedRow]
     }
 
     /// A token is the target of the position before it.
@@ -76,9 +96,14 @@ struct BatchTensors {
     let share: Tensor
     /// (B · T), float32; nil where all targets weigh 1.
     let weights: Tensor?
+    /// What the rows take over from those before them.
+    let carried: CarriedRows?
+    /// The teacher's final hidden states (B, T, D) where they are those of longer rows.
+    private(set) var target: Tensor?
     private let firstPositions: Tensor?
 
-    init(_ batch: TrainingBatch, on device: Device) throws {
+    init(_ batch: TrainingBatch, on device: Device, carried: CarriedRows? = nil, target: Tensor? = nil) throws {
+        (self.carried, self.target) = (carried, target)
         let shape = [batch.inputs.count, batch.inputs[0].count]
         ids = try Tensor(batch.inputs.flatMap { $0 }, shape: shape).to(device)
         targets = try Tensor(batch.targets, shape: [batch.tokens]).to(device)
@@ -90,7 +115,8 @@ struct BatchTensors {
     }
 
     /// Takes over another batch of the same shape, in place.
-    func fill(_ batch: TrainingBatch) throws {
+    mutating func fill(_ batch: TrainingBatch, target: Tensor?) throws {
+        if let target { try self.target?.take(target) }
         try ids.overwrite(batch.inputs.flatMap { $0 })
         try targets.overwrite(batch.targets)
         try predictedShare.overwrite([batch.predictedShare])

@@ -1,14 +1,21 @@
+import Models
 import Tensors
 
 /// The work of one update: batches forwards and back, then the optimiser. On a GPU it is done by hand once, then recorded,
 /// and from then on all its kernels are started by one call, with the batch and the rates in the memory that they read.
 final class TrainingStep {
-    private let objective: Objective
+    let objective: Objective
     private let optimiser: AdamW
-    private let student: TrainableModel
+    let student: TrainableModel
     private let rateScale: (String) -> Double
     private var inputs: [BatchTensors] = []
     private var rates: Tensor?
+    /// What the rows of each batch take over from those before them, where they go on with others.
+    var carried: [CarriedRows] = []
+    /// What they took over when the run was stopped.
+    let restored: [String: Tensor]
+    /// The teacher's final hidden states of the long rows in hand.
+    var taught: (group: Int, hidden: [Tensor])?
     private var recorded: (graph: CUDAGraph, given: Given)?
     private var steps = 0
 
@@ -25,10 +32,13 @@ final class TrainingStep {
         var outcome: AdamW.Outcome
     }
 
+    /// - Parameter restored: what ``snapshot()`` gave of the same step.
     init(
-        _ objective: Objective, optimiser: AdamW, student: TrainableModel, rateScale: @escaping (String) -> Double
+        _ objective: Objective, optimiser: AdamW, student: TrainableModel, restored: [String: Tensor] = [:],
+        rateScale: @escaping (String) -> Double
     ) {
         (self.objective, self.optimiser, self.student, self.rateScale) = (objective, optimiser, student, rateScale)
+        self.restored = restored
     }
 
     /// - Parameter meanwhile: called when the work has been given to the device, which is then busy with it.
@@ -38,6 +48,7 @@ final class TrainingStep {
         steps += 1
         let rates = AdamWSettings.Rates(
             learningRate: learningRate, step: step, gradientScale: 1 / Double(batches.count))
+        try turn(to: batches)
         let given = try student.device == .cpu ? work(batches, rates) : onDevice(batches, rates)
         meanwhile()
         let values = try zip(given.results, batches).map { try objective.read($0, of: $1) }
@@ -53,8 +64,10 @@ final class TrainingStep {
     private func work(_ batches: [TrainingBatch], _ rates: AdamWSettings.Rates) throws -> Given {
         var given = Given()
         var loss = 0.0
-        for batch in batches {
-            let result = try objective.accumulate(BatchTensors(batch, on: .cpu))
+        for (index, batch) in batches.enumerated() {
+            let tensors = try BatchTensors(
+                batch, on: .cpu, carried: carried.isEmpty ? nil : carried[index], target: target(index, batch))
+            let result = try objective.accumulate(tensors)
             loss += try objective.read(result, of: batch).loss
             given.results.append(result)
         }
@@ -68,10 +81,13 @@ final class TrainingStep {
     private func onDevice(_ batches: [TrainingBatch], _ rates: AdamWSettings.Rates) throws -> Given {
         let settings = optimiser.settings(rates)
         if inputs.isEmpty {
-            inputs = try batches.map { try BatchTensors($0, on: .cuda) }
+            inputs = try batches.enumerated().map { index, batch in
+                try BatchTensors(
+                    batch, on: .cuda, carried: carried.isEmpty ? nil : carried[index], target: target(index, batch))
+            }
             self.rates = try Tensor(settings.deviceRates, shape: [5]).to(.cuda)
         } else {
-            for (input, batch) in zip(inputs, batches) { try input.fill(batch) }
+            for (index, batch) in batches.enumerated() { try inputs[index].fill(batch, target: target(index, batch)) }
             try self.rates?.overwrite(settings.deviceRates)
         }
         // The first step compiles kernels, fills tables and makes the gradients that later ones add to.

@@ -36,7 +36,8 @@ struct TrainCommand: ParsableCommand {
     @Option(help: "A YAML file with settings; options given here come before it.") var config: String?
     @Option(
         help: """
-            Stages and their tokens, with @ the length of their rows, such as distil=1M@4096. \
+            Stages and their tokens, with @ the length of their rows, such as distil=1M@4096, and with x how many of these \
+            carry the state on, such as distil=1M@1024x8. \
             (default: align=100k,select=3,distil=300k; on cuda align=4.9M,select=3,distil=9M,distil=2.5M@4096)
             """)
     var stages: String?

@@ -1,0 +1,61 @@
+extension CUDABackend {
+    public func carriedRows(
+        past: Tensor, _ x: Tensor, _ carried: CarriedDocuments, _ selection: CarriedSelection
+    ) throws -> Tensor {
+        let (places, tokens) = (past.shape[1], x.shape[1])
+        switch selection {
+        case .joined:
+            let result = try empty([x.shape[0], places + tokens] + x.shape[2...])
+            try rows(past: past, x, counts: carried.counts, into: result)
+            return result
+        case .next(let sinks):
+            let result = try empty(past.shape)
+            try rows(
+                past: past, x, counts: carried.counts, starts: carried.documents(behind: places).firstPositions,
+                from: tokens, sinks: sinks, into: result)
+            return result
+        }
+    }
+
+    public func rows(_ x: Tensor, from start: Int, count: Int) throws -> Tensor {
+        let result = try empty([x.shape[0], count] + x.shape[2...])
+        try rows(past: nil, x, from: start, into: result)
+        return result
+    }
+
+    /// `result` (B, C, ...) = the places from `start` on of `past` (B, P, ...) and x (B, T, ...) behind them; see the kernel.
+    func rows(
+        past: Tensor?, _ x: Tensor, counts: Tensor? = nil, starts: Tensor? = nil, from start: Int = 0, sinks: Int = 0,
+        into result: Tensor
+    ) throws {
+        let (batch, count, width) = (x.shape[0], result.shape[1], x.shape[2...].reduce(1, *))
+        try device.launch(
+            "carried.cu", "carried_rows", grid: ((batch * count * ((width + 7) / 8) + 255) / 256, 1, 1),
+            [
+                .tensor(past), .tensor(x), .tensor(counts), .tensor(starts), .tensor(result), .int(batch),
+                .int(past?.shape[1] ?? 0), .int(x.shape[1]), .int(count), .int(width), .int(start), .int(sinks),
+            ])
+    }
+
+    public func carriedStates(_ x: Tensor, _ carried: CarriedDocuments) throws -> Tensor {
+        let result = try empty(x.shape, .float32)
+        let width = x.count / max(1, x.shape[0])
+        try device.launch(
+            "carried.cu", "carried_states", grid: ((width + 255) / 256, x.shape[0], 1),
+            [.tensor(x), .tensor(carried.counts), .tensor(result), .int(width)])
+        return result
+    }
+
+    /// The first places, int32 (B, P + T), of the documents of P = `past` places and of T tokens behind them, whose documents
+    /// begin at the `first` (B, T) positions and had `counts` (B) tokens before.
+    func firstPositions(_ first: Tensor, behind past: Int, _ counts: Tensor) throws -> Tensor {
+        let (batch, tokens) = (first.shape[0], first.shape[1])
+        let result = try empty([batch, past + tokens], .int32)
+        try device.launch(
+            "carried.cu", "carried_starts", grid: ((batch * (past + tokens) + 255) / 256, 1, 1),
+            [
+                .tensor(first), .tensor(counts), .tensor(result), .int(batch), .int(past), .int(tokens),
+            ])
+        return result
+    }
+}

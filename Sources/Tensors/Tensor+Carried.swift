@@ -1,0 +1,76 @@
+/// What rows in training take over from the rows before them, as constants.
+extension Tensor {
+    /// Keys or values self (B, T, N, K) behind those of the `past` (B, P, N, K): (B, P + T, N, K), with zeros in the places of
+    /// no token of the row's first document.
+    package func behind(_ past: Tensor, _ carried: CarriedDocuments) throws -> Tensor {
+        try requireCarried("behind", past, carried)
+        let (places, backend) = (past.shape[1], try device.backend)
+        return try backend.carriedRows(past: past, detached, carried, .joined).recorded(of: self) { gradient in
+            try variable?.add(backend.rows(gradient, from: places, count: shape[1]))
+        }
+    }
+
+    /// What the rows after keys or values self (B, T, N, K) and their `past` (B, P, N, K) have for a past: of each row's last
+    /// document the last P tokens, or, where it has more, the first `sinks` and the last of the others.
+    package func past(after past: Tensor, sinks: Int, _ carried: CarriedDocuments) throws -> Tensor {
+        try requireCarried("past", past, carried)
+        return try device.backend.carriedRows(past: past, detached, carried, .next(sinks: sinks))
+    }
+
+    /// Of self (B, S, ...), the rows `from` ..< `from + count` of each of the B: (B, count, ...). Nothing is recorded.
+    package func stretch(from start: Int, count: Int) throws -> Tensor {
+        guard rank > 1, start >= 0, count >= 0, start + count <= shape[1] else {
+            throw TensorError.range(
+                operation: "stretch", argument: "range", expected: "within \(shape)", found: "\(start) + \(count)")
+        }
+        return try device.backend.rows(detached, from: start, count: count)
+    }
+
+    /// Takes over the elements of `other`, of the same shape; on a GPU in its own memory, which recorded work reads.
+    package mutating func take(_ other: Tensor) throws {
+        guard other.shape == shape, other.dtype == dtype, other.device == device else {
+            throw TensorError.shape(
+                operation: "take", argument: "other", expected: "\(dtype.rawValue) of \(shape)", found: other.shape)
+        }
+        guard device == .cuda else {
+            self = other.detached
+            return
+        }
+        try CUDABackend.opened.get().device.copy(to: deviceAddress, from: other.deviceAddress, bytes: byteCount)
+    }
+
+    private func requireCarried(_ operation: String, _ past: Tensor, _ carried: CarriedDocuments) throws {
+        try requireActivation(operation, "x", [nil, nil, nil, nil])
+        try past.requireActivation(operation, "past", [shape[0], nil, shape[2], shape[3]])
+        guard carried.counts.map({ $0.shape == [shape[0]] }) ?? (shape[0] == 1) else {
+            throw TensorError.shape(
+                operation: operation, argument: "x",
+                expected: "as many rows as go on with others, on the processor one", found: shape)
+        }
+    }
+}
+
+extension GatedSlotState {
+    /// The state with which rows begin that go on with those that have left this one: empty where a document begins.
+    package func carried(_ carried: CarriedDocuments) throws -> GatedSlotState {
+        GatedSlotState(
+            keys: try keys.device.backend.carriedStates(keys.detached, carried),
+            values: try keys.device.backend.carriedStates(values.detached, carried))
+    }
+
+    package var detached: GatedSlotState { GatedSlotState(keys: keys.detached, values: values.detached) }
+
+    /// As ``Tensor/take(_:)``.
+    package mutating func take(_ other: GatedSlotState) throws {
+        try keys.take(other.keys)
+        try values.take(other.values)
+    }
+}
+
+/// Which rows of a past and of new tokens are asked for.
+public enum CarriedSelection: Sendable {
+    /// All.
+    case joined
+    /// The past of the next.
+    case next(sinks: Int)
+}

@@ -1,0 +1,46 @@
+import Checkpoints
+import Models
+import Tensors
+
+/// Rows that go on with those before them.
+extension TrainingStep {
+    /// Turns to the rows of `batches`, where they are such.
+    func turn(to batches: [TrainingBatch]) throws {
+        guard let place = batches.first?.carried else { return }
+        if carried.isEmpty {
+            carried = try batches.enumerated().map { try makeRows(of: $1, number: $0) }
+        }
+        for (rows, batch) in zip(carried, batches) {
+            try rows.begin(before: batch.carried?.before ?? [], position: place.index * batch.inputs[0].count)
+        }
+        guard objective.isTaught, taught?.group != place.group else { return }
+        taught = nil
+        taught = (place.group, try batches.compactMap { try objective.teach($0.carried?.whole ?? []) })
+    }
+
+    private func makeRows(of batch: TrainingBatch, number: Int) throws -> CarriedRows {
+        let rows = try student.model().makeCarriedRows(
+            rows: batch.inputs.count, length: batch.inputs[0].count, count: objective.stage.carry)
+        guard !restored.isEmpty else { return rows }
+        var snapshot = StateSnapshot(position: 0)
+        for (name, tensor) in restored where name.hasPrefix("\(number).") {
+            try snapshot.append(String(name.dropFirst("\(number).".count)), tensor)
+        }
+        try rows.restore(snapshot)
+        return rows
+    }
+
+    /// The teacher's final hidden states (B, T, D) of the batch `index`, where it has read longer rows.
+    func target(_ index: Int, _ batch: TrainingBatch) throws -> Tensor? {
+        guard let place = batch.carried, let taught else { return nil }
+        let length = batch.inputs[0].count
+        return try taught.hidden[index].stretch(from: place.index * length, count: length)
+    }
+
+    /// What the next rows take over, by name.
+    func snapshot() throws -> [(name: String, tensor: Tensor)] {
+        try carried.enumerated().flatMap { number, rows in
+            try rows.snapshot().tensors.map { ("\(number).\($0.name)", $0.value) }
+        }
+    }
+}
