@@ -27,6 +27,7 @@ struct softmax {
 struct block {
     const struct moult_loss *loss;
     const int32_t *targets;             // of the block's rows; NULL with a teacher
+    const float *weights;               // of the block's rows, or NULL
     struct moult_dense student, teacher;  // the products that give logits; the teacher's has no rows if there is none
     float *logits, *teacher_logits;     // (rows, stride)
     uint16_t *half;                     // the gradient in bfloat16, or NULL
@@ -68,6 +69,8 @@ BODY(logits_body) {
     }
 }
 
+static float weight_of(const struct block *block, int64_t r) { return block->weights ? block->weights[r] : 1; }
+
 /// The loss of row `r` from its tiles, and what its gradient needs.
 static float finish_row(struct block *block, int64_t r) {
     const int64_t across = divide_up(block->student.columns, tile_outputs), rows = block->student.rows;
@@ -87,12 +90,12 @@ static float finish_row(struct block *block, int64_t r) {
         teacher_sum += values[3] * factor;
         difference += values[4] * factor;
     }
-    const float scale = block->loss->scale;
+    const float weight = weight_of(block, r), scale = weight * block->loss->scale;
     block->rows[r] = (struct softmax){(float)(scale / sum), most, 0, 0};
-    if (!taught) return block->targets[r] < 0 ? 0 : (float)(log(sum) + most - block->target_logits[r]);
+    if (!taught) return block->targets[r] < 0 ? 0 : weight * (float)(log(sum) + most - block->target_logits[r]);
     block->rows[r].teacher_scale = (float)(scale / teacher_sum);
     block->rows[r].teacher_shift = teacher_most;
-    return (float)(difference / teacher_sum - (log(teacher_sum) + teacher_most) + (log(sum) + most));
+    return weight * (float)(difference / teacher_sum - (log(teacher_sum) + teacher_most) + (log(sum) + most));
 }
 
 /// Logits become the gradient with respect to them.
@@ -114,7 +117,7 @@ BODY(gradient_body) {
                     row + i, softmax.scale, softmax.shift, teacher ? teacher + i : NULL, softmax.teacher_scale,
                     softmax.teacher_shift, some);
             }
-            if (target >= i && target < i + some) row[target] -= block->loss->scale;
+            if (target >= i && target < i + some) row[target] -= weight_of(block, r) * block->loss->scale;
             if (block->half) {
                 moult_kernels()->narrow(row + i, moult_bfloat16, block->half + r * block->stride + i, some);
             }
@@ -212,6 +215,7 @@ static enum moult_status run(const struct moult_loss *loss, const int32_t *targe
     for (int64_t row = 0; row < loss->rows; row += block_rows) {
         const int64_t some = least(loss->rows - row, block_rows), at = row * loss->inputs;
         block.targets = targets ? targets + row : NULL;
+        block.weights = loss->weights ? loss->weights + row : NULL;
         block.student = logits_of(
             loss->hidden + at, half ? half + at : NULL, some, loss->inputs, loss->head, loss->type, loss->outputs,
             block.logits, block.stride);

@@ -56,18 +56,18 @@ public protocol GradientBackend: Sendable {
     // MARK: Losses
 
     /// Cross-entropy of one target per row under softmax(hidden · headᵀ): hidden (R, D), head (O, D). A target of -1
-    /// leaves its row out. Gives the loss of each row in nats (0 where left out) and the gradient of scale · factor · Σ losses
-    /// with respect to hidden; that with respect to the head (O, D) is added to `headGradient` unless it is nil. `targets`
-    /// is int32 (R), `factor` a float32 scalar, 1 when nil.
+    /// leaves its row out. Gives the weighted loss of each row in nats (0 where left out) and the gradient of
+    /// scale · factor · Σ losses with respect to hidden; that with respect to the head (O, D) is added to `headGradient`
+    /// unless it is nil. `targets` is int32 (R).
     func crossEntropy(
-        _ hidden: Tensor, head: Tensor, targets: Tensor, scale: Float, factor: Tensor?, headGradient: inout Tensor?
+        _ hidden: Tensor, head: Tensor, targets: Tensor, weighting: LossWeighting, headGradient: inout Tensor?
     ) throws -> (losses: Tensor, hiddenGradient: Tensor)
 
     /// The divergence KL(teacher ‖ student) of softmax(hidden · headᵀ), the student's, from
     /// softmax(teacherHidden · teacherHeadᵀ): hidden (R, D), head (O, D), and the teacher's with a width of their own.
-    /// Results as of ``crossEntropy(_:head:targets:scale:factor:headGradient:)``; the teacher gets no gradient.
+    /// Results as of ``crossEntropy(_:head:targets:weighting:headGradient:)``; the teacher gets no gradient.
     func klDivergence(
-        _ hidden: Tensor, head: Tensor, teacherHidden: Tensor, teacherHead: Tensor, scale: Float,
+        _ hidden: Tensor, head: Tensor, teacherHidden: Tensor, teacherHead: Tensor, weighting: LossWeighting,
         headGradient: inout Tensor?
     ) throws -> (losses: Tensor, hiddenGradient: Tensor)
 

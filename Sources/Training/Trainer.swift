@@ -257,7 +257,7 @@ final class Trainer {
     // MARK: Selection
 
     /// Rows of the text that is held apart on which the distance from the teacher is shown, and tokens of each.
-    private static let (selectionTexts, selectionTokens) = (2, 256)
+    private static let (selectionTexts, selectionTokens) = (1, 256)
 
     /// Gives up to `count` heads their softmax attention back.
     private func select(_ count: Int) throws {
@@ -303,7 +303,9 @@ final class Trainer {
         let (rows, sequences) = (rows[state.stage], phase.stage.sequences)
         return (0..<phase.stage.accumulation).map { part in
             let first = state.rows + part * sequences
-            return TrainingBatch((first..<first + sequences).map { rows[$0] }, device: student.device)
+            return TrainingBatch(
+                (first..<first + sequences).map { rows[$0] }, answerWeight: configuration.data.answerWeight,
+                device: student.device)
         }
     }
 

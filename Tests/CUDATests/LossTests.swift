@@ -32,6 +32,28 @@ extension CUDATests {
             }
         }
 
+        @Test("rows that weigh more or less, or nothing")
+        func weights() throws {
+            for (rows, inputs, outputs) in Self.shapes {
+                try expectAgreement(
+                    "\(rows) × \(outputs)",
+                    [.activation(rows, inputs), .weight(outputs, inputs), .activation(rows, 16), .weight(outputs, 16)],
+                    tolerance: 0.02
+                ) {
+                    let device = $0[0].device
+                    let targets = try Tensor(targets(rows, outputs), shape: [rows]).to(device)
+                    let weights = try Tensor((0..<rows).map { [Float(4), 1, 0, 0.5][$0 % 4] }, shape: [rows]).to(device)
+                    let factor = try Tensor([Float(0.5)], shape: []).to(device)
+                    return [
+                        try $0[0].crossEntropy(
+                            head: $0[1], targets: targets, scale: 8, factor: factor, weights: weights),
+                        try $0[0].klDivergence(
+                            head: $0[1], teacher: $0[2], teacherHead: $0[3], scale: 4, factor: factor, weights: weights),
+                    ]
+                }
+            }
+        }
+
         @Test func negativeLogLikelihood() throws {
             var random = Random(5)
             for (rows, inputs, outputs) in Self.shapes {

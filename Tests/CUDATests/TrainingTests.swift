@@ -97,6 +97,27 @@ extension CUDATests {
             #expect(try student("stopped") == student("cuda"))
         }
 
+        @Test("answers of recall rows that weigh more")
+        func answers() throws {
+            var configuration = configuration
+            (configuration.length, configuration.data.recall, configuration.data.answerWeight) = (96, 0.5, 4)
+            configuration.data.validationShare = 0.2
+            configuration.stages = try StageConfiguration.list("distil=768,finetune=768")
+            configuration.stages[0].teacherShare = 0.5
+            var losses: [Device: [Double]] = [:]
+            for (weight, device) in [(4.0, Device.cpu), (4, .cuda), (1, .cuda)] {
+                configuration.data.answerWeight = weight
+                let folder = try RunFolder(
+                    path: path("\(device)\(weight)"), model: configuration.model, resuming: false)
+                var found: [Double] = []
+                try TrainingRun(configuration, folder: folder, resuming: false, device: device) { _ in { _, _ in } }
+                    .train { if case .step(let step) = $0 { found.append(step.loss) } }
+                if weight == 4 { losses[device] = found } else { #expect(found != losses[.cuda]) }
+            }
+            #expect(losses[.cpu]?.count == 8)
+            expectClose(losses[.cuda] ?? [], losses[.cpu] ?? [], 0.02, "loss")
+        }
+
         @Test("steps whose loss is not finite change nothing")
         func notFinite() throws {
             var configuration = configuration

@@ -86,7 +86,7 @@ extension KernelTests {
                             var headGradient: Tensor? = try .zeros([300, 200])
                             let loss = try backend.crossEntropy(
                                 x, head: head, targets: Tensor((0..<700).map { Int32($0 % 301) - 1 }, shape: [700]),
-                                scale: 1, factor: nil, headGradient: &headGradient)
+                                weighting: .init(scale: 1), headGradient: &headGradient)
                             results.append([
                                 try #require(weight).array(), try back.array(), try norm.array(),
                                 try loss.losses.array(),

@@ -60,7 +60,7 @@ extension KernelTests {
                     for scale in [Float(1), 0.125] {
                         var headGradient = scale == 1 ? before : nil
                         let found = try backend.crossEntropy(
-                            hidden, head: head, targets: Tensor(targets, shape: [rows]), scale: scale, factor: nil,
+                            hidden, head: head, targets: Tensor(targets, shape: [rows]), weighting: .init(scale: scale),
                             headGradient: &headGradient)
                         try expect(
                             found, headGradient: headGradient, headBefore: before, expected: expected,
@@ -87,7 +87,8 @@ extension KernelTests {
                         try logits(hidden, head), teacher: try logits(teacherHidden, teacherHead), outputs: outputs)
                     var headGradient: Tensor? = before
                     let found = try backend.klDivergence(
-                        hidden, head: head, teacherHidden: teacherHidden, teacherHead: teacherHead, scale: 0.5,
+                        hidden, head: head, teacherHidden: teacherHidden, teacherHead: teacherHead,
+                        weighting: .init(scale: 0.5),
                         headGradient: &headGradient)
                     try expect(
                         found, headGradient: headGradient, headBefore: before, expected: expected, scale: 0.5,
@@ -102,7 +103,8 @@ extension KernelTests {
             try withEveryKernel { choice in
                 var none: Tensor?
                 let found = try backend.klDivergence(
-                    hidden, head: head, teacherHidden: hidden, teacherHead: head, scale: 1, headGradient: &none)
+                    hidden, head: head, teacherHidden: hidden, teacherHead: head, weighting: .init(scale: 1),
+                    headGradient: &none)
                 #expect(try found.losses.array().allSatisfy { abs($0) < 1e-5 }, "\(choice)")
                 #expect(try found.hiddenGradient.array().allSatisfy { $0 == 0 }, "\(choice)")
             }
@@ -114,13 +116,14 @@ extension KernelTests {
             try withEveryKernel { choice in
                 var headGradient: Tensor? = try .zeros([3, 1])
                 let found = try backend.crossEntropy(
-                    hidden, head: head, targets: Tensor([Int32(0), 0], shape: [2]), scale: 1, factor: nil,
+                    hidden, head: head, targets: Tensor([Int32(0), 0], shape: [2]), weighting: .init(scale: 1),
                     headGradient: &headGradient)
                 #expect(try found.losses.array(Float.self) == [0, 2000], "\(choice)")
                 #expect(try found.hiddenGradient.array(Float.self) == [0, -2], "\(choice)")
                 #expect(try headGradient?.array(Float.self) == [1000, 0, -1000], "\(choice)")
                 let divergence = try backend.klDivergence(
-                    hidden, head: head, teacherHidden: hidden, teacherHead: head, scale: 1, headGradient: &headGradient)
+                    hidden, head: head, teacherHidden: hidden, teacherHead: head, weighting: .init(scale: 1),
+                    headGradient: &headGradient)
                 #expect(try divergence.losses.array(Float.self) == [0, 0], "\(choice)")
             }
         }

@@ -14,6 +14,7 @@ struct ConfigurationTests {
         settings.data.validation = ["日本 \"quoted\" 'too'", "1e5", "true"]
         (settings.data.validationShare, settings.data.textKey, settings.data.separator) = (0.125, "a.b", "\n\n---\n")
         (settings.data.onError, settings.data.cache, settings.data.recall) = (.skip, "null", 0.15)
+        settings.data.answerWeight = 3.5
         (settings.validation.every, settings.validation.rows) = (11, 12)
         (settings.checkpoints.every, settings.checkpoints.keep) = (13, 14)
         settings.stages = StageConfiguration.Kind.allCases.enumerated().map { index, kind in
@@ -43,7 +44,8 @@ struct ConfigurationTests {
         #expect(try TrainingConfiguration(yaml: text, path: "x") == plain)
         for key in [
             "model", "teacher", "seed", "length", "activation_memory", "patience", "data", "train", "validation",
-            "validation_share", "recall", "text_key", "separator", "on_error", "cache", "every", "rows", "checkpoints",
+            "validation_share", "recall", "answer_weight", "text_key", "separator", "on_error", "cache", "every",
+            "rows", "checkpoints",
             "keep",
             "stages", "stage", "tokens", "sequences", "accumulation", "learning_rate", "schedule", "warm_up_steps",
             "final_rate", "decay_share", "new_parameter_rate", "beta1", "beta2", "epsilon", "weight_decay", "clip",
@@ -87,6 +89,7 @@ struct ConfigurationTests {
             ("data:\n  on_error: ignore\n", 2, ["on_error", "'refuse' or 'skip'", "'ignore'"]),
             ("data:\n  validation_share: 0.9\n", 2, ["0.0 to 0.5"]),
             ("data:\n  recall: 1\n", 2, ["recall: expected a number from 0.0 to 0.999", "'1'"]),
+            ("data:\n  answer_weight: 0.5\n", 2, ["answer_weight: expected a number from 1.0 to 1000.0", "'0.5'"]),
             ("data:\n  train:\n    - {a: b}\n", 2, ["train: expected a list of texts"]),
             ("data: 3\n", 1, ["expected keys with values"]), ("- a\n- b\n", 1, ["expected keys with values"]),
             ("seed: 1\nstages: 3\n", 2, ["stages: expected a list"]),

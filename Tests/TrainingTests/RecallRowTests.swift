@@ -27,7 +27,7 @@ import Training
     }
 
     /// Recall rows 0 ..< `count` with the user's own text in them.
-    private func rows(_ count: Int, length: Int, tokenizer: Tokenizer) throws -> [RecallRows.Row] {
+    private func rows(_ count: Int, length: Int, tokenizer: Tokenizer) throws -> [PackedRow] {
         let text = try dataset(recall: 0, length: length, tokenizer: tokenizer)
         let rows = RecallRows(tokenizer: tokenizer, length: length, seed: 1)
         return (0..<count).map { rows.row($0) { text.row(Int($0 % 1000)) } }
@@ -87,9 +87,9 @@ import Training
     func lengths(_ length: Int) throws {
         let tokenizer = try Fixtures.tokenizer()
         for row in try rows(40, length: length, tokenizer: tokenizer) {
-            #expect(row.row.tokens.count == length + 1)
-            #expect(row.row.tokens.allSatisfy { 0..<Int32(tokenizer.vocabularySize) ~= $0 })
-            let starts = row.row.documents
+            #expect(row.tokens.count == length + 1)
+            #expect(row.tokens.allSatisfy { 0..<Int32(tokenizer.vocabularySize) ~= $0 })
+            let starts = row.documents
             #expect(starts.first == 0 && starts == starts.sorted() && Set(starts).count == starts.count)
             #expect(starts.allSatisfy { $0 < length })
             #expect(row.answers.allSatisfy { !$0.isEmpty && $0.upperBound <= length + 1 })
@@ -106,10 +106,10 @@ import Training
             var asked = 0
             for (number, row) in rows.enumerated() {
                 for answer in row.answers {
-                    let start = try #require(row.row.documents.last { $0 < answer.lowerBound })
-                    #expect(row.row.documents.allSatisfy { $0 <= start || $0 >= answer.upperBound })
-                    let before = try tokenizer.decode(Array(row.row.tokens[start..<answer.lowerBound]))
-                    let said = try tokenizer.decode(Array(row.row.tokens[answer])).split {
+                    let start = try #require(row.documents.last { $0 < answer.lowerBound })
+                    #expect(row.documents.allSatisfy { $0 <= start || $0 >= answer.upperBound })
+                    let before = try tokenizer.decode(Array(row.tokens[start..<answer.lowerBound]))
+                    let said = try tokenizer.decode(Array(row.tokens[answer])).split {
                         !$0.isLetter && !$0.isNumber
                     }
                     // The value is the first word of the answer, or the first two.
@@ -141,7 +141,7 @@ import Training
     @Test("are in many notations, and in none that evaluation asks in")
     func notations() throws {
         let tokenizer = try Fixtures.tokenizer()
-        let text = try rows(4000, length: 256, tokenizer: tokenizer).map { try tokenizer.decode($0.row.tokens) }
+        let text = try rows(4000, length: 256, tokenizer: tokenizer).map { try tokenizer.decode($0.tokens) }
             .joined(separator: "\n")
         for sign in [
             " is ", "{\"name\": \"", "\n|---|---|\n", " = ", "': '", "set(\"", " ........ ", "name,", "name\t",

@@ -89,7 +89,7 @@ struct ResumeTests {
     @Test("with recall rows among the others")
     func recall() throws {
         let run = try makeRun()
-        (run.configuration.length, run.configuration.data.recall) = (128, 0.5)
+        (run.configuration.length, run.configuration.data.recall, run.configuration.data.answerWeight) = (128, 0.5, 4)
         run.configuration.stages = try StageConfiguration.list("align=1024,distil=1024")
         run.configuration.data.validationShare = 0.2
         let whole = try run.train("whole")
@@ -103,12 +103,14 @@ struct ResumeTests {
                 try run.bytes("\(name)/student/model.safetensors") == run.bytes("whole/student/model.safetensors")
             #expect(same, "event \(index)")
         }
-        // Other rows are another run.
+        // Other rows are another run, and so is another loss.
         try run.train("other", stop: 9)
-        run.configuration.data.recall = 0.25
-        try run.folder.write("other/config.yaml", run.configuration.yaml())
-        #expect(throws: TrainingError.self) { try run.train("other", resuming: true) }
-        run.configuration.data.recall = 0
+        for (recall, weight) in [(0.25, 4), (0.5, 3.0)] {
+            (run.configuration.data.recall, run.configuration.data.answerWeight) = (recall, weight)
+            try run.folder.write("other/config.yaml", run.configuration.yaml())
+            #expect(throws: TrainingError.self) { try run.train("other", resuming: true) }
+        }
+        (run.configuration.data.recall, run.configuration.data.answerWeight) = (0, 1)
         #expect(try run.train("text").losses != whole.losses)
     }
 

@@ -65,11 +65,11 @@ __global__ void __launch_bounds__(512) negative_log_likelihood(
     if (threadIdx.x == 0) losses[blockIdx.x] = loss;
 }
 
-/// The same losses, and logits = scale · *device_scale · (softmax(logits) - one-hot(target)), zeros where the target
-/// is -1. `device_scale` may be null for 1. Block 512, shared memory 2 · O bytes where `cached`.
+/// The same losses times weights (R), and logits = scale · *device_scale · weight · (softmax(logits) - one-hot(target)),
+/// zeros where the target is -1. `device_scale` and `weights` may be null for 1. Block 512, shared memory 2 · O bytes where `cached`.
 __global__ void __launch_bounds__(512, 2) cross_entropy(
-    bf16* logits, const int32_t* targets, float* losses, float scale, const float* device_scale, int32_t outputs,
-    bool cached) {
+    bf16* logits, const int32_t* targets, float* losses, float scale, const float* device_scale, const float* weights,
+    int32_t outputs, bool cached) {
     SHARED_MEMORY(shared);
     bf16* out = logits + static_cast<int64_t>(blockIdx.x) * outputs;
     const int target = targets[blockIdx.x];
@@ -86,7 +86,9 @@ __global__ void __launch_bounds__(512, 2) cross_entropy(
     if (cached) row.cache_in(reinterpret_cast<bf16*>(shared));
     copy_async_wait<0>();
     const SoftmaxSum softmax = softmax_sum(row);
-    if (threadIdx.x == 0) losses[blockIdx.x] = softmax.log_sum() - picked;
+    const float weight = weights ? weights[blockIdx.x] : 1.0f;
+    if (threadIdx.x == 0) losses[blockIdx.x] = weight * (softmax.log_sum() - picked);
+    scale *= weight;
     if (device_scale) scale *= *device_scale;
     const float factor = scale / softmax.sum;
     for (int at = threadIdx.x * 8; at < outputs; at += blockDim.x * 8) {
@@ -98,11 +100,12 @@ __global__ void __launch_bounds__(512, 2) cross_entropy(
     }
 }
 
-/// losses (R) = Σ p (log p - log q) with p = softmax(teacher), q = softmax(logits), and logits = scale ·
-/// *device_scale · (q - p). Block 1024, shared memory 4 · O bytes where `cached`.
+/// losses (R) = weight · Σ p (log p - log q) with p = softmax(teacher), q = softmax(logits), and logits = scale ·
+/// *device_scale · weight · (q - p), with weights (R); `device_scale` and `weights` may be null for 1. Block 1024, shared
+/// memory 4 · O bytes where `cached`.
 __global__ void __launch_bounds__(1024) divergence(
-    bf16* logits, const bf16* teacher_logits, float* losses, float scale, const float* device_scale, int32_t outputs,
-    bool cached) {
+    bf16* logits, const bf16* teacher_logits, float* losses, float scale, const float* device_scale,
+    const float* weights, int32_t outputs, bool cached) {
     SHARED_MEMORY(shared);
     const int64_t first = static_cast<int64_t>(blockIdx.x) * outputs;
     LogitRow student_row = {logits + first, outputs}, teacher_row = {teacher_logits + first, outputs};
@@ -129,7 +132,11 @@ __global__ void __launch_bounds__(1024) divergence(
     student.join();
     teacher.join();
     difference = block_sum(difference * exp_fast(own_largest - teacher.largest));
-    if (threadIdx.x == 0) losses[blockIdx.x] = difference / teacher.sum - teacher.log_sum() + student.log_sum();
+    const float weight = weights ? weights[blockIdx.x] : 1.0f;
+    if (threadIdx.x == 0) {
+        losses[blockIdx.x] = weight * (difference / teacher.sum - teacher.log_sum() + student.log_sum());
+    }
+    scale *= weight;
     if (device_scale) scale *= *device_scale;
     const float factor = scale / student.sum, teacher_factor = scale / teacher.sum;
     for (int at = threadIdx.x * 8; at < outputs; at += blockDim.x * 8) {

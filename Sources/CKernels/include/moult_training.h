@@ -71,6 +71,7 @@ struct moult_loss {
     const void *head;
     enum moult_type type;
     float scale;             // of the gradients
+    const float *weights;    // (rows), of losses and gradients; NULL for 1
     float *losses;           // (rows), in nats
     float *hidden_gradient;  // (rows, inputs)
     float *head_gradient;    // (outputs, inputs), added to; or NULL

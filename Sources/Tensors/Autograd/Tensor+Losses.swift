@@ -12,26 +12,38 @@ extension Tensor {
     }
 
     /// The same for `targets` in a tensor, int32 (R), all within the head.
-    /// - Parameter factor: a float32 scalar that the loss is multiplied with too.
-    public func crossEntropy(head: Tensor, targets: Tensor, scale: Float, factor: Tensor? = nil) throws -> Tensor {
+    /// - Parameters:
+    ///   - factor: a float32 scalar that the loss is multiplied with too.
+    ///   - weights: of the rows' losses, float32 (R).
+    public func crossEntropy(
+        head: Tensor, targets: Tensor, scale: Float, factor: Tensor? = nil, weights: Tensor? = nil
+    ) throws -> Tensor {
         let operation = "crossEntropy"
         let rows = try rows(operation, against: head)
+        try weights?.requireWeights(operation, rows)
         guard targets.count == rows else {
             throw TensorError.range(
                 operation: operation, argument: "targets", expected: "\(rows), one per row", found: "\(targets.count)")
         }
         return try differentiating(head) { headGradient in
             try device.backend.crossEntropy(
-                self, head: head.detached, targets: targets, scale: scale, factor: factor, headGradient: &headGradient)
+                self, head: head.detached, targets: targets,
+                weighting: .init(scale: scale, factor: factor, weights: weights), headGradient: &headGradient)
         }
     }
 
     /// The divergence KL(teacher ‖ student), in nats, of every row's two next-token distributions, the student's being
     /// softmax(self · headᵀ) (Hinton et al. 2015, arXiv 1503.02531). Nothing of the teacher's is differentiated.
-    /// - Parameter scale: the loss that is differentiated is scale · Σ losses.
-    public func klDivergence(head: Tensor, teacher: Tensor, teacherHead: Tensor, scale: Float) throws -> Tensor {
+    /// - Parameters:
+    ///   - scale: the loss that is differentiated is scale · Σ losses.
+    ///   - factor: a float32 scalar that the loss is multiplied with too.
+    ///   - weights: of the rows' losses, float32 (R).
+    public func klDivergence(
+        head: Tensor, teacher: Tensor, teacherHead: Tensor, scale: Float, factor: Tensor? = nil, weights: Tensor? = nil
+    ) throws -> Tensor {
         let operation = "klDivergence"
         let rows = try rows(operation, against: head)
+        try weights?.requireWeights(operation, rows)
         guard try teacher.rows(operation, against: teacherHead) == rows, teacherHead.shape[0] == head.shape[0] else {
             throw TensorError.shape(
                 operation: operation, argument: "teacherHead",
@@ -40,7 +52,7 @@ extension Tensor {
         return try differentiating(head) { headGradient in
             try device.backend.klDivergence(
                 self, head: head.detached, teacherHidden: teacher.detached, teacherHead: teacherHead.detached,
-                scale: scale, headGradient: &headGradient)
+                weighting: .init(scale: scale, factor: factor, weights: weights), headGradient: &headGradient)
         }
     }
 
@@ -62,6 +74,12 @@ extension Tensor {
         try head.requireTrainableWeight(operation, "head")
         try head.requireShape(operation, "head", [nil, inputs])
         return count / inputs
+    }
+
+    /// Refuses what is no weight for each of `rows` rows.
+    private func requireWeights(_ operation: String, _ rows: Int) throws {
+        try requireFloat32(operation, "weights")
+        try requireShape(operation, "weights", [rows])
     }
 
     /// Runs a loss of self and `head`, and adds its gradients to the two of them that are watched.

@@ -29,7 +29,7 @@ package struct TrainingRows: Sendable {
     package subscript(index: Int) -> PackedRow {
         let before = share.rows(before: index)
         guard share.contains(index) else { return text(index - before) }
-        return recall.row(before) { text(Int($0 % UInt64(perEpoch))) }.row
+        return recall.row(before) { text(Int($0 % UInt64(perEpoch))) }
     }
 
     /// Row `index` of the text.

@@ -48,9 +48,11 @@ public struct StageConfiguration: Sendable, Equatable {
     }
 
     /// Reads "align=4.9M,distil=11.5M@4096,finetune=0": kinds in any order and number, with the length of a stage's rows
-    /// behind @ where it is not the run's; a budget of 0 leaves the stage out.
+    /// behind @ where it is not the run's; a budget of 0 leaves the stage out. Batches of longer rows have fewer of them, for
+    /// it is the number of steps that counts.
+    /// - Parameter length: tokens of the run's rows.
     /// - Throws: ``TrainingError/option(name:expected:found:)``.
-    public static func list(_ text: String) throws -> [StageConfiguration] {
+    public static func list(_ text: String, length: Int = .max) throws -> [StageConfiguration] {
         let stages = try text.split(separator: ",", omittingEmptySubsequences: false).map { part in
             let sides = part.split(separator: "=", maxSplits: 1).map { $0.trimmingPrefix { $0 == " " } }
             let numbers = sides.last?.split(separator: "@", omittingEmptySubsequences: false).map {
@@ -69,6 +71,7 @@ public struct StageConfiguration: Sendable, Equatable {
             }
             var stage = StageConfiguration(kind, tokens: tokens)
             stage.length = numbers.count == 2 ? numbers[1] : nil
+            if let own = stage.length, own > length { stage.sequences = max(1, stage.sequences * length / own) }
             return stage
         }.filter { $0.tokens > 0 }
         guard !stages.isEmpty else {

@@ -16,7 +16,8 @@ extension TrainingConfiguration {
         [
             .list("train", \.train), .list("validation", \.validation),
             .number("validation_share", \.validationShare, in: 0...0.5),
-            .number("recall", \.recall, in: RecallShare.range), .text("text_key", \.textKey),
+            .number("recall", \.recall, in: RecallShare.range),
+            .number("answer_weight", \.answerWeight, in: answerWeights), .text("text_key", \.textKey),
             .optional("separator", \.separator), .choice("on_error", \.onError), .optional("cache", \.cache),
         ]
     }

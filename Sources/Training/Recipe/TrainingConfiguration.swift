@@ -18,6 +18,8 @@ public struct TrainingConfiguration: Sendable, Equatable {
 
     /// What a row's length may be.
     static let lengths = 2...1 << 24
+    /// What an answer's tokens may weigh.
+    static let answerWeights = 1.0...1000
 
     public init() {}
 
@@ -32,6 +34,8 @@ public struct TrainingConfiguration: Sendable, Equatable {
         public var validationShare = 0.005
         /// The share of rows that ask for what stands in them (``RecallRows``) rather than hold text, 0 to 0.999.
         public var recall = 0.0
+        /// What a token of an answer in a recall row weighs in the loss of `distil` and `finetune`, other tokens being 1.
+        public var answerWeight = 1.0
         public var textKey = "text"
         public var separator: String?
         public var onError = DataOptions.ErrorPolicy.refuse
@@ -70,6 +74,10 @@ public struct TrainingConfiguration: Sendable, Equatable {
         let share = RecallShare.range
         try require(
             share.contains(data.recall), "--recall", "\(share.lowerBound) to \(share.upperBound)", "\(data.recall)")
+        let weights = Self.answerWeights
+        try require(
+            weights.contains(data.answerWeight), "--answer-weight",
+            "\(weights.lowerBound) to \(weights.upperBound)", "\(data.answerWeight)")
         // So that no sum of tokens overflows.
         try require(stages.count <= 1000, "--stages", "at most 1000 stages", "\(stages.count)")
         for stage in stages {

@@ -38,7 +38,7 @@ struct RunPlan {
             try TeacherCheck(student: student, teacher: $0, record: record, stages: configuration.stages)
                 .run(tokenizer: tokenizer)
         }
-        warnings = Self.warnings(teacher?.path, difference)
+        warnings = Self.warnings(teacher?.path, difference) + Self.warnings(configuration)
         sources = try configuration.sources()
         let texts = sources.trainedNames
         let training = ModelRecord.Training(
@@ -78,6 +78,13 @@ struct RunPlan {
             "\(teacher): its weights differ by \(WeightSamples.percent(difference)) from those that the model was made from; "
                 + "that is right for a quantised or fine-tuned form of them"
         ]
+    }
+}
+
+extension RunPlan {
+    private static func warnings(_ configuration: TrainingConfiguration) -> [String] {
+        guard configuration.data.answerWeight != 1, configuration.data.recall == 0 else { return [] }
+        return ["--answer-weight: there are no answers to weigh without recall rows; see --recall"]
     }
 }
 

@@ -15,9 +15,9 @@ struct Objective {
 
     /// What one batch gives, as scalars on the device: they can be read when the work is done.
     struct Result {
-        /// The sum of the divergences of all tokens, in nats.
+        /// The sum of the weighted divergences of all tokens, in nats.
         var divergence: Tensor?
-        /// The sum of the negative log-likelihoods of all targets that count.
+        /// The sum of the weighted negative log-likelihoods of all targets that count.
         var crossEntropy: Tensor?
         /// The relative squared error of each aligned layer.
         var layers: [Int: Tensor] = [:]
@@ -36,9 +36,9 @@ struct Objective {
     func read(_ result: Result, of batch: TrainingBatch) throws -> Values {
         let layers = try result.layers.mapValues { try $0.scalar() }
         var loss = layers.values.reduce(0, +) / Double(max(1, layers.count))
-        if let sum = result.divergence { loss += share * (try sum.scalar()) / Double(batch.tokens) }
+        if let sum = result.divergence { loss += share * (try sum.scalar()) / batch.weight }
         if let sum = result.crossEntropy {
-            loss += (1 - share) * (try sum.scalar()) / Double(max(1, batch.predicted))
+            loss += (1 - share) * (try sum.scalar()) / batch.predictedWeight
         }
         return Values(loss: loss, layers: layers)
     }
@@ -91,12 +91,14 @@ struct Objective {
         if let teacher, let target {
             result.divergence = try hidden.klDivergence(
                 head: model.headWeight, teacher: target, teacherHead: teacher.headWeight,
-                scale: Float(share / Double(batch.targets.count))
+                scale: Float(batch.weights == nil ? share / Double(batch.targets.count) : share),
+                factor: batch.weights == nil ? nil : batch.share, weights: batch.weights
             ).sum()
         }
         if share < 1 {
             result.crossEntropy = try hidden.crossEntropy(
-                head: model.headWeight, targets: batch.targets, scale: Float(1 - share), factor: batch.share
+                head: model.headWeight, targets: batch.targets, scale: Float(1 - share), factor: batch.predictedShare,
+                weights: batch.weights
             ).sum()
         }
         try tape.playBack()

@@ -11,11 +11,15 @@ struct TrainingBatch {
     let targets: [Int32]
     /// Starts of the documents, or nil when every row is one.
     let documents: Documents?
+    /// What the loss of each target weighs; nil where all weigh 1.
+    let weights: [Float]?
     /// The first position in its row of every token's document, (B · T), for a GPU; empty otherwise.
     private(set) var firstPositions: [Int32] = []
 
-    /// - Parameter rows: rows of one length.
-    init(_ rows: [PackedRow], device: Device = .cpu) {
+    /// - Parameters:
+    ///   - rows: rows of one length.
+    ///   - answerWeight: what the tokens of recall rows' answers weigh in the loss, others being 1.
+    init(_ rows: [PackedRow], answerWeight: Double = 1, device: Device = .cpu) {
         let length = (rows.first?.tokens.count ?? 1) - 1
         var targets: [Int32] = []
         for row in rows {
@@ -23,6 +27,7 @@ struct TrainingBatch {
             for start in row.documents.dropFirst() { targets[targets.count - length + start - 1] = -1 }
         }
         self.targets = targets
+        weights = answerWeight == 1 ? nil : Self.weights(rows, length: length, answerWeight: Float(answerWeight))
         if device == .cuda {
             inputs = rows.map { Array($0.tokens.dropLast()) }
             documents = nil
@@ -41,9 +46,22 @@ struct TrainingBatch {
         }
     }
 
+    /// A token is the target of the position before it.
+    private static func weights(_ rows: [PackedRow], length: Int, answerWeight: Float) -> [Float] {
+        rows.flatMap { row in
+            var weights = [Float](repeating: 1, count: length)
+            for place in row.answers.joined() where place > 0 { weights[place - 1] = answerWeight }
+            return weights
+        }
+    }
+
     var tokens: Int { targets.count }
-    /// Targets that count.
-    var predicted: Int { targets.count { $0 >= 0 } }
+    /// The weights of all targets, added up, and of those that count.
+    var weight: Double { targets.indices.reduce(0) { $0 + weight(of: $1) } }
+    var predictedWeight: Double {
+        max(1, targets.indices.reduce(0) { $0 + (targets[$1] < 0 ? 0 : weight(of: $1)) })
+    }
+    private func weight(of index: Int) -> Double { weights.map { Double($0[index]) } ?? 1 }
 }
 
 /// A batch in tensors on the device that trains. Those of a GPU are filled anew for every step.
@@ -53,15 +71,20 @@ struct BatchTensors {
     /// (B · T), int32.
     let targets: Tensor
     let documents: Documents?
-    /// 1 / the number of targets that count: a float32 scalar.
+    /// 1 / ``TrainingBatch/predictedWeight`` and 1 / ``TrainingBatch/weight``: float32 scalars.
+    let predictedShare: Tensor
     let share: Tensor
+    /// (B · T), float32; nil where all targets weigh 1.
+    let weights: Tensor?
     private let firstPositions: Tensor?
 
     init(_ batch: TrainingBatch, on device: Device) throws {
         let shape = [batch.inputs.count, batch.inputs[0].count]
         ids = try Tensor(batch.inputs.flatMap { $0 }, shape: shape).to(device)
         targets = try Tensor(batch.targets, shape: [batch.tokens]).to(device)
+        predictedShare = try Tensor([batch.predictedShare], shape: []).to(device)
         share = try Tensor([batch.share], shape: []).to(device)
+        weights = try batch.weights.map { try Tensor($0, shape: [batch.tokens]).to(device) }
         firstPositions = device == .cuda ? try Tensor(batch.firstPositions, shape: shape).to(device) : nil
         documents = firstPositions.map { Documents(firstPositions: $0) } ?? batch.documents
     }
@@ -70,11 +93,16 @@ struct BatchTensors {
     func fill(_ batch: TrainingBatch) throws {
         try ids.overwrite(batch.inputs.flatMap { $0 })
         try targets.overwrite(batch.targets)
-        try share.overwrite([batch.share])
+        try predictedShare.overwrite([batch.predictedShare])
+        if let values = batch.weights {
+            try share.overwrite([batch.share])
+            try weights?.overwrite(values)
+        }
         try firstPositions?.overwrite(batch.firstPositions)
     }
 }
 
 extension TrainingBatch {
-    fileprivate var share: Float { 1 / Float(max(1, predicted)) }
+    fileprivate var predictedShare: Float { 1 / Float(predictedWeight) }
+    fileprivate var share: Float { 1 / Float(weight) }
 }

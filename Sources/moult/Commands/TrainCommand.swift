@@ -37,7 +37,7 @@ struct TrainCommand: ParsableCommand {
     @Option(
         help: """
             Stages and their tokens, with @ the length of their rows, such as distil=1M@4096. \
-            (default: align=100k,select=3,distil=300k; on cuda align=4.9M,select=3,distil=11.5M)
+            (default: align=100k,select=3,distil=300k; on cuda align=4.9M,select=3,distil=9M,distil=2.5M@4096)
             """)
     var stages: String?
     @Option(help: "Tokens of a row. (default: 512; with cuda's own stages 1024)") var length: Int?
@@ -47,6 +47,8 @@ struct TrainCommand: ParsableCommand {
             (default: 0.15 with the default stages, else 0)
             """)
     var recall: Double?
+    @Option(help: "What a token of an answer in a recall row weighs in the loss, others being 1. (default: 1)")
+    var answerWeight: Double?
     @Option(help: "Where tokens are kept for other runs. (default: in the run's folder)") var cache: String?
     @Option(help: "Seed of the order of the data. (default: 0)") var seed: Int?
     @Flag(help: "Go on with the run in --output.") var resume = false
@@ -54,7 +56,10 @@ struct TrainCommand: ParsableCommand {
 
     func validate() throws {
         if !resume, model == nil, config == nil { throw ValidationError("MODEL is needed, or --config, or --resume.") }
-        let numbers = [length.map { "--length \($0)" }, seed.map { "--seed \($0)" }, recall.map { "--recall \($0)" }]
+        let numbers = [
+            length.map { "--length \($0)" }, seed.map { "--seed \($0)" }, recall.map { "--recall \($0)" },
+            answerWeight.map { "--answer-weight \($0)" },
+        ]
         let texts = [model, teacher, config, stages, cache, data.first, validation.first]
         let given = (texts + numbers).compactMap { $0 }.first
         if resume, given != nil {
@@ -115,8 +120,9 @@ struct TrainCommand: ParsableCommand {
         if let cache { settings.data.cache = cache }
         if let seed { settings.seed = seed }
         if let recall { settings.data.recall = recall }
+        if let answerWeight { settings.data.answerWeight = answerWeight }
         if let length { settings.length = length }
-        if let stages { settings.stages = try StageConfiguration.list(stages) }
+        if let stages { settings.stages = try StageConfiguration.list(stages, length: settings.length) }
         if settings.stages.isEmpty, !settings.model.isEmpty {
             try settings.fillStages(
                 for: ModelConfiguration(ModelFiles.open(settings.model).configuration), on: device,

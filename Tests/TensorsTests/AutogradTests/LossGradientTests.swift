@@ -56,6 +56,45 @@ extension KernelTests {
             try expectGradient(weight.gradient, head, "head") { 0.5 * (try divergences(hidden, $0)).reduce(0, +) }
         }
 
+        @Test("rows that weigh more or less, or nothing")
+        func weights() throws {
+            var random = Random(26)
+            let hidden = try random.tensor([6, 5]), head = try random.tensor([7, 5])
+            let teacher = try random.tensor([6, 3], scale: 2), teacherHead = try random.tensor([7, 3])
+            let weights: [Double] = [1, 4, 0.25, 1, 0, 16]
+            let (rows, factor) = (
+                try Tensor(weights.map(Float.init), shape: [6]), try Tensor([Float(0.125)], shape: [])
+            )
+            let wanted = try logits(teacher, teacherHead)
+            func losses(_ hidden: Tensor, _ head: Tensor) throws -> (entropy: [Double], divergence: [Double]) {
+                let logits = try logits(hidden, head)
+                let pair = (
+                    GradientOracle.crossEntropy(logits, targets: targets).losses,
+                    GradientOracle.klDivergence(logits, teacher: wanted, outputs: 7).losses
+                )
+                return (zip(weights, pair.0).map(*), zip(weights, pair.1).map(*))
+            }
+            func sum(_ hidden: Tensor, _ head: Tensor) throws -> Double {
+                let losses = try losses(hidden, head)
+                return 0.125 * (0.25 * losses.entropy.reduce(0, +) + 0.5 * losses.divergence.reduce(0, +))
+            }
+            let tape = GradientTape()
+            let (x, weight) = (tape.watch(hidden), tape.watch(head))
+            let ids = try Tensor(targets, shape: [6])
+            let entropy = try x.crossEntropy(head: weight, targets: ids, scale: 0.25, factor: factor, weights: rows)
+            let divergence = try x.klDivergence(
+                head: weight, teacher: teacher, teacherHead: teacherHead, scale: 0.5, factor: factor, weights: rows)
+            let expected = try losses(hidden, head)
+            expectClose(try doubles(entropy), expected.entropy, 1e-5, "entropy")
+            expectClose(try doubles(divergence), expected.divergence, 1e-5, "divergence")
+            try tape.playBack()
+            try expectGradient(x.gradient, hidden, "hidden") { try sum($0, head) }
+            try expectGradient(weight.gradient, head, "head") { try sum(hidden, $0) }
+            #expect(throws: TensorError.self) {
+                try x.crossEntropy(head: weight, targets: ids, scale: 1, weights: factor)
+            }
+        }
+
         @Test("two losses of one tensor add up, with a tied head")
         func sums() throws {
             var random = Random(23)

@@ -3,22 +3,21 @@ import CKernels
 extension CPUBackend {
     /// By blocks of rows, whose logits become their own gradient in place: the logits of all rows are never held.
     public func crossEntropy(
-        _ hidden: Tensor, head: Tensor, targets: Tensor, scale: Float, factor: Tensor?, headGradient: inout Tensor?
+        _ hidden: Tensor, head: Tensor, targets: Tensor, weighting: LossWeighting, headGradient: inout Tensor?
     ) throws -> (losses: Tensor, hiddenGradient: Tensor) {
-        let scale = try factor.map { scale * Float(try $0.scalar()) } ?? scale
         let targets = try targets.array(Int32.self)
-        return try loss("crossEntropy", hidden, head: head, scale: scale, headGradient: &headGradient) {
+        return try loss("crossEntropy", hidden, head: head, weighting, headGradient: &headGradient) {
             moult_cross_entropy(&$0, targets)
         }
     }
 
     public func klDivergence(
-        _ hidden: Tensor, head: Tensor, teacherHidden: Tensor, teacherHead: Tensor, scale: Float,
+        _ hidden: Tensor, head: Tensor, teacherHidden: Tensor, teacherHead: Tensor, weighting: LossWeighting,
         headGradient: inout Tensor?
     ) throws -> (losses: Tensor, hiddenGradient: Tensor) {
         let type = try teacherHead.dtype.requiredKernelType(operation: "klDivergence", argument: "teacherHead")
         return try withExtendedLifetime((teacherHidden, teacherHead)) {
-            try loss("klDivergence", hidden, head: head, scale: scale, headGradient: &headGradient) {
+            try loss("klDivergence", hidden, head: head, weighting, headGradient: &headGradient) {
                 moult_divergence(
                     &$0, teacherHidden.floats, Int64(teacherHead.shape[1]), teacherHead.address, type)
             }
@@ -26,20 +25,21 @@ extension CPUBackend {
     }
 
     private func loss(
-        _ operation: String, _ hidden: Tensor, head: Tensor, scale: Float, headGradient: inout Tensor?,
-        _ run: (inout moult_loss) -> moult_status
+        _ operation: String, _ hidden: Tensor, head: Tensor, _ weighting: LossWeighting,
+        headGradient: inout Tensor?, _ run: (inout moult_loss) -> moult_status
     ) throws -> (losses: Tensor, hiddenGradient: Tensor) {
         let type = try head.dtype.requiredKernelType(operation: operation, argument: "head")
         let (outputs, inputs) = (head.shape[0], head.shape[1])
         let rows = hidden.count / max(inputs, 1)
+        let scale = try weighting.factor.map { weighting.scale * Float(try $0.scalar()) } ?? weighting.scale
         var losses = [Float](repeating: 0, count: rows)
-        let gradient = try withExtendedLifetime((hidden, head)) {
+        let gradient = try withExtendedLifetime((hidden, head, weighting.weights)) {
             try Tensor.filled(hidden.shape) { hiddenGradient in
                 try losses.withUnsafeMutableBufferPointer { losses in
                     var job = moult_loss(
                         rows: Int64(rows), inputs: Int64(inputs), outputs: Int64(outputs), hidden: hidden.floats,
-                        head: head.address, type: type, scale: scale, losses: losses.baseAddress,
-                        hidden_gradient: hiddenGradient, head_gradient: nil)
+                        head: head.address, type: type, scale: scale, weights: weighting.weights?.floats,
+                        losses: losses.baseAddress, hidden_gradient: hiddenGradient, head_gradient: nil)
                     let status = try headGradient?.withMutable(Float.self) {
                         job.head_gradient = $0.baseAddress
                         return run(&job)

@@ -186,7 +186,7 @@ extension CUDABackend {
     }
 
     public func crossEntropy(
-        _ hidden: Tensor, head: Tensor, targets: Tensor, scale: Float, factor: Tensor?, headGradient: inout Tensor?
+        _ hidden: Tensor, head: Tensor, targets: Tensor, weighting: LossWeighting, headGradient: inout Tensor?
     ) throws -> (losses: Tensor, hiddenGradient: Tensor) {
         try loss(hidden, head: head, headGradient: &headGradient) { range, logits, losses in
             let outputs = head.shape[0]
@@ -195,14 +195,14 @@ extension CUDABackend {
                 "losses.cu", "cross_entropy", grid: (range.count, 1, 1), block: (512, 1),
                 shared: cached ? 2 * outputs : 0,
                 [
-                    .tensor(logits), .tensor(targets.rows(range)), .tensor(losses), .float(scale), .tensor(factor),
-                    .int(outputs), .bool(cached),
+                    .tensor(logits), .tensor(targets.rows(range)), .tensor(losses), .float(weighting.scale),
+                    .tensor(weighting.factor), .tensor(weighting.weights?.rows(range)), .int(outputs), .bool(cached),
                 ])
         }
     }
 
     public func klDivergence(
-        _ hidden: Tensor, head: Tensor, teacherHidden: Tensor, teacherHead: Tensor, scale: Float,
+        _ hidden: Tensor, head: Tensor, teacherHidden: Tensor, teacherHead: Tensor, weighting: LossWeighting,
         headGradient: inout Tensor?
     ) throws -> (losses: Tensor, hiddenGradient: Tensor) {
         try requireHalf(teacherHead, "klDivergence")
@@ -217,8 +217,8 @@ extension CUDABackend {
                 "losses.cu", "divergence", grid: (range.count, 1, 1), block: (1024, 1),
                 shared: cached ? 4 * outputs : 0,
                 [
-                    .tensor(logits), .tensor(target), .tensor(losses), .float(scale), .tensor(nil), .int(outputs),
-                    .bool(cached),
+                    .tensor(logits), .tensor(target), .tensor(losses), .float(weighting.scale),
+                    .tensor(weighting.factor), .tensor(weighting.weights?.rows(range)), .int(outputs), .bool(cached),
                 ])
         }
     }

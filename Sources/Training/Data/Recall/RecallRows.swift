@@ -9,12 +9,6 @@ import Tokenizers
 /// Row after row is a pure function of the seed, the row's number, T, the tokenizer and the text. No document is in a form
 /// in which `moult evaluate` asks.
 package struct RecallRows: Sendable {
-    /// A row, and where in its tokens what was read before is to be said again.
-    package struct Row: Sendable, Equatable {
-        package var row: PackedRow
-        package var answers: [Range<Int>]
-    }
-
     /// T.
     let length: Int
     let seed: UInt64
@@ -40,7 +34,7 @@ package struct RecallRows: Sendable {
 
     /// Recall row `number` >= 0: documents of many lengths one behind another, and text where no other fits.
     /// - Parameter text: a row of the user's text of T + 1 tokens for any number.
-    package func row(_ number: Int, text: (UInt64) -> PackedRow) -> Row {
+    package func row(_ number: Int, text: (UInt64) -> PackedRow) -> PackedRow {
         var random = SplitMix64(seed: seededHash(seed, 0x7265_6361_6C6C, UInt64(number)))
         var (tokens, starts, answers, failures): ([Int32], [Int], [Range<Int>], Int) = ([], [], [], 0)
         while length + 1 - tokens.count >= Self.shortest, failures < Self.patience {
@@ -56,8 +50,7 @@ package struct RecallRows: Sendable {
         let filling = text(random.next())
         starts += filling.documents.map { $0 + tokens.count }
         tokens += filling.tokens.prefix(length + 1 - tokens.count)
-        return Row(
-            row: PackedRow(tokens: tokens, documents: starts.filter { $0 < length }), answers: answers)
+        return PackedRow(tokens: tokens, documents: starts.filter { $0 < length }, answers: answers)
     }
 
     /// A document's length: its logarithm is uniform, from the shortest to all of the `room`.
