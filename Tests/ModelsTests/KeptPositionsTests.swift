@@ -173,7 +173,7 @@ struct KeptPositionsTests {
     @Test("another model's context does not change them", arguments: positions)
     func alignment(_ positions: AttentionPositions) throws {
         let model = try model(.boundedHeads, positions), source = try Self.shape.model(positions: Self.trained)
-        let ids = try Tensor(tokens(180), shape: [1, 180])
+        let ids = try Tensor(tokens(120), shape: [1, 120])
         var (inputs, expected): ([Tensor], [[Float]]) = ([], [])
         try model.visitMixers(ids) { _, input, output, _ in
             inputs.append(input)
