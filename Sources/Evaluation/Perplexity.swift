@@ -69,7 +69,7 @@ public struct Perplexity: Sendable {
         let start = ContinuousClock.now
         for index in 0..<windows {
             let span = Array(tokens[index * length...(index + 1) * length])
-            for (position, loss) in try model.negativeLogLikelihood([span]).enumerated() {
+            for (position, loss) in try losses(model, span).enumerated() {
                 guard loss.isFinite else { throw EvaluationError.nonFiniteLoss(window: index, position: position) }
                 lossByPosition[position] += Double(loss)
                 total += Double(loss)
@@ -81,5 +81,19 @@ public struct Perplexity: Sendable {
         return Perplexity(
             tokens: windows * length, windows: windows, availableWindows: available, bytes: bytes, totalLoss: total,
             lossByPosition: lossByPosition, seconds: elapsed / .seconds(1))
+    }
+
+    /// Tokens of a window that are read at once; the state carries on from one such segment to the next, so that memory does
+    /// not grow with the window but through the state.
+    private static let segment = 8192
+
+    /// The loss of every token of `tokens` but the first, given all before it.
+    private static func losses(_ model: DecoderModel, _ tokens: [Int32]) throws -> [Float] {
+        let count = tokens.count - 1
+        guard count > segment else { return try model.negativeLogLikelihood([tokens]) }
+        let state = try model.makeState()
+        return try stride(from: 0, to: count, by: segment).flatMap { start in
+            try model.negativeLogLikelihood([Array(tokens[start...min(start + segment, count)])], state: state)
+        }
     }
 }

@@ -187,10 +187,14 @@ public struct DecoderModel: Sendable {
     }
 
     /// The negative log-likelihood, in nats, of every token of each sequence but its first: (B · (T - 1)) values.
-    /// - Parameter documents: starts of packed documents among the tokens but the last (B = 1).
-    public func negativeLogLikelihood(_ tokens: [[Int32]], documents: Documents? = nil) throws -> [Float] {
+    /// - Parameters:
+    ///   - state: the sequences so far, advanced by all tokens but the last.
+    ///   - documents: starts of packed documents among the tokens but the last (B = 1).
+    public func negativeLogLikelihood(
+        _ tokens: [[Int32]], state: DecoderState? = nil, documents: Documents? = nil
+    ) throws -> [Float] {
         let inputs = tokens.map { Array($0.dropLast()) }
-        let hidden = try hidden(inputs, documents: documents)
+        let hidden = try hidden(inputs, state: state, documents: documents)
         let rows = inputs.reduce(0) { $0 + $1.count }
         return try hidden.reshaped([rows, configuration.decoder.hiddenSize])
             .negativeLogLikelihood(head: head, targets: tokens.flatMap { $0.dropFirst() })

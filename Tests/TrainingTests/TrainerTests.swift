@@ -109,6 +109,24 @@ struct TrainerTests {
         #expect(try run.changed("run/best", from: "run/student").isEmpty == (best?.step == record.steps.count))
     }
 
+    @Test("a window longer than what is read at once is one text all the same")
+    func longWindow() throws {
+        let run = try TinyRun("distil=320")
+        let path = run.path("model")
+        let tokenizer = try Tokenizer(files: TokenizerFiles(directory: URL(fileURLWithPath: path)))
+        let model = try DecoderModel.load(path)
+        let text = seededDocuments(400, seed: 9).joined(separator: "\n")
+        let tokens = Array(try tokenizer.encode(text, addSpecialTokens: false).prefix(9001))
+        try #require(tokens.count == 9001)
+        let losses = try model.negativeLogLikelihood([tokens])
+        let found = try Perplexity.measure(model, tokenizer: tokenizer, text: text, window: 9000, limit: 1)
+        #expect(found.tokens == 9000 && found.tenths.last == 8100..<9000)
+        for (range, position) in zip(found.tenths, stride(from: 0, to: 9000, by: 900)) {
+            let expected = exp(losses[position..<position + 900].reduce(0) { $0 + Double($1) } / 900)
+            #expect(abs(found.perplexity(at: range) / expected - 1) < 1e-4)
+        }
+    }
+
     // MARK: Parameters
 
     @Test func freezing() throws {
