@@ -113,7 +113,7 @@ static bool run_attention(const struct operation *operation, int64_t rows, int64
     const int64_t shift = (row * all + head - place) * group;
     const struct moult_attention job = {
         .batch = 1, .queries = 1, .keys = cache->held, .heads = count * group, .key_value_heads = count, .key_dim = keys,
-        .value_dim = values, .window = cache->held - cache->sinks, .sinks = cache->sinks, .scale = heads->scale,
+        .value_dim = values, .window = cache->held - cache->sinks, .sinks = cache->sinks, .scale = heads->scale * cache->scale,
         .q = operation->q + shift * keys, .k = cache->keys, .v = cache->values,
         .sink_q = cache->sinks ? operation->sink_q + shift * keys : NULL, .out = heads->out + shift * values};
     float *scratch = moult_scratch((size_t)moult_kernels()->attention_scratch(&job, 1) * sizeof(float));

@@ -18,6 +18,8 @@ public struct ConversionOptions: Sendable {
     public var keptAttention = KeptAttention()
     /// Tokens that what keeps softmax attention sees; 0 for all. Nil takes the profile's default: 4096, or 0 for fla.
     public var attentionWindow: Int?
+    /// Where it places them.
+    public var attentionPositions = AttentionPositions.source
     /// The type of weight matrices: float32 or bfloat16. Nil keeps the source's; quantised sources become bfloat16.
     public var dtype: DType?
     /// Seed of the new parameters; the same seed gives the same bytes.
@@ -63,6 +65,7 @@ public struct ConversionOptions: Sendable {
                 isFLA ? "0 with --profile fla, whose kept attention sees all" : "1 to \(most) tokens, or 0 for all",
                 window)
         }
+        try checkPositions(source)
         try keptAttention.check(layers: source.layerCount, heads: source.keyValueHeadCount)
         let heads = keptAttention.heads(of: source.keyValueHeadCount)
         if isFLA, let layer = heads.keys.min() {
@@ -70,6 +73,26 @@ public struct ConversionOptions: Sendable {
                 name: "--keep-attention", expected: "whole layers with --profile fla, which cannot express heads",
                 found: "heads of layer \(layer)")
         }
-        return .init(window: window == 0 ? nil : window, sinks: sinks, heads: heads)
+        return .init(
+            window: window == 0 ? nil : window, sinks: sinks, heads: heads, positions: attentionPositions)
+    }
+
+    private func checkPositions(_ source: DecoderConfiguration) throws {
+        let name = attentionPositions.divisor == 1 ? "--attention-log-scale" : "--attention-positions"
+        if let divisor = attentionPositions.divisor, !AttentionPositions.divisors.contains(divisor) {
+            let range = AttentionPositions.divisors
+            throw ConversionError.option(
+                name: name, expected: "\(Int(range.lowerBound)) to \(Int(range.upperBound)), or none",
+                found: "\(divisor)"
+            )
+        }
+        guard let found = attentionPositions.summary else { return }
+        let expected: String? =
+            profile == .fla
+            ? "the source's positions with --profile fla, which cannot express others"
+            : source.slidingWindow.map {
+                "the source's positions, for its window of \($0) tokens goes no further than it was trained"
+            }
+        if let expected { throw ConversionError.option(name: name, expected: expected, found: found) }
     }
 }

@@ -114,7 +114,7 @@ public struct ConversionPlan: Sendable {
         target.mixerOptions = JSONObject([(GatedSlotAttention.name, slotAttention.json)])
         if slotAttention.profile != .fla { target.mixerOptions[SoftmaxAttention.name] = attention.json }
         target.decoder.json = target.configurationFile(
-            slotAttention, dtype: options.dtype ?? dtype(of: files.checkpoint))
+            slotAttention, attention, dtype: options.dtype ?? dtype(of: files.checkpoint))
         return target
     }
 

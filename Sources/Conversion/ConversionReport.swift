@@ -74,6 +74,7 @@ public struct ConversionReport: Sendable {
         return ModelRecord.Conversion(
             moult: Moult.version, mixer: plan.options.mixer, profile: options.profile.rawValue, slots: options.slots,
             window: options.window, sinks: attention.sinks, attentionWindow: attention.window,
+            attentionPositions: attention.positions.summary,
             keptLayers: plan.target.mixers.indices.filter { plan.target.mixers[$0] == SoftmaxAttention.name },
             keptHeads: attention.keptHeads.map(\.description), seed: String(plan.options.seed), reused: reused,
             initialised: initialised,

@@ -5,19 +5,24 @@ import Tensors
 extension ModelConfiguration {
     /// The config.json of a converted model: flash-linear-attention's keys in the fla profile (with its constructor's
     /// spelling `exapnd_k`), otherwise the source's keys with a "moult" object.
-    func configurationFile(_ slotAttention: GatedSlotAttention.Options, dtype: DType) -> JSONObject {
+    func configurationFile(
+        _ slotAttention: GatedSlotAttention.Options, _ attention: SoftmaxAttention.Options, dtype: DType
+    ) -> JSONObject {
         slotAttention.profile == .fla
-            ? flashLinearAttentionFile(slotAttention, dtype: dtype) : moultFile(slotAttention, dtype: dtype)
+            ? flashLinearAttentionFile(slotAttention, dtype: dtype)
+            : moultFile(slotAttention, attention, dtype: dtype)
     }
 
-    private func moultFile(_ slotAttention: GatedSlotAttention.Options, dtype: DType) -> JSONObject {
+    private func moultFile(
+        _ slotAttention: GatedSlotAttention.Options, _ attention: SoftmaxAttention.Options, dtype: DType
+    ) -> JSONObject {
         var json = decoder.huggingFaceJSON()
         json["model_type"] = .string("moult")
         json["architectures"] = .array([.string("MoultForCausalLM")])
         json["torch_dtype"] = .string(dtype.rawValue)
         json["moult"] = .object([
-            "version": 2, "layers": .array(mixers.map { .string($0) }),
-            SoftmaxAttention.name: mixerOptions[SoftmaxAttention.name] ?? .null,
+            "version": .integer(attention.version), "layers": .array(mixers.map { .string($0) }),
+            SoftmaxAttention.name: attention.json,
             GatedSlotAttention.name: slotAttention.json,
             "source_model_type": .string(decoder.modelType),
         ])

@@ -30,6 +30,12 @@ public struct Perplexity: Sendable {
         exp(lossByPosition[range].reduce(0, +) / Double(range.count * windows))
     }
 
+    /// The tenths of a window, which show whether a long text is predicted as well at its end; none of a window shorter than 10.
+    public var tenths: [Range<Int>] {
+        let length = lossByPosition.count
+        return length < 10 ? [] : (0..<10).map { $0 * length / 10..<($0 + 1) * length / 10 }
+    }
+
     public var positionRanges: [Range<Int>] { Self.positionRanges(length: lossByPosition.count) }
 
     /// Ranges of positions that double: 0..<16, 16..<32, 32..<64, ..., to the end of a window of `length` tokens.

@@ -34,7 +34,7 @@ extension DecoderBlock {
     /// Records the block's part of a step: `residual` (rows, D) goes in and comes out.
     /// - Returns: what binds the mixer's state of a row.
     func record(
-        _ step: RecordedStep, residual: RecordedStep.Rows, angles: RecordedStep.Angles
+        _ step: RecordedStep, residual: RecordedStep.Rows, angles: StepAngles
     ) throws -> StateBinding {
         let input = try step.norm(residual, weight: mixerNorm, epsilon: epsilon, readers: mixer.inputWeights)
         let binding = try mixer.record(step, input: input, residual: residual, angles: angles)

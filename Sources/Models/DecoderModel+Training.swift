@@ -19,8 +19,11 @@ extension DecoderModel {
     }
 
     /// The output (B, T, D) of the mixer of `layer` for a normed input x (B, T, D).
+    /// - Parameter context: that of this model or of another, whose kept attention may have other positions.
     public func mix(_ x: Tensor, layer: Int, context: MixerContext) throws -> Tensor {
-        try blocks[layer].mixer(x, state: nil, context: context)
+        var context = context
+        context.kept = try keptTurns(offset: context.position, count: x.shape[1], documents: context.documents)
+        return try blocks[layer].mixer(x, state: nil, context: context)
     }
 
     /// The language model's head (vocabulary, D).

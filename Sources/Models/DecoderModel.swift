@@ -11,6 +11,10 @@ public struct DecoderModel: Sendable {
     let head: Tensor
     let rotary: RotaryEmbedding
     let hasSinks: Bool
+    /// See ``ModelConfiguration/farthestDistance``.
+    let farthest: Int
+    /// Nil where they are the mixers'.
+    let keptPositions: KeptPositions?
     let parameters: Parameters
     let knownFingerprint = KnownFingerprint()
 
@@ -48,6 +52,8 @@ public struct DecoderModel: Sendable {
         head = decoder.tiedEmbeddings ? embedding : try parameters[names.head]
         self.rotary = rotary ?? RotaryEmbedding(decoder)
         hasSinks = try configuration.attention.sinks > 0
+        farthest = try configuration.farthestDistance
+        keptPositions = try KeptPositions(configuration)
         self.parameters = parameters
     }
 
@@ -104,7 +110,10 @@ public struct DecoderModel: Sendable {
             state.revision += 1
         }
         var (x, context) = try embed(ids, position: state?.position ?? 0, documents: documents)
-        if let carried { (context.rotary, context.carried) = (carried.rotary, try carried.documents(documents)) }
+        if let carried {
+            (context.rotary, context.kept) = (carried.rotary, carried.kept.map { Turns($0) })
+            context.carried = try carried.documents(documents)
+        }
         let undo = progress == nil ? nil : state?.undo()
         for (layer, block) in blocks.enumerated() {
             do { try progress?() } catch {
@@ -129,13 +138,18 @@ public struct DecoderModel: Sendable {
         var context = MixerContext(
             rotary: try rotary.table(offset: position, count: length, on: device), documents: documents,
             position: position)
-        let farthest = configuration.decoder.farthestDistance
         if hasSinks, documents == nil, position + length - 1 > farthest {
             context.sinkRotary = try rotary.table(offset: position, count: length, farthest: farthest, on: device)
         }
+        context.kept = try keptTurns(offset: position, count: length, documents: documents)
         let x = try Tensor.embedding(ids, table: embedding)
             .reshaped([ids.shape[0], length, configuration.decoder.hiddenSize])
         return (x, context)
+    }
+
+    /// The tables of kept attention; nil where they are the others'.
+    func keptTurns(offset: Int, count: Int, documents: Documents?) throws -> Turns? {
+        try keptPositions?.turns(rotary, offset: offset, count: count, documents: documents, on: device)
     }
 
     /// Token ids (B, T) as a tensor on the model's device.

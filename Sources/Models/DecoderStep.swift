@@ -5,7 +5,7 @@ import Tensors
 public final class DecoderStep {
     public let model: DecoderModel
     private let step: RecordedStep
-    private let angles: RecordedStep.Angles
+    private let angles: StepAngles
     private let bindings: [StateBinding]
     private let output: RecordedStep.Rows
 
@@ -18,7 +18,7 @@ public final class DecoderStep {
         }
         self.model = model
         step = try RecordedStep(capacity: capacity)
-        angles = try step.angles(count: model.rotary.frequencies.count)
+        angles = try StepAngles(step, model)
         let x = try step.embedding(model.embedding)
         let (step, angles) = (step, angles)
         bindings = try model.blocks.map { try $0.record(step, residual: x, angles: angles) }
@@ -49,9 +49,7 @@ public final class DecoderStep {
             throw ModelError.input(expected: "states of this model", found: "a state of another")
         }
         for (row, state) in states.enumerated() {
-            angles.set(
-                row: row, position: state.position, farthest: model.configuration.decoder.farthestDistance,
-                frequencies: model.rotary.frequencies)
+            angles.set(row: row, position: state.position)
             for (layer, bind) in bindings.enumerated() { try bind(state.layers[layer], row) }
             state.position += 1
         }

@@ -13,8 +13,10 @@ public final class DeviceStep {
     private static let stretch = 1024
     /// That of the farthest position from which sinks are seen, for all positions.
     private let sinkAngles: RotaryTable
-    /// Whether the graph is for positions beyond that.
-    private var isFar = false
+    /// The same of kept attention, where its positions are others: keys, queries and queries for sinks, of the stretch.
+    private let kept: Turns?
+    /// Whether the graph is for positions beyond those from which sinks are seen; that of kept attention.
+    private var isFar = (false, false)
     private var output: Tensor?
     private var graph: CUDAGraph?
     /// The revision of the state that the GPU's position and the graph are for.
@@ -27,9 +29,13 @@ public final class DeviceStep {
         let table = try model.rotary.table(offset: 0, count: Self.stretch)
         angles = RotaryTable(
             cosines: try table.cosines.to(.cuda), sines: try table.sines.to(.cuda), position: tokens.position)
-        let farthest = try model.rotary.table(offset: model.configuration.decoder.farthestDistance, count: 1)
+        let farthest = try model.rotary.table(offset: model.farthest, count: 1)
         sinkAngles = RotaryTable(
             cosines: try farthest.cosines.to(.cuda), sines: try farthest.sines.to(.cuda), position: tokens.position)
+        let position = tokens.position
+        kept = try model.keptPositions?.stretch(model.rotary, from: 0, count: Self.stretch).map {
+            RotaryTable(cosines: try $0.cosines.to(.cuda), sines: try $0.sines.to(.cuda), position: position)
+        }
     }
 
     /// Reads `ids`, one for each sequence.
@@ -68,7 +74,10 @@ public final class DeviceStep {
 
     private func advance() throws {
         try state.reserve(state.position + 1)
-        let isFar = model.hasSinks && state.position > model.configuration.decoder.farthestDistance
+        let isFar = (
+            model.hasSinks && state.position > model.farthest,
+            model.keptPositions?.isFar(state.position) ?? false
+        )
         if isFar != self.isFar { (self.isFar, revision) = (isFar, nil) }
         if let revision, revision == state.revision {
             if state.position % Self.stretch == 0 { try fillAngles() }
@@ -88,15 +97,21 @@ public final class DeviceStep {
     private func fillAngles() throws {
         let first = state.position / Self.stretch * Self.stretch
         let table = try model.rotary.table(offset: first, count: Self.stretch)
-        try angles.cosines.overwrite(table.cosines.array(Float.self))
-        try angles.sines.overwrite(table.sines.array(Float.self))
+        try angles.overwrite(table)
+        guard let kept, let turns = try model.keptPositions?.stretch(model.rotary, from: first, count: Self.stretch)
+        else { return }
+        try kept.keys.overwrite(turns.keys)
+        try kept.queries.overwrite(turns.queries)
+        if let sinks = turns.sinkQueries { try kept.sinkQueries?.overwrite(sinks) }
     }
 
     /// Gives the GPU the work of one token.
     private func give() throws {
         let decoder = model.configuration.decoder
         var context = MixerContext(rotary: angles, documents: nil)
-        if isFar { context.sinkRotary = sinkAngles }
+        if isFar.0 { context.sinkRotary = sinkAngles }
+        context.kept = kept
+        if !isFar.1 { context.kept?.sinkQueries = nil }
         var x = try Tensor.embedding(tokens.ids, table: model.embedding)
             .reshaped([state.rows, 1, decoder.hiddenSize])
         for (layer, block) in model.blocks.enumerated() {
@@ -107,6 +122,14 @@ public final class DeviceStep {
         try tokens.choose(logits)
         try tokens.advance()
         output = logits
+    }
+}
+
+extension RotaryTable {
+    /// Takes over the values of another table of the same shape, on the processor.
+    fileprivate func overwrite(_ table: RotaryTable) throws {
+        try cosines.overwrite(table.cosines.array(Float.self))
+        try sines.overwrite(table.sines.array(Float.self))
     }
 }
 

@@ -19,11 +19,15 @@ public struct LayerwiseForward {
         hidden = try pieces.map {
             try Tensor.embedding($0, table: embedding).reshaped([1, $0.count, configuration.decoder.hiddenSize])
         }
-        var tables: [Int: RotaryTable] = [:]
+        let positions = try KeptPositions(configuration)
+        var known: [Int: MixerContext] = [:]
         contexts = try pieces.map { piece in
-            let table = try tables[piece.count] ?? rotary.table(offset: 0, count: piece.count)
-            tables[piece.count] = table
-            return MixerContext(rotary: table, documents: nil)
+            if let context = known[piece.count] { return context }
+            var context = MixerContext(
+                rotary: try rotary.table(offset: 0, count: piece.count), documents: nil)
+            context.kept = try positions?.turns(rotary, offset: 0, count: piece.count, documents: nil, on: .cpu)
+            known[piece.count] = context
+            return context
         }
     }
 

@@ -11,8 +11,9 @@ public struct ModelConfiguration: Sendable, Equatable {
     /// What the checkpoint calls its parameters.
     public var names: ParameterNames
 
-    /// Of the "moult" object in config.json: 2 where there is an "attention" object, which 1 would not see.
-    private static let versions: ClosedRange<Double> = 1...2
+    /// Of the "moult" object in config.json: 2 where there is an "attention" object, which 1 would not see; see
+    /// ``SoftmaxAttention/Options/version``.
+    private static let versions: ClosedRange<Double> = 1...3
 
     public init(decoder: DecoderConfiguration, mixers: [String], mixerOptions: JSONObject, names: ParameterNames) {
         self.decoder = decoder
@@ -42,7 +43,7 @@ public struct ModelConfiguration: Sendable, Equatable {
             }
             guard let version = options["version"]?.doubleValue, Self.versions.contains(version) else {
                 throw ModelError.configuration(
-                    key: "moult.version", expected: "1 or 2, the versions this Moult reads",
+                    key: "moult.version", expected: "1 to 3, the versions this Moult reads",
                     found: (options["version"] ?? .null).summary)
             }
             guard case .array(let entries)? = options["layers"], entries.count == layers else {
@@ -105,6 +106,16 @@ public struct ModelConfiguration: Sendable, Equatable {
     /// The softmax attention that is kept.
     public var attention: SoftmaxAttention.Options {
         get throws { try SoftmaxAttention.Options(self) }
+    }
+
+    /// The distance at which mixers see sinks that are further away: the greatest that the source was trained on, unless their
+    /// window reaches further.
+    var farthestDistance: Int {
+        get throws {
+            guard mixers.contains(GatedSlotAttention.name) else { return decoder.farthestDistance }
+            let span = try GatedSlotAttention.Options(self).span(sinks: attention.sinks)
+            return max(decoder.farthestDistance, span?.firstBeyondSinks ?? 0)
+        }
     }
 
     private static func layers(_ json: JSONValue?, count: Int) throws -> [Int] {

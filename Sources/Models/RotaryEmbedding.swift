@@ -20,15 +20,26 @@ public struct RotaryEmbedding: Sendable {
         }
     }
 
+    /// The frequencies of tokens that are placed by `positions`.
+    func frequencies(_ positions: AttentionPositions) -> [Float] {
+        guard let divisor = positions.divisor else { return frequencies.map { _ in 0 } }
+        return divisor == 1 ? frequencies : frequencies.map { Float(Double($0) / divisor) }
+    }
+
     /// Cosines and sines (count, K/2) for positions `offset ..< offset + count`, none beyond `farthest`.
-    public func table(
-        offset: Int, count: Int, farthest: Int = .max, on device: Device = .cpu
+    /// - Parameters:
+    ///   - positions: where tokens are placed.
+    ///   - scale: what cosines and sines are multiplied by, for queries.
+    func table(
+        offset: Int, count: Int, farthest: Int = .max, positions: AttentionPositions = .source, scale: LogScale? = nil,
+        on device: Device = .cpu
     ) throws -> RotaryTable {
-        guard device != .cpu else { return try table(offset: offset, count: count, farthest: farthest) }
+        let key = TableCache.Key(
+            offset: offset, count: count, farthest: farthest, divisor: positions.divisor, scale: scale)
+        guard device != .cpu else { return try table(key) }
         // Kept there: a recorded step must not wait for one.
-        let key = TableCache.Key(offset: offset, count: count, farthest: farthest)
         if let known = tables.known.withLock({ $0[key] }) { return known }
-        let host = try table(offset: offset, count: count, farthest: farthest)
+        let host = try table(key)
         let table = RotaryTable(cosines: try host.cosines.to(device), sines: try host.sines.to(device))
         tables.known.withLock {
             if $0.count >= TableCache.limit { $0.removeAll() }
@@ -37,16 +48,18 @@ public struct RotaryEmbedding: Sendable {
         return table
     }
 
-    private func table(offset: Int, count: Int, farthest: Int) throws -> RotaryTable {
+    private func table(_ key: TableCache.Key) throws -> RotaryTable {
+        let (frequencies, count) = (frequencies(AttentionPositions(divisor: key.divisor)), key.count)
         var cosines = [Float]()
         var sines = [Float]()
         cosines.reserveCapacity(count * frequencies.count)
         sines.reserveCapacity(count * frequencies.count)
-        for position in offset..<offset + count {
+        for position in key.offset..<key.offset + count {
+            let scale = key.scale?.factor(position) ?? 1
             for frequency in frequencies {
-                let angle = Double(min(position, farthest)) * Double(frequency)
-                cosines.append(Float(cos(angle)))
-                sines.append(Float(sin(angle)))
+                let angle = Double(min(position, key.farthest)) * Double(frequency)
+                cosines.append(Float(scale * cos(angle)))
+                sines.append(Float(scale * sin(angle)))
             }
         }
         let shape = [count, frequencies.count]
@@ -58,6 +71,8 @@ public struct RotaryEmbedding: Sendable {
 private final class TableCache: Sendable {
     struct Key: Hashable {
         let offset, count, farthest: Int
+        let divisor: Double?
+        let scale: LogScale?
     }
     static let limit = 64
     let known = Mutex<[Key: RotaryTable]>([:])
@@ -70,10 +85,12 @@ public struct RotaryTable: Sendable {
     public let sines: Tensor
     /// int32; see ``MixerContext/recordedPosition``.
     var position: Tensor?
+    /// Packed documents, at each of which positions begin again; nil where they run on.
+    var documents: Documents?
 
     /// Turns x (B, T, H, K).
     func callAsFunction(_ x: Tensor) throws -> Tensor {
         if let position { return try x.rope(cosines: cosines, sines: sines, position: position) }
-        return try x.rope(cosines: cosines, sines: sines, offset: 0)
+        return try x.rope(cosines: cosines, sines: sines, offset: 0, documents: documents)
     }
 }

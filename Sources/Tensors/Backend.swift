@@ -29,7 +29,7 @@ public protocol Backend: GradientBackend {
 
     /// Rotates pairs (i, i + K/2) of each head of x (B, T, H, K) by angles position · frequency.
     /// `cosines` and `sines` are (R, K/2); token t uses row `offset + t`.
-    func rope(_ x: Tensor, cosines: Tensor, sines: Tensor, offset: Int) throws -> Tensor
+    func rope(_ x: Tensor, cosines: Tensor, sines: Tensor, offset: Int, documents: Documents?) throws -> Tensor
 
     /// Causal softmax attention: q (B, T, H, K), k (B, S, N, K), v (B, S, N, V) → (B, T, H, V), S ≥ T.
     /// Query t sits at key position S - T + t and sees the last `window` positions up to its own (all when nil) and the

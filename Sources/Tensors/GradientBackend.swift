@@ -48,8 +48,10 @@ public protocol GradientBackend: Sendable {
         _ gradient: Tensor, x: Tensor, y: Tensor, logits: Tensor
     ) throws -> (x: Tensor, y: Tensor, logits: Tensor)
 
-    /// The gradient of ``Backend/rope(_:cosines:sines:offset:)``: the rotation by the negative angles.
-    func ropeBackward(_ gradient: Tensor, cosines: Tensor, sines: Tensor, offset: Int) throws -> Tensor
+    /// The gradient of ``Backend/rope(_:cosines:sines:offset:documents:)``: the rotation by the negative angles.
+    func ropeBackward(
+        _ gradient: Tensor, cosines: Tensor, sines: Tensor, offset: Int, documents: Documents?
+    ) throws -> Tensor
 
     // MARK: Losses
 

@@ -163,7 +163,8 @@ extension Tensor {
 
     /// Rotary position embedding (Su et al. 2021, arXiv 2104.09864): rotates the pairs (i, i + K/2) of every head of
     /// self (B, T, H, K). Token t uses row `offset` + t of `cosines` and `sines` (R, K/2).
-    public func rope(cosines: Tensor, sines: Tensor, offset: Int) throws -> Tensor {
+    /// - Parameter documents: where positions begin again, at `offset`; nil where there is one document.
+    public func rope(cosines: Tensor, sines: Tensor, offset: Int, documents: Documents? = nil) throws -> Tensor {
         try requireActivation("rope", "x", [nil, nil, nil, nil])
         guard shape[3] % 2 == 0 else {
             throw TensorError.shape(operation: "rope", argument: "x", expected: "an even head dimension", found: shape)
@@ -177,9 +178,10 @@ extension Tensor {
                 found: "\(shape[1]) tokens from \(offset)")
         }
         let backend = try device.backend
-        return try backend.rope(self, cosines: cosines, sines: sines, offset: offset).recorded(of: self) {
-            [variable] in
-            try variable?.add(backend.ropeBackward($0, cosines: cosines, sines: sines, offset: offset))
+        let result = try backend.rope(self, cosines: cosines, sines: sines, offset: offset, documents: documents)
+        return try result.recorded(of: self) { [variable] in
+            try variable?.add(
+                backend.ropeBackward($0, cosines: cosines, sines: sines, offset: offset, documents: documents))
         }
     }
 }

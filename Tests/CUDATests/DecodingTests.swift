@@ -10,6 +10,17 @@ extension CUDATests {
             case attention, slidingWindow, slots, slotsWithWindow, hybrid
             /// With sinks and a kept head, beyond what the source was trained on at the last steps.
             case keptHeads
+            /// Kept heads, or a whole layer, with positions that are not the source's, beyond what it was trained on.
+            case scaledHeads, scaledLayer, layerWithoutPositions
+
+            var positions: AttentionPositions? {
+                switch self {
+                case .scaledHeads: .init(divisor: 2, hasLogScale: true)
+                case .scaledLayer: .init(divisor: 2.5)
+                case .layerWithoutPositions: .init(divisor: nil, hasLogScale: true)
+                default: nil
+                }
+            }
         }
 
         private func model(_ kind: Kind) throws -> DecoderModel {
@@ -20,7 +31,7 @@ extension CUDATests {
                 "attention_bias": true,
             ]
             var configuration = try ModelConfiguration(DecoderConfiguration(json: .object(json), file: "config.json"))
-            let window = [.slotsWithWindow, .hybrid, .keptHeads].contains(kind) ? 8 : 0
+            let window = [.slotsWithWindow, .hybrid, .keptHeads, .scaledHeads].contains(kind) ? 8 : 0
             configuration.mixerOptions = ["gsa": ["slots": 4, "window": .integer(window)]]
             switch kind {
             case .attention: break
@@ -31,6 +42,14 @@ extension CUDATests {
                 configuration.mixers = ["gsa", "gsa"]
                 configuration.mixerOptions["attention"] = ["sinks": 3, "window": 9, "heads": ["1": [0]]]
                 configuration.decoder.maximumPositions = 36
+            case .scaledHeads, .scaledLayer, .layerWithoutPositions:
+                configuration.mixers = [kind == .scaledHeads ? "gsa" : "attention", "gsa"]
+                configuration.mixerOptions["attention"] =
+                    SoftmaxAttention.Options(
+                        window: kind == .layerWithoutPositions ? nil : 15, sinks: 3,
+                        heads: kind == .scaledHeads ? [1: HeadSet([0])] : [:], positions: kind.positions ?? .source
+                    ).json
+                configuration.decoder.maximumPositions = 10
             }
             var random = Random(3)
             var tensors: [String: Tensor] = [:]
@@ -49,7 +68,9 @@ extension CUDATests {
         @Test(arguments: Kind.allCases, [1, 3]) func steps(kind: Kind, rows: Int) throws {
             let host = try model(kind)
             let device = try host.to(.cuda)
-            let tokens = sequences(rows, 40)
+            // The last steps of some are beyond what the source was trained on and what the windows reach.
+            let start = [.keptHeads, .scaledHeads, .scaledLayer].contains(kind) ? 110 : 0
+            let tokens = sequences(rows, start + 40)
             let state = try device.makeState(rows: rows)
             let step = try DeviceStep(device, state: state)
             var found: [Tensor] = []
@@ -62,14 +83,14 @@ extension CUDATests {
                     found.append(try #require(step.logits).reshaped([rows, 1, 72]).to(.cpu))
                 }
             }
-            try read(0..<11)
-            try decode(11..<19)
+            try read(0..<start + 11)
+            try decode(start + 11..<start + 19)
             // What a fork reads does not reach the state.
             _ = try device.nextLogits(tokens.map { Array($0[..<3]) }, state: state.copy())
-            try decode(19..<23)
-            try read(23..<33)
-            try decode(33..<40)
-            #expect(state.position == 40)
+            try decode(start + 19..<start + 23)
+            try read(start + 23..<start + 33)
+            try decode(start + 33..<start + 40)
+            #expect(state.position == start + 40)
             let steps = try joined(found, rows: rows)
             try expectClose(steps, device.logits(tokens), 0.05, "\(kind), \(rows) rows, steps and the parallel form")
             try expectClose(steps, host.logits(tokens), 0.1, "\(kind), \(rows) rows, GPU and processor")
@@ -87,8 +108,8 @@ extension CUDATests {
 
         /// Greedy decoding on the GPU alone does what it does token by token, also where angles and the chosen tokens are
         /// replaced by those of the next positions.
-        @Test(arguments: [0, 1019]) func greedy(depth: Int) throws {
-            let device = try model(.hybrid).to(.cuda)
+        @Test(arguments: [0, 1019], [Kind.hybrid, .scaledHeads]) func greedy(depth: Int, kind: Kind) throws {
+            let device = try model(kind).to(.cuda)
             let (tokens, first) = (sequences(2, depth), [Int32](repeating: 5, count: 2))
             func begin() throws -> (DecoderState, DeviceStep) {
                 let state = try device.makeState(rows: 2)

@@ -68,6 +68,10 @@ extension CUDATests {
                     [.activation(2, tokens, heads, dim), .constant(80, dim / 2), .constant(80, dim / 2)]
                 ) { [try $0[0].rope(cosines: $0[1], sines: $0[2], offset: offset)] }
             }
+            let documents: Documents = [0, 1, 7, 64]
+            try expectAgreement(
+                "documents", [.activation(1, 70, 3, 34), .constant(80, 17), .constant(80, 17)]
+            ) { [try $0[0].rope(cosines: $0[1], sines: $0[2], offset: 4, documents: documents)] }
         }
 
         @Test func sums() throws {

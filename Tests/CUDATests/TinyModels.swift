@@ -11,13 +11,17 @@ final class TinyModels: Sendable {
 
     /// The conversions: every profile, with and without a window or a layer that keeps softmax attention.
     enum Kind: String, CaseIterable {
-        case slots, window, hybrid, heads, fla
+        case slots, window, hybrid, heads, scaled, fla
 
         var options: ConversionOptions {
             var options = ConversionOptions()
-            (options.slots, options.window) = (4, [.window, .hybrid, .heads].contains(self) ? 6 : 0)
+            (options.slots, options.window) = (4, [.window, .hybrid, .heads, .scaled].contains(self) ? 6 : 0)
             if self == .hybrid { options.keptAttention = [0] }
             if self == .heads { (options.keptAttention, options.attentionWindow) = (KeptAttention("1:0") ?? [], 9) }
+            if self == .scaled {
+                (options.keptAttention, options.attentionWindow) = (KeptAttention("0,1:0") ?? [], 0)
+                options.attentionPositions = AttentionPositions(divisor: 4, hasLogScale: true)
+            }
             if self == .fla { options.profile = .fla }
             return options
         }

@@ -56,6 +56,7 @@ struct NumberTests {
             Case(command: convert, option: "--keep-attention"), Case(command: convert, option: "--seed"),
             Case(command: convert, option: "--keep-attention", prefix: "0:"), Case(command: convert, option: "--sinks"),
             Case(command: convert + ["--keep-attention", "0"], option: "--attention-window"),
+            Case(command: convert + ["--keep-attention", "0"], option: "--attention-positions", values: numbers),
             Case(command: select, option: "--heads"), Case(command: select, option: "--layers"),
             Case(command: select + ["--heads", "1"], option: "--seed"),
             Case(command: quantize, option: "--bits"), Case(command: quantize, option: "--embedding-bits"),

@@ -74,8 +74,27 @@ struct ConversionErrorTests {
         try expectRefusal(source, "--window", "found -1") { $0.window = -1 }
         try expectRefusal(source, "--window", "--profile fla") { ($0.profile, $0.window) = (.fla, 64) }
         try expectRefusal(source, "--keep-attention", "layers from 0 to 1", "found 2") { $0.keptAttention = [0, 2] }
+        try expectRefusal(source, "--attention-positions", "1 to 1024, or none", "0.5") {
+            $0.attentionPositions.divisor = 0.5
+        }
+        try expectRefusal(source, "--attention-positions", "1 to 1024, or none", "nan") {
+            $0.attentionPositions.divisor = .nan
+        }
         try expectRefusal(source, "--mixer", "'gsa'", "'mamba'") { $0.mixer = "mamba" }
         try expectRefusal(source, "--dtype") { $0.dtype = .int32 }
+    }
+
+    @Test("positions of kept attention where it has the source's")
+    func positions() throws {
+        try expectRefusal(
+            try SourceModel("mistral-sliding-window"), "--attention-positions",
+            "the source's positions, for its window of",
+            "found positions divided by 4"
+        ) { $0.attentionPositions.divisor = 4 }
+        try expectRefusal(
+            try SourceModel("llama-tied"), "--attention-log-scale", "--profile fla",
+            "found queries scaled by the logarithm of the tokens seen"
+        ) { ($0.profile, $0.attentionPositions.hasLogScale) = (.fla, true) }
     }
 
     @Test("what the fla profile cannot express")

@@ -108,6 +108,37 @@ struct ConverterTests {
         #expect(zip(student, teacher).allSatisfy { abs($0 - $1) < 1e-4 })
     }
 
+    @Test(
+        "positions of kept attention",
+        arguments: zip(
+            [
+                AttentionPositions.init(divisor: 4), .init(divisor: 2.5), .init(divisor: nil, hasLogScale: true),
+                .source,
+            ],
+            [
+                ", positions divided by 4", ", positions divided by 2.5",
+                ", without positions, queries scaled by the logarithm of the tokens seen", "",
+            ]))
+    func positions(_ positions: AttentionPositions, _ summary: String) throws {
+        let source = try SourceModel("llama-tied")
+        let folder = try TemporaryFolder()
+        var options = options(.softmaxPreserving)
+        (options.keptAttention, options.attentionPositions) = (KeptAttention("0:1,1") ?? [], positions)
+        let report = try Converter(ModelFiles.open(source.path), options: options).run(
+            output: "\(folder.path)/student")
+        let model = try DecoderModel.load("\(folder.path)/student")
+        #expect(try model.configuration.attention.positions == positions)
+        #expect(model.configuration.decoder.json["moult"]?["version"]?.doubleValue == (positions == .source ? 2 : 3))
+        let attention = try #require(report.json["attention"])
+        #expect((attention["positions"] == nil) == (positions.divisor == 1))
+        #expect((attention["log_scale"] == .bool(true)) == positions.hasLogScale)
+        let card = try String(contentsOfFile: "\(folder.path)/student/README.md", encoding: .utf8)
+        #expect(
+            card.contains(
+                "Softmax attention over the first 4 and the last 4096 tokens\(summary) is kept in layer 1, head 0:1"),
+            "\(card)")
+    }
+
     @Test("layers that keep softmax attention", arguments: [GatedSlotAttention.Profile.softmaxPreserving, .fla])
     func keptLayers(_ profile: GatedSlotAttention.Profile) throws {
         let source = try SourceModel("llama-tied")

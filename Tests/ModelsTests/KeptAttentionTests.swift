@@ -36,14 +36,14 @@ struct KeptAttentionTests {
         return found
     }
 
-    /// Of 150 tokens: pieces shorter and longer than windows and sinks.
+    /// Of 200 tokens: pieces shorter and longer than windows and sinks.
     private static let lengths: [[Int]] = [
-        [Int](repeating: 1, count: 150), [2, 1, 60, 1, 1, 20, 65], [100, 1, 1, 48], [1, 149],
+        [Int](repeating: 1, count: 200), [2, 1, 60, 1, 1, 20, 65, 50], [100, 1, 1, 98], [1, 199],
     ]
 
     @Test("in pieces and by steps as at once", arguments: options, [8, nil])
     func pieces(_ kept: SoftmaxAttention.Options, _ window: Int?) throws {
-        let model = try shape.model(.slots, window: window, kept: kept), text = tokens(150)
+        let model = try shape.model(.slots, window: window, kept: kept), text = tokens(200)
         let whole = try model.logits([text]).array(Float.self)
         for lengths in Self.lengths {
             #expect(relativeError(try read(text, in: lengths, model), whole) < 0.02, "\(lengths.prefix(4))")
@@ -95,7 +95,7 @@ struct KeptAttentionTests {
 
     @Test("beyond what the source was trained on, in pieces and by steps as at once", arguments: options.prefix(2))
     func farSinks(_ kept: SoftmaxAttention.Options) throws {
-        let model = try shape.model(.slots, window: 8, kept: kept, positions: 50), text = tokens(150)
+        let model = try shape.model(.slots, window: 8, kept: kept, positions: 50), text = tokens(200)
         let whole = try model.logits([text]).array(Float.self)
         for lengths in Self.lengths {
             #expect(relativeError(try read(text, in: lengths, model), whole) < 0.02, "\(lengths.prefix(4))")

@@ -67,7 +67,7 @@ struct ModelErrorTests {
         let changes: [(String, JSONValue, String)] = [
             ("layers", ["gsa", "magic"], "'magic'"), ("layers", ["gsa"], "2 mixer names"),
             ("layers", 5, "2 mixer names"),
-            ("version", 3, "moult.version"),
+            ("version", 4, "moult.version"),
         ]
         for (key, value, message) in changes {
             let folder = try copy { json in

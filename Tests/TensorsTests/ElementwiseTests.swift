@@ -110,6 +110,19 @@ extension KernelTests {
             }
         }
 
+        @Test("documents that begin anew turn as they do alone")
+        func ropeOfDocuments() throws {
+            var random = Random(88)
+            let (x, starts) = (try random.tensor([1, 40, 3, 34]), [0, 1, 7, 30])
+            let (cosines, sines) = (try random.tensor([45, 17]), try random.tensor([45, 17]))
+            let separate = try zip(starts, starts.dropFirst() + [40]).flatMap { start, end in
+                try x.reshaped([40, 3, 34]).rows(start..<end).reshaped([1, end - start, 3, 34])
+                    .rope(cosines: cosines, sines: sines, offset: 5).array()
+            }
+            let packed = try x.rope(cosines: cosines, sines: sines, offset: 5, documents: Documents(starts))
+            #expect(try packed.array() == separate)
+        }
+
         @Test(arguments: [DType.float32, .bfloat16, .float16])
         func embeddingGathersRows(_ dtype: DType) throws {
             var random = Random(9)

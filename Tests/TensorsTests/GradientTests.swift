@@ -95,9 +95,11 @@ extension KernelTests {
                 try withEveryKernel { choice in
                     // The transpose of a rotation is its inverse: ⟨g, R x⟩ = ⟨Rᵀ g, x⟩ and Rᵀ R x = x.
                     let turned = try x.rope(cosines: cosines, sines: sines, offset: offset)
-                    let back = try backend.ropeBackward(turned, cosines: cosines, sines: sines, offset: offset)
+                    let back = try backend.ropeBackward(
+                        turned, cosines: cosines, sines: sines, offset: offset, documents: nil)
                     expectClose(try doubles(back), try doubles(x), Self.tolerance, "\(shape) \(choice)")
-                    let pulled = try backend.ropeBackward(gradient, cosines: cosines, sines: sines, offset: offset)
+                    let pulled = try backend.ropeBackward(
+                        gradient, cosines: cosines, sines: sines, offset: offset, documents: nil)
                     let one = zip(try doubles(gradient), try doubles(turned)).reduce(0) { $0 + $1.0 * $1.1 }
                     let other = zip(try doubles(pulled), try doubles(x)).reduce(0) { $0 + $1.0 * $1.1 }
                     #expect(abs(one - other) <= Self.tolerance * Double(x.count), "\(shape) \(choice)")

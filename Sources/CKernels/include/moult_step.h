@@ -76,6 +76,7 @@ struct moult_step_cache {
     int64_t place;  // the row that takes the new token
     int64_t held;   // rows in use, that one included
     int64_t sinks;  // of them the first ones, which q turned by the sinks' angles sees; 0 where there is no such q
+    float scale;    // of q, beside that of the heads
 };
 
 /// Softmax attention over what the caches hold. Returns where the caller puts each row's cache before it runs the step.

@@ -20,7 +20,9 @@ extension ModelCard {
             (step.keptLayers ?? []).map { "layer \($0)" } + (step.keptHeads ?? []).map { "head \(Self.plain($0))" }
         if !kept.isEmpty {
             let seen = step.attentionWindow.map { "\(sinks)the last \($0) tokens" } ?? "all tokens"
-            parts.append("Softmax attention over \(seen) is kept in \(kept.joined(separator: ", ")) (LAYER:HEAD).")
+            let positions = step.attentionPositions.map { ", \(Self.plain($0))" } ?? ""
+            parts.append(
+                "Softmax attention over \(seen)\(positions) is kept in \(kept.joined(separator: ", ")) (LAYER:HEAD).")
         }
         if isLast { parts.append("**Not trained since the conversion.**") }
         func row(_ label: String, _ share: ConversionReport.Share, _ whole: String) -> String {

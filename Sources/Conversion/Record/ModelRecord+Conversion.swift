@@ -12,6 +12,8 @@ extension ModelRecord {
         public var sinks: Int?
         /// Tokens that what keeps softmax attention sees; nil for all.
         public var attentionWindow: Int?
+        /// Where it places them, in words; nil as the source does.
+        public var attentionPositions: String?
         /// What keeps softmax attention: layers, and heads as "LAYER:HEAD"; nil in records of before.
         public var keptLayers: [Int]?
         public var keptHeads: [String]?

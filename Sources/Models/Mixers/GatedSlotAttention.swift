@@ -20,6 +20,8 @@ public struct GatedSlotAttention: TokenMixer {
     private let span: AttentionSpan?
     /// What kept heads see.
     private let keptSpan: AttentionSpan
+    /// How they place tokens; nil as the other heads do.
+    private let keptPositions: KeptPositions?
     /// The heads that have slots, n of N; nil for all.
     private let slotHeads: HeadSet?
     /// The others.
@@ -74,6 +76,7 @@ public struct GatedSlotAttention: TokenMixer {
         let attention = try configuration.attention
         span = options.span(sinks: attention.sinks)
         keptSpan = attention.span(sliding: configuration.decoder.slidingWindow)
+        keptPositions = try KeptPositions(configuration)
         keptHeads = attention.heads[layer]
         slotHeads = keptHeads?.complement(of: projections.keyValueHeads)
         switch options.profile {
@@ -110,7 +113,7 @@ public struct GatedSlotAttention: TokenMixer {
         }
         let own = try heads(slotHeads), kept = try heads(keptHeads)
         let mixed = try mix(q: own.q, k: own.k, v: own.v, gates: extra, state: state, context)
-        let turned = try projections.turned(q: kept.q, k: kept.k, v: kept.v, span: keptSpan, context)
+        let turned = try projections.turned(q: kept.q, k: kept.k, v: kept.v, span: keptSpan, context.keptTurns)
         let attended = try projections.attend(turned, span: keptSpan, cache: state?.kept, context: context)
         return try projections.output(attended.joined(with: mixed, as: keptHeads, of: all))
     }
@@ -124,7 +127,7 @@ public struct GatedSlotAttention: TokenMixer {
         var heads: AttentionHeads
         switch options.profile {
         case .fla: heads = AttentionHeads(q: try q.silu(), k: try k.silu(), v: try v.silu())
-        case .softmaxPreserving: heads = try projections.turned(q: q, k: k, v: v, span: span, context)
+        case .softmaxPreserving: heads = try projections.turned(q: q, k: k, v: v, span: span, context.turns)
         }
         let slots: Tensor
         if let state, let carried = context.carried {
@@ -151,12 +154,12 @@ public struct GatedSlotAttention: TokenMixer {
     public var inputWeights: [Tensor] { (projections.inputMaps + gateMaps).map(\.weight) }
 
     public func record(
-        _ step: RecordedStep, input: RecordedStep.Rows, residual: RecordedStep.Rows, angles: RecordedStep.Angles
+        _ step: RecordedStep, input: RecordedStep.Rows, residual: RecordedStep.Rows, angles: StepAngles
     ) throws -> StateBinding {
         let (projections, output) = (projections, projections.outputMap)
         let inputs = try step.linear(input, maps: projections.inputMaps + gateMaps)
         let isFLA = options.profile == .fla
-        let all = projections.heads(inputs, angles: isFLA ? nil : angles, scale: scale, silu: isFLA)
+        let all = projections.heads(inputs, angles: isFLA ? nil : angles.mixer, scale: scale, silu: isFLA)
         let heads = all.only(slotHeads)
         let (slots, states) = try step.gatedSlots(heads, gates: inputs[3], divisor: Self.gateDivisor)
         let joined: RecordedStep.Rows
@@ -164,7 +167,10 @@ public struct GatedSlotAttention: TokenMixer {
         var window: RecordedStep.Rows?
         if windowShare != nil { (window, caches) = try step.attention(heads) }
         // Kept heads lie beside those of the window, or, where there is none, of the slots.
-        if let keptHeads { keptCaches = try step.attention(all.only(keptHeads), into: window ?? slots).caches }
+        if let keptHeads {
+            let kept = all.only(keptHeads).turned(by: angles.kept)
+            keptCaches = try step.attention(kept, into: window ?? slots).caches
+        }
         if let outputNorm {
             joined = try step.join(
                 slots, siluNorm: outputNorm, epsilon: Self.outputNormEpsilon, readers: [output.weight])
@@ -259,7 +265,9 @@ public struct GatedSlotAttention: TokenMixer {
         return State(
             slots: slots,
             window: try span.map { try projections.makeCache(rows: rows, span: $0, heads: count) },
-            kept: try keptHeads.map { try projections.makeCache(rows: rows, span: keptSpan, heads: $0.count) })
+            kept: try keptHeads.map {
+                try projections.makeCache(rows: rows, span: keptSpan, heads: $0.count, positions: keptPositions)
+            })
     }
 
     public static func stateCost(

@@ -24,6 +24,8 @@ public final class KeyValueCache: AttentionCache {
     let span: AttentionSpan
     /// The distance up to which queries see sinks as other keys.
     private let farthest: Int
+    /// By which queries of a recorded step are scaled; those of other forms are when they come here.
+    private let scale: LogScale?
     private var keys: Tensor
     private var values: Tensor
     /// Tokens seen.
@@ -38,8 +40,10 @@ public final class KeyValueCache: AttentionCache {
 
     private static func most(_ span: AttentionSpan) -> Int? { span.window.map { $0 + span.sinks } }
 
-    init(heads: Int, keyDim: Int, valueDim: Int, span: AttentionSpan, farthest: Int = .max) throws {
-        (self.span, self.farthest) = (span, farthest)
+    init(
+        heads: Int, keyDim: Int, valueDim: Int, span: AttentionSpan, farthest: Int = .max, scale: LogScale? = nil
+    ) throws {
+        (self.span, self.farthest, self.scale) = (span, farthest, scale)
         capacity = min(Self.most(span) ?? .max, Self.least + (span.window == nil ? 0 : span.sinks))
         keys = try .zeros([capacity, heads, keyDim])
         values = try .zeros([capacity, heads, valueDim])
@@ -49,7 +53,7 @@ public final class KeyValueCache: AttentionCache {
     private static let least = 64
 
     private init(copying other: KeyValueCache) {
-        (span, farthest) = (other.span, other.farthest)
+        (span, farthest, scale) = (other.span, other.farthest, other.scale)
         (keys, values, count, capacity) = (other.keys, other.values, other.count, other.capacity)
     }
 
@@ -141,9 +145,11 @@ public final class KeyValueCache: AttentionCache {
     func bind(to table: RecordedStep.CacheTable, row: Int) throws {
         try reserve(1)
         let (place, isFar) = (self.row(count), count > farthest && span.window != nil)
+        let scale = scale.map { Float($0.factor(count)) } ?? 1
         count += 1
         try table.bind(
-            keys: &keys, values: &values, place: place, held: held, sinks: isFar ? span.sinks : 0, row: row)
+            keys: &keys, values: &values, place: place, held: held, sinks: isFar ? span.sinks : 0, scale: scale,
+            row: row)
     }
 
     /// Room for `tokens` more, of which a window keeps the last. Only a cache that holds all it has seen grows.

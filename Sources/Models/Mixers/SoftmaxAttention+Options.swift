@@ -11,12 +11,16 @@ extension SoftmaxAttention {
         public var sinks: Int
         /// The kept heads of layers with another mixer.
         public var heads: [Int: HeadSet]
+        /// Where what is kept places tokens.
+        public var positions: AttentionPositions
 
         /// What ``window`` may be.
         public static let windowRange = 1...1_048_576
 
-        public init(window: Int? = nil, sinks: Int = 0, heads: [Int: HeadSet] = [:]) {
-            (self.window, self.sinks, self.heads) = (window, sinks, heads)
+        public init(
+            window: Int? = nil, sinks: Int = 0, heads: [Int: HeadSet] = [:], positions: AttentionPositions = .source
+        ) {
+            (self.window, self.sinks, self.heads, self.positions) = (window, sinks, heads, positions)
         }
 
         /// Reads the options from a configuration; models of before there were any have no sinks and keep all tokens.
@@ -31,6 +35,13 @@ extension SoftmaxAttention {
             window = try object.integer("window", named: "\(key).window", in: Self.windowRange)
             sinks = try object.integer("sinks", named: "\(key).sinks", in: 0...AttentionSpan.mostSinks) ?? 0
             heads = try Self.heads(object["heads"] ?? .null, key: "\(key).heads", configuration)
+            positions = try AttentionPositions(object, key: key)
+            if positions != .source, let sliding = configuration.decoder.slidingWindow {
+                throw ModelError.configuration(
+                    key: "\(key).positions",
+                    expected: "nothing, nor log_scale, beside the source's own window of \(sliding) tokens",
+                    found: positions.summary ?? "")
+            }
         }
 
         private static func heads(
@@ -70,8 +81,13 @@ extension SoftmaxAttention {
                             ("\(layer)", .array(heads.heads.map { .integer($0) }))
                         }))
             }
+            positions.write(to: &json)
             return .object(json)
         }
+
+        /// The version of the "moult" object that says so: 3 where kept attention has other positions than the source's,
+        /// which 2 would not see.
+        public var version: Int { positions == .source ? 2 : 3 }
 
         /// The kept heads in order.
         public var keptHeads: [KeptHead] {

@@ -8,6 +8,8 @@ public struct SoftmaxAttention: TokenMixer {
 
     let projections: AttentionProjections
     let span: AttentionSpan
+    /// Nil where they are the mixers'.
+    private let positions: KeptPositions?
 
     public static func rules(_ configuration: ModelConfiguration, layer: Int) throws -> [ParameterRule] {
         AttentionProjections.rules(configuration, layer: layer)
@@ -16,11 +18,12 @@ public struct SoftmaxAttention: TokenMixer {
     public init(_ configuration: ModelConfiguration, layer: Int, parameters: Parameters) throws {
         projections = try AttentionProjections(configuration, layer: layer, parameters: parameters)
         span = try configuration.attention.span(sliding: configuration.decoder.slidingWindow)
+        positions = try KeptPositions(configuration)
     }
 
     public func callAsFunction(_ x: Tensor, state: MixerState?, context: MixerContext) throws -> Tensor {
         let (q, k, v, _) = try projections.qkv(x)
-        let heads = try projections.turned(q: q, k: k, v: v, span: span, context)
+        let heads = try projections.turned(q: q, k: k, v: v, span: span, context.keptTurns)
         return try projections.output(
             projections.attend(heads, span: span, cache: state?.requiredCache(), context: context))
     }
@@ -28,17 +31,19 @@ public struct SoftmaxAttention: TokenMixer {
     public var inputWeights: [Tensor] { projections.inputMaps.map(\.weight) }
 
     public func record(
-        _ step: RecordedStep, input: RecordedStep.Rows, residual: RecordedStep.Rows, angles: RecordedStep.Angles
+        _ step: RecordedStep, input: RecordedStep.Rows, residual: RecordedStep.Rows, angles: StepAngles
     ) throws -> StateBinding {
         let inputs = try step.linear(input, maps: projections.inputMaps)
-        let heads = projections.heads(inputs, angles: angles)
+        let heads = projections.heads(inputs, angles: angles.kept)
         let (mixed, caches) = try step.attention(heads)
         let joined = try step.join(mixed, window: nil, heads: heads, readers: [projections.outputMap.weight])
         try step.linear(joined, projections.outputMap, addedTo: residual)
         return { try $0.required(as: KeyValueCache.self).bind(to: caches, row: $1) }
     }
 
-    public func makeState(rows: Int) throws -> MixerState { try projections.makeCache(rows: rows, span: span) }
+    public func makeState(rows: Int) throws -> MixerState {
+        try projections.makeCache(rows: rows, span: span, positions: positions)
+    }
 
     public func makeCarriedState(rows: Int, tokens: Int) throws -> MixerState {
         try projections.makeCarriedKeys(rows: rows, tokens: tokens, span: span)
@@ -63,7 +68,7 @@ struct AttentionProjections: Sendable {
     let heads: Int
     let keyValueHeads: Int
     let headDim: Int
-    /// The greatest distance of two positions that the source was trained on.
+    /// See ``ModelConfiguration/farthestDistance``.
     let farthest: Int
 
     /// 1/sqrt(K).
@@ -100,7 +105,7 @@ struct AttentionProjections: Sendable {
         value = try parameters.linear("\(prefix).v_proj", hasBias: decoder.attentionBias)
         outputMap = try parameters.linear("\(prefix).o_proj", hasBias: decoder.outputBias)
         (heads, keyValueHeads, headDim) = (decoder.headCount, decoder.keyValueHeadCount, decoder.headDim)
-        farthest = decoder.farthestDistance
+        farthest = try configuration.farthestDistance
     }
 
     /// x (B, T, D) → q (B, T, H, K), k and v (B, T, N, K), and the outputs of `extra` maps of the same input.
@@ -133,11 +138,9 @@ struct AttentionProjections: Sendable {
     /// What softmax attention with `span` joins of q (B, T, H, K), k and v (B, T, N, K): with rotary positions, and queries
     /// of their own for sinks that are further away than the source has seen. Not in training, whose rows are what the
     /// model then has seen.
-    func turned(
-        q: Tensor, k: Tensor, v: Tensor, span: AttentionSpan?, _ context: MixerContext
-    ) throws -> AttentionHeads {
-        var heads = AttentionHeads(q: try context.rotary(q), k: try context.rotary(k), v: v)
-        if let span, span.window != nil, span.sinks > 0, let rotary = context.sinkRotary, !q.isRecorded {
+    func turned(q: Tensor, k: Tensor, v: Tensor, span: AttentionSpan?, _ turns: Turns) throws -> AttentionHeads {
+        var heads = AttentionHeads(q: try turns.queries(q), k: try turns.keys(k), v: v)
+        if let span, span.window != nil, span.sinks > 0, let rotary = turns.sinkQueries, !q.isRecorded {
             heads.sinkQueries = try rotary(q)
         }
         return heads
@@ -160,12 +163,18 @@ struct AttentionProjections: Sendable {
             on: query.weight.device)
     }
 
-    /// - Parameter count: key/value heads; nil for all.
-    func makeCache(rows: Int, span: AttentionSpan, heads count: Int? = nil) throws -> any AttentionCache {
+    /// - Parameters:
+    ///   - count: key/value heads; nil for all.
+    ///   - positions: of kept attention, where they are not the mixers'.
+    func makeCache(
+        rows: Int, span: AttentionSpan, heads count: Int? = nil, positions: KeptPositions? = nil
+    ) throws -> any AttentionCache {
         let heads = count ?? keyValueHeads
         return query.weight.device == .cuda
             ? try DeviceKeyValueCache(rows: rows, heads: heads, dim: headDim, span: span)
-            : try KeyValueCache(heads: heads, keyDim: headDim, valueDim: headDim, span: span, farthest: farthest)
+            : try KeyValueCache(
+                heads: heads, keyDim: headDim, valueDim: headDim, span: span,
+                farthest: positions?.farthest ?? farthest, scale: positions?.scale)
     }
 }
 

@@ -25,7 +25,7 @@ public protocol TokenMixer: Sendable {
     /// mixed with the sequences' states, and the result added to `residual` (rows, D).
     /// - Returns: what binds the state of a row before every run, and advances it.
     func record(
-        _ step: RecordedStep, input: RecordedStep.Rows, residual: RecordedStep.Rows, angles: RecordedStep.Angles
+        _ step: RecordedStep, input: RecordedStep.Rows, residual: RecordedStep.Rows, angles: StepAngles
     )
         throws -> StateBinding
 
@@ -62,6 +62,8 @@ public struct MixerContext: Sendable {
     public var rotary: RotaryTable
     /// By which queries turn for sinks, when some stand further from the first token than the model was trained on.
     public var sinkRotary: RotaryTable?
+    /// Those of kept attention, where its positions are others.
+    var kept: Turns?
     /// Ascending starts of packed documents, or nil when there is one.
     public let documents: Documents?
     /// The same documents where rows in training go on with those before them.
@@ -70,6 +72,11 @@ public struct MixerContext: Sendable {
     public var position = 0
     /// The same on a GPU for one token, T = 1, of a recorded step, which serves for all positions.
     public var recordedPosition: Tensor? { rotary.position }
+
+    /// By what the heads of mixers turn.
+    var turns: Turns { Turns(rotary, sinkQueries: sinkRotary) }
+    /// By what those of kept attention turn.
+    var keptTurns: Turns { kept ?? turns }
 }
 
 extension MixerContext {

@@ -59,18 +59,19 @@ public struct StageConfiguration: Sendable, Equatable {
 
     /// Reads "align=4.9M,distil=11.5M@4096,distil=2M@1024x8,finetune=0": kinds in any order and number, with the length of a
     /// stage's rows behind @ where it is not the run's, and behind x how many of them carry the state on; a budget of 0
-    /// leaves the stage out.
+    /// leaves the stage out. Batches of longer rows have fewer of them, for it is the number of steps that counts.
+    /// - Parameter length: tokens of the run's rows.
     /// - Throws: ``TrainingError/option(name:expected:found:)``.
-    public static func list(_ text: String) throws -> [StageConfiguration] {
+    public static func list(_ text: String, length: Int = .max) throws -> [StageConfiguration] {
         let stages = try text.split(separator: ",", omittingEmptySubsequences: false).map { part in
             let sides = part.split(separator: "=", maxSplits: 1).map { $0.trimmingPrefix { $0 == " " } }
             let parts = sides.last?.split(separator: "@", omittingEmptySubsequences: false) ?? []
             let rows = parts.dropFirst().first?.split(separator: "x", omittingEmptySubsequences: false) ?? []
-            let length = rows.first.map { Quantity.count(String($0)) }
+            let own = rows.first.map { Quantity.count(String($0)) }
             let carry = rows.dropFirst().first.map { Int($0) }
             guard sides.count == 2, let kind = Kind(rawValue: String(sides[0])), 1...2 ~= parts.count, rows.count <= 2,
                 let tokens = Quantity.count(String(parts[0])),
-                length.map({ $0.map(TrainingConfiguration.lengths.contains) ?? false }) ?? true,
+                own.map({ $0.map(TrainingConfiguration.lengths.contains) ?? false }) ?? true,
                 carry.map({ $0.map(carries.contains) ?? false }) ?? true
             else {
                 let kinds = Kind.allCases.map(\.rawValue).joined(separator: ", ")
@@ -81,7 +82,8 @@ public struct StageConfiguration: Sendable, Equatable {
                     found: "'\(part)'")
             }
             var stage = StageConfiguration(kind, tokens: tokens)
-            (stage.length, stage.carry) = (length ?? nil, (carry ?? nil) ?? 1)
+            (stage.length, stage.carry) = (own ?? nil, (carry ?? nil) ?? 1)
+            if let own = stage.length, own > length { stage.sequences = max(1, stage.sequences * length / own) }
             return stage
         }.filter { $0.tokens > 0 }
         guard !stages.isEmpty else {

@@ -14,12 +14,17 @@ extension TrainingConfiguration {
         let select = model.decoder.modelType == "moult" && !isChosen ? "select=3," : ""
         if !keepsSettings.recall { data.recall = 0.15 }
         guard device == .cuda else {
-            stages = try StageConfiguration.list("align=100k,\(select)distil=300k")
+            stages = try StageConfiguration.list("align=100k,\(select)distil=300k", length: length)
             return
         }
-        stages = try StageConfiguration.list("align=4.9M,\(select)distil=11.5M")
-        stages[stages.count - 1].schedule.peak = 1.5e-4
         if !keepsSettings.length { length = 1024 }
+        // Longer rows at last bring back what stands further off than a row: docs/recipe.md, "The study".
+        let longest = min(4096, model.decoder.maximumPositions)
+        let distil = longest > length ? "distil=9M,distil=2.5M@\(longest)" : "distil=11.5M"
+        stages = try StageConfiguration.list("align=4.9M,\(select)\(distil)", length: length)
+        for place in stages.indices where stages[place].kind == .distil {
+            stages[place].schedule.peak = stages[place].length == nil ? 1.5e-4 : 5e-5
+        }
         // Measuring and keeping the best student every 50 steps took as long as training.
         if !keepsSettings.frequency { (validation.every, checkpoints.every) = (500, 1000) }
     }

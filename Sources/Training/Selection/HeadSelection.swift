@@ -9,6 +9,8 @@ public struct HeadSelection {
         /// How many heads, or layers, at most.
         public var count = 3
         public var wholeLayers = false
+        /// All layers are tried on so many of the probe's lists; so many of the best then on all of them.
+        var (firstLists, layersWithAllLists) = (4, 8)
         /// Of the layers that help most, in how many the heads are tried one by one.
         var layersWithHeads = 3
 
@@ -71,9 +73,11 @@ public struct HeadSelection {
         result = Result(
             teacher: .init(recall: recall, divergence: nil), student: .init(recall: .infinity, divergence: nil))
         try readInputs()
-        // All layers but the last have been computed.
-        result.student = try score(student, from: student.configuration.decoder.layerCount - 1)
+        result.student = try score(student, from: lastLayer)
     }
+
+    /// Below it all of ``student`` has been computed.
+    private var lastLayer: Int { student.configuration.decoder.layerCount - 1 }
 
     /// What reaches the layers of ``student``.
     private mutating func readInputs() throws {
@@ -99,16 +103,24 @@ public struct HeadSelection {
         var best = result.student.recall
         while result.chosen.count < options.count, best > result.teacher.recall {
             if !result.chosen.isEmpty { try readInputs() }
-            var trials: [Trial] = []
-            for layer in student.configuration.convertedLayers { trials.append(try attempt(layer: layer, head: nil)) }
-            if !options.wholeLayers {
-                let most = trials.sorted { $0.score.recall < $1.score.recall }.prefix(options.layersWithHeads)
-                for layer in most.map(\.layer) {
-                    for head in try heads(layer) { trials.append(try attempt(layer: layer, head: head)) }
+            let rest = try best - score(student, from: lastLayer, lists: options.firstLists).recall
+            let first = try student.configuration.convertedLayers.map { layer in
+                var trial = try attempt(layer: layer, head: nil, lists: options.firstLists)
+                // As if the lists that were not read said the same of it.
+                trial.score.recall += rest
+                return trial
+            }.sorted { $0.score.recall < $1.score.recall }
+            let layers = try first.prefix(options.layersWithAllLists).map { try attempt(layer: $0.layer, head: nil) }
+                .sorted { $0.score.recall < $1.score.recall }
+            let singles =
+                try options.wholeLayers
+                ? []
+                : layers.prefix(options.layersWithHeads).flatMap { trial in
+                    try heads(trial.layer).map { try attempt(layer: trial.layer, head: $0) }
                 }
-            }
-            result.rounds.append(trials)
-            let candidates = options.wholeLayers ? trials : trials.filter { $0.head != nil }
+            let all = (layers + first.dropFirst(layers.count)).sorted { $0.layer < $1.layer }
+            result.rounds.append(all + singles)
+            let candidates = options.wholeLayers ? layers : singles
             guard let choice = candidates.min(by: { $0.score.recall < $1.score.recall }), choice.score.recall < best
             else { break }
             best = choice.score.recall
@@ -121,7 +133,8 @@ public struct HeadSelection {
 
     /// Trials when as many are chosen as may be.
     private var trialsInAll: Int {
-        let layers = student.configuration.convertedLayers.count
+        let converted = student.configuration.convertedLayers.count
+        let layers = converted + min(options.layersWithAllLists, converted)
         let heads = options.wholeLayers ? 0 : options.layersWithHeads * student.configuration.decoder.keyValueHeadCount
         return max(done, options.count * (layers + heads))
     }
@@ -130,11 +143,12 @@ public struct HeadSelection {
         try student.configuration.keptHeads(layer).complement(of: student.configuration.decoder.keyValueHeadCount).heads
     }
 
-    private mutating func attempt(layer: Int, head: Int?) throws -> Trial {
+    /// - Parameter lists: how many of the probe's lists are read; nil for all.
+    private mutating func attempt(layer: Int, head: Int?, lists: Int? = nil) throws -> Trial {
         try progress(done, trialsInAll)
         done += 1
         var trial = Trial(layer: layer, head: head, score: .init(recall: .infinity, divergence: nil))
-        trial.score = try score(restored(trial), from: layer)
+        trial.score = try score(restored(trial), from: layer, lists: lists)
         return trial
     }
 
@@ -147,8 +161,9 @@ public struct HeadSelection {
     }
 
     /// The score of a model that differs from ``student`` in layers from `layer` on.
-    private func score(_ model: DecoderModel, from layer: Int) throws -> SelectionProbe.Score {
-        let recall = try probe.recall(inputs.map { try model.hidden($0, from: layer) }, head: model.headWeight)
+    private func score(_ model: DecoderModel, from layer: Int, lists: Int? = nil) throws -> SelectionProbe.Score {
+        let read = inputs.prefix(lists ?? inputs.count)
+        let recall = try probe.recall(read.map { try model.hidden($0, from: layer) }, head: model.headWeight)
         guard !textInputs.isEmpty else { return .init(recall: recall, divergence: nil) }
         var (sum, count) = (0.0, 0)
         for (inputs, target) in zip(textInputs, teacherTexts) {

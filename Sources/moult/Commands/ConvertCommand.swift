@@ -31,6 +31,13 @@ struct ConvertCommand: ParsableCommand {
     var keepAttention: String?
     @Option(help: "Tokens that kept attention sees; 0 for all. (default: 4096; 0 with --profile fla)")
     var attentionWindow: Int?
+    @Option(
+        help: ArgumentHelp(
+            "What positions in kept attention are divided by, such as 4, to see further than the source; or none for no positions.",
+            valueName: "factor"))
+    var attentionPositions = "1"
+    @Flag(help: "Scale queries of kept attention by the logarithm of the tokens they see, beyond the source's length.")
+    var attentionLogScale = false
     @Option(help: "Type of weight matrices: f32 or bf16. (default: the source's; bf16 when it is quantised)")
     var dtype: WeightType?
     @Option(help: "Seed of the new parameters.") var seed: UInt64 = 0
@@ -47,6 +54,8 @@ struct ConvertCommand: ParsableCommand {
         (options.mixer, options.profile, options.slots, options.window) = (mixer, profile, slots, window)
         (options.seed, options.allowNonFinite, options.dtype) = (seed, allowNonFinite, dtype?.dtype)
         (options.sinks, options.attentionWindow) = (sinks, attentionWindow)
+        options.attentionPositions = try Self.positions(attentionPositions)
+        options.attentionPositions.hasLogScale = attentionLogScale
         if let keepAttention { options.keptAttention = try Self.kept(keepAttention) }
         let converter = try Converter(ModelFiles.open(source), options: options)
         guard let output, !dryRun else { return try show(ConversionReport(converter.plan), written: nil) }
@@ -58,6 +67,13 @@ struct ConvertCommand: ParsableCommand {
         }
         bar.finish()
         try show(report, written: output)
+    }
+
+    private static func positions(_ text: String) throws -> AttentionPositions {
+        if let positions = AttentionPositions(text) { return positions }
+        throw ValidationError(
+            "--attention-positions: expected \(Int(AttentionPositions.divisors.lowerBound)) to "
+                + "\(Int(AttentionPositions.divisors.upperBound)), or none; found '\(text)'.")
     }
 
     /// Reads "7,18:2", or what `moult select --output` wrote.

@@ -87,7 +87,9 @@ struct InspectCommand: ParsableCommand {
             let heads =
                 attention.heads.isEmpty
                 ? "" : ", heads \(attention.keptHeads.map(\.description).joined(separator: ", "))"
-            let span = attention.window.map { "the last \(grouped($0)) tokens" } ?? "all tokens"
+            let span =
+                (attention.window.map { "the last \(grouped($0)) tokens" } ?? "all tokens")
+                + (attention.positions.summary.map { ", \($0)" } ?? "")
             rows.insert(
                 (
                     "attention",

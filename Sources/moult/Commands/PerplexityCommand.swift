@@ -15,7 +15,7 @@ struct PerplexityCommand: ParsableCommand {
     @Option(help: "A UTF-8 text file.") var data: String
     @Option(help: "Tokens per window.") var window = 1024
     @Option(help: "The most windows to read. (default: all)") var limit: Int?
-    @Flag(help: "Show perplexity by position in the window.") var byPosition = false
+    @Flag(help: "Show perplexity by position in the window, and of each tenth of it.") var byPosition = false
     @OptionGroup var weights: WeightOptions
     @OptionGroup var output: OutputOptions
 
@@ -45,13 +45,17 @@ struct PerplexityCommand: ParsableCommand {
                 "tokens_per_second": .number(result.tokensPerSecond), "peak_memory_bytes": .integer(peak),
             ]
             if byPosition {
-                json["by_position"] = .array(
-                    result.positionRanges.map {
-                        .object([
-                            "from": .integer($0.lowerBound), "to": .integer($0.upperBound),
-                            "perplexity": .number(result.perplexity(at: $0)),
-                        ])
-                    })
+                func perplexities(_ ranges: [Range<Int>]) -> JSONValue {
+                    .array(
+                        ranges.map {
+                            .object([
+                                "from": .integer($0.lowerBound), "to": .integer($0.upperBound),
+                                "perplexity": .number(result.perplexity(at: $0)),
+                            ])
+                        })
+                }
+                json["by_position"] = perplexities(result.positionRanges)
+                json["tenths"] = perplexities(result.tenths)
             }
             return try output.print(json)
         }
@@ -63,7 +67,7 @@ struct PerplexityCommand: ParsableCommand {
         try Output.line("peak memory   \(megabytes(peak))")
         guard byPosition else { return }
         try Output.line("\nposition          perplexity")
-        for range in result.positionRanges {
+        for range in result.positionRanges + result.tenths {
             let label = "\(range.lowerBound) to \(range.upperBound - 1)"
             try Output.line("\(label.padded(to: 18))\(String(format: "%.2f", result.perplexity(at: range)))")
         }

@@ -42,7 +42,7 @@ struct SelectCommand: ParsableCommand {
     }
 
     /// Tokens of the text that are read, as rows of 256.
-    private static let (textRows, rowLength) = (2, 256)
+    private static let (textRows, rowLength) = (1, 256)
 
     func validate() throws {
         if heads != nil, layers != nil {

@@ -38,7 +38,7 @@ struct TrainCommand: ParsableCommand {
         help: """
             Stages and their tokens, with @ the length of their rows, such as distil=1M@4096, and with x how many of these \
             carry the state on, such as distil=1M@1024x8. \
-            (default: align=100k,select=3,distil=300k; on cuda align=4.9M,select=3,distil=11.5M)
+            (default: align=100k,select=3,distil=300k; on cuda align=4.9M,select=3,distil=9M,distil=2.5M@4096)
             """)
     var stages: String?
     @Option(help: "Tokens of a row. (default: 512; with cuda's own stages 1024)") var length: Int?
@@ -123,7 +123,7 @@ struct TrainCommand: ParsableCommand {
         if let recall { settings.data.recall = recall }
         if let answerWeight { settings.data.answerWeight = answerWeight }
         if let length { settings.length = length }
-        if let stages { settings.stages = try StageConfiguration.list(stages) }
+        if let stages { settings.stages = try StageConfiguration.list(stages, length: settings.length) }
         if settings.stages.isEmpty, !settings.model.isEmpty {
             try settings.fillStages(
                 for: ModelConfiguration(ModelFiles.open(settings.model).configuration), on: device,

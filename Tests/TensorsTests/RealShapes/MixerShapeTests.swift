@@ -122,7 +122,9 @@ extension KernelTests {
                 expectClose(
                     try doubles(x.rope(cosines: cosines, sines: sines, offset: 0)), forward, 0x1p-21, "rope \(choice)")
                 expectClose(
-                    try doubles(CPUBackend.shared.ropeBackward(x, cosines: cosines, sines: sines, offset: 0)), back,
+                    try doubles(
+                        CPUBackend.shared.ropeBackward(x, cosines: cosines, sines: sines, offset: 0, documents: nil)),
+                    back,
                     0x1p-21, "back \(choice)")
                 expectClose(try doubles(.mix(x, y, logits: logits)), mixed, 0x1p-21, "mix \(choice)")
             }

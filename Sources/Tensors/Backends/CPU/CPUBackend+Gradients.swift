@@ -125,14 +125,11 @@ extension CPUBackend {
         return (xGradient, yGradient, logitsGradient)
     }
 
-    public func ropeBackward(_ gradient: Tensor, cosines: Tensor, sines: Tensor, offset: Int) throws -> Tensor {
-        try withExtendedLifetime((gradient, cosines, sines)) {
-            try .filled(gradient.shape) {
-                moult_rope_backward(
-                    gradient.floats, cosines.floats, sines.floats, Int64(offset), $0, Int64(gradient.shape[0]),
-                    Int64(gradient.shape[1]), Int64(gradient.shape[2]), Int64(gradient.shape[3]))
-            }
-        }
+    public func ropeBackward(
+        _ gradient: Tensor, cosines: Tensor, sines: Tensor, offset: Int, documents: Documents?
+    ) throws -> Tensor {
+        try rotate(
+            gradient, cosines: cosines, sines: sines, offset: offset, documents: documents, moult_rope_backward)
     }
 }
 

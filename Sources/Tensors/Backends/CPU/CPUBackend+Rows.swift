@@ -24,12 +24,29 @@ extension CPUBackend {
         return (result, nil)
     }
 
-    public func rope(_ x: Tensor, cosines: Tensor, sines: Tensor, offset: Int) throws -> Tensor {
-        try withExtendedLifetime((x, cosines, sines)) {
-            try .filled(x.shape) {
-                moult_rope(
-                    x.floats, cosines.floats, sines.floats, Int64(offset), $0, Int64(x.shape[0]), Int64(x.shape[1]),
-                    Int64(x.shape[2]), Int64(x.shape[3]))
+    public func rope(
+        _ x: Tensor, cosines: Tensor, sines: Tensor, offset: Int, documents: Documents?
+    ) throws -> Tensor {
+        try rotate(x, cosines: cosines, sines: sines, offset: offset, documents: documents, moult_rope)
+    }
+
+    /// The rotation that `turn` does, of each of `documents`, which are B = 1, from `offset` on.
+    func rotate(
+        _ x: Tensor, cosines: Tensor, sines: Tensor, offset: Int, documents: Documents?,
+        _ turn: (
+            UnsafePointer<Float>?, UnsafePointer<Float>?, UnsafePointer<Float>?, Int64, UnsafeMutablePointer<Float>?,
+            Int64, Int64, Int64, Int64
+        ) -> Void
+    ) throws -> Tensor {
+        let (starts, size) = (documents?.starts ?? [0], x.shape[2] * x.shape[3])
+        return try withExtendedLifetime((x, cosines, sines)) {
+            try .filled(x.shape) { out in
+                guard let values = x.floats, let out else { return }
+                for (start, end) in zip(starts, starts.dropFirst() + [x.shape[1]]) {
+                    turn(
+                        values + start * size, cosines.floats, sines.floats, Int64(offset), out + start * size,
+                        Int64(x.shape[0]), Int64(end - start), Int64(x.shape[2]), Int64(x.shape[3]))
+                }
             }
         }
     }

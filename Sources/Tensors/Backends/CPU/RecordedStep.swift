@@ -149,6 +149,13 @@ public final class RecordedStep {
             return heads
         }
 
+        /// The same with q and k turned by other angles.
+        public func turned(by angles: Angles) -> Heads {
+            var heads = self
+            heads.angles = angles
+            return heads
+        }
+
         /// Joined key/value heads, n.
         var count: Int { self.set?.count ?? keyValueHeads }
         var keyDim: Int { k.width / keyValueHeads }
@@ -238,9 +245,11 @@ public final class RecordedStep {
 
         /// Binds keys and values (S, n, ·) of one row, the first `held` of which are in use with the new token's, which
         /// go to `place`. They are written in place and must stay where they are until the run is over.
-        /// - Parameter sinks: how many of the first are seen by queries turned by the sinks' angles.
+        /// - Parameters:
+        ///   - sinks: how many of the first are seen by queries turned by the sinks' angles.
+        ///   - scale: what the queries are multiplied by beside the heads' scale.
         public func bind(
-            keys: inout Tensor, values: inout Tensor, place: Int, held: Int, sinks: Int = 0, row: Int
+            keys: inout Tensor, values: inout Tensor, place: Int, held: Int, sinks: Int = 0, scale: Float = 1, row: Int
         ) throws {
             guard keys.count / max(keyWidth, 1) >= held, values.count / max(valueWidth, 1) >= held,
                 (0..<held).contains(place), (0..<held).contains(sinks)
@@ -252,7 +261,7 @@ public final class RecordedStep {
             entries[row] = moult_step_cache(
                 keys: try keys.withMutable(Float.self) { $0.baseAddress },
                 values: try values.withMutable(Float.self) { $0.baseAddress }, place: Int64(place), held: Int64(held),
-                sinks: Int64(sinks))
+                sinks: Int64(sinks), scale: scale)
         }
     }
 

@@ -141,24 +141,34 @@ extension CUDABackend {
         return results
     }
 
-    public func rope(_ x: Tensor, cosines: Tensor, sines: Tensor, offset: Int) throws -> Tensor {
+    public func rope(
+        _ x: Tensor, cosines: Tensor, sines: Tensor, offset: Int, documents: Documents?
+    ) throws -> Tensor {
         let rows = offset..<cosines.shape[0]
-        return try rotate(x, cosines: cosines.rows(rows), sines: sines.rows(rows), position: nil, sign: 1)
+        return try rotate(
+            x, cosines: cosines.rows(rows), sines: sines.rows(rows), position: nil, documents: documents, sign: 1)
     }
 
-    public func ropeBackward(_ gradient: Tensor, cosines: Tensor, sines: Tensor, offset: Int) throws -> Tensor {
+    public func ropeBackward(
+        _ gradient: Tensor, cosines: Tensor, sines: Tensor, offset: Int, documents: Documents?
+    ) throws -> Tensor {
         let rows = offset..<cosines.shape[0]
-        return try rotate(gradient, cosines: cosines.rows(rows), sines: sines.rows(rows), position: nil, sign: -1)
+        return try rotate(
+            gradient, cosines: cosines.rows(rows), sines: sines.rows(rows), position: nil, documents: documents,
+            sign: -1)
     }
 
     /// - Parameter position: int32; see the kernel.
-    func rotate(_ x: Tensor, cosines: Tensor, sines: Tensor, position: Tensor?, sign: Float) throws -> Tensor {
+    func rotate(
+        _ x: Tensor, cosines: Tensor, sines: Tensor, position: Tensor?, documents: Documents? = nil, sign: Float
+    ) throws -> Tensor {
         let result = try empty(x.shape)
         let items = x.shape[0] * x.shape[1] * x.shape[2] * ((x.shape[3] + 15) / 16)
         try device.launch(
             "rope.cu", "rope", grid: ((items + 255) / 256, 1, 1),
             [
-                .tensor(x), .tensor(nil), .tensor(cosines), .tensor(sines), .tensor(position), .float(sign),
+                .tensor(x), .tensor(nil), .tensor(cosines), .tensor(sines), .tensor(position),
+                .tensor(try documents?.firstPositions(length: x.shape[1])), .float(sign),
                 .tensor(result), .tensor(nil), .int(x.shape[0]), .int(x.shape[1]), .int(x.shape[2]), .int(0),
                 .int(x.shape[3]), .int(cosines.shape[0]),
             ])
