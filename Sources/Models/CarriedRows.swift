@@ -6,6 +6,9 @@ import Tensors
 public final class CarriedRows {
     let layers: [any MixerState]
     let rotary: RotaryTable
+    /// Those of kept attention, where its positions are others.
+    let kept: RotaryTable?
+    private let positions: AttentionPositions
     private let embedding: RotaryEmbedding
     /// Tokens of a row, T.
     private let length: Int
@@ -15,11 +18,12 @@ public final class CarriedRows {
 
     init(_ model: DecoderModel, rows: Int, length: Int, layers: [any MixerState]) throws {
         (self.layers, self.length, embedding) = (layers, length, model.rotary)
-        let table = try model.rotary.table(offset: 0, count: length)
-        // Copies: these are overwritten.
-        rotary = RotaryTable(
-            cosines: try Tensor(table.cosines.array(), shape: table.cosines.shape).to(model.device),
-            sines: try Tensor(table.sines.array(), shape: table.sines.shape).to(model.device))
+        let positions = model.keptPositions?.positions
+        self.positions = positions ?? .source
+        rotary = try Self.copy(of: model.rotary.table(offset: 0, count: length), on: model.device)
+        kept = try positions.map {
+            try Self.copy(of: model.rotary.table(offset: 0, count: length, positions: $0), on: model.device)
+        }
         before = [Int](repeating: 0, count: rows)
         counts = model.device == .cpu ? nil : try Tensor(before.map { Int32($0) }, shape: [rows]).to(model.device)
     }
@@ -31,9 +35,20 @@ public final class CarriedRows {
     public func begin(before: [Int], position: Int) throws {
         self.before = before
         try counts?.overwrite(before.map { Int32($0) })
-        let table = try embedding.table(offset: position, count: length)
-        try rotary.cosines.overwrite(table.cosines.array())
-        try rotary.sines.overwrite(table.sines.array())
+        func turn(_ rotary: RotaryTable?, _ positions: AttentionPositions) throws {
+            let table = try embedding.table(offset: position, count: length, positions: positions)
+            try rotary?.cosines.overwrite(table.cosines.array(Float.self))
+            try rotary?.sines.overwrite(table.sines.array(Float.self))
+        }
+        try turn(rotary, .source)
+        try turn(kept, positions)
+    }
+
+    /// A table of memory of its own, which is overwritten.
+    private static func copy(of table: RotaryTable, on device: Device) throws -> RotaryTable {
+        RotaryTable(
+            cosines: try Tensor(table.cosines.array(Float.self), shape: table.cosines.shape).to(device),
+            sines: try Tensor(table.sines.array(Float.self), shape: table.sines.shape).to(device))
     }
 
     /// What was left by the rows that have gone through the model becomes what the next take over.

@@ -110,7 +110,10 @@ public struct DecoderModel: Sendable {
             state.revision += 1
         }
         var (x, context) = try embed(ids, position: state?.position ?? 0, documents: documents)
-        if let carried { (context.rotary, context.carried) = (carried.rotary, try carried.documents(documents)) }
+        if let carried {
+            (context.rotary, context.kept) = (carried.rotary, carried.kept.map { Turns($0) })
+            context.carried = try carried.documents(documents)
+        }
         let undo = progress == nil ? nil : state?.undo()
         for (layer, block) in blocks.enumerated() {
             do { try progress?() } catch {

@@ -108,6 +108,13 @@ final class Trainer {
         let rules = try DecoderModel.rules(model)
         for phase in phases {
             if phase.stage.kind == .select { try HeadSelection.check(model) }
+            let long = phase.length * phase.stage.carry
+            if phase.stage.carry > 1, try model.attention.positions.hasLogScale, long > model.decoder.maximumPositions {
+                throw TrainingError.option(
+                    name: "stage \(phase.stage.kind.rawValue): carry",
+                    expected: "rows of at most \(model.decoder.maximumPositions) tokens together, for beyond them kept "
+                        + "attention's queries grow with what they see of a document", found: "\(long)")
+            }
             try phase.stage.checkFrozen(rules)
             guard phase.stage.trained(rules, configuration: model, layers: phase.layers).isEmpty else { continue }
             throw TrainingError.option(

@@ -14,7 +14,7 @@ struct CarriedRowsTests {
     private let tokens: [Int32] = (0...48).map { (index: Int) in Int32((index * 31 + index / 7) % 96) }
 
     enum Kind: String, CaseIterable {
-        case attention, sliding, slots, window, sinks, wide, heads, ring
+        case attention, sliding, slots, window, sinks, wide, heads, ring, divided, unturned
 
         var window: Int? {
             switch self {
@@ -31,6 +31,8 @@ struct CarriedRowsTests {
             case .wide: .init(sinks: 4)
             case .heads: .init(sinks: 4, heads: [0: HeadSet([0, 2])])
             case .ring: .init(window: 17, sinks: 5, heads: [0: HeadSet([1])])
+            case .divided: .init(window: 17, sinks: 5, heads: [0: HeadSet([1])], positions: .init(divisor: 2))
+            case .unturned: .init(sinks: 5, heads: [0: HeadSet([1])], positions: .init(divisor: nil))
             default: nil
             }
         }
