@@ -92,6 +92,17 @@ struct moult_step_slots *moult_step_gated_slots(
 
 // MARK: Softmax attention
 
+/// Puts head `row` of a cache's rows, of which x (dim) is the value, in its place.
+static void hold(const struct moult_step_cache *cache, void *rows, float *scales, int64_t row, const float *x, int64_t dim) {
+    if (cache->type == moult_cache_float32) {
+        memcpy((float *)rows + row * dim, x, (size_t)dim * sizeof(float));
+    } else if (cache->type == moult_cache_bfloat16) {
+        moult_kernels()->narrow(x, moult_bfloat16, (uint16_t *)rows + row * dim, dim);
+    } else {
+        moult_round_codes(x, 1, dim, (int8_t *)rows + row * dim, scales + row);
+    }
+}
+
 static bool run_attention(const struct operation *operation, int64_t rows, int64_t task, int64_t tasks) {
     (void)rows, (void)tasks;
     const struct moult_step_heads *heads = &operation->heads;
@@ -101,11 +112,12 @@ static bool run_attention(const struct operation *operation, int64_t rows, int64
     const struct moult_step_cache *cache = &operation->caches[row];
     const int64_t q = (row * all + head) * group * keys, k = (row * all + head) * keys;
     const int64_t v = (row * all + head) * values;
-    float *key = cache->keys + (cache->place * count + place) * keys;
-    float *value = cache->values + (cache->place * count + place) * values;
+    float *key = operation->k + k, *value = operation->v + v;
     prepare(heads, row, heads->q + q, operation->q + q, group, keys, heads->cosines, heads->sines);
     prepare(heads, row, heads->k + k, key, 1, keys, heads->cosines, heads->sines);
     prepare(heads, row, heads->v + v, value, 1, values, NULL, NULL);
+    hold(cache, cache->keys, cache->key_scales, cache->place * count + place, key, keys);
+    hold(cache, cache->values, cache->value_scales, cache->place * count + place, value, values);
     if (cache->sinks) {
         prepare(heads, row, heads->q + q, operation->sink_q + q, group, keys, heads->sink_cosines, heads->sink_sines);
     }
@@ -115,7 +127,9 @@ static bool run_attention(const struct operation *operation, int64_t rows, int64
         .batch = 1, .queries = 1, .keys = cache->held, .heads = count * group, .key_value_heads = count, .key_dim = keys,
         .value_dim = values, .window = cache->held - cache->sinks, .sinks = cache->sinks, .scale = heads->scale * cache->scale,
         .q = operation->q + shift * keys, .k = cache->keys, .v = cache->values,
-        .sink_q = cache->sinks ? operation->sink_q + shift * keys : NULL, .out = heads->out + shift * values};
+        .sink_q = cache->sinks ? operation->sink_q + shift * keys : NULL, .out = heads->out + shift * values,
+        .held_type = cache->type, .held_k = cache->keys, .held_v = cache->values, .k_scales = cache->key_scales,
+        .v_scales = cache->value_scales};
     float *scratch = moult_scratch((size_t)moult_kernels()->attention_scratch(&job, 1) * sizeof(float));
     if (!scratch) return false;
     moult_kernels()->attention(&job, 0, place, 0, 1, 0, cache->held, scratch, NULL);

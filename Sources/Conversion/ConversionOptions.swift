@@ -7,9 +7,9 @@ public struct ConversionOptions: Sendable {
     /// The mixer that replaces softmax attention, by its registered name.
     public var mixer = GatedSlotAttention.name
     public var profile = GatedSlotAttention.Profile.softmaxPreserving
-    /// Slots per key/value head, M.
-    public var slots = 64
-    /// Tokens of local softmax attention beside the slots; 0 for none. Nil takes the profile's default: 64, or 0 for fla.
+    /// Slots per key/value head, M. Nil takes 16 beside a window, else 64.
+    public var slots: Int?
+    /// Tokens of local softmax attention beside the slots; 0 for none. Nil takes the profile's default: 112, or 0 for fla.
     public var window: Int?
     /// Tokens at the beginning of every document that bounded softmax attention sees. Nil takes the profile's default: 4, or
     /// 0 for fla.
@@ -32,7 +32,9 @@ public struct ConversionOptions: Sendable {
     /// The mixer's options that these describe.
     /// - Throws: ``ConversionError/option(name:expected:found:)``.
     func slotAttention() throws -> GatedSlotAttention.Options {
-        let window = window ?? (profile == .fla ? 0 : 64)
+        // At equal bytes a longer window beside fewer slots predicts better, and recalls as much: docs/recipe.md, "The study".
+        let window = window ?? (profile == .fla ? 0 : 112)
+        let slots = slots ?? (window == 0 ? 64 : 16)
         if profile == .fla, window != 0 {
             throw ConversionError.option(
                 name: "--window", expected: "0 with --profile fla, which has no local window", found: "\(window)")

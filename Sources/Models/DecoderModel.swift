@@ -16,6 +16,8 @@ public struct DecoderModel: Sendable {
     /// Nil where they are the mixers'.
     let keptPositions: KeptPositions?
     let parameters: Parameters
+    /// How states on the processor hold keys and values.
+    public var cacheType = CacheType.float32
     let knownFingerprint = KnownFingerprint()
 
     // MARK: Parameters
@@ -216,7 +218,7 @@ public struct DecoderModel: Sendable {
         guard rows == 1 || rows > 1 && device == .cuda else {
             throw ModelError.input(expected: "one sequence a state, or more on a GPU", found: "\(rows)")
         }
-        return DecoderState(rows: rows, layers: try blocks.map { try $0.mixer.makeState(rows: rows) })
+        return DecoderState(rows: rows, layers: try blocks.map { try $0.mixer.makeState(rows: rows, cache: cacheType) })
     }
 }
 

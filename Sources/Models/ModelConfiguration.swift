@@ -96,10 +96,12 @@ public struct ModelConfiguration: Sendable, Equatable {
         return number
     }
 
-    /// Memory of one sequence on `device`.
-    public func stateCost(on device: Device = .cpu) throws -> StateCost {
+    /// Memory of one sequence on `device`, on the processor with keys and values held as `cache`.
+    public func stateCost(on device: Device = .cpu, cache: CacheType = .float32) throws -> StateCost {
         try mixers.enumerated().reduce(StateCost(constant: 0, perToken: 0)) { total, entry in
-            try total + MixerRegistry.mixer(named: entry.element).stateCost(self, layer: entry.offset, on: device)
+            try total
+                + MixerRegistry.mixer(named: entry.element).stateCost(
+                    self, layer: entry.offset, on: device, cache: cache)
         }
     }
 

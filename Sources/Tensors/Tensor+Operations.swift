@@ -179,7 +179,7 @@ extension Tensor {
         }
         let backend = try device.backend
         let result = try backend.rope(self, cosines: cosines, sines: sines, offset: offset, documents: documents)
-        return try result.recorded(of: self) { [variable] in
+        return result.recorded(of: self) { [variable] in
             try variable?.add(
                 backend.ropeBackward($0, cosines: cosines, sines: sines, offset: offset, documents: documents))
         }

@@ -1,3 +1,4 @@
+import Checkpoints
 import Testing
 
 @Suite("moult inspect")
@@ -39,6 +40,33 @@ struct InspectCommandTests {
         #expect(
             refused.status != 0
                 && refused.error.contains("--attention-positions: expected 1 to 1024, or none; found 'half'."),
+            "\(refused.error)")
+    }
+
+    @Test("says what a sequence takes with keys and values in fewer bits, which other commands take")
+    func cacheTypes() throws {
+        let place = try TinyModel()
+        let model = try place.converted()
+        // A layer holds 4 sinks and 4 tokens, a head of 8 each; slots take the rest.
+        let state = try MoultProcess("inspect", model, "--json").json()["state"]
+        func bytes(_ state: Checkpoints.JSONValue?) -> Int? {
+            state?["constant_bytes"]?.doubleValue.map { Int($0) }
+        }
+        let plain = try #require(bytes(state))
+        let layers = 2
+        #expect(bytes(state?["bf16"]) == plain - layers * 8 * 2 * 8 * 2)
+        #expect(bytes(state?["q8"]) == plain - layers * 8 * 2 * (32 - 12))
+        for type in ["f32", "bf16", "q8"] {
+            let result = try MoultProcess(
+                "generate", model, "--prompt", "The fox", "--max-tokens", "5", "--cache-type", type)
+            #expect(result.status == 0, "\(result.error)")
+        }
+        let refused = try MoultProcess(
+            "generate", model, "--prompt", "x", "--device", "cuda", "--cache-type", "q8")
+        #expect(
+            refused.status != 0
+                && refused.error.contains(
+                    "--cache-type: expected bf16 with --device cuda, as keys and values are held there; found q8."),
             "\(refused.error)")
     }
 }

@@ -1,4 +1,5 @@
 import Models
+import Tensors
 import TestSupport
 import Testing
 
@@ -55,5 +56,69 @@ struct KeyValueCacheTests {
         try decode(300..<330)
         #expect(relativeError(found, whole) < 0.02)
         #expect(state.byteCount == window * tokenBytes)
+    }
+
+    @Test(
+        "held in fewer bits: memory, and what is read in pieces, by steps and at once",
+        arguments: zip(CacheType.allCases, [1e-4, 0.01, 0.02]))
+    func types(_ type: CacheType, _ limit: Float) throws {
+        // Odd head dimensions, sinks that come nearer, a window and heads that see all.
+        let shape = ModelShape("odd", hidden: 48, mlp: 64, heads: 6, keyValueHeads: 3, headDim: 20, vocabulary: 96)
+        let options: [SoftmaxAttention.Options] = [
+            .init(window: 30, sinks: 3, heads: [0: HeadSet([0, 2])]), .init(sinks: 3, heads: [0: HeadSet([1])]),
+        ]
+        for kept in options {
+            let plain = try shape.model(.slots, window: 8, kept: kept, positions: 24)
+            var model = try plain.replacing(
+                plain.configuration,
+                Dictionary(
+                    uniqueKeysWithValues: DecoderModel.rules(plain.configuration).map {
+                        ($0.name, try plain.parameter($0.name).converted(to: .float32))
+                    }))
+            model.cacheType = type
+            let text = (0..<200).map { Int32($0 * 31 % 96) }
+            let whole = try model.logits([text]).array(Float.self)
+            for lengths in [[Int](repeating: 1, count: 200), [50, 1, 1, 1, 100, 1, 46]] {
+                let (state, step) = (try model.makeState(), try DecoderStep(model))
+                var (found, start) = ([Float](), 0)
+                for length in lengths {
+                    let part = Array(text[start..<start + length])
+                    if length == 1 {
+                        try step.read(part, states: [state])
+                        found += step.withLogits { Array($0) }
+                    } else {
+                        found += try model.logits([part], state: state).array(Float.self)
+                    }
+                    start += length
+                }
+                let error = relativeError(found, whole)
+                #expect(error < limit, "\(error)")
+                if type != .float32 { #expect(error > 1e-5) }
+                let restored = try model.makeState(from: state.snapshot())
+                #expect(
+                    try restored.snapshot().tensors.map { try $0.value.array() }
+                        == state.snapshot().tensors.map { try $0.value.array() })
+                let (next, again) = (try model.logits([[5]], state: restored), try model.logits([[5]], state: state))
+                #expect(try next.array(Float.self) == again.array(Float.self))
+                if kept.window != nil {
+                    #expect(try model.configuration.stateCost(cache: type).constant == state.byteCount)
+                }
+            }
+        }
+    }
+
+    @Test("a state that was held in other bits is taken over", arguments: CacheType.allCases)
+    func otherTypes(_ type: CacheType) throws {
+        var model = try shape.model(window: 40)
+        let text = tokens(70)
+        let state = try model.makeState()
+        _ = try model.nextLogits(text, state: state)
+        model.cacheType = type
+        let other = try model.makeState(from: state.snapshot())
+        let (found, expected) = (
+            try model.logits([tokens(9)], state: other).array(Float.self),
+            try model.logits([tokens(9)], state: state).array(Float.self)
+        )
+        #expect(relativeError(found, expected) < 0.02)
     }
 }

@@ -2,6 +2,7 @@
 #define CKERNELS_H
 
 #include "moult_attention.h"
+#include "moult_cache.h"
 #include "moult_dispatch.h"
 #include "moult_elementwise.h"
 #include "moult_gated_slot_attention.h"

@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "moult_cache.h"
+
 /// Causal softmax attention: q (B, T, H, K), k (B, S, N, K), v (B, S, N, V) → out (B, T, H, V), all contiguous.
 struct moult_attention {
     int64_t batch, queries, keys, heads, key_value_heads, key_dim, value_dim;
@@ -19,6 +21,11 @@ struct moult_attention {
     /// Ascending starts of packed documents among the keys; may be NULL when the count is 0.
     const int64_t *documents;
     int64_t document_count;
+    /// How keys and values are held. Those that are not float32 stand in `held_k` and `held_v` in the shapes of k and v, codes
+    /// with scales (B, S, N). Only in the forward pass.
+    enum moult_cache_type held_type;
+    const void *held_k, *held_v;
+    const float *k_scales, *v_scales;
 };
 
 /// Returns 0, or how many bytes of scratch memory could not be had; `out` is then undefined.

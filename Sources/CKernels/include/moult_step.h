@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "moult_cache.h"
 #include "moult_linear.h"
 #include "moult_types.h"
 
@@ -72,7 +73,9 @@ struct moult_step_slots *moult_step_gated_slots(
 
 /// The keys (·, n, K) and values (·, n, V) of one sequence, in any order.
 struct moult_step_cache {
-    float *keys, *values;
+    enum moult_cache_type type;
+    void *keys, *values;
+    float *key_scales, *value_scales;  // (·, n) each, of codes
     int64_t place;  // the row that takes the new token
     int64_t held;   // rows in use, that one included
     int64_t sinks;  // of them the first ones, which q turned by the sinks' angles sees; 0 where there is no such q

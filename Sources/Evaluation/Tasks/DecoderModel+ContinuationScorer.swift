@@ -20,7 +20,8 @@ extension DecoderModel: ContinuationScorer {
             try progress()
         }
         for (index, prompt) in prompts.enumerated() {
-            if prompt.packedTokens > Self.scoringTokens {
+            // What is scored whole has no state, and shows nothing of how one is held.
+            if prompt.packedTokens > Self.scoringTokens || cacheType != .float32 {
                 results[index] = try forkedScores(prompt, progress: progress)
                 continue
             }

@@ -257,21 +257,21 @@ public struct GatedSlotAttention: TokenMixer {
             kept: try keptHeads.map { try keys(keptSpan, $0.count) })
     }
 
-    public func makeState(rows: Int) throws -> MixerState {
+    public func makeState(rows: Int, cache: CacheType) throws -> MixerState {
         let count = slotHeads?.count ?? projections.keyValueHeads
         let slots = try GatedSlotState.zeros(
             batch: rows, heads: count, slots: options.slots, keyDim: projections.headDim,
             valueDim: projections.headDim, on: gate.weight.device)
         return State(
             slots: slots,
-            window: try span.map { try projections.makeCache(rows: rows, span: $0, heads: count) },
+            window: try span.map { try projections.makeCache(cache, rows: rows, span: $0, heads: count) },
             kept: try keptHeads.map {
-                try projections.makeCache(rows: rows, span: keptSpan, heads: $0.count, positions: keptPositions)
+                try projections.makeCache(cache, rows: rows, span: keptSpan, heads: $0.count, positions: keptPositions)
             })
     }
 
     public static func stateCost(
-        _ configuration: ModelConfiguration, layer: Int, on device: Device
+        _ configuration: ModelConfiguration, layer: Int, on device: Device, cache type: CacheType
     ) throws -> StateCost {
         let (decoder, options, attention) = (
             configuration.decoder, try Options(configuration), try configuration.attention
@@ -280,7 +280,7 @@ public struct GatedSlotAttention: TokenMixer {
         let slots = StateCost(
             constant: 2 * count * options.slots * decoder.headDim * DType.float32.size, perToken: 0)
         func cache(_ heads: Int, _ span: AttentionSpan?) -> StateCost {
-            span.map { KeyValueCache.cost(decoder, heads: heads, span: $0, on: device) }
+            span.map { KeyValueCache.cost(decoder, heads: heads, span: $0, on: device, type) }
                 ?? StateCost(constant: 0, perToken: 0)
         }
         return slots + cache(count, options.span(sinks: attention.sinks))

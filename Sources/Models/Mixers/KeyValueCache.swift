@@ -26,8 +26,8 @@ public final class KeyValueCache: AttentionCache {
     private let farthest: Int
     /// By which queries of a recorded step are scaled; those of other forms are when they come here.
     private let scale: LogScale?
-    private var keys: Tensor
-    private var values: Tensor
+    private var keys: HeldRows
+    private var values: HeldRows
     /// Tokens seen.
     private var count = 0
     /// Tokens that there is room for, at most ``most``. While it is less, all that were seen are held, in order.
@@ -41,12 +41,13 @@ public final class KeyValueCache: AttentionCache {
     private static func most(_ span: AttentionSpan) -> Int? { span.window.map { $0 + span.sinks } }
 
     init(
-        heads: Int, keyDim: Int, valueDim: Int, span: AttentionSpan, farthest: Int = .max, scale: LogScale? = nil
+        _ type: CacheType, heads: Int, keyDim: Int, valueDim: Int, span: AttentionSpan, farthest: Int = .max,
+        scale: LogScale? = nil
     ) throws {
         (self.span, self.farthest, self.scale) = (span, farthest, scale)
         capacity = min(Self.most(span) ?? .max, Self.least + (span.window == nil ? 0 : span.sinks))
-        keys = try .zeros([capacity, heads, keyDim])
-        values = try .zeros([capacity, heads, valueDim])
+        keys = try HeldRows(type, rows: capacity, heads: heads, dim: keyDim)
+        values = try HeldRows(type, rows: capacity, heads: heads, dim: valueDim)
     }
 
     /// Tokens beside the sinks that a new cache has room for, unless it holds fewer.
@@ -58,8 +59,11 @@ public final class KeyValueCache: AttentionCache {
     }
 
     /// What the cache of `heads` key/value heads takes: per token, or for all that it ever holds.
-    static func cost(_ decoder: DecoderConfiguration, heads: Int, span: AttentionSpan, on device: Device) -> StateCost {
-        let token = 2 * heads * decoder.headDim * device.activationType.size
+    static func cost(
+        _ decoder: DecoderConfiguration, heads: Int, span: AttentionSpan, on device: Device, _ type: CacheType
+    ) -> StateCost {
+        let dim = decoder.headDim
+        let token = 2 * heads * (device == .cpu ? type.byteCount(dim: dim) : dim * device.activationType.size)
         return most(span).map { StateCost(constant: token * $0, perToken: 0) }
             ?? StateCost(constant: 0, perToken: token)
     }
@@ -87,11 +91,11 @@ public final class KeyValueCache: AttentionCache {
         let heldValues = try snapshot.tensor("\(prefix)values", shape: [held] + values.shape.dropFirst())
         if held > capacity {
             capacity = held
-            (keys, values) = (heldKeys, heldValues)
-        } else {
-            try keys.replaceRows(at: 0, with: heldKeys)
-            try values.replaceRows(at: 0, with: heldValues)
+            keys = try keys.grown(to: held, keeping: 0)
+            values = try values.grown(to: held, keeping: 0)
         }
+        try keys.replace(at: 0, with: heldKeys)
+        try values.replace(at: 0, with: heldValues)
         count = snapshot.position
     }
 
@@ -115,8 +119,8 @@ public final class KeyValueCache: AttentionCache {
         try reserve(tokens)
         guard let window = span.window else { return try append(newKeys, newValues, tokens) }
         if tokens == 1 {
-            try keys.replaceRows(at: row(count), with: newKeys.squeezed())
-            try values.replaceRows(at: row(count), with: newValues.squeezed())
+            try keys.replace(at: row(count), with: newKeys.squeezed())
+            try values.replace(at: row(count), with: newValues.squeezed())
             count += 1
             return (try keys.rows(0..<held).batched(), try values.rows(0..<held).batched())
         }
@@ -125,17 +129,18 @@ public final class KeyValueCache: AttentionCache {
         let past = Array(0..<sinks) + Array(max(sinks, count - window + 1)..<count)
         var allKeys = try Tensor.empty([past.count + tokens] + keys.shape.dropFirst())
         var allValues = try Tensor.empty([past.count + tokens] + values.shape.dropFirst())
+        let (heldKeys, heldValues) = (try keys.rows(0..<held), try values.rows(0..<held))
         for (index, position) in past.enumerated() {
             let row = row(position)
-            try allKeys.replaceRows(at: index, with: keys.rows(row..<row + 1))
-            try allValues.replaceRows(at: index, with: values.rows(row..<row + 1))
+            try allKeys.replaceRows(at: index, with: heldKeys.rows(row..<row + 1))
+            try allValues.replaceRows(at: index, with: heldValues.rows(row..<row + 1))
         }
         try allKeys.replaceRows(at: past.count, with: newKeys.squeezed())
         try allValues.replaceRows(at: past.count, with: newValues.squeezed())
         for index in 0..<tokens where count + index < span.sinks || index >= tokens - window {
             let (row, from) = (row(count + index), past.count + index)
-            try keys.replaceRows(at: row, with: allKeys.rows(from..<from + 1))
-            try values.replaceRows(at: row, with: allValues.rows(from..<from + 1))
+            try keys.replace(at: row, with: allKeys.rows(from..<from + 1))
+            try values.replace(at: row, with: allValues.rows(from..<from + 1))
         }
         count += tokens
         return (try allKeys.batched(), try allValues.batched())
@@ -163,8 +168,8 @@ public final class KeyValueCache: AttentionCache {
 
     private func append(_ newKeys: Tensor, _ newValues: Tensor, _ tokens: Int) throws -> (keys: Tensor, values: Tensor)
     {
-        try keys.replaceRows(at: count, with: newKeys.squeezed())
-        try values.replaceRows(at: count, with: newValues.squeezed())
+        try keys.replace(at: count, with: newKeys.squeezed())
+        try values.replace(at: count, with: newValues.squeezed())
         count += tokens
         return (try keys.rows(0..<count).batched(), try values.rows(0..<count).batched())
     }
@@ -175,13 +180,6 @@ extension Tensor {
     fileprivate func squeezed() throws -> Tensor { try reshaped(Array(shape.dropFirst())) }
     /// (S, ...) → (1, S, ...).
     fileprivate func batched() throws -> Tensor { try reshaped([1] + shape) }
-
-    /// A copy with `rows` rows whose first `kept` are this tensor's.
-    fileprivate func grown(to rows: Int, keeping kept: Int) throws -> Tensor {
-        var grown = try Tensor.empty([rows] + shape.dropFirst(), dtype)
-        try grown.replaceRows(at: 0, with: self.rows(0..<kept))
-        return grown
-    }
 
     /// Overwrites rows from `start` with those of `source`, in place when this tensor is the only one to hold them.
     fileprivate mutating func replaceRows(at start: Int, with source: Tensor) throws {

@@ -41,8 +41,8 @@ public struct SoftmaxAttention: TokenMixer {
         return { try $0.required(as: KeyValueCache.self).bind(to: caches, row: $1) }
     }
 
-    public func makeState(rows: Int) throws -> MixerState {
-        try projections.makeCache(rows: rows, span: span, positions: positions)
+    public func makeState(rows: Int, cache: CacheType) throws -> MixerState {
+        try projections.makeCache(cache, rows: rows, span: span, positions: positions)
     }
 
     public func makeCarriedState(rows: Int, tokens: Int) throws -> MixerState {
@@ -50,12 +50,12 @@ public struct SoftmaxAttention: TokenMixer {
     }
 
     public static func stateCost(
-        _ configuration: ModelConfiguration, layer: Int, on device: Device
+        _ configuration: ModelConfiguration, layer: Int, on device: Device, cache: CacheType
     ) throws -> StateCost {
         let decoder = configuration.decoder
         return KeyValueCache.cost(
             decoder, heads: decoder.keyValueHeadCount,
-            span: try configuration.attention.span(sliding: decoder.slidingWindow), on: device)
+            span: try configuration.attention.span(sliding: decoder.slidingWindow), on: device, cache)
     }
 }
 
@@ -167,13 +167,13 @@ struct AttentionProjections: Sendable {
     ///   - count: key/value heads; nil for all.
     ///   - positions: of kept attention, where they are not the mixers'.
     func makeCache(
-        rows: Int, span: AttentionSpan, heads count: Int? = nil, positions: KeptPositions? = nil
+        _ type: CacheType, rows: Int, span: AttentionSpan, heads count: Int? = nil, positions: KeptPositions? = nil
     ) throws -> any AttentionCache {
         let heads = count ?? keyValueHeads
         return query.weight.device == .cuda
             ? try DeviceKeyValueCache(rows: rows, heads: heads, dim: headDim, span: span)
             : try KeyValueCache(
-                heads: heads, keyDim: headDim, valueDim: headDim, span: span,
+                type, heads: heads, keyDim: headDim, valueDim: headDim, span: span,
                 farthest: positions?.farthest ?? farthest, scale: positions?.scale)
     }
 }

@@ -32,14 +32,16 @@ public protocol TokenMixer: Sendable {
     /// The weights that read the mixer's input.
     var inputWeights: [Tensor] { get }
 
-    /// The state of `rows` sequences that have not begun; of one on the processor.
-    func makeState(rows: Int) throws -> MixerState
+    /// The state of `rows` sequences that have not begun; of one on the processor, where keys and values are held as `cache`.
+    func makeState(rows: Int, cache: CacheType) throws -> MixerState
 
     /// What `rows` rows in training take over from the rows before them, in which up to `tokens` stood.
     func makeCarriedState(rows: Int, tokens: Int) throws -> MixerState
 
     /// What the state of `layer` takes on `device`.
-    static func stateCost(_ configuration: ModelConfiguration, layer: Int, on device: Device) throws -> StateCost
+    static func stateCost(
+        _ configuration: ModelConfiguration, layer: Int, on device: Device, cache: CacheType
+    ) throws -> StateCost
 }
 
 /// Binds one layer's state of the sequence in `row` to a recorded step, which is about to take one more token.

@@ -21,6 +21,9 @@ struct InspectCommand: ParsableCommand {
         let tokenizer = try Tokenizer.load(files)
         let attention = try configuration.attention
         let cost = try configuration.stateCost(), deviceCost = try configuration.stateCost(on: .cuda)
+        let roundedCosts = try [CacheType.bfloat16, .codes].map {
+            (type: $0, cost: try configuration.stateCost(cache: $0))
+        }
         let nonFinite = check ? try countNonFinite(files.checkpoint) : [:]
         let stored = files.checkpoint.tensors
         let parameters = stored.reduce(0) { $0 + $1.shape.reduce(1, *) }
@@ -38,10 +41,7 @@ struct InspectCommand: ParsableCommand {
                 "attention": configuration.mixerOptions[SoftmaxAttention.name] ?? .null,
                 "state": .object([
                     "constant_bytes": .integer(cost.constant), "bytes_per_token": .integer(cost.perToken),
-                    "cuda": .object([
-                        "constant_bytes": .integer(deviceCost.constant),
-                        "bytes_per_token": .integer(deviceCost.perToken),
-                    ]),
+                    "bf16": json(roundedCosts[0].cost), "q8": json(roundedCosts[1].cost), "cuda": json(deviceCost),
                 ]),
                 "tensors": .array(
                     stored.map {
@@ -82,6 +82,9 @@ struct InspectCommand: ParsableCommand {
             ),
             ("state", "\(stateText(cost)); on a GPU \(stateText(deviceCost))"),
         ]
+        for (type, rounded) in roundedCosts where rounded != cost {
+            rows.append(("", "\(stateText(rounded)), with --cache-type \(type.rawValue)"))
+        }
         let kept = configuration.mixers.contains(SoftmaxAttention.name) || !attention.heads.isEmpty
         if decoder.modelType == "moult", kept || attention.sinks > 0 {
             let heads =
@@ -134,6 +137,10 @@ struct InspectCommand: ParsableCommand {
             "RoPE, theta " + String(format: "%.12g", decoder.ropeTheta) + (decoder.ropeScaling.map { ", \($0)" } ?? "")
         guard configuration.names == .flashLinearAttention else { return text }
         return configuration.mixers.contains(SoftmaxAttention.name) ? "\(text), of softmax attention alone" : "none"
+    }
+
+    private func json(_ cost: StateCost) -> Checkpoints.JSONValue {
+        .object(["constant_bytes": .integer(cost.constant), "bytes_per_token": .integer(cost.perToken)])
     }
 
     private func stateText(_ cost: StateCost) -> String {

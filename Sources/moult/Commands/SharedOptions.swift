@@ -22,13 +22,27 @@ struct WeightOptions: ParsableArguments {
 
     @Option(help: "Where to compute: cpu or cuda.") var device = Device.cpu
 
-    func loadModel(_ path: String) throws -> DecoderModel {
-        try DecoderModel.load(path, as: dtype?.dtype).to(device)
+    @Option(help: "How keys and values of past tokens are held: f32, bf16 or q8. (default: f32; on a GPU bf16)")
+    var cacheType: CacheType?
+
+    func validate() throws {
+        guard device != .cpu, let cacheType, cacheType != .bfloat16 else { return }
+        throw ValidationError(
+            "--cache-type: expected bf16 with --device \(device), as keys and values are held there; found "
+                + "\(cacheType.rawValue).")
     }
+
+    func loadModel(_ path: String) throws -> DecoderModel { try model(ModelFiles.open(path)) }
 
     func load(_ path: String) throws -> (DecoderModel, Tokenizer) {
         let files = try ModelFiles.open(path)
-        return (try DecoderModel.load(files, as: dtype?.dtype).to(device), try Self.tokenizer(files))
+        return (try model(files), try Self.tokenizer(files))
+    }
+
+    private func model(_ files: ModelFiles) throws -> DecoderModel {
+        var model = try DecoderModel.load(files, as: dtype?.dtype).to(device)
+        if device == .cpu, let cacheType { model.cacheType = cacheType }
+        return model
     }
 
     /// The tokenizer of the model at `path`, which must have one.
@@ -41,6 +55,8 @@ struct WeightOptions: ParsableArguments {
         return tokenizer
     }
 }
+
+extension CacheType: ExpressibleByArgument {}
 
 /// Integers separated by commas, such as 0,7,14.
 struct IntegerList: ExpressibleByArgument {

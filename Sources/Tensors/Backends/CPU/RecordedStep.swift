@@ -249,7 +249,8 @@ public final class RecordedStep {
         ///   - sinks: how many of the first are seen by queries turned by the sinks' angles.
         ///   - scale: what the queries are multiplied by beside the heads' scale.
         public func bind(
-            keys: inout Tensor, values: inout Tensor, place: Int, held: Int, sinks: Int = 0, scale: Float = 1, row: Int
+            keys: inout HeldRows, values: inout HeldRows, place: Int, held: Int, sinks: Int = 0, scale: Float = 1,
+            row: Int
         ) throws {
             guard keys.count / max(keyWidth, 1) >= held, values.count / max(valueWidth, 1) >= held,
                 (0..<held).contains(place), (0..<held).contains(sinks)
@@ -258,9 +259,15 @@ public final class RecordedStep {
                     operation: "RecordedStep", argument: "cache", expected: "\(held) rows of \(keyWidth) elements",
                     found: keys.shape)
             }
+            guard keys.type == values.type else {
+                throw TensorError.range(
+                    operation: "RecordedStep", argument: "cache", expected: "keys and values held alike",
+                    found: "\(keys.type.rawValue) and \(values.type.rawValue)")
+            }
+            let (heldKeys, heldValues) = (try keys.addresses(), try values.addresses())
             entries[row] = moult_step_cache(
-                keys: try keys.withMutable(Float.self) { $0.baseAddress },
-                values: try values.withMutable(Float.self) { $0.baseAddress }, place: Int64(place), held: Int64(held),
+                type: keys.type.kernelType, keys: heldKeys.elements, values: heldValues.elements,
+                key_scales: heldKeys.scales, value_scales: heldValues.scales, place: Int64(place), held: Int64(held),
                 sinks: Int64(sinks), scale: scale)
         }
     }
