@@ -1,3 +1,5 @@
+import Checkpoints
+import Conversion
 import Foundation
 import Models
 import Tensors
@@ -133,6 +135,16 @@ struct CarriedStageTests {
                 "\(String(describing: error))")
             #expect(!FileManager.default.fileExists(atPath: run.path("run/config.yaml")))
         }
+        // How queries grow with what they see is not carried.
+        let scaled = try makeRun("distil=1k@64x8")
+        var options = ConversionOptions()
+        (options.slots, options.window, options.keptAttention) = (4, 4, KeptAttention("0") ?? [])
+        options.attentionPositions.hasLogScale = true
+        scaled.configuration.model = scaled.path("scaled")
+        _ = try Converter(ModelFiles.open(scaled.path("teacher")), options: options).run(output: scaled.path("scaled"))
+        let error = #expect(throws: TrainingError.self) { try scaled.train() }
+        #expect(error?.description.contains("carry: expected rows of at most 256 tokens together") == true)
+        #expect(!FileManager.default.fileExists(atPath: scaled.path("run/config.yaml")))
         // A long row has to be found in the text.
         let run = try makeRun("distil=1k@64x64")
         #expect(throws: DataError.self) { try run.train() }
