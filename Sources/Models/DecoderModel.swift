@@ -116,6 +116,8 @@ public struct DecoderModel: Sendable {
             (context.rotary, context.kept) = (carried.rotary, carried.kept.map { Turns($0) })
             context.carried = try carried.documents(documents)
         }
+        // In training there are none, and a layer that is computed again must not take them the first time.
+        if recomputation != nil { (context.sinkRotary, context.kept?.sinkQueries) = (nil, nil) }
         let undo = progress == nil ? nil : state?.undo()
         for (layer, block) in blocks.enumerated() {
             do { try progress?() } catch {

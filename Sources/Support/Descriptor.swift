@@ -16,11 +16,21 @@ package final class Descriptor: Sendable {
     }
 
     /// Whether this process now holds the lock on the file, which ends with the descriptor, and so with the process.
+    ///
+    /// A lock that is held is asked for again for a moment: a program that a process is just starting holds copies of its
+    /// descriptors, closed ones too, until it runs.
     /// - Throws: when the file system has no locks.
     package func lock() throws(RegularFile.Fault) -> Bool {
+        var attempts = 20
         while flock(number, LOCK_EX | LOCK_NB) != 0 {
-            if errno == EWOULDBLOCK { return false }
-            guard errno == EINTR else { throw RegularFile.Fault(errno) }
+            switch errno {
+            case EINTR: continue
+            case EWOULDBLOCK where attempts > 0:
+                attempts -= 1
+                usleep(10_000)
+            case EWOULDBLOCK: return false
+            default: throw RegularFile.Fault(errno)
+            }
         }
         return true
     }
