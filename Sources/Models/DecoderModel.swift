@@ -117,7 +117,10 @@ public struct DecoderModel: Sendable {
             context.carried = try carried.documents(documents)
         }
         // In training there are none, and a layer that is computed again must not take them the first time.
-        if recomputation != nil { (context.sinkRotary, context.kept?.sinkQueries) = (nil, nil) }
+        if recomputation != nil {
+            context.sinkRotary = nil
+            context.kept?.sinkQueries = nil
+        }
         let undo = progress == nil ? nil : state?.undo()
         for (layer, block) in blocks.enumerated() {
             do { try progress?() } catch {
