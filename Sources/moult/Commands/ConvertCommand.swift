@@ -20,7 +20,7 @@ struct ConvertCommand: ParsableCommand {
     @Option(help: "softmax-preserving keeps rotary positions, scale and values; fla is flash-linear-attention's layer.")
     var profile = GatedSlotAttention.Profile.softmaxPreserving
     @Option(help: "Slots per key/value head. (default: 16; 64 without a window)") var slots: Int?
-    @Option(help: "Tokens of local softmax attention beside the slots; 0 for none. (default: 112; 0 with --profile fla)")
+    @Option(help: "Tokens of local softmax attention beside the slots; 0: none. (default: 112; 0 with --profile fla)")
     var window: Int?
     @Option(help: "First tokens that bounded softmax attention sees too. (default: 4; 0 with --profile fla)")
     var sinks: Int?
