@@ -61,17 +61,43 @@ static void check_chain(int64_t rows, int64_t width, int64_t hidden, enum moult_
     moult_step_destroy(step);
 }
 
+/// Rounds x (rows, dim) to what a cache of `type` stands for, and returns it as the cache holds it, with the scales of codes.
+static void *held_as(enum moult_cache_type type, float *x, int64_t rows, int64_t dim, float **scales) {
+    *scales = NULL;
+    if (type == moult_cache_float32) return x;
+    if (type == moult_cache_bfloat16) {
+        uint16_t *bits = (uint16_t *)space((rows * dim + 1) / 2);
+        for (int64_t i = 0; i < rows * dim; i++) {
+            uint32_t whole;
+            memcpy(&whole, x + i, 4);
+            whole &= 0xffff0000u;
+            memcpy(x + i, &whole, 4);
+            bits[i] = (uint16_t)(whole >> 16);
+        }
+        return bits;
+    }
+    int8_t *codes = (int8_t *)space((rows * dim + 3) / 4);
+    *scales = space(rows);
+    moult_round_codes(x, rows, dim, codes, *scales);
+    moult_widen_codes(codes, *scales, rows, dim, x);
+    return codes;
+}
+
 /// One token through the mixers, beside the oracles of whole sequences.
-static void check_mixers(int64_t heads, int64_t groups, int64_t dim, int64_t slots) {
-    shape("%lld/%lld heads of %lld, %lld slots", (long long)heads, (long long)groups, (long long)dim, (long long)slots);
+static void check_mixers(int64_t heads, int64_t groups, int64_t dim, int64_t slots, enum moult_cache_type type) {
+    shape(
+        "%lld/%lld heads of %lld, %lld slots, cache %d", (long long)heads, (long long)groups, (long long)dim, (long long)slots,
+        (int)type);
     enum { rows = 2, held = 37, tokens = held };
     const int64_t q = rows * heads * dim, k = rows * groups * dim, f = rows * groups * slots;
     const float *gates = normal(f, 2);
+    float *new_keys = normal(k, 1), *new_values = normal(k, 1), *unused;
+    held_as(type, new_keys, rows * groups, dim, &unused), held_as(type, new_values, rows * groups, dim, &unused);
     float *slot_out = space(q), *attention_out = space(q);
     struct moult_step *step = moult_step_create(rows);
     struct moult_step_heads job = {
         .heads = heads, .key_value_heads = groups, .key_dim = dim, .value_dim = dim, .scale = (float)(1 / sqrt((double)dim)),
-        .q = normal(q, 1), .k = normal(k, 1), .v = normal(k, 1), .out = slot_out};
+        .q = normal(q, 1), .k = new_keys, .v = new_values, .out = slot_out};
     struct moult_step_slots *states = moult_step_gated_slots(step, &job, gates, 4, slots);
     job.out = attention_out;
     struct moult_step_cache *caches = moult_step_attention(step, &job);
@@ -79,7 +105,10 @@ static void check_mixers(int64_t heads, int64_t groups, int64_t dim, int64_t slo
     double *expected = doubles(q), *attended = doubles(q);
     for (int64_t r = 0; r < rows; r++) {
         states[r] = (struct moult_step_slots){normal(state, 0.5), normal(state, 0.5)};
-        caches[r] = (struct moult_step_cache){normal(held * groups * dim, 1), normal(held * groups * dim, 1), held - 1, held, 0};
+        float *past_keys = normal(held * groups * dim, 1), *past_values = normal(held * groups * dim, 1);
+        caches[r] = (struct moult_step_cache){.type = type, .place = held - 1, .held = held, .sinks = 0, .scale = 1};
+        caches[r].keys = held_as(type, past_keys, held * groups, dim, &caches[r].key_scales);
+        caches[r].values = held_as(type, past_values, held * groups, dim, &caches[r].value_scales);
         float *log_gates = space(groups * slots);
         for (int64_t i = 0; i < groups * slots; i++) log_gates[i] = -log1pf(expf(-gates[r * groups * slots + i])) / 4;
         double *keys = doubles(state), *values = doubles(state);
@@ -88,12 +117,12 @@ static void check_mixers(int64_t heads, int64_t groups, int64_t dim, int64_t slo
             .batch = 1, .tokens = 1, .heads = heads, .key_value_heads = groups, .key_dim = dim, .value_dim = dim,
             .slots = slots, .scale = job.scale, .q = job.q + r * heads * dim, .k = job.k + r * groups * dim,
             .v = job.v + r * groups * dim, .log_gates = log_gates}, keys, values, expected + r * heads * dim);
-        memcpy(caches[r].keys + (held - 1) * groups * dim, job.k + r * groups * dim, (size_t)(groups * dim) * 4);
-        memcpy(caches[r].values + (held - 1) * groups * dim, job.v + r * groups * dim, (size_t)(groups * dim) * 4);
+        memcpy(past_keys + (held - 1) * groups * dim, job.k + r * groups * dim, (size_t)(groups * dim) * 4);
+        memcpy(past_values + (held - 1) * groups * dim, job.v + r * groups * dim, (size_t)(groups * dim) * 4);
         attention_oracle(&(struct moult_attention){
             .batch = 1, .queries = 1, .keys = held, .heads = heads, .key_value_heads = groups, .key_dim = dim,
-            .value_dim = dim, .window = held, .scale = job.scale, .q = job.q + r * heads * dim, .k = caches[r].keys,
-            .v = caches[r].values}, attended + r * heads * dim);
+            .value_dim = dim, .window = held, .scale = job.scale, .q = job.q + r * heads * dim, .k = past_keys,
+            .v = past_values}, attended + r * heads * dim);
     }
     check("a step of mixers runs", moult_step_run(step, rows) == moult_success);
     check_floats("a step of slots", slot_out, expected, q, 2e-5);
@@ -110,6 +139,9 @@ void check_steps(void) {
             release();
         }
     }
-    check_mixers(4, 2, 8, 5), check_mixers(9, 3, 64, 64), check_mixers(14, 2, 64, 32), check_mixers(8, 1, 256, 17), release();
-    if (thorough) check_mixers(32, 8, 128, 64), check_mixers(6, 2, 80, 64), release();
+    for (enum moult_cache_type type = moult_cache_float32; type <= moult_cache_codes; type++) {
+        check_mixers(4, 2, 8, 5, type), check_mixers(9, 3, 64, 64, type), check_mixers(14, 2, 64, 32, type);
+        check_mixers(8, 1, 256, 17, type), release();
+        if (thorough) check_mixers(32, 8, 128, 64, type), check_mixers(6, 2, 80, 64, type), release();
+    }
 }
