@@ -82,11 +82,7 @@ public struct ConversionOptions: Sendable {
     private func checkPositions(_ source: DecoderConfiguration) throws {
         let name = attentionPositions.divisor == 1 ? "--attention-log-scale" : "--attention-positions"
         if let divisor = attentionPositions.divisor, !AttentionPositions.divisors.contains(divisor) {
-            let range = AttentionPositions.divisors
-            throw ConversionError.option(
-                name: name, expected: "\(Int(range.lowerBound)) to \(Int(range.upperBound)), or none",
-                found: "\(divisor)"
-            )
+            throw ConversionError.option(name: name, expected: AttentionPositions.expected, found: "\(divisor)")
         }
         guard let found = attentionPositions.summary else { return }
         let expected: String? =

@@ -15,6 +15,8 @@ public struct AttentionPositions: Sendable, Equatable {
 
     /// What ``divisor`` may be.
     public static let divisors: ClosedRange<Double> = 1...1024
+    /// The same in words, for command lines.
+    public static let expected = "\(Int(divisors.lowerBound)) to \(Int(divisors.upperBound)), or \(none)"
 
     public init(divisor: Double? = 1, hasLogScale: Bool = false) {
         (self.divisor, self.hasLogScale) = (divisor, hasLogScale)

@@ -83,7 +83,7 @@ final class Trainer {
         held = HeldRows(data, limit: configuration.validation.rows)
         phases = try Self.phases(configuration, of: student.configuration)
         rows = try phases.map { try data.rows(length: $0.length * $0.stage.carry) }
-        ordinaryRows = try phases.map { try data.rows(length: $0.length) }
+        ordinaryRows = try zip(phases, rows).map { $0.stage.carry == 1 ? $1 : try data.rows(length: $0.length) }
         dataFingerprint = data.fingerprint
         state.held.rows = held.count
     }

@@ -114,12 +114,7 @@ extension CUDATests {
         @Test("stages have the losses of the processor, every time to the bit, stopped or not")
         func stages() throws {
             let folder = try TinyModels()
-            let text = "\(folder.path)/text.jsonl"
-            let lines = (0..<60).map { number in
-                let words = (0..<5 + number * 7 % 40).map { "word\($0 * number % 13)" }
-                return "{\"text\": \"\(words.joined(separator: " "))\"}\n"
-            }
-            try Data(lines.joined().utf8).write(to: URL(fileURLWithPath: text))
+            let text = try folder.text(documents: 60)
             var configuration = TrainingConfiguration()
             (configuration.model, configuration.teacher) = (try folder.converted(.heads), folder.teacher)
             configuration.data.train = [text]

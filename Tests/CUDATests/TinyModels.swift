@@ -27,6 +27,17 @@ final class TinyModels: Sendable {
         }
     }
 
+    /// A file with so many documents of many lengths.
+    func text(documents: Int) throws -> String {
+        let text = "\(path)/text.jsonl"
+        let lines = (0..<documents).map { number in
+            let words = (0..<5 + number * 7 % 40).map { "word\($0 * number % 13)" }
+            return "{\"text\": \"\(words.joined(separator: " "))\"}\n"
+        }
+        try Data(lines.joined().utf8).write(to: URL(fileURLWithPath: text))
+        return text
+    }
+
     init() throws {
         path = NSTemporaryDirectory() + "moult-cuda-\(UUID().uuidString)"
         let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent()

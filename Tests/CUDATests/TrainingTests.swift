@@ -13,12 +13,7 @@ extension CUDATests {
         init() throws {
             folder = try TinyModels()
             let model = try folder.converted(.window)
-            let text = "\(folder.path)/text.jsonl"
-            let lines = (0..<40).map { number in
-                let words = (0..<5 + number * 7 % 40).map { "word\($0 * number % 13)" }
-                return "{\"text\": \"\(words.joined(separator: " "))\"}\n"
-            }
-            try Data(lines.joined().utf8).write(to: URL(fileURLWithPath: text))
+            let text = try folder.text(documents: 40)
             var configuration = TrainingConfiguration()
             (configuration.model, configuration.teacher) = (model, folder.teacher)
             configuration.data.train = [text]

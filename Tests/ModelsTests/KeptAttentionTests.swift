@@ -20,33 +20,12 @@ struct KeptAttentionTests {
         .init(window: 5, sinks: 0, heads: [0: HeadSet([2])]),
     ]
 
-    /// Logits of `text` read in the pieces that `lengths` says, of one token by steps.
-    private func read(_ text: [Int32], in lengths: [Int], _ model: DecoderModel) throws -> [Float] {
-        let (state, step) = (try model.makeState(), try DecoderStep(model))
-        var (found, start) = ([Float](), 0)
-        for length in lengths {
-            if length == 1 {
-                try step.read([text[start]], states: [state])
-                found += step.withLogits { Array($0) }
-            } else {
-                found += try model.logits([Array(text[start..<start + length])], state: state).array(Float.self)
-            }
-            start += length
-        }
-        return found
-    }
-
-    /// Of 200 tokens: pieces shorter and longer than windows and sinks.
-    private static let lengths: [[Int]] = [
-        [Int](repeating: 1, count: 200), [2, 1, 60, 1, 1, 20, 65, 50], [100, 1, 1, 98], [1, 199],
-    ]
-
     @Test("in pieces and by steps as at once", arguments: options, [8, nil])
     func pieces(_ kept: SoftmaxAttention.Options, _ window: Int?) throws {
         let model = try shape.model(.slots, window: window, kept: kept), text = tokens(200)
         let whole = try model.logits([text]).array(Float.self)
-        for lengths in Self.lengths {
-            #expect(relativeError(try read(text, in: lengths, model), whole) < 0.02, "\(lengths.prefix(4))")
+        for lengths in Pieces.lengths {
+            #expect(relativeError(try Pieces.read(text, in: lengths, model), whole) < 0.02, "\(lengths.prefix(4))")
         }
     }
 
@@ -97,8 +76,8 @@ struct KeptAttentionTests {
     func farSinks(_ kept: SoftmaxAttention.Options) throws {
         let model = try shape.model(.slots, window: 8, kept: kept, positions: 50), text = tokens(200)
         let whole = try model.logits([text]).array(Float.self)
-        for lengths in Self.lengths {
-            #expect(relativeError(try read(text, in: lengths, model), whole) < 0.02, "\(lengths.prefix(4))")
+        for lengths in Pieces.lengths {
+            #expect(relativeError(try Pieces.read(text, in: lengths, model), whole) < 0.02, "\(lengths.prefix(4))")
         }
         let near = try shape.model(.slots, window: 8, kept: kept, positions: 5000).logits([text]).array(Float.self)
         let boundary = 50 * 96

@@ -71,33 +71,12 @@ struct KeptPositionsTests {
         #expect(relativeError(found, other) > 1e-2)
     }
 
-    /// Logits of `text` read in the pieces that `lengths` says, of one token by steps.
-    private func read(_ text: [Int32], in lengths: [Int], _ model: DecoderModel) throws -> [Float] {
-        let (state, step) = (try model.makeState(), try DecoderStep(model))
-        var (found, start) = ([Float](), 0)
-        for length in lengths {
-            if length == 1 {
-                try step.read([text[start]], states: [state])
-                found += step.withLogits { Array($0) }
-            } else {
-                found += try model.logits([Array(text[start..<start + length])], state: state).array(Float.self)
-            }
-            start += length
-        }
-        return found
-    }
-
-    /// Of 200 tokens: pieces shorter and longer than windows and sinks, and than what was trained.
-    private static let lengths: [[Int]] = [
-        [Int](repeating: 1, count: 200), [2, 1, 60, 1, 1, 20, 65, 50], [100, 1, 1, 98], [1, 199],
-    ]
-
     @Test("in pieces and by steps as at once", arguments: Form.allCases, positions)
     func pieces(_ form: Form, _ positions: AttentionPositions) throws {
         let model = try model(form, positions), text = tokens(200)
         let whole = try model.logits([text]).array(Float.self)
-        for lengths in Self.lengths {
-            #expect(relativeError(try read(text, in: lengths, model), whole) < 1e-4, "\(lengths.prefix(4))")
+        for lengths in Pieces.lengths {
+            #expect(relativeError(try Pieces.read(text, in: lengths, model), whole) < 1e-4, "\(lengths.prefix(4))")
         }
     }
 
@@ -144,29 +123,9 @@ struct KeptPositionsTests {
                 try meanCrossEntropy(model, [row], documents: documents)
             }
             var generator = SplitMix64(seed: 7)
-            let direction = parameters.sorted { $0.key < $1.key }.map { name, tensor in
-                (name, (0..<tensor.count).map { _ in Float.random(in: -1...1, using: &generator) })
+            try expectSlope(of: parameters, found, &generator) { moved in
+                try meanCrossEntropy(DecoderModel(configuration, parameters: moved), [row], documents: documents)
             }
-            let slope = direction.reduce(0.0) { sum, part in
-                zip(part.1, found[part.0] ?? []).reduce(sum) { $0 + Double($1.0) * Double($1.1) }
-            }
-            func loss(_ step: Float) throws -> Double {
-                let moved = try direction.map { name, values in
-                    let tensor = try #require(parameters[name])
-                    return (
-                        name,
-                        try Tensor(
-                            zip(try tensor.array(Float.self), values).map { $0 + step * $1 }, shape: tensor.shape)
-                    )
-                }
-                let model = try DecoderModel(
-                    configuration, parameters: Parameters(Dictionary(uniqueKeysWithValues: moved)))
-                return try meanCrossEntropy(model, [row], documents: documents)
-            }
-            let step: Float = 1e-3
-            let (near, far) = (try loss(step) - loss(-step), try loss(2 * step) - loss(-2 * step))
-            let difference = (8 * near - far) / (12 * Double(step))
-            #expect(abs(slope - difference) < 2e-3 + 2e-3 * abs(slope), "\(slope) and \(difference)")
         }
     }
 
@@ -257,7 +216,7 @@ struct KeptPositionsTests {
             .slots, window: window, kept: .init(window: 50, sinks: 3, heads: [0: HeadSet([1])]), positions: 10)
         let text = tokens(300), whole = try model.logits([text]).array(Float.self)
         for lengths in [[Int](repeating: 1, count: 300), [100, 1, 1, 48, 130, 20]] {
-            #expect(relativeError(try read(text, in: lengths, model), whole) < 0.02, "\(lengths.prefix(4))")
+            #expect(relativeError(try Pieces.read(text, in: lengths, model), whole) < 0.02, "\(lengths.prefix(4))")
         }
     }
 }

@@ -37,6 +37,12 @@ extension TrainingStep {
         return try taught.hidden[index].stretch(from: place.index * length, count: length)
     }
 
+    /// The batch `index` on the device that trains, with what its rows go on with.
+    func tensors(of batch: TrainingBatch, _ index: Int) throws -> BatchTensors {
+        try BatchTensors(
+            batch, on: student.device, carried: carried.isEmpty ? nil : carried[index], target: target(index, batch))
+    }
+
     /// What the next rows take over, by name.
     func snapshot() throws -> [(name: String, tensor: Tensor)] {
         try carried.enumerated().flatMap { number, rows in

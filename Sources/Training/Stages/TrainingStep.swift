@@ -65,9 +65,7 @@ final class TrainingStep {
         var given = Given()
         var loss = 0.0
         for (index, batch) in batches.enumerated() {
-            let tensors = try BatchTensors(
-                batch, on: .cpu, carried: carried.isEmpty ? nil : carried[index], target: target(index, batch))
-            let result = try objective.accumulate(tensors)
+            let result = try objective.accumulate(tensors(of: batch, index))
             loss += try objective.read(result, of: batch).loss
             given.results.append(result)
         }
@@ -81,10 +79,7 @@ final class TrainingStep {
     private func onDevice(_ batches: [TrainingBatch], _ rates: AdamWSettings.Rates) throws -> Given {
         let settings = optimiser.settings(rates)
         if inputs.isEmpty {
-            inputs = try batches.enumerated().map { index, batch in
-                try BatchTensors(
-                    batch, on: .cuda, carried: carried.isEmpty ? nil : carried[index], target: target(index, batch))
-            }
+            inputs = try batches.enumerated().map { try tensors(of: $1, $0) }
             self.rates = try Tensor(settings.deviceRates, shape: [5]).to(.cuda)
         } else {
             for (index, batch) in batches.enumerated() { try inputs[index].fill(batch, target: target(index, batch)) }

@@ -71,9 +71,7 @@ struct ConvertCommand: ParsableCommand {
 
     private static func positions(_ text: String) throws -> AttentionPositions {
         if let positions = AttentionPositions(text) { return positions }
-        throw ValidationError(
-            "--attention-positions: expected \(Int(AttentionPositions.divisors.lowerBound)) to "
-                + "\(Int(AttentionPositions.divisors.upperBound)), or none; found '\(text)'.")
+        throw ValidationError("--attention-positions: expected \(AttentionPositions.expected); found '\(text)'.")
     }
 
     /// Reads "7,18:2", or what `moult select --output` wrote.
