@@ -84,12 +84,12 @@ public struct Perplexity: Sendable {
     }
 
     /// Tokens of a window that are read at once; the state carries on from one such segment to the next, so that memory does
-    /// not grow with the window but through the state.
-    private static let segment = 8192
+    /// not grow with the window but through the state. What is read at once shows nothing of how a state holds keys and values.
+    private static func segment(_ model: DecoderModel) -> Int { model.cacheType == .float32 ? 8192 : 128 }
 
     /// The loss of every token of `tokens` but the first, given all before it.
     private static func losses(_ model: DecoderModel, _ tokens: [Int32]) throws -> [Float] {
-        let count = tokens.count - 1
+        let (count, segment) = (tokens.count - 1, segment(model))
         guard count > segment else { return try model.negativeLogLikelihood([tokens]) }
         let state = try model.makeState()
         return try stride(from: 0, to: count, by: segment).flatMap { start in

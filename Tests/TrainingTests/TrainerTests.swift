@@ -125,6 +125,11 @@ struct TrainerTests {
             let expected = exp(losses[position..<position + 900].reduce(0) { $0 + Double($1) } / 900)
             #expect(abs(found.perplexity(at: range) / expected - 1) < 1e-4)
         }
+        var rounded = model
+        rounded.cacheType = .codes
+        let other = try Perplexity.measure(rounded, tokenizer: tokenizer, text: text, window: 1000, limit: 2)
+        let exact = try Perplexity.measure(model, tokenizer: tokenizer, text: text, window: 1000, limit: 2)
+        #expect(other.totalLoss != exact.totalLoss && abs(other.perplexity / exact.perplexity - 1) < 0.01)
     }
 
     // MARK: Parameters
