@@ -10,7 +10,6 @@
 enum {
     block_rows = 96,      // rows of queries, over all heads of a group, that share one pass over the keys
     block_tokens = 64,    // and at most so many tokens, to waste little above the diagonal
-    split_keys = 256,     // fewest keys worth a task of their own
     cached_keys = 512,    // so many keys of all heads pass through the cache before the next
     parallel_work = 1 << 15,  // multiplications worth a hand-off to other threads
 };
@@ -51,32 +50,36 @@ static void run_tasks(void *context, int64_t begin, int64_t end, int thread) {
     }
 }
 
-/// Joins the partial results of one block: each weighted by exp(its maximum - the common maximum). `step` floats lie
-/// between the results of two splits.
+void attention_merge(
+    const float *partials, int64_t splits, int64_t step, int64_t rows, int64_t stride, int64_t row, float *out, int64_t values
+) {
+    float largest = -INFINITY, sum = 0;
+    for (int64_t split = 0; split < splits; split++) {
+        largest = fmaxf(largest, partials[split * step + rows * stride + row]);
+    }
+    memset(out, 0, (size_t)values * sizeof(float));
+    for (int64_t split = 0; split < splits; split++) {
+        const float *partial = partials + split * step, *peaks = partial + rows * stride;
+        if (peaks[rows + row] == 0) continue;
+        const float weight = expf(peaks[row] - largest);
+        sum += weight * peaks[rows + row];
+        for (int64_t i = 0; i < values; i++) out[i] += weight * partial[row * stride + i];
+    }
+    for (int64_t i = 0; i < values; i++) out[i] /= sum;
+}
+
+/// Joins the partial results of one block. `step` floats lie between the results of two splits.
 static void merge(const struct plan *plan, int64_t head, int64_t block, const float *partials, int64_t step) {
     const struct moult_attention *job = plan->job;
-    const int64_t group = job->heads / job->key_value_heads, values = job->value_dim;
+    const int64_t group = job->heads / job->key_value_heads, batch = head / job->key_value_heads;
     const int64_t first = block * plan->tokens, rest = job->queries - first;
     const int64_t rows = (rest < plan->tokens ? rest : plan->tokens) * group;
     const int64_t stride = (plan->partial_size - 2 * plan->tokens * group) / (plan->tokens * group);
-    const int64_t batch = head / job->key_value_heads;
     for (int64_t r = 0; r < rows; r++) {
         float *out = job->out
             + ((batch * job->queries + first + r / group) * job->heads
-               + head % job->key_value_heads * group + r % group) * values;
-        float largest = -INFINITY, sum = 0;
-        for (int64_t split = 0; split < plan->splits; split++) {
-            largest = fmaxf(largest, partials[split * step + rows * stride + r]);
-        }
-        memset(out, 0, (size_t)values * sizeof(float));
-        for (int64_t split = 0; split < plan->splits; split++) {
-            const float *partial = partials + split * step, *peaks = partial + rows * stride;
-            if (peaks[rows + r] == 0) continue;
-            const float weight = expf(peaks[r] - largest);
-            sum += weight * peaks[rows + r];
-            for (int64_t i = 0; i < values; i++) out[i] += weight * partial[r * stride + i];
-        }
-        for (int64_t i = 0; i < values; i++) out[i] /= sum;
+               + head % job->key_value_heads * group + r % group) * job->value_dim;
+        attention_merge(partials, plan->splits, step, rows, stride, r, out, job->value_dim);
     }
 }
 
@@ -98,10 +101,10 @@ size_t moult_attention(const struct moult_attention *job) {
 
     const int64_t visible = least(job->keys, job->window + plan.tokens), tasks = heads * plan.blocks;
     const int64_t work = tasks * plan.tokens * group * visible * (job->key_dim + job->value_dim);
-    if (tasks < 4 * threads && job->window >= job->keys && job->keys >= 2 * split_keys) {
+    if (tasks < 4 * threads && job->window >= job->keys && job->keys >= 2 * attention_split_keys) {
         plan.splits = (4 * threads + tasks - 1) / tasks;
         if (plan.splits < job->keys / cached_keys) plan.splits = job->keys / cached_keys;
-        plan.splits = least(plan.splits, job->keys / split_keys);
+        plan.splits = least(plan.splits, job->keys / attention_split_keys);
         plan.keys_per_split = (job->keys + plan.splits - 1) / plan.splits;
         plan.partial_size = plan.kernels->attention_partial(job, plan.tokens);
         const size_t needed = (size_t)(tasks * plan.splits * plan.partial_size) * sizeof(float);

@@ -220,6 +220,13 @@ enum { moult_few_rows = 8, moult_dense_scratch = 1 << 16 };
 /// The chosen set.
 const struct moult_kernels *moult_kernels(void);
 
+/// Fewest keys that are worth a task of their own.
+enum { attention_split_keys = 256 };
+/// Joins what `splits` ranges of keys made of one of `rows` rows: each weighted by exp(its maximum - the common maximum).
+/// `step` floats lie between the results of two ranges, `stride` between the outputs of two rows; out is (values).
+void attention_merge(
+    const float *partials, int64_t splits, int64_t step, int64_t rows, int64_t stride, int64_t row, float *out, int64_t values);
+
 /// `bytes` of 64-byte aligned memory that belongs to the calling thread until its next call; NULL when there is none.
 /// For leaf code only: not to be held across moult_parallel_for.
 void *moult_scratch(size_t bytes);

@@ -33,6 +33,8 @@ struct operation {
     float gate_divisor;
     int64_t slot_count;
     float *q, *sink_q, *k, *v, *log_gates;  // a mixer's own copies of its inputs, turned and gated
+    int64_t most_splits, partial_size;  // ranges that a head's keys are cut into, and floats of what one makes
+    float *partials;                    // (tasks, partial_size)
 
     int64_t first, end;  // its tasks among those of the step, for the rows and threads of the current run
 };

@@ -8,6 +8,9 @@ public struct AttentionSpan: Sendable, Hashable {
 
     public init(window: Int? = nil, sinks: Int = 0) { (self.window, self.sinks) = (window, sinks) }
 
+    /// The most keys that any query sees; nil without a window.
+    public var most: Int? { window.map { $0 + sinks } }
+
     /// The first position from which on sinks lie before the windows of all queries that a kernel takes together, up to 128:
     /// whichever query sees them there sees them beside its window. Nil without a window.
     public var firstBeyondSinks: Int? { window.map { $0 + sinks + 128 } }

@@ -84,11 +84,11 @@ static void *held_as(enum moult_cache_type type, float *x, int64_t rows, int64_t
 }
 
 /// One token through the mixers, beside the oracles of whole sequences.
-static void check_mixers(int64_t heads, int64_t groups, int64_t dim, int64_t slots, enum moult_cache_type type) {
+static void check_mixers(int64_t heads, int64_t groups, int64_t dim, int64_t slots, int64_t held, enum moult_cache_type type) {
     shape(
-        "%lld/%lld heads of %lld, %lld slots, cache %d", (long long)heads, (long long)groups, (long long)dim, (long long)slots,
-        (int)type);
-    enum { rows = 2, held = 37, tokens = held };
+        "%lld/%lld heads of %lld, %lld slots, %lld keys, cache %d", (long long)heads, (long long)groups, (long long)dim,
+        (long long)slots, (long long)held, (int)type);
+    enum { rows = 2 };
     const int64_t q = rows * heads * dim, k = rows * groups * dim, f = rows * groups * slots;
     const float *gates = normal(f, 2);
     float *new_keys = normal(k, 1), *new_values = normal(k, 1), *unused;
@@ -100,13 +100,15 @@ static void check_mixers(int64_t heads, int64_t groups, int64_t dim, int64_t slo
         .q = normal(q, 1), .k = new_keys, .v = new_values, .out = slot_out};
     struct moult_step_slots *states = moult_step_gated_slots(step, &job, gates, 4, slots);
     job.out = attention_out;
-    struct moult_step_cache *caches = moult_step_attention(step, &job);
+    struct moult_step_cache *caches = moult_step_attention(step, &job, INT64_MAX);
     const int64_t state = groups * slots * dim;
     double *expected = doubles(q), *attended = doubles(q);
     for (int64_t r = 0; r < rows; r++) {
+        // Keys are held in any order, but for the sinks, here turned no other way.
+        const int64_t place = below(held);
         states[r] = (struct moult_step_slots){normal(state, 0.5), normal(state, 0.5)};
         float *past_keys = normal(held * groups * dim, 1), *past_values = normal(held * groups * dim, 1);
-        caches[r] = (struct moult_step_cache){.type = type, .place = held - 1, .held = held, .sinks = 0, .scale = 1};
+        caches[r] = (struct moult_step_cache){.type = type, .place = place, .held = held, .sinks = place / 2 < 4 ? place / 2 : 4, .scale = 1};
         caches[r].keys = held_as(type, past_keys, held * groups, dim, &caches[r].key_scales);
         caches[r].values = held_as(type, past_values, held * groups, dim, &caches[r].value_scales);
         float *log_gates = space(groups * slots);
@@ -117,8 +119,8 @@ static void check_mixers(int64_t heads, int64_t groups, int64_t dim, int64_t slo
             .batch = 1, .tokens = 1, .heads = heads, .key_value_heads = groups, .key_dim = dim, .value_dim = dim,
             .slots = slots, .scale = job.scale, .q = job.q + r * heads * dim, .k = job.k + r * groups * dim,
             .v = job.v + r * groups * dim, .log_gates = log_gates}, keys, values, expected + r * heads * dim);
-        memcpy(past_keys + (held - 1) * groups * dim, job.k + r * groups * dim, (size_t)(groups * dim) * 4);
-        memcpy(past_values + (held - 1) * groups * dim, job.v + r * groups * dim, (size_t)(groups * dim) * 4);
+        memcpy(past_keys + place * groups * dim, job.k + r * groups * dim, (size_t)(groups * dim) * 4);
+        memcpy(past_values + place * groups * dim, job.v + r * groups * dim, (size_t)(groups * dim) * 4);
         attention_oracle(&(struct moult_attention){
             .batch = 1, .queries = 1, .keys = held, .heads = heads, .key_value_heads = groups, .key_dim = dim,
             .value_dim = dim, .window = held, .scale = job.scale, .q = job.q + r * heads * dim, .k = past_keys,
@@ -140,8 +142,12 @@ void check_steps(void) {
         }
     }
     for (enum moult_cache_type type = moult_cache_float32; type <= moult_cache_codes; type++) {
-        check_mixers(4, 2, 8, 5, type), check_mixers(9, 3, 64, 64, type), check_mixers(14, 2, 64, 32, type);
-        check_mixers(8, 1, 256, 17, type), release();
-        if (thorough) check_mixers(32, 8, 128, 64, type), check_mixers(6, 2, 80, 64, type), release();
+        // Many keys are cut into ranges, one of which has the place of the new key.
+        static const int64_t held[] = {1, 37, 511, 512, 700, 1100};
+        for (int64_t h = 0; h < ALL(held); h++) {
+            check_mixers(4, 2, 8, 5, held[h], type), check_mixers(9, 3, 64, 64, held[h], type);
+            check_mixers(14, 2, 64, 32, held[h], type), check_mixers(8, 1, 256, 17, held[h], type), release();
+            if (thorough) check_mixers(32, 8, 128, 64, held[h], type), check_mixers(6, 2, 80, 64, held[h], type), release();
+        }
     }
 }

@@ -82,8 +82,9 @@ struct moult_step_cache {
     float scale;    // of q, beside that of the heads
 };
 
-/// Softmax attention over what the caches hold. Returns where the caller puts each row's cache before it runs the step.
-struct moult_step_cache *moult_step_attention(struct moult_step *step, const struct moult_step_heads *heads);
+/// Softmax attention over what the caches hold, each at most `most` rows. Returns where the caller puts each row's cache before it runs the step.
+struct moult_step_cache *moult_step_attention(
+    struct moult_step *step, const struct moult_step_heads *heads, int64_t most);
 
 /// What comes of the heads' outputs (rows, H, V) before the output projection.
 struct moult_step_join {

@@ -165,11 +165,11 @@ public struct GatedSlotAttention: TokenMixer {
         let joined: RecordedStep.Rows
         var caches, keptCaches: RecordedStep.CacheTable?
         var window: RecordedStep.Rows?
-        if windowShare != nil { (window, caches) = try step.attention(heads) }
+        if let span { (window, caches) = try step.attention(heads, most: span.most) }
         // Kept heads lie beside those of the window, or, where there is none, of the slots.
         if let keptHeads {
             let kept = all.only(keptHeads).turned(by: angles.kept)
-            keptCaches = try step.attention(kept, into: window ?? slots).caches
+            keptCaches = try step.attention(kept, into: window ?? slots, most: keptSpan.most).caches
         }
         if let outputNorm {
             joined = try step.join(

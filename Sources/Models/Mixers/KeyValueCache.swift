@@ -34,18 +34,16 @@ public final class KeyValueCache: AttentionCache {
     private var capacity: Int
 
     /// The most tokens that are held.
-    private var most: Int { Self.most(span) ?? .max }
+    private var most: Int { span.most ?? .max }
     /// Tokens that are held.
     private var held: Int { min(count, most) }
-
-    private static func most(_ span: AttentionSpan) -> Int? { span.window.map { $0 + span.sinks } }
 
     init(
         _ type: CacheType, heads: Int, keyDim: Int, valueDim: Int, span: AttentionSpan, farthest: Int = .max,
         scale: LogScale? = nil
     ) throws {
         (self.span, self.farthest, self.scale) = (span, farthest, scale)
-        capacity = min(Self.most(span) ?? .max, Self.least + (span.window == nil ? 0 : span.sinks))
+        capacity = min(span.most ?? .max, Self.least + (span.window == nil ? 0 : span.sinks))
         keys = try HeldRows(type, rows: capacity, heads: heads, dim: keyDim)
         values = try HeldRows(type, rows: capacity, heads: heads, dim: valueDim)
     }
@@ -64,7 +62,7 @@ public final class KeyValueCache: AttentionCache {
     ) -> StateCost {
         let dim = decoder.headDim
         let token = 2 * heads * (device == .cpu ? type.byteCount(dim: dim) : dim * device.activationType.size)
-        return most(span).map { StateCost(constant: token * $0, perToken: 0) }
+        return span.most.map { StateCost(constant: token * $0, perToken: 0) }
             ?? StateCost(constant: 0, perToken: token)
     }
 

@@ -35,7 +35,7 @@ public struct SoftmaxAttention: TokenMixer {
     ) throws -> StateBinding {
         let inputs = try step.linear(input, maps: projections.inputMaps)
         let heads = projections.heads(inputs, angles: angles.kept)
-        let (mixed, caches) = try step.attention(heads)
+        let (mixed, caches) = try step.attention(heads, most: span.most)
         let joined = try step.join(mixed, window: nil, heads: heads, readers: [projections.outputMap.weight])
         try step.linear(joined, projections.outputMap, addedTo: residual)
         return { try $0.required(as: KeyValueCache.self).bind(to: caches, row: $1) }

@@ -273,12 +273,14 @@ public final class RecordedStep {
     }
 
     /// Softmax attention over the rows' caches.
-    /// - Parameter out: outputs of other heads, which these join.
+    /// - Parameters:
+    ///   - out: outputs of other heads, which these join.
+    ///   - most: how many rows a cache ever holds; nil without bound.
     /// - Returns: the heads' outputs (rows, H · V) and where the caches go.
-    public func attention(_ heads: Heads, into out: Rows? = nil) throws -> (out: Rows, caches: CacheTable) {
+    public func attention(_ heads: Heads, into out: Rows? = nil, most: Int?) throws -> (out: Rows, caches: CacheTable) {
         let out = try out ?? rows(width: heads.valueDim * heads.heads)
         var job = heads.job(out: out)
-        guard let table = moult_step_attention(handle, &job) else { throw outOfMemory(out.width) }
+        guard let table = moult_step_attention(handle, &job, most.map(Int64.init) ?? .max) else { throw outOfMemory(out.width) }
         let (keys, values) = (heads.count * heads.keyDim, heads.count * heads.valueDim)
         return (out, CacheTable(entries: table, keyWidth: keys, valueWidth: values))
     }
