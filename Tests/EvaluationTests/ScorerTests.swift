@@ -57,9 +57,13 @@ struct ScorerTests {
     @Test("continuations of a long context score as whole sequences", arguments: models)
     func forked(_ name: String) throws {
         var random = SplitMix64(seed: 2)
+        // Two answers to one question, of which the first is asked again later.
+        let question = tokens(4, &random)
         let prompt = Prompt(
             context: tokens(1100, &random),
-            continuations: [(1, 1), (5, 2), (7, 7)].map { .init(tokens: tokens($0, &random), scored: $1) })
+            continuations: [(1, 1), (5, 2), (7, 7)].map { .init(tokens: tokens($0, &random), scored: $1) }
+                + [(1, 1), (3, 3)].map { .init(tokens: question + tokens($0, &random), scored: $1) }
+                + [.init(tokens: tokens(2, &random), scored: 2), .init(tokens: question + tokens(2, &random), scored: 2)])
         try check(try tinyModel(name), [prompt])
     }
 

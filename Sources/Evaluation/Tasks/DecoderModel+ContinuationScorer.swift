@@ -7,7 +7,7 @@ extension DecoderModel: ContinuationScorer {
     private static let segment = 512
 
     /// Short prompts are packed as documents of one sequence. Of others the context is read once, in segments, so that
-    /// memory does not depend on its length but through the state, and each continuation goes on from a fork of it.
+    /// memory does not depend on its length but through the state, and the continuations go on from forks of it.
     public func scores(_ prompts: [Prompt], progress: () throws -> Void) throws -> [[ContinuationScore]] {
         var results = [[ContinuationScore]](repeating: [], count: prompts.count)
         var (pack, packed) = (PackedPrompts(), [Int]())
@@ -41,10 +41,18 @@ extension DecoderModel: ContinuationScorer {
             _ = try hidden([Array(context[start..<min(start + Self.segment, context.count)])], state: state)
             try progress()
         }
+        var question: (tokens: ArraySlice<Int32>, state: DecoderState)?
         return try prompt.continuations.map { continuation in
-            let tokens = Array(last + continuation.tokens)
-            let positions = Array((tokens.count - continuation.scored)..<tokens.count)
-            let scores = try scores(of: positions, in: tokens, state: state.copy())
+            // Answers to one question fork behind it, again but for the token that predicts their first.
+            let asked = last + continuation.tokens.dropLast(continuation.scored)
+            if question?.tokens != asked {
+                let fork = state.copy()
+                if asked.count > 1 { _ = try hidden([Array(asked.dropLast())], state: fork) }
+                question = (asked, fork)
+            }
+            guard let question, continuation.scored > 0 else { return ContinuationScore([]) }
+            let tokens = Array(asked.suffix(1) + continuation.tokens.suffix(continuation.scored))
+            let scores = try scores(of: Array(1..<tokens.count), in: tokens, state: question.state.copy())
             try progress()
             return ContinuationScore(scores)
         }
