@@ -30,7 +30,7 @@ import Tokenizers
 
     @Test func refusesOtherKinds() {
         var other = Self.vocabulary("smollm")
-        other.model = "llama"
+        other.model = "bert"
         #expect(throws: TokenizerError.self) { try Tokenizer(other) }
         #expect(throws: TokenizerError.self) { try Tokenizer(Self.vocabulary("mystery")) }
         var wrong = Self.vocabulary("smollm")
