@@ -12,15 +12,16 @@ extension OutputFolder {
             "merges.txt", "added_tokens.json", "chat_template.jinja", "generation_config.json",
         ].filter { try copy($0, of: files) }
         var warning: String?
-        do {
-            for (name, data) in try files.kind == .gguf ? Tokenizer.load(files)?.huggingFaceFiles.named ?? [] : [] {
+        if files.kind == .gguf {
+            let (tokenizer, problem) = Tokenizer.find(files)
+            warning = problem
+            for (name, data) in tokenizer?.huggingFaceFiles.named ?? [] {
                 try write(data, as: name)
                 written.append(name)
             }
-        } catch let error as TokenizerError {
-            warning = error.description
+        } else if !written.contains("tokenizer.json") {
+            warning = "\(files.path): no tokenizer.json"
         }
-        if warning == nil, !written.contains("tokenizer.json") { warning = "\(files.path): no tokenizer" }
         if !written.contains("generation_config.json") {
             // The special tokens, for a source that says no more.
             let keys = ["bos_token_id", "eos_token_id", "pad_token_id"]

@@ -49,7 +49,9 @@ extension BytePairEncoder {
         } else {
             unknownID = nil
         }
-        (merges, separatesAtMarker) = try Self.merges(model, vocabulary, mayCut: !isByteLevel && !ignoresMerges)
+        let space = isByteLevel ? Array("Ġ".utf8) : Metaspace.marker
+        (merges, separatesAtSpaces) = try Self.merges(model, vocabulary, space, mayCut: !ignoresMerges)
+        separatesAtMarker = !isByteLevel && separatesAtSpaces
     }
 
     /// The ids of the tokens that stand for one byte of a character without a token, -1 where there is none.
@@ -60,12 +62,14 @@ extension BytePairEncoder {
         }
     }
 
-    /// The table of merges, and whether none of them crosses the beginning of a run of `▁`.
-    private static func merges(_ model: JSONNode, _ vocabulary: TokenTable, mayCut: Bool) throws -> (MergeTable, Bool) {
+    /// The table of merges, and whether none of them crosses the beginning of a run of spaces, written as `space`.
+    private static func merges(
+        _ model: JSONNode, _ vocabulary: TokenTable, _ space: [UInt8], mayCut: Bool
+    ) throws -> (MergeTable, Bool) {
         let node = try model.required("merges")
         let list = try node.elements()
         var table = MergeTable(capacity: list.count)
-        var separates = mayCut && vocabulary.id(of: "\u{2581}") != nil
+        var separates = mayCut && space.withUnsafeBufferPointer(vocabulary.id(of:)) != nil
         // The first line of a file of merges, which lists that were taken from one still have.
         let isHeader = { (merge: JSONNode) in merge.value.text?.hasPrefix("#version") == true }
         for (rank, merge) in list.enumerated() where !isHeader(merge) {
@@ -75,7 +79,7 @@ extension BytePairEncoder {
                 throw merge.expected("a merge of two tokens of the vocabulary into a third")
             }
             table.insert(leftID, rightID, .init(rank: UInt32(truncatingIfNeeded: rank), id: id))
-            if separates, right.starts(with: Metaspace.marker), left.suffix(3) != Metaspace.marker[...] {
+            if separates, right.starts(with: space), !left.suffix(space.count).elementsEqual(space) {
                 separates = false
             }
         }

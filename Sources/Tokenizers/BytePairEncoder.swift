@@ -19,6 +19,8 @@ struct BytePairEncoder: Sendable {
     let unknownID: Int32?
     /// No merge joins anything to a `▁` behind it, so that text may be cut before every run of them.
     let separatesAtMarker: Bool
+    /// The same of spaces, however the vocabulary writes them.
+    let separatesAtSpaces: Bool
     /// The ids of the 256 bytes, -1 where there is none: of the bytes themselves, or of their fallback tokens.
     let byteIDs: [Int32]
 

@@ -95,9 +95,7 @@ enum Normalizer: Sendable {
         case .lowercase: Self.lowercase(&text)
         case .strip(let left, let right): Self.strip(&text, left: left, right: right)
         case .stripAccents:
-            let kept = String(decoding: text, as: UTF8.self).unicodeScalars.filter {
-                ![.nonspacingMark, .spacingMark, .enclosingMark].contains($0.properties.generalCategory)
-            }
+            let kept = String(decoding: text, as: UTF8.self).unicodeScalars.filter { !Self.isMark($0) }
             text = Array(String(String.UnicodeScalarView(kept)).utf8)
         case .prepend(let prefix):
             guard !text.isEmpty else { return true }
@@ -125,6 +123,16 @@ enum Normalizer: Sendable {
             text = mapped
         }
         return text.count <= limit
+    }
+
+    /// Whether a character is a combining mark in Unicode 9, which is what `tokenizers` goes by.
+    private static func isMark(_ scalar: Unicode.Scalar) -> Bool {
+        let properties = scalar.properties
+        return switch properties.generalCategory {
+        case .nonspacingMark, .spacingMark, .enclosingMark:
+            scalar != "\u{111C9}" && properties.age.map { $0.major <= 9 } ?? false
+        default: scalar == "\u{1CF2}" || scalar == "\u{1CF3}"
+        }
     }
 
     /// Every character by itself, wherever it stands.

@@ -2,10 +2,12 @@
 enum OnigurumaClass {
     typealias Unsupported = OnigurumaPattern.Unsupported
 
-    /// `\w`: letters, marks, decimal digits and connecting punctuation, without the joiners that ICU counts in.
-    static let word = #"\p{Alphabetic}\p{M}\p{Nd}\p{Pc}"#
+    /// `\w` in a set: letters, marks, decimal digits and connecting punctuation, without the joiners that ICU counts in.
+    private static let wordInSet =
+        #"\p{Alphabetic}\p{M}\p{Nd}\p{Pc}"# + ["L", "M", "Nd", "Pc"].map(NewCharacters.members).joined()
+    /// `\w` by itself, to which Oniguruma counts the raised digits and fractions of Latin-1.
+    static let word = wordInSet + #"\x{B2}\x{B3}\x{B9}\x{BC}-\x{BE}"#
     private static let space = #"\t-\r\x{20}\x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}"#
-    private static let punctuation = #"\p{P}$+<=>\^`|~"#
 
     /// The set whose opening bracket has been read.
     /// - Throws: ``OnigurumaPattern/Unsupported``.
@@ -42,7 +44,7 @@ enum OnigurumaClass {
     private static func member(_ first: Unicode.Scalar, _ scalars: inout ArraySlice<Unicode.Scalar>) throws -> String {
         var low = first
         if first == "\\" {
-            if let named = try namedSet(&scalars) { return named }
+            if let named = try namedSet(&scalars, inSet: true) { return named }
             low = try escapedScalar(&scalars, inSet: true)
         }
         let literal = code(low)
@@ -53,7 +55,7 @@ enum OnigurumaClass {
         scalars.removeFirst()
         var high = scalars.removeFirst()
         if high == "\\" {
-            if try namedSet(&scalars) != nil {
+            if try namedSet(&scalars, inSet: true) != nil {
                 // `[a-\d]` is a, a hyphen and digits.
                 scalars = rest
                 scalars.removeFirst()
@@ -68,9 +70,9 @@ enum OnigurumaClass {
     private static func code(_ scalar: Unicode.Scalar) -> String { "\\x{" + String(scalar.value, radix: 16) + "}" }
 
     /// The members of what a letter behind a backslash stands for, such as `\d` and `\p{L}`; nil for a character's escape.
-    static func namedSet(_ scalars: inout ArraySlice<Unicode.Scalar>) throws -> String? {
+    static func namedSet(_ scalars: inout ArraySlice<Unicode.Scalar>, inSet: Bool = false) throws -> String? {
         guard let letter = scalars.first else { return nil }
-        let known: [Unicode.Scalar: String] = ["w": word, "s": space, "d": #"\p{Nd}"#, "h": "0-9A-Fa-f"]
+        let known: [Unicode.Scalar: String] = ["w": inSet ? wordInSet : word, "s": space, "d": #"\p{Nd}"#, "h": "0-9A-Fa-f"]
         if let set = known[letter] {
             scalars.removeFirst()
             return "[\(set)]"
@@ -91,7 +93,7 @@ enum OnigurumaClass {
             name.removeFirst()
             isNegated.toggle()
         }
-        return (isNegated ? "[^" : "[") + (try property(OnigurumaPattern.text(name))) + "]"
+        return (isNegated ? "[^" : "[") + (try property(OnigurumaPattern.text(name), inSet: inSet)) + "]"
     }
 
     /// `[:alpha:]`, whose opening bracket has been read; nil where it is an ordinary set.
@@ -119,26 +121,28 @@ enum OnigurumaClass {
         case "graph": #"[^\#(space)\p{Cc}\p{Cn}\p{Cs}]"#
         case "lower": #"\p{Lowercase}"#
         case "print": #"[[^\#(space)\p{Cc}\p{Cn}\p{Cs}]\p{Zs}]"#
-        case "punct": punctuation
+        case "punct": #"\p{P}\p{S}"#
         case "space": space
         case "upper": #"\p{Uppercase}"#
-        case "word": word
+        case "word": wordInSet
         case "xdigit": "0-9A-Fa-f"
         default: nil
         }
     }
 
     /// A property's members. Names are read without regard to case, spaces, hyphens and underlines.
-    private static func property(_ name: String) throws -> String {
+    private static func property(_ name: String, inSet: Bool) throws -> String {
         let plain = name.filter { $0 != " " && $0 != "-" && $0 != "_" }
         guard !plain.isEmpty, plain.utf8.allSatisfy({ 0x30...0x39 ~= $0 || 0x61...0x7A ~= $0 | 0x20 }) else {
             throw Unsupported(what: "the property \(name)")
         }
-        if let set = posix(plain.lowercased()) { return set }
         return switch plain.lowercased() {
+        case "word": inSet ? wordInSet : word
+        case "punct": #"\p{P}"#
+        case let name where posix(name) != nil: posix(name) ?? ""
         case "any": #"\x{0}-\x{10FFFF}"#
         case "assigned": #"\P{Cn}"#
-        default: "\\p{\(name)}"
+        default: "\\p{\(name)}" + NewCharacters.members(plain)
         }
     }
 

@@ -188,7 +188,7 @@ struct OnigurumaPattern {
     private mutating func escape() throws -> String {
         guard let letter = scalars.first else { throw Unsupported(what: #"\ at the end"#) }
         switch letter {
-        case "A", "z", "G", "b", "B":
+        case "A", "z", "b", "B":
             scalars.removeFirst()
             // A word's edge is one of `\w`, which ICU has otherwise.
             let word = OnigurumaClass.word
@@ -217,7 +217,7 @@ struct OnigurumaPattern {
             scalars.removeFirst()
             guard take("<") else { throw Unsupported(what: #"\k"#) }
             return "\\k<\(try name(until: ">"))>"
-        case "g", "K", "X", "y", "Y", "M", "C", "c":
+        case "g", "G", "K", "X", "y", "Y", "M", "C", "c":
             throw Unsupported(what: "\\\(letter)")
         default:
             if let named = try OnigurumaClass.namedSet(&scalars) { return "[\(named)]" }

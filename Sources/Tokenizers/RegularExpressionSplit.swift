@@ -7,7 +7,7 @@ import Foundation
 struct RegularExpressionSplit: Sendable {
     /// The most bytes of an expression; those of models have at most 500.
     private static let maximumLength = 10_000
-    /// The engine reports after so many places to which it could go back, and after every place where no match begins.
+    /// The engine reports after so many places to which it could go back.
     private static let reportInterval = 10_000
     /// The most such places: for a text, and for each of its bytes more. Those of models take less than 20 a byte.
     private static let (steps, stepsPerByte) = (2_000_000, 200)
@@ -30,7 +30,9 @@ struct RegularExpressionSplit: Sendable {
                 file: node.file, component: "the regular expression of \(node.path) with", found: error.what,
                 supported: "what it has in common with ICU's")
         }
-        guard let expression = try? NSRegularExpression(pattern: translated) else {
+        // The engine also reports every place where no match begins; so that there is none, what the expression does not
+        // match is matched by the last group, character by character.
+        guard let expression = try? NSRegularExpression(pattern: "(?:\(translated))|([\\x{0}-\\x{10FFFF}])") else {
             throw node.expected("a regular expression")
         }
         self.expression = expression
@@ -48,7 +50,7 @@ struct RegularExpressionSplit: Sendable {
             stretches.append((text.utf8.distance(from: position, to: next), isMatch))
             (taken, position) = (end, next)
         }
-        var reports = units.count + (Self.steps + Self.stepsPerByte * text.utf8.count) / Self.reportInterval
+        var reports = (Self.steps + Self.stepsPerByte * text.utf8.count) / Self.reportInterval
         var hasFailed = false
         let whole = NSRange(location: 0, length: units.count)
         expression.enumerateMatches(in: text, options: [.reportProgress, .reportCompletion], range: whole) {
@@ -59,6 +61,7 @@ struct RegularExpressionSplit: Sendable {
                 if reports < 0 { stop.pointee = true }
                 return
             }
+            guard match?.range(at: expression.numberOfCaptureGroups).length == 0 else { return }
             // An empty match right behind another one is none.
             guard range.length > 0 || range.location > taken || taken == 0 else { return }
             if range.location > taken { add(until: range.location, isMatch: false) }

@@ -25,6 +25,18 @@ extension Tokenizer {
     }
 }
 
+extension Tokenizer {
+    /// The tokenizer of a model for what can do without one, or in words why there is none.
+    public static func find(_ files: ModelFiles) -> (tokenizer: Tokenizer?, problem: String?) {
+        do {
+            let tokenizer = try load(files)
+            return (tokenizer, tokenizer == nil ? "\(files.path): no tokenizer" : nil)
+        } catch {
+            return (nil, "\(error)")
+        }
+    }
+}
+
 extension GGUFVocabulary {
     /// The vocabulary as a checkpoint's metadata gives it.
     init(_ stored: GGUFTokenizer, file: String) {

@@ -46,9 +46,13 @@ enum UnicodeForm: String, Sendable {
 
     /// A stretch that can change, with the character before it, with which it may only be composed.
     private func mapped(_ text: String, behind before: String) -> String {
-        // A mark of a newer Unicode than the table's is a character like others to `tokenizers`, and is not reordered.
-        let isMark = before.unicodeScalars.last.map { $0.properties.canonicalCombiningClass != .notReordered } ?? false
-        if isMark { return before + mapped(text, behind: "") }
+        // Two kinds of characters stay apart. A mark of a newer Unicode than the table's is a character like others to
+        // `tokenizers` and is not reordered; and old Hangul consonants and characters above U+1FFFF, which Foundation
+        // composes, compose with nothing.
+        let isApart = before.unicodeScalars.last.map {
+            $0.properties.canonicalCombiningClass != .notReordered || 0x1113...0x115F ~= $0.value || $0.value >= 0x20000
+        }
+        if isApart == true { return before + mapped(text, behind: "") }
         return switch self {
         case .decomposed: before + text.decomposedStringWithCanonicalMapping
         case .compatibleDecomposed: before + text.decomposedStringWithCompatibilityMapping
