@@ -19,7 +19,9 @@ extension BytePairEncoder {
             }
         }
         if let dropout = model.optional("dropout") {
-            guard dropout.value.double == 0 else { throw dropout.unsupported("model with a dropout", supported: "none") }
+            guard dropout.value.double == 0 else {
+                throw dropout.unsupported("model with a dropout", supported: "none")
+            }
         }
         let texts = try Self.vocabulary(model)
         let vocabulary = TokenTable(texts)

@@ -2,7 +2,9 @@
 enum NewCharacters {
     /// The members of a general category, such as "Lu" or "L", among them, as a set of ICU lists them; empty for other
     /// properties.
-    static func members(_ category: String) -> String { sets[category.prefix(1).uppercased() + category.dropFirst()] ?? "" }
+    static func members(_ category: String) -> String {
+        sets[category.prefix(1).uppercased() + category.dropFirst()] ?? ""
+    }
 
     private static let sets: [String: String] = {
         var ranges: [String: [ClosedRange<UInt32>]] = [:]
@@ -24,7 +26,8 @@ enum NewCharacters {
     private static let names: [Unicode.GeneralCategory: String] = [
         .uppercaseLetter: "Lu", .lowercaseLetter: "Ll", .titlecaseLetter: "Lt", .modifierLetter: "Lm",
         .otherLetter: "Lo", .nonspacingMark: "Mn", .spacingMark: "Mc", .enclosingMark: "Me", .decimalNumber: "Nd",
-        .letterNumber: "Nl", .otherNumber: "No", .dashPunctuation: "Pd", .otherPunctuation: "Po", .openPunctuation: "Ps",
+        .letterNumber: "Nl", .otherNumber: "No", .dashPunctuation: "Pd", .otherPunctuation: "Po",
+        .openPunctuation: "Ps",
         .closePunctuation: "Pe", .mathSymbol: "Sm", .currencySymbol: "Sc", .modifierSymbol: "Sk", .otherSymbol: "So",
     ]
 }

@@ -33,7 +33,8 @@ enum Normalizer: Sendable {
             case "Lowercase": return .lowercase
             case "Strip":
                 return .strip(
-                    left: try node.flag("strip_left", default: true), right: try node.flag("strip_right", default: true))
+                    left: try node.flag("strip_left", default: true), right: try node.flag("strip_right", default: true)
+                )
             case "StripAccents": return .stripAccents
             case "Prepend": return .prepend(Array(try node.required("prepend").string().utf8))
             case "Replace": return try replacement(node)

@@ -7,7 +7,8 @@ enum OnigurumaClass {
         #"\p{Alphabetic}\p{M}\p{Nd}\p{Pc}"# + ["L", "M", "Nd", "Pc"].map(NewCharacters.members).joined()
     /// `\w` by itself, to which Oniguruma counts the raised digits and fractions of Latin-1.
     static let word = wordInSet + #"\x{B2}\x{B3}\x{B9}\x{BC}-\x{BE}"#
-    private static let space = #"\t-\r\x{20}\x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}"#
+    private static let space =
+        #"\t-\r\x{20}\x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}"#
 
     /// The set whose opening bracket has been read.
     /// - Throws: ``OnigurumaPattern/Unsupported``.
@@ -72,7 +73,9 @@ enum OnigurumaClass {
     /// The members of what a letter behind a backslash stands for, such as `\d` and `\p{L}`; nil for a character's escape.
     static func namedSet(_ scalars: inout ArraySlice<Unicode.Scalar>, inSet: Bool = false) throws -> String? {
         guard let letter = scalars.first else { return nil }
-        let known: [Unicode.Scalar: String] = ["w": inSet ? wordInSet : word, "s": space, "d": #"\p{Nd}"#, "h": "0-9A-Fa-f"]
+        let known: [Unicode.Scalar: String] = [
+            "w": inSet ? wordInSet : word, "s": space, "d": #"\p{Nd}"#, "h": "0-9A-Fa-f",
+        ]
         if let set = known[letter] {
             scalars.removeFirst()
             return "[\(set)]"
@@ -178,7 +181,9 @@ enum OnigurumaClass {
     private static func digits(
         _ scalars: inout ArraySlice<Unicode.Scalar>, atMost count: Int, radix: Int
     ) -> ArraySlice<Unicode.Scalar> {
-        let digits = scalars.prefix(count).prefix { $0.isASCII && Character($0).hexDigitValue.map { $0 < radix } == true }
+        let digits = scalars.prefix(count).prefix {
+            $0.isASCII && Character($0).hexDigitValue.map { $0 < radix } == true
+        }
         scalars = scalars[digits.endIndex...]
         return digits
     }

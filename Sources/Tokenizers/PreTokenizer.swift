@@ -49,7 +49,8 @@ struct PreTokenizer: Sendable {
             case "Split": steps.append(try Self.split(node))
             case "Metaspace": steps.append(.metaspace(try Metaspace(node)))
             case "Punctuation":
-                steps.append(.split(.init(pattern: .characters(.punctuation), behavior: try Self.behavior(node) ?? .isolated)))
+                steps.append(
+                    .split(.init(pattern: .characters(.punctuation), behavior: try Self.behavior(node) ?? .isolated)))
             case "Whitespace":
                 steps.append(.split(.init(pattern: .wordsAndSymbols, behavior: .removed, isInverted: true)))
             case "WhitespaceSplit": steps.append(Self.whiteSpace)

@@ -12,11 +12,13 @@ extension Tokenizer {
     /// Texts that end in a letter or digit, and texts that begin with one behind a space.
     private static let sides = (
         left: [
-            "a", "The", "of the", "A B C", "x1", "12", "1234567", "one 2", "it's", "foo'S", "a.b", "(c", "\n\nz", "z\n1",
+            "a", "The", "of the", "A B C", "x1", "12", "1234567", "one 2", "it's", "foo'S", "a.b", "(c", "\n\nz",
+            "z\n1",
             "été", "Привет", "漢字", "한글", "a  b", "snake_case", "https://x",
         ],
         right: [
-            " b", " The", " of the", " A B C", " x1 2", " it's", " a,", " a.b c", " a\n", " a  b", " été", " Привет", " 漢字", " 한글",
+            " b", " The", " of the", " A B C", " x1 2", " it's", " a,", " a.b c", " a\n", " a  b", " été", " Привет",
+            " 漢字", " 한글",
             " CamelCase",
         ]
     )

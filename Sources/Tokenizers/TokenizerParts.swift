@@ -37,7 +37,8 @@ struct TokenizerParts {
         try configure(files, configuration, tokens)
         for id in postProcessor.prefix + postProcessor.suffix where vocabulary[Int(id)] == nil {
             throw TokenizerError.invalidValue(
-                file: root.file, path: "post_processor", expected: "ids of the vocabulary of \(vocabulary.count) tokens",
+                file: root.file, path: "post_processor",
+                expected: "ids of the vocabulary of \(vocabulary.count) tokens",
                 found: "\(id)")
         }
     }

@@ -123,7 +123,8 @@ struct UnigramEncoder: Sendable {
 
     /// Walks back over the best path and appends its tokens; neighbouring unknown characters are one.
     private func append(
-        _ end: Int, of word: UnsafeBufferPointer<UInt8>, into ids: inout [Int32], _ path: (Int) -> (start: Int, id: Int32)
+        _ end: Int, of word: UnsafeBufferPointer<UInt8>, into ids: inout [Int32],
+        _ path: (Int) -> (start: Int, id: Int32)
     ) {
         var pieces: [(range: Range<Int>, id: Int32)] = []
         var end = end

@@ -15,7 +15,8 @@ enum WordEncoder: Sendable {
         if model.optional("merges") != nil { return "BPE" }
         if model.optional("vocab")?.value.elements != nil { return "Unigram" }
         throw TokenizerError.unsupported(
-            file: model.file, component: "model", found: "without merges (WordPiece or WordLevel)", supported: supported)
+            file: model.file, component: "model", found: "without merges (WordPiece or WordLevel)", supported: supported
+        )
     }
 
     init(_ model: JSONNode, isByteLevel: Bool) throws {
