@@ -44,12 +44,11 @@ extension BytePairEncoder {
         }
         ignoresMerges = try model.flag("ignore_merges", default: false)
         if let unknown = model.optional("unk_token") {
-            guard let id = vocabulary.id(of: try unknown.string()) else {
-                throw unknown.expected("a token of the vocabulary")
-            }
-            unknownID = id
+            unknownID = vocabulary.id(of: try unknown.string())
+            unknownIsMissing = unknownID == nil
         } else {
             unknownID = nil
+            unknownIsMissing = false
         }
         let space = isByteLevel ? Array("Ġ".utf8) : Metaspace.marker
         (merges, separatesAtSpaces) = try Self.merges(model, vocabulary, space, mayCut: !ignoresMerges)

@@ -22,7 +22,7 @@ public final class Tokenizer: Sendable {
 
     let normalizers: [Normalizer]
     let preTokenizer: PreTokenizer
-    let encoder: WordEncoder
+    let encoder: any WordEncoder
     /// Words are encoded in pieces, cut before every run of `▁`: no token goes over such a place.
     let separatesAtMarker: Bool
     let postProcessor: PostProcessor

@@ -4,7 +4,7 @@ import Foundation
 struct TokenizerParts {
     var normalizers: [Normalizer] = []
     var preTokenizer = PreTokenizer()
-    var encoder: WordEncoder
+    var encoder: any WordEncoder
     var postProcessor = PostProcessor()
     var decoder: Decoder
     var vocabulary: TokenTable
@@ -18,7 +18,7 @@ struct TokenizerParts {
     init(_ files: TokenizerFiles) throws {
         let root = try Self.root(files.tokenizer, "tokenizer.json")
         let model = try root.required("model")
-        var texts = try WordEncoder.vocabulary(model)
+        var texts = try TokenizerModel.vocabulary(model)
         let configuration = try files.configuration.map { try Self.root($0, "tokenizer_config.json") }
         var tokens = try AddedTokenList(root, of: texts)
         try tokens.add(configuration, files)
@@ -33,7 +33,7 @@ struct TokenizerParts {
         if let node = root.optional("pre_tokenizer") { preTokenizer = try PreTokenizer(node) }
         if let node = root.optional("post_processor") { postProcessor = try PostProcessor(node) }
         decoder = try root.optional("decoder").map { try Decoder($0) } ?? Decoder()
-        encoder = try WordEncoder(model, isByteLevel: preTokenizer.isByteLevel)
+        encoder = try TokenizerModel.encoder(model, isByteLevel: preTokenizer.isByteLevel)
         try configure(files, configuration, tokens)
         for id in postProcessor.prefix + postProcessor.suffix where vocabulary[Int(id)] == nil {
             throw TokenizerError.invalidValue(

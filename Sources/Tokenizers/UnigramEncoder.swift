@@ -1,6 +1,6 @@
 /// The unigram language model (Kudo 2018, arXiv 1804.10959): of all ways to write a word in tokens, the one whose scores
 /// have the greatest sum.
-struct UnigramEncoder: Sendable {
+struct UnigramEncoder: WordEncoder {
     private let tokens: TokenTable
     private let scores: [Double]
     private let unknownID: Int32?
@@ -80,10 +80,14 @@ struct UnigramEncoder: Sendable {
         }
     }
 
+    var separatesAtSpaces: Bool { separatesAtMarker }
+
     /// Appends the ids of `word` to `ids`.
     /// - Throws: ``TokenizerError/limit(file:component:reason:)`` for a character without a token in a model without an
     ///   unknown token.
-    func encode(_ word: UnsafeBufferPointer<UInt8>, into ids: inout [Int32]) throws {
+    func encode(
+        _ word: UnsafeBufferPointer<UInt8>, into ids: inout [Int32], scratch: inout BytePairScratch
+    ) throws {
         /// The best way to write the text up to a position: its score, its last token, and where that begins.
         struct Path {
             var score = 0.0

@@ -61,6 +61,13 @@ import Tokenizers
         #expect(try [4, 0, 99, 1].map { try decoder.push($0) } == ["ab", " a", "", " b"])
     }
 
+    @Test func unknownTokenThatIsMissing() throws {
+        let json = #"{"decoder": null, "model": {"unk_token": "<nope>", "vocab": {"a": 0}, "merges": []}}"#
+        let tokenizer = try Tokenizer(json: Data(json.utf8))
+        #expect(try tokenizer.encode("aa") == [0, 0])
+        #expect(throws: TokenizerError.self) { try tokenizer.encode("ab") }
+    }
+
     @Test func splitsBehindByteLevel() throws {
         // As Falcon's: digits are looked for among the characters that stand for bytes, of which ½ is one.
         let characters = "ab12345cdĠÂ½".unicodeScalars.enumerated().map { "\"\($1)\": \($0)" }.joined(separator: ", ")
