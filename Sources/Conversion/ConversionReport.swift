@@ -8,11 +8,17 @@ public struct ConversionReport: Sendable {
     /// Tensors with NaN or infinite values, and how many.
     public let nonFinite: [String: Int]
     public let tokenizerFiles: [String]
+    /// Why the target has no tokenizer.
+    public let tokenizerWarning: String?
 
-    public init(_ plan: ConversionPlan, nonFinite: [String: Int] = [:], tokenizerFiles: [String] = []) {
+    public init(
+        _ plan: ConversionPlan, nonFinite: [String: Int] = [:], tokenizerFiles: [String] = [],
+        tokenizerWarning: String? = nil
+    ) {
         self.plan = plan
         self.nonFinite = nonFinite
         self.tokenizerFiles = tokenizerFiles
+        self.tokenizerWarning = tokenizerWarning
     }
 
     // MARK: Figures
@@ -139,6 +145,7 @@ public struct ConversionReport: Sendable {
             "non_finite": .object(
                 JSONObject(nonFinite.sorted { $0.key < $1.key }.map { ($0.key, .integer($0.value)) })),
             "tokenizer_files": .array(tokenizerFiles.map { .string($0) }),
+            "tokenizer_warning": tokenizerWarning.map { .string($0) } ?? .null,
         ])
     }
 
@@ -158,6 +165,7 @@ public struct ConversionReport: Sendable {
         for (name, count) in nonFinite.sorted(by: { $0.key < $1.key }) {
             lines.append("  warning: \(name) has \(count) NaN or infinite values")
         }
+        if let tokenizerWarning { lines.append("  warning: \(tokenizerWarning)") }
         return lines.joined(separator: "\n")
     }
 

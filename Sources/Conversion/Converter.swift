@@ -24,8 +24,9 @@ public struct Converter {
     {
         try OutputFolder.write(output) { folder in
             let nonFinite = try writeWeights(to: folder.url.path, progress: progress)
-            let tokenizerFiles = try folder.writeTokenizer(of: files)
-            let report = ConversionReport(plan, nonFinite: nonFinite, tokenizerFiles: tokenizerFiles)
+            let tokenizer = try folder.writeTokenizer(of: files)
+            let report = ConversionReport(
+                plan, nonFinite: nonFinite, tokenizerFiles: tokenizer.names, tokenizerWarning: tokenizer.warning)
             try folder.write(.object(plan.target.decoder.json), as: "config.json")
             try folder.write(report.json, as: "conversion.json")
             var record = record

@@ -3,18 +3,24 @@ import Foundation
 import Tokenizers
 
 extension OutputFolder {
-    /// Copies the tokenizer's files of a folder and its generation_config.json, or makes them from a .gguf file; returns
-    /// their names.
-    func writeTokenizer(of files: ModelFiles) throws -> [String] {
+    /// Copies the tokenizer's files of a folder and its generation_config.json, or makes them from a .gguf file. A tokenizer
+    /// that cannot be made is no reason to stop: weights need none.
+    /// - Returns: the names of the files, and what there is to say when there is no tokenizer among them.
+    func writeTokenizer(of files: ModelFiles) throws -> (names: [String], warning: String?) {
         var written = try [
             "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.model", "vocab.json",
             "merges.txt", "added_tokens.json", "chat_template.jinja", "generation_config.json",
         ].filter { try copy($0, of: files) }
-        if files.kind == .gguf, let tokenizer = try Tokenizer.load(files) {
-            for (name, data) in tokenizer.huggingFaceFiles.named {
+        var warning: String?
+        if files.kind == .gguf {
+            let (tokenizer, problem) = Tokenizer.find(files)
+            warning = problem
+            for (name, data) in tokenizer?.huggingFaceFiles.named ?? [] {
                 try write(data, as: name)
                 written.append(name)
             }
+        } else if !written.contains("tokenizer.json") {
+            warning = "\(files.path): no tokenizer.json"
         }
         if !written.contains("generation_config.json") {
             // The special tokens, for a source that says no more.
@@ -25,6 +31,6 @@ extension OutputFolder {
             try write(.object(Checkpoints.JSONObject(pairs.map { ($0.key, $0.value) })), as: "generation_config.json")
             written.append("generation_config.json")
         }
-        return written
+        return (written, warning.map { "\($0); to use the result with text, put tokenizer.json into its folder" })
     }
 }

@@ -18,19 +18,31 @@ struct AddedToken: Sendable {
     /// The most bytes of all contents; those of models have less than 2 MB.
     static let maximumTotal = 4 << 20
 
-    init(_ node: JSONNode) throws {
-        id = Int32(try node.required("id").tokenID())
-        let text = try node.required("content")
-        content = try text.string()
-        guard content.utf8.count <= Self.maximumLength else {
-            throw TokenizerError.invalidValue(
-                file: text.file, path: text.path, expected: "at most \(Self.maximumLength) bytes",
-                found: "\(content.utf8.count)")
-        }
+    /// - Parameter id: the token's id, where the node does not say it.
+    init(_ node: JSONNode, id: Int? = nil) throws {
+        self.id = Int32(try id ?? node.required("id").tokenID())
+        content = try Self.content(try node.required("content"))
         isSpecial = try node.flag("special", default: false)
         stripsLeft = try node.flag("lstrip", default: false)
         stripsRight = try node.flag("rstrip", default: false)
         isSingleWord = try node.flag("single_word", default: false)
         isNormalized = try node.flag("normalized", default: !isSpecial)
+    }
+
+    /// A token of which only its text is known.
+    init(_ text: JSONNode, id: Int32, isSpecial: Bool) throws {
+        self.id = id
+        content = try Self.content(text)
+        self.isSpecial = isSpecial
+        (stripsLeft, stripsRight, isSingleWord) = (false, false, false)
+        isNormalized = !isSpecial
+    }
+
+    private static func content(_ node: JSONNode) throws -> String {
+        let content = try node.string()
+        guard content.utf8.count <= maximumLength else {
+            throw node.expected("at most \(maximumLength) bytes", found: "\(content.utf8.count)")
+        }
+        return content
     }
 }

@@ -35,6 +35,19 @@ struct AddedTokenMatcher: Sendable {
 
     var isEmpty: Bool { tokenAtNode.count == 1 }
 
+    /// Whether a token may reach over a space between a letter or digit and a letter: it holds one, or takes the white
+    /// space behind it with it.
+    var goesOverSpaces: Bool {
+        tokens.contains { token in
+            let characters = token.content.unicodeScalars.map { CharacterClass.of($0.value) }
+            let word: CharacterClass = [.letter, .number]
+            if token.stripsRight, let last = characters.last, !last.isDisjoint(with: word) { return true }
+            return zip(characters, characters.dropFirst(2)).enumerated().contains { index, sides in
+                characters[index + 1].contains(.space) && !sides.0.isDisjoint(with: word) && sides.1.contains(.letter)
+            }
+        }
+    }
+
     /// - Throws: ``TokenizerError/limit(file:component:reason:)`` when the tokens begin like the text so often and for so
     ///   long that looking for them takes more than 64 steps a byte; those of models take 1.
     func pieces(of text: UTF8Text) throws -> [Piece] {

@@ -27,4 +27,21 @@ enum ByteAlphabet {
         }
         return decoded
     }
+
+    private static let encoded = characters.map { Array(String(Character($0)).utf8) }
+
+    /// Bytes written in this alphabet, as UTF-8.
+    static func encode(_ bytes: some Sequence<UInt8>) -> [UInt8] { bytes.flatMap { encoded[Int($0)] } }
+
+    /// The bytes that text of this alphabet, given as UTF-8, stands for.
+    static func decode(_ text: UnsafeBufferPointer<UInt8>) -> [UInt8] {
+        let source = UTF8Text(bytes: text)
+        var decoded: [UInt8] = [], position = 0
+        while position < text.count {
+            let (value, end) = source.scalar(at: position)
+            if let byte = Unicode.Scalar(value).flatMap({ bytes[$0] }) { decoded.append(byte) }
+            position = end
+        }
+        return decoded
+    }
 }

@@ -1,9 +1,6 @@
 extension BytePairEncoder {
     /// The tokens of the `model` of a tokenizer.json, by id.
     static func vocabulary(_ model: JSONNode) throws -> [[UInt8]?] {
-        if let type = model.optional("type"), try type.string() != "BPE" {
-            throw type.unsupported("model", supported: "BPE")
-        }
         let node = try model.required("vocab")
         var tokens: [[UInt8]?] = []
         for (text, value) in try node.members().entries {
@@ -22,53 +19,68 @@ extension BytePairEncoder {
             }
         }
         if let dropout = model.optional("dropout") {
-            guard dropout.value.int == 0 else { throw dropout.unsupported("model with a dropout", supported: "none") }
+            guard dropout.value.double == 0 else {
+                throw dropout.unsupported("model with a dropout", supported: "none")
+            }
         }
         let texts = try Self.vocabulary(model)
         let vocabulary = TokenTable(texts)
         let byteFallback = try model.flag("byte_fallback", default: false)
         if isByteLevel {
-            guard !byteFallback else {
-                throw model.unsupported("byte_fallback with a ByteLevel pre-tokenizer in", supported: "one of them")
-            }
             alphabet = .bytes
             tokens = TokenTable(texts.map { $0.flatMap { ByteAlphabet.decode(String(decoding: $0, as: UTF8.self)) } })
             byteIDs = ByteAlphabet.characters.map { vocabulary.id(of: String(Character($0))) ?? -1 }
+            // Where every byte has its token, there is nothing to fall back from.
+            guard !byteFallback || byteIDs.allSatisfy({ $0 >= 0 }) else {
+                throw model.unsupported(
+                    "byte_fallback with a ByteLevel pre-tokenizer in",
+                    supported: "one of them, or a vocabulary with all bytes")
+            }
         } else {
             alphabet = .characters(
                 byteFallback: byteFallback, fusesUnknown: try model.flag("fuse_unk", default: false))
             tokens = vocabulary
-            byteIDs = (0..<256).map { byte in
-                let digits = String(byte, radix: 16, uppercase: true)
-                return vocabulary.id(of: byte < 16 ? "<0x0\(digits)>" : "<0x\(digits)>") ?? -1
-            }
+            byteIDs = Self.fallbackIDs(vocabulary)
         }
         ignoresMerges = try model.flag("ignore_merges", default: false)
         if let unknown = model.optional("unk_token") {
-            guard let id = vocabulary.id(of: try unknown.string()) else {
-                throw unknown.expected("a token of the vocabulary")
-            }
-            unknownID = id
+            unknownID = vocabulary.id(of: try unknown.string())
+            unknownIsMissing = unknownID == nil
         } else {
             unknownID = nil
+            unknownIsMissing = false
         }
-        (merges, separatesAtMarker) = try Self.merges(model, vocabulary, mayCut: !isByteLevel && !ignoresMerges)
+        let space = isByteLevel ? Array("Ġ".utf8) : Metaspace.marker
+        (merges, separatesAtSpaces) = try Self.merges(model, vocabulary, space, mayCut: !ignoresMerges)
+        separatesAtMarker = !isByteLevel && separatesAtSpaces
     }
 
-    /// The table of merges, and whether none of them crosses the beginning of a run of `▁`.
-    private static func merges(_ model: JSONNode, _ vocabulary: TokenTable, mayCut: Bool) throws -> (MergeTable, Bool) {
+    /// The ids of the tokens that stand for one byte of a character without a token, -1 where there is none.
+    static func fallbackIDs(_ vocabulary: TokenTable) -> [Int32] {
+        (0..<256).map { byte in
+            let digits = String(byte, radix: 16, uppercase: true)
+            return vocabulary.id(of: byte < 16 ? "<0x0\(digits)>" : "<0x\(digits)>") ?? -1
+        }
+    }
+
+    /// The table of merges, and whether none of them crosses the beginning of a run of spaces, written as `space`.
+    private static func merges(
+        _ model: JSONNode, _ vocabulary: TokenTable, _ space: [UInt8], mayCut: Bool
+    ) throws -> (MergeTable, Bool) {
         let node = try model.required("merges")
         let list = try node.elements()
         var table = MergeTable(capacity: list.count)
-        var separates = mayCut && vocabulary.id(of: "\u{2581}") != nil
-        for (rank, merge) in list.enumerated() {
+        var separates = mayCut && space.withUnsafeBufferPointer(vocabulary.id(of:)) != nil
+        // The first line of a file of merges, which lists that were taken from one still have.
+        let isHeader = { (merge: JSONNode) in merge.value.text?.hasPrefix("#version") == true }
+        for (rank, merge) in list.enumerated() where !isHeader(merge) {
             let (left, right) = try pair(merge)
             let ids = [left, right, left + right].map { text in text.withUnsafeBufferPointer(vocabulary.id(of:)) }
             guard let leftID = ids[0], let rightID = ids[1], let id = ids[2] else {
                 throw merge.expected("a merge of two tokens of the vocabulary into a third")
             }
             table.insert(leftID, rightID, .init(rank: UInt32(truncatingIfNeeded: rank), id: id))
-            if separates, right.starts(with: Metaspace.marker), left.suffix(3) != Metaspace.marker[...] {
+            if separates, right.starts(with: space), !left.suffix(space.count).elementsEqual(space) {
                 separates = false
             }
         }

@@ -1,5 +1,5 @@
 /// Byte-pair encoding of one word (Sennrich et al. 2016, arXiv 1508.07909), over bytes or over characters.
-struct BytePairEncoder: Sendable {
+struct BytePairEncoder: WordEncoder {
     /// What a word is made of before any merge.
     enum Alphabet: Sendable, Equatable {
         /// Every byte is a token (GPT-2).
@@ -17,19 +17,24 @@ struct BytePairEncoder: Sendable {
     /// A word that is a token as a whole is taken as it is.
     let ignoresMerges: Bool
     let unknownID: Int32?
+    /// The model names an unknown token that it does not have, which matters to text that needs it.
+    let unknownIsMissing: Bool
     /// No merge joins anything to a `▁` behind it, so that text may be cut before every run of them.
     let separatesAtMarker: Bool
+    /// The same of spaces, however the vocabulary writes them.
+    let separatesAtSpaces: Bool
     /// The ids of the 256 bytes, -1 where there is none: of the bytes themselves, or of their fallback tokens.
     let byteIDs: [Int32]
 
     /// Appends the ids of `word` to `ids`. Characters and bytes without any token are left out, as Hugging Face does.
-    func encode(_ word: UnsafeBufferPointer<UInt8>, into ids: inout [Int32], scratch: inout BytePairScratch) {
+    /// - Throws: ``TokenizerError/limit(file:component:reason:)`` for such text where the unknown token is missing.
+    func encode(_ word: UnsafeBufferPointer<UInt8>, into ids: inout [Int32], scratch: inout BytePairScratch) throws {
         if ignoresMerges, let id = tokens.id(of: word) {
             ids.append(id)
             return
         }
         scratch.symbols.removeAll(keepingCapacity: true)
-        split(word, into: &scratch.symbols)
+        try split(word, into: &scratch.symbols)
         if scratch.symbols.count > BytePairScratch.longWord {
             mergeLong(&scratch)
         } else if scratch.symbols.count > 1 {
@@ -38,12 +43,12 @@ struct BytePairEncoder: Sendable {
         ids.append(contentsOf: scratch.symbols)
     }
 
-    private func split(_ word: UnsafeBufferPointer<UInt8>, into symbols: inout [Int32]) {
+    private func split(_ word: UnsafeBufferPointer<UInt8>, into symbols: inout [Int32]) throws {
         switch alphabet {
         case .bytes:
             for byte in word {
                 let id = byteIDs[Int(byte)]
-                if id >= 0 { symbols.append(id) } else if let unknownID { symbols.append(unknownID) }
+                if id >= 0 { symbols.append(id) } else if let unknownID = try unknown() { symbols.append(unknownID) }
             }
         case .characters(let byteFallback, let fusesUnknown):
             let text = UTF8Text(bytes: word)
@@ -60,13 +65,23 @@ struct BytePairEncoder: Sendable {
                     symbols.append(id)
                 } else if byteFallback, character.allSatisfy({ byteIDs[Int($0)] >= 0 }) {
                     for byte in character { symbols.append(byteIDs[Int(byte)]) }
-                } else if let unknownID {
+                } else if let unknownID = try unknown() {
                     if pendingUnknown, !fusesUnknown { symbols.append(unknownID) }
                     pendingUnknown = true
                 }
             }
             if pendingUnknown, let unknownID { symbols.append(unknownID) }
         }
+    }
+
+    /// The token of text that has no other; nil when such text is left out.
+    private func unknown() throws -> Int32? {
+        guard !unknownIsMissing else {
+            throw TokenizerError.limit(
+                file: "tokenizer.json", component: "model.unk_token",
+                reason: "it is not in the vocabulary, and the text has a character without a token")
+        }
+        return unknownID
     }
 
     /// Looks for the best merge among all pairs after every merge: quadratic, and fast for words of ordinary length.

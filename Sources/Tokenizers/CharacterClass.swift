@@ -16,6 +16,10 @@ struct CharacterClass: OptionSet, Sendable {
     static let word = CharacterClass(rawValue: 16)
     /// NFC may change this character, or the one before it because of this one.
     static let composing = CharacterClass(rawValue: 32)
+    /// Punctuation, as the `Punctuation` pre-tokeniser sees it.
+    static let punctuation = CharacterClass(rawValue: 64)
+    /// NFD, NFKD or NFKC may change this character, or the one before it because of this one.
+    static let decomposing = CharacterClass(rawValue: 128)
 
     /// One class per code point below the last range; everything above is in the last range.
     private static let table: [UInt8] = {

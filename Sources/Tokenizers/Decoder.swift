@@ -13,12 +13,20 @@ struct Decoder: Sendable {
     private(set) var replacements: [(pattern: [UInt8], content: [UInt8])] = []
     /// At the beginning of the first token, `▁` stands for nothing.
     private(set) var dropsFirstMarker = false
+    /// What stands between the texts of two tokens: nothing, but for a tokenizer that has no decoder.
+    private(set) var separator: [UInt8] = []
     /// A byte that is taken away at the beginning and at the end of the text, so often at most.
     private(set) var stripped: (byte: UInt8, start: Int, end: Int) = (0x20, 0, 0)
 
     private static let maximumReplacements = 16
     private static let supported =
-        "ByteLevel, or a Sequence of Replace, ByteFallback, Fuse, Strip in this order, Metaspace"
+        "ByteLevel, or a Sequence of Replace and Metaspace, ByteFallback, Fuse, Strip in this order"
+
+    /// Without a decoder, tokens stand as the vocabulary writes them, with spaces between.
+    init() {
+        style = .pieces(byteFallback: false)
+        separator = [0x20]
+    }
 
     /// The `decoder` of a tokenizer.json.
     init(_ node: JSONNode) throws {
@@ -42,8 +50,9 @@ struct Decoder: Sendable {
                 }
                 isByteLevel = true
             case "Metaspace":
-                guard nodes.count == 1 else {
-                    throw type.unsupported("decoder in a sequence", supported: Self.supported)
+                // Fallback bytes are no `▁`, so that it does not matter which of the two comes first.
+                guard stage <= 2, !isByteLevel, replacements.isEmpty else {
+                    throw type.unsupported("decoder in this place of a sequence", supported: Self.supported)
                 }
                 dropsFirstMarker = try Metaspace(node).prefix != .never
                 replacements = [(Metaspace.marker, [0x20])]

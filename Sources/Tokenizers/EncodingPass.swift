@@ -4,6 +4,8 @@ struct EncodingPass {
     let cache: WordCache
     var ids: [Int32] = []
     private var scratch = BytePairScratch()
+    /// Whether the text is written in ``ByteAlphabet`` at the moment.
+    private var isMapped = false
 
     init(tokenizer: Tokenizer, cache: WordCache) {
         self.tokenizer = tokenizer
@@ -44,16 +46,15 @@ struct EncodingPass {
 
     /// Applies the pre-tokeniser's steps from `step` on to a range of the text, and encodes the words.
     private mutating func split(_ text: UTF8Text, _ range: Range<Int>, step: Int, isFirst: Bool) throws {
-        guard step < tokenizer.preTokenizer.steps.count else { return encodeWord(text, range) }
+        guard step < tokenizer.preTokenizer.steps.count else { return try encodeWord(text, range) }
         var start = range.lowerBound
-        func piece(_ end: Int) -> Range<Int> { start..<end }
         switch tokenizer.preTokenizer.steps[step] {
         case .words(let pattern):
             let isLast = step + 1 == tokenizer.preTokenizer.steps.count
             while start < range.upperBound {
                 let end = pattern.endOfMatch(in: text, from: start, limit: range.upperBound)
                 if isLast {
-                    encodeWord(text, start..<end)
+                    try encodeWord(text, start..<end)
                 } else {
                     try split(text, start..<end, step: step + 1, isFirst: isFirst && start == range.lowerBound)
                 }
@@ -70,8 +71,8 @@ struct EncodingPass {
                 try split(text, start..<end, step: step + 1, isFirst: isFirst && start == range.lowerBound)
                 start = end
             }
-        case .regularExpression(let expression):
-            for piece in try expression.pieces(of: String(decoding: text.bytes[range], as: UTF8.self)) {
+        case .split(let splitting):
+            for piece in try splitting.pieces(of: text, range) where piece.length > 0 {
                 let end = start + piece.length
                 if piece.isKept {
                     try split(text, start..<end, step: step + 1, isFirst: isFirst && start == range.lowerBound)
@@ -81,6 +82,10 @@ struct EncodingPass {
         case .spacePrefix:
             guard text[start] != 0x20 else { return try split(text, range, step: step + 1, isFirst: isFirst) }
             try splitCopy([0x20] + text.bytes[range], step: step + 1, isFirst: isFirst)
+        case .byteAlphabet:
+            isMapped = true
+            defer { isMapped = false }
+            try splitCopy(ByteAlphabet.encode(text.bytes[range]), step: step + 1, isFirst: isFirst)
         case .metaspace(let metaspace):
             try splitMetaspace(metaspace, Array(text.bytes[range]), step: step, isFirst: isFirst)
         }
@@ -123,25 +128,27 @@ struct EncodingPass {
     }
 
     @inline(__always)
-    private mutating func encodeWord(_ text: UTF8Text, _ range: Range<Int>) {
-        guard tokenizer.encoder.separatesAtMarker else {
-            return encodeWord(UnsafeBufferPointer(rebasing: text.bytes[range]))
+    private mutating func encodeWord(_ text: UTF8Text, _ range: Range<Int>) throws {
+        guard tokenizer.separatesAtMarker else {
+            let word = UnsafeBufferPointer(rebasing: text.bytes[range])
+            guard isMapped else { return try encodeWord(word) }
+            return try ByteAlphabet.decode(word).withUnsafeBufferPointer { try encodeWord($0) }
         }
         var start = range.lowerBound
         while start < range.upperBound {
             var end = start
             while Self.isMarker(text.bytes, end, range.upperBound) { end += 3 }
             end = Self.nextMarker(text.bytes, from: max(end, start + 1), limit: range.upperBound)
-            encodeWord(UnsafeBufferPointer(rebasing: text.bytes[start..<end]))
+            try encodeWord(UnsafeBufferPointer(rebasing: text.bytes[start..<end]))
             start = end
         }
     }
 
     @inline(__always)
-    private mutating func encodeWord(_ word: UnsafeBufferPointer<UInt8>) {
+    private mutating func encodeWord(_ word: UnsafeBufferPointer<UInt8>) throws {
         if cache.find(word, into: &ids) { return }
         let first = ids.count
-        tokenizer.encoder.encode(word, into: &ids, scratch: &scratch)
+        try tokenizer.encoder.encode(word, into: &ids, scratch: &scratch)
         cache.insert(word, ids[first...])
     }
 }

@@ -1,14 +1,16 @@
-/// Tokenises a text that arrives in pieces, in constant memory, with the ids of the whole text.
+/// Tokenises a text that arrives in pieces, with the ids of the whole text.
 ///
-/// What has arrived is encoded up to the last space between a letter or digit and a letter: every supported way of
-/// splitting text into words begins one there, whatever stands around. Only text without such a place in ``limit`` bytes
-/// is cut elsewhere, and an added token that contains one, or ends before it in a letter, may be treated otherwise; there
-/// the ids may differ from those of the whole text.
+/// What has arrived is encoded up to the last space between a letter or digit and a letter, where nearly all tokenizers
+/// begin a word whatever stands around; memory is constant then. Only text without such a place in ``limit`` bytes is cut
+/// elsewhere; there the ids may differ from those of the whole text. A tokenizer whose words or tokens go over spaces gets
+/// the whole text at its end.
 public struct IncrementalEncoder {
     /// Bytes after which text is cut where it need not be safe.
     public static let limit = 1 << 16
 
     private let tokenizer: Tokenizer
+    /// Whether text is cut before its end.
+    private let cuts: Bool
     /// What has arrived and is not encoded.
     private var buffer: [UInt8] = []
     /// There is no safe place before this one.
@@ -20,6 +22,8 @@ public struct IncrementalEncoder {
     /// - Parameter continues: whether other text stands before, so that nothing is put before this one.
     public init(_ tokenizer: Tokenizer, continues: Bool = false) {
         self.tokenizer = tokenizer
+        // A tokenizer that cannot even split short texts says so when there is text.
+        cuts = (try? tokenizer.cutsAtSpaces()) ?? false
         isFirst = !continues
     }
 
@@ -27,6 +31,7 @@ public struct IncrementalEncoder {
     /// - Throws: As ``Tokenizer/encode(_:addSpecialTokens:)``.
     public mutating func push(_ bytes: some Sequence<UInt8>) throws -> [Int32] {
         buffer += bytes
+        guard cuts else { return [] }
         var ids: [Int32] = []
         if let cut = lastSafeCut() { ids = try encode(cut) }
         while buffer.count > Self.limit { ids += try encode(textCut(buffer[...], limit: Self.limit)) }

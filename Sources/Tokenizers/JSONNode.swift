@@ -18,8 +18,8 @@ struct JSONNode {
         return node
     }
 
-    func expected(_ what: String) -> TokenizerError {
-        .invalidValue(file: file, path: path.isEmpty ? "the file" : path, expected: what, found: value.kind)
+    func expected(_ what: String, found: String? = nil) -> TokenizerError {
+        .invalidValue(file: file, path: path.isEmpty ? "the file" : path, expected: what, found: found ?? value.kind)
     }
 
     func unsupported(_ component: String, supported: String) -> TokenizerError {

@@ -19,6 +19,7 @@ public enum JSONValue: Sendable {
     var text: String? { if case .string(let value) = self { value } else { nil } }
     var flag: Bool? { if case .bool(let value) = self { value } else { nil } }
     var int: Int? { if case .integer(let value) = self { value } else { nil } }
+    var double: Double? { if case .number(let value) = self { value } else { int.map(Double.init) } }
     var elements: [JSONValue]? { if case .array(let value) = self { value } else { nil } }
     var members: JSONObject? { if case .object(let value) = self { value } else { nil } }
     var isNull: Bool { if case .null = self { true } else { false } }

@@ -27,10 +27,22 @@ struct PostProcessor: Sendable {
                 let (before, after) = try Self.template(node)
                 prefix = before + prefix
                 suffix += after
+            case "BertProcessing", "RobertaProcessing":
+                prefix.insert(try Self.token(try node.required("cls")), at: 0)
+                suffix.append(try Self.token(try node.required("sep")))
             default:
-                throw type.unsupported("post-processor", supported: "Sequence, ByteLevel, TemplateProcessing")
+                throw type.unsupported(
+                    "post-processor",
+                    supported: "Sequence, ByteLevel, TemplateProcessing, BertProcessing, RobertaProcessing")
             }
         }
+    }
+
+    /// The id of a token given as its text and its id.
+    private static func token(_ node: JSONNode) throws -> Int32 {
+        let parts = try node.elements()
+        guard parts.count == 2 else { throw node.expected("a token and its id") }
+        return Int32(try parts[1].tokenID())
     }
 
     private static func template(_ node: JSONNode) throws -> ([Int32], [Int32]) {

@@ -13,52 +13,66 @@ struct RegularExpressionSplit: Sendable {
     private static let (steps, stepsPerByte) = (2_000_000, 200)
 
     private let expression: NSRegularExpression
-    private let removesGaps: Bool
     /// Where the expression stands in its file.
     private let file: String
     private let path: String
 
-    init(_ pattern: String, removesGaps: Bool, _ node: JSONNode) throws {
-        guard !pattern.isEmpty, pattern.utf8.count <= Self.maximumLength,
-            let expression = try? NSRegularExpression(pattern: pattern)
-        else { throw node.expected("a regular expression of at most \(Self.maximumLength) bytes") }
+    init(_ node: JSONNode) throws {
+        let pattern = try node.string()
+        guard !pattern.isEmpty, pattern.utf8.count <= Self.maximumLength else {
+            throw node.expected("a regular expression of at most \(Self.maximumLength) bytes")
+        }
+        let translated: String
+        do {
+            translated = try OnigurumaPattern(pattern).translated
+        } catch let error as OnigurumaPattern.Unsupported {
+            throw TokenizerError.unsupported(
+                file: node.file, component: "the regular expression of \(node.path) with", found: error.what,
+                supported: "what it has in common with ICU's")
+        }
+        // The engine also reports every place where no match begins; so that there is none, what the expression does not
+        // match is matched by the last group, character by character.
+        guard let expression = try? NSRegularExpression(pattern: "(?:\(translated))|([\\x{0}-\\x{10FFFF}])") else {
+            throw node.expected("a regular expression")
+        }
         self.expression = expression
-        self.removesGaps = removesGaps
         (file, path) = (node.file, node.path)
     }
 
-    /// The lengths in bytes of the pieces of `text`, in order, and which of them are kept.
+    /// The stretches in bytes of `text` that the expression matches and does not match, in order.
     /// - Throws: ``TokenizerError/limit(file:component:reason:)``.
-    func pieces(of text: String) throws -> [(length: Int, isKept: Bool)] {
-        let source = text as NSString
-        var pieces: [(length: Int, isKept: Bool)] = []
-        var taken = 0
-        func add(until end: Int, isKept: Bool) {
-            guard end > taken else { return }
-            let piece = source.substring(with: NSRange(location: taken, length: end - taken))
-            pieces.append((piece.utf8.count, isKept))
-            taken = end
+    func stretches(of text: String) throws -> [SplitBehavior.Stretch] {
+        var stretches: [SplitBehavior.Stretch] = []
+        let units = text.utf16
+        var taken = 0, position = units.startIndex
+        func add(until end: Int, isMatch: Bool) {
+            let next = units.index(position, offsetBy: end - taken)
+            stretches.append((text.utf8.distance(from: position, to: next), isMatch))
+            (taken, position) = (end, next)
         }
         var reports = (Self.steps + Self.stepsPerByte * text.utf8.count) / Self.reportInterval
         var hasFailed = false
-        let whole = NSRange(location: 0, length: source.length)
+        let whole = NSRange(location: 0, length: units.count)
         expression.enumerateMatches(in: text, options: [.reportProgress, .reportCompletion], range: whole) {
             match, flags, stop in
             if flags.contains(.internalError) { hasFailed = true }
-            guard let match else {
+            guard let range = match?.range else {
                 if flags.contains(.progress) { reports -= 1 }
                 if reports < 0 { stop.pointee = true }
                 return
             }
-            add(until: match.range.location, isKept: !removesGaps)
-            add(until: match.range.location + match.range.length, isKept: true)
+            guard match?.range(at: expression.numberOfCaptureGroups).length == 0 else { return }
+            // An empty match right behind another one is none.
+            guard range.length > 0 || range.location > taken || taken == 0 else { return }
+            if range.location > taken { add(until: range.location, isMatch: false) }
+            add(until: range.location + range.length, isMatch: true)
         }
         guard reports >= 0, !hasFailed else {
             throw TokenizerError.limit(
                 file: file, component: path,
                 reason: "the regular expression takes more than \(Self.stepsPerByte) steps a byte of this text")
         }
-        add(until: source.length, isKept: !removesGaps)
-        return pieces
+        if taken < whole.length { add(until: whole.length, isMatch: false) }
+        return stretches
     }
 }

@@ -21,13 +21,10 @@ public struct StreamingDecoder: Sendable {
 
     /// Takes the next token and returns the text that is certain now, which may be empty.
     ///
-    /// - Throws: ``TokenizerError/unknownID(id:vocabularySize:)``; the decoder is as it was before.
+    /// - Throws: ``TokenizerError/negativeID(_:)``; the decoder is as it was before.
     public mutating func push(_ id: Int32) throws -> String {
-        guard let bytes = tokenizer.decodedTokens[Int(id)] else {
-            throw TokenizerError.unknownID(id: id, vocabularySize: tokenizer.vocabularySize)
-        }
-        if skipsSpecialTokens, tokenizer.isSpecialToken(id) { return "" }
-        for byte in isFirst ? tokenizer.firstBytes(of: id, bytes) : bytes {
+        guard let bytes = try tokenizer.decodedBytes(of: id, skipSpecialTokens: skipsSpecialTokens) else { return "" }
+        for byte in isFirst ? tokenizer.firstBytes(of: id, bytes) : tokenizer.decoder.separator + bytes {
             if stripsLeft > 0, byte == tokenizer.decoder.stripped.byte {
                 stripsLeft -= 1
             } else {

@@ -1,8 +1,9 @@
 extension Tokenizer {
-    /// The text of token ids. Bytes that are no UTF-8 together become U+FFFD.
+    /// The text of token ids. Bytes that are no UTF-8 together become U+FFFD; ids without a token, such as those that fill
+    /// up a vocabulary to a round size, stand for nothing.
     ///
     /// - Parameter skipSpecialTokens: leaves control tokens out.
-    /// - Throws: ``TokenizerError/unknownID(id:vocabularySize:)`` for an id without a token.
+    /// - Throws: ``TokenizerError/negativeID(_:)``.
     public func decode(_ ids: [Int32], skipSpecialTokens: Bool = true) throws -> String {
         var text: [UInt8] = []
         // Where the bytes of the current run of fallback tokens begin in `text`.
@@ -17,16 +18,13 @@ extension Tokenizer {
         }
         var isFirst = true
         for id in ids {
-            guard let bytes = decodedTokens[Int(id)] else {
-                throw TokenizerError.unknownID(id: id, vocabularySize: vocabularySize)
-            }
-            if skipSpecialTokens, isSpecial[Int(id)] { continue }
+            guard let bytes = try decodedBytes(of: id, skipSpecialTokens: skipSpecialTokens) else { continue }
             if isFallbackByte[Int(id)] {
                 runStart = runStart ?? text.count
             } else {
                 endRun()
             }
-            text += isFirst ? firstBytes(of: id, bytes) : bytes
+            text += isFirst ? firstBytes(of: id, bytes) : decoder.separator + bytes
             isFirst = false
         }
         endRun()
@@ -35,6 +33,12 @@ extension Tokenizer {
         var rest = text[leading...]
         for _ in 0..<min(end, rest.count) where rest.last == byte { rest.removeLast() }
         return String(decoding: rest, as: UTF8.self)
+    }
+
+    /// The bytes that a token stands for; nil when it stands for nothing.
+    func decodedBytes(of id: Int32, skipSpecialTokens: Bool) throws -> ArraySlice<UInt8>? {
+        guard id >= 0 else { throw TokenizerError.negativeID(id) }
+        return skipSpecialTokens && isSpecialToken(id) ? nil : decodedTokens[Int(id)]
     }
 
     /// The bytes of a token at the beginning of a text.

@@ -3,7 +3,8 @@ import Synchronization
 
 /// Turns text into token ids and back, with the ids that Hugging Face `tokenizers` gives.
 ///
-/// Byte-level BPE (GPT-2, Llama 3, Qwen2, SmolLM2) and SentencePiece-style BPE with byte fallback (Llama 2, Mistral).
+/// Byte-level BPE (GPT-2, Llama 3, Qwen2, SmolLM2), SentencePiece-style BPE with byte fallback (Llama 2, Mistral) and the
+/// unigram model (T5).
 /// Values are immutable and may be used from several threads at once.
 public final class Tokenizer: Sendable {
     /// The files that this tokenizer was read from, or the ones that describe it if it came from elsewhere.
@@ -21,7 +22,9 @@ public final class Tokenizer: Sendable {
 
     let normalizers: [Normalizer]
     let preTokenizer: PreTokenizer
-    let encoder: BytePairEncoder
+    let encoder: any WordEncoder
+    /// Words are encoded in pieces, cut before every run of `▁`: no token goes over such a place.
+    let separatesAtMarker: Bool
     let postProcessor: PostProcessor
     let decoder: Decoder
     /// The tokens as the vocabulary writes them.
@@ -47,6 +50,7 @@ public final class Tokenizer: Sendable {
         normalizers = parts.normalizers
         preTokenizer = parts.preTokenizer
         encoder = parts.encoder
+        separatesAtMarker = parts.encoder.separatesAtMarker
         postProcessor = parts.postProcessor
         decoder = parts.decoder
         vocabulary = parts.vocabulary

@@ -10,8 +10,8 @@ public enum TokenizerError: Error, Equatable, Sendable, CustomStringConvertible 
     case unsupported(file: String, component: String, found: String, supported: String)
     /// A component of a tokenizer makes more work or more text than any sound one.
     case limit(file: String, component: String, reason: String)
-    /// A token id outside the vocabulary.
-    case unknownID(id: Int32, vocabularySize: Int)
+    /// No token has an id below 0.
+    case negativeID(Int32)
     /// Bytes that are not UTF-8.
     case invalidUTF8(offset: Int)
     /// A chat template uses something that the renderer does not implement, or is malformed.
@@ -31,8 +31,8 @@ public enum TokenizerError: Error, Equatable, Sendable, CustomStringConvertible 
             "\(file): \(component) \(found) is not supported; supported: \(supported)"
         case .limit(let file, let component, let reason):
             "\(file): \(component): \(reason)"
-        case .unknownID(let id, let vocabularySize):
-            "token id \(id) is not in the vocabulary of \(vocabularySize) tokens"
+        case .negativeID(let id):
+            "token id \(id): expected an id of 0 or more"
         case .invalidUTF8(let offset):
             "the text is not UTF-8: invalid byte at offset \(offset); convert it to UTF-8 first"
         case .template(let line, let reason):

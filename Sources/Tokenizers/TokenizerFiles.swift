@@ -12,18 +12,28 @@ public struct TokenizerFiles: Sendable, Equatable {
     public var configuration: Data?
     /// chat_template.jinja, which comes before the template in tokenizer_config.json.
     public var chatTemplate: Data?
+    /// special_tokens_map.json, which counts where tokenizer_config.json lists no tokens itself.
+    public var specialTokens: Data?
+    /// added_tokens.json, which counts where tokenizer_config.json lists no tokens itself.
+    public var addedTokens: Data?
 
-    public init(tokenizer: Data, configuration: Data? = nil, chatTemplate: Data? = nil) {
+    public init(
+        tokenizer: Data, configuration: Data? = nil, chatTemplate: Data? = nil, specialTokens: Data? = nil,
+        addedTokens: Data? = nil
+    ) {
         self.tokenizer = tokenizer
         self.configuration = configuration
         self.chatTemplate = chatTemplate
+        self.specialTokens = specialTokens
+        self.addedTokens = addedTokens
     }
 
     /// The files with their names, to be written to a folder.
     public var named: [(name: String, contents: Data)] {
         [
             ("tokenizer.json", tokenizer), ("tokenizer_config.json", configuration),
-            ("chat_template.jinja", chatTemplate),
+            ("chat_template.jinja", chatTemplate), ("special_tokens_map.json", specialTokens),
+            ("added_tokens.json", addedTokens),
         ]
         .compactMap { name, contents in contents.map { (name, $0) } }
     }
@@ -48,5 +58,7 @@ public struct TokenizerFiles: Sendable, Equatable {
         self.tokenizer = tokenizer
         configuration = try contents("tokenizer_config.json")
         chatTemplate = try contents("chat_template.jinja")
+        specialTokens = try contents("special_tokens_map.json")
+        addedTokens = try contents("added_tokens.json")
     }
 }

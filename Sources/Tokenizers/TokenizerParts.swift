@@ -4,7 +4,7 @@ import Foundation
 struct TokenizerParts {
     var normalizers: [Normalizer] = []
     var preTokenizer = PreTokenizer()
-    var encoder: BytePairEncoder
+    var encoder: any WordEncoder
     var postProcessor = PostProcessor()
     var decoder: Decoder
     var vocabulary: TokenTable
@@ -16,49 +16,41 @@ struct TokenizerParts {
     var chatTemplate: String?
 
     init(_ files: TokenizerFiles) throws {
-        let file = "tokenizer.json"
-        let root = JSONNode(file: file, path: "", value: try JSONParser.parse(files.tokenizer, file: file))
+        let root = try Self.root(files.tokenizer, "tokenizer.json")
         let model = try root.required("model")
-        addedTokens = try root.optional("added_tokens")?.elements().map { try AddedToken($0) } ?? []
-        let addedBytes = addedTokens.reduce(0) { $0 + $1.content.utf8.count }
-        guard addedBytes <= AddedToken.maximumTotal else {
-            throw TokenizerError.invalidValue(
-                file: file, path: "added_tokens", expected: "at most \(AddedToken.maximumTotal) bytes of text",
-                found: "\(addedBytes)")
+        var texts = try TokenizerModel.vocabulary(model)
+        let configuration = try files.configuration.map { try Self.root($0, "tokenizer_config.json") }
+        var tokens = try AddedTokenList(root, of: texts)
+        try tokens.add(configuration, files)
+        addedTokens = tokens.tokens
+        for token in addedTokens {
+            let id = Int(token.id)
+            if id >= texts.count { texts.append(contentsOf: repeatElement(nil, count: id + 1 - texts.count)) }
+            texts[id] = Array(token.content.utf8)
         }
-        let texts = try Self.vocabulary(model, addedTokens, root)
         vocabulary = TokenTable(texts)
         if let node = root.optional("normalizer") { normalizers = try Normalizer.steps(node) }
         if let node = root.optional("pre_tokenizer") { preTokenizer = try PreTokenizer(node) }
         if let node = root.optional("post_processor") { postProcessor = try PostProcessor(node) }
-        decoder = try Decoder(try root.required("decoder"))
-        encoder = try BytePairEncoder(model, isByteLevel: preTokenizer.isByteLevel)
-        try configure(files)
+        decoder = try root.optional("decoder").map { try Decoder($0) } ?? Decoder()
+        encoder = try TokenizerModel.encoder(model, isByteLevel: preTokenizer.isByteLevel)
+        try configure(files, configuration, tokens)
         for id in postProcessor.prefix + postProcessor.suffix where vocabulary[Int(id)] == nil {
             throw TokenizerError.invalidValue(
-                file: file, path: "post_processor", expected: "ids of the vocabulary of \(vocabulary.count) tokens",
+                file: root.file, path: "post_processor",
+                expected: "ids of the vocabulary of \(vocabulary.count) tokens",
                 found: "\(id)")
         }
     }
 
-    /// The tokens of the model and the added ones, by id.
-    private static func vocabulary(_ model: JSONNode, _ added: [AddedToken], _ root: JSONNode) throws -> [[UInt8]?] {
-        var texts = try BytePairEncoder.vocabulary(model)
-        for token in added {
-            let id = Int(token.id)
-            if id >= texts.count { texts.append(contentsOf: repeatElement(nil, count: id + 1 - texts.count)) }
-            if let present = texts[id], !present.elementsEqual(token.content.utf8) {
-                throw TokenizerError.invalidValue(
-                    file: root.file, path: "added_tokens", expected: "an id of its own for \(token.content)",
-                    found: "\(id), which is \(String(decoding: present, as: UTF8.self))")
-            }
-            texts[id] = Array(token.content.utf8)
-        }
-        return texts
+    private static func root(_ data: Data, _ file: String) throws -> JSONNode {
+        JSONNode(file: file, path: "", value: try JSONParser.parse(data, file: file))
     }
 
     /// Takes over what tokenizer_config.json and chat_template.jinja say.
-    private mutating func configure(_ files: TokenizerFiles) throws {
+    private mutating func configure(
+        _ files: TokenizerFiles, _ configuration: JSONNode?, _ tokens: AddedTokenList
+    ) throws {
         if let template = files.chatTemplate {
             guard let text = String(validating: template, as: UTF8.self) else {
                 throw TokenizerError.invalidValue(
@@ -66,13 +58,12 @@ struct TokenizerParts {
             }
             chatTemplate = text
         }
-        guard let data = files.configuration else { return }
-        let file = "tokenizer_config.json"
-        let root = JSONNode(file: file, path: "", value: try JSONParser.parse(data, file: file))
-        bosToken = try token(root, "bos_token")
-        eosToken = try token(root, "eos_token")
-        unknownToken = try token(root, "unk_token")
-        paddingToken = try token(root, "pad_token")
+        func token(_ name: String) -> Int32? { tokens.names[name].flatMap(vocabulary.id(of:)) }
+        bosToken = token("bos_token")
+        eosToken = token("eos_token")
+        unknownToken = token("unk_token")
+        paddingToken = token("pad_token")
+        guard let root = configuration else { return }
         if chatTemplate == nil, let template = root.optional("chat_template") {
             chatTemplate = try Self.defaultTemplate(template)
         }
@@ -84,13 +75,6 @@ struct TokenizerParts {
                 prefix: addsBOS == true ? [bosToken].compactMap(\.self) : [],
                 suffix: addsEOS == true ? [eosToken].compactMap(\.self) : [])
         }
-    }
-
-    /// A token that is given by its text, or as an object with its `content`.
-    private func token(_ root: JSONNode, _ key: String) throws -> Int32? {
-        guard let node = root.optional(key) else { return nil }
-        let text = try (node.optional("content") ?? node).string()
-        return vocabulary.id(of: text)
     }
 
     /// The template itself, or the one named "default" of several.

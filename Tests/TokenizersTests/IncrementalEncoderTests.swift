@@ -36,6 +36,36 @@ struct IncrementalEncoderTests {
         #expect(areSame)
     }
 
+    /// Tokens over spaces: merges of byte-level text that nothing splits, words of a pattern, added tokens, and white space
+    /// that is taken away at the end.
+    @Test(
+        "tokens may go over spaces",
+        arguments: [
+            (#""pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "use_regex": false}"#, ""),
+            (
+                #""pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Split", "behavior": "Isolated", "#
+                    + #""pattern": {"Regex": "\\p{L}+(?: \\p{L}+)*"}}, "#
+                    + #"{"type": "ByteLevel", "add_prefix_space": false, "use_regex": false}]}"#, ""
+            ),
+            (#""pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false}"#, "b a"),
+            (
+                #""normalizer": {"type": "Strip"}, "#
+                    + #""pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false}"#, ""
+            ),
+        ])
+    func overSpaces(parts: String, added: String) throws {
+        let tokens = added.isEmpty ? "" : #"{"id": 9, "content": "\#(added)", "normalized": false}"#
+        let json = """
+            {\(parts), "decoder": {"type": "ByteLevel"}, "added_tokens": [\(tokens)],
+             "model": {"vocab": {"a": 0, "b": 1, "Ġ": 2, "aĠ": 3, "aĠb": 4, "Ġb": 5}, "merges": ["a Ġ", "aĠ b", "Ġ b"]}}
+            """
+        let tokenizer = try Tokenizer(json: Data(json.utf8))
+        let text = "a b ab a b b aa b a b  "
+        for size in [1, 3, 4, 50] {
+            #expect(try ids(Array(text.utf8), tokenizer, size: size) == tokenizer.encode(text), "pieces of \(size)")
+        }
+    }
+
     @Test("most of a text is given out before its end")
     func comesEarly() throws {
         var encoder = IncrementalEncoder(try Fixtures.tokenizer("llama3"))

@@ -24,10 +24,11 @@ import Tokenizers
     }
 
     @Test(arguments: [
-        ("\"type\":\"BPE\"", "\"type\":\"Unigram\"", "model Unigram"),
-        ("\"type\":\"Split\"", "\"type\":\"Whitespace\"", "pre-tokenizer Whitespace"),
-        ("\"type\":\"TemplateProcessing\"", "\"type\":\"BertProcessing\"", "post-processor BertProcessing"),
-        ("\"normalizer\":null", "\"normalizer\":{\"type\":\"Lowercase\"}", "normalizer Lowercase"),
+        ("\"type\":\"BPE\"", "\"type\":\"WordPiece\"", "model WordPiece"),
+        ("\"type\":\"BPE\"", "\"type\":\"WordLevel\"", "model WordLevel"),
+        ("\"type\":\"Split\"", "\"type\":\"UnicodeScripts\"", "pre-tokenizer UnicodeScripts"),
+        ("\"type\":\"TemplateProcessing\"", "\"type\":\"Other\"", "post-processor Other"),
+        ("\"normalizer\":null", "\"normalizer\":{\"type\":\"BertNormalizer\"}", "normalizer BertNormalizer"),
         ("\"decoder\":{\"type\":\"ByteLevel\"", "\"decoder\":{\"type\":\"WordPiece\"", "decoder WordPiece"),
     ])
     func refusesOtherComponents(old: String, new: String, named: String) throws {

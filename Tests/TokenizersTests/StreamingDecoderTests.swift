@@ -29,14 +29,18 @@ import Tokenizers
         }
     }
 
-    @Test func refusesUnknownIDs() throws {
+    @Test func idsWithoutATokenStandForNothing() throws {
         let tokenizer = try Fixtures.tokenizer("llama3")
-        let size = tokenizer.vocabularySize
+        let ids = try tokenizer.encode("one two", addSpecialTokens: false)
         var decoder = StreamingDecoder(tokenizer)
-        for id in [-1, Int32(size), .max, .min] {
-            #expect(throws: TokenizerError.unknownID(id: id, vocabularySize: size)) { try decoder.push(id) }
-            #expect(throws: TokenizerError.unknownID(id: id, vocabularySize: size)) { try tokenizer.decode([1, id]) }
+        for id in [Int32(tokenizer.vocabularySize), .max] {
+            #expect(try decoder.push(id) == "")
+            #expect(try tokenizer.decode([ids[0], id] + ids[1...]) == "one two")
             #expect(tokenizer.token(for: id) == nil)
+        }
+        for id in [-1, Int32.min] {
+            #expect(throws: TokenizerError.negativeID(id)) { try decoder.push(id) }
+            #expect(throws: TokenizerError.negativeID(id)) { try tokenizer.decode([1, id]) }
         }
     }
 }

@@ -10,7 +10,7 @@ and Rust's `char::is_numeric` each follow their own Unicode version).
 import tokenizers
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
 
-LETTER, NUMBER, SPACE, NUMERIC, WORD, COMPOSING = 1, 2, 4, 8, 16, 32
+LETTER, NUMBER, SPACE, NUMERIC, WORD, COMPOSING, PUNCTUATION, DECOMPOSING = (1 << i for i in range(8))
 
 
 def matcher(pattern):
@@ -23,7 +23,8 @@ def main():
     digits = pre_tokenizers.Digits(individual_digits=True)
     word = Tokenizer(models.BPE({"a": 0}, []))
     word.add_tokens([AddedToken("<|x|>", single_word=True, normalized=False)])
-    nfc, nfd = normalizers.NFC(), normalizers.NFD()
+    nfc, nfd, nfkd = normalizers.NFC(), normalizers.NFD(), normalizers.NFKD()
+    punctuation = pre_tokenizers.Punctuation()
     points = [c for c in range(0x110000) if not 0xD800 <= c <= 0xDFFF]
     followers = set()
     for c in points:
@@ -42,6 +43,9 @@ def main():
             or nfd.normalize_str(text + "\u0334") != nfd.normalize_str(text) + "\u0334"
             or nfd.normalize_str("\u0300" + text) != "\u0300" + nfd.normalize_str(text)
         )
+        value |= PUNCTUATION * (len(punctuation.pre_tokenize_str(text + text)) == 2)
+        # Not certain to be untouched by NFD, NFKD and NFKC.
+        value |= DECOMPOSING * (value & COMPOSING > 0 or nfkd.normalize_str(text) != text)
         classes[c] = value
     for c in range(0xD800, 0xE000):
         classes[c] = classes[0xD7FF]

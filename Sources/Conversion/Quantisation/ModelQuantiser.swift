@@ -43,8 +43,8 @@ public struct ModelQuantiser {
         -> QuantisationReport
     {
         try OutputFolder.write(output) { folder in
-            let report = try writeWeights(to: folder, progress: progress)
-            _ = try folder.writeTokenizer(of: files)
+            var report = try writeWeights(to: folder, progress: progress)
+            report.tokenizerWarning = try folder.writeTokenizer(of: files).warning
             _ = try folder.copy("conversion.json", of: files)
             var json = files.configuration.json
             json["quantization_config"] = .object([

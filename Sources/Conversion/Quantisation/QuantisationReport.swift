@@ -10,6 +10,8 @@ public struct QuantisationReport: Sendable {
     public let calibrationTokens: Int
     /// In the order of the files.
     public let tensors: [Entry]
+    /// Why the result has no tokenizer.
+    public var tokenizerWarning: String?
 
     /// One tensor.
     public struct Entry: Sendable, Equatable {
@@ -64,6 +66,7 @@ public struct QuantisationReport: Sendable {
         lines.append(
             "  \(ConversionReport.grouped(parameters)) parameters in \(ConversionReport.grouped(byteCount)) bytes, "
                 + String(format: "%.2f bits each", bitsPerParameter))
+        if let tokenizerWarning { lines.append("  warning: \(tokenizerWarning)") }
         return lines.joined(separator: "\n")
     }
 

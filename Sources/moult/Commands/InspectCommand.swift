@@ -18,7 +18,7 @@ struct InspectCommand: ParsableCommand {
     func run() throws {
         let files = try ModelFiles.open(model)
         let configuration = try ModelConfiguration(files.configuration)
-        let tokenizer = try Tokenizer.load(files)
+        let (tokenizer, problem) = Tokenizer.find(files)
         let attention = try configuration.attention
         let cost = try configuration.stateCost(), deviceCost = try configuration.stateCost(on: .cuda)
         let roundedCosts = try [CacheType.bfloat16, .codes].map {
@@ -53,6 +53,7 @@ struct InspectCommand: ParsableCommand {
                 "tokenizer": tokenizer.map {
                     .object(["vocabulary": .integer($0.vocabularySize), "chat_template": .bool($0.chatTemplate != nil)])
                 } ?? .null,
+                "tokenizer_problem": problem.map { .string($0) } ?? .null,
             ]
             if check {
                 json["non_finite"] = .object(
@@ -78,7 +79,7 @@ struct InspectCommand: ParsableCommand {
                 tokenizer.map {
                     "\(grouped($0.vocabularySize)) tokens\($0.chatTemplate == nil ? "" : ", chat template")"
                 }
-                    ?? "none found"
+                    ?? problem.map { "none: \($0)" } ?? "none"
             ),
             ("state", "\(stateText(cost)); on a GPU \(stateText(deviceCost))"),
         ]

@@ -50,7 +50,8 @@ struct WeightOptions: ParsableArguments {
 
     private static func tokenizer(_ files: ModelFiles) throws -> Tokenizer {
         guard let tokenizer = try Tokenizer.load(files) else {
-            throw ValidationError("\(files.path): no tokenizer.json; put the model's tokenizer.json into the folder.")
+            let place = files.kind == .gguf ? "beside the file" : "into the folder"
+            throw ValidationError("\(files.path): no tokenizer; put the model's tokenizer.json \(place).")
         }
         return tokenizer
     }

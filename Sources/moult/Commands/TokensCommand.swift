@@ -10,9 +10,10 @@ struct TokensCommand: ParsableCommand {
 
     @Argument(help: "A Hugging Face folder or a .gguf file.") var model: String
     @Option(help: "A UTF-8 text file.") var data: String
+    @Flag(help: "Put the tokens around it with which the model's texts begin and end.") var special = false
 
     func run() throws {
-        let ids = try WeightOptions.tokenizer(model).encode(TextFile.read(data), addSpecialTokens: false)
+        let ids = try WeightOptions.tokenizer(model).encode(TextFile.read(data), addSpecialTokens: special)
         try Output.text("[\(ids.map(String.init).joined(separator: ","))]\n")
     }
 }

@@ -47,6 +47,8 @@ struct DocumentTokenizer: Sendable {
     /// A hash of the files that define the tokenizer.
     var hash: String {
         let files = tokenizer.huggingFaceFiles
-        return XXHash64.text(Data("\(files.tokenizer.count):".utf8) + files.tokenizer + (files.configuration ?? Data()))
+        // The first number is that of the rules by which files are read; other rules are other tokens.
+        let parts = [files.tokenizer, files.configuration, files.specialTokens, files.addedTokens].map { $0 ?? Data() }
+        return XXHash64.text(parts.reduce(Data("2:".utf8)) { $0 + Data("\($1.count):".utf8) + $1 })
     }
 }
