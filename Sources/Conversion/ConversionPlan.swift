@@ -137,7 +137,7 @@ public struct ConversionPlan: Sendable {
     /// Why a tensor may be left behind, or nil when it may not.
     private static func reasonToDrop(_ name: String, tied: Bool) -> String? {
         if name == "lm_head.weight", tied { return "tied to the embedding, which is kept" }
-        if name.hasSuffix(".rotary_emb.inv_freq") || name == "rope_freqs.weight" {
+        if name.hasSuffix(".rotary_emb.inv_freq") || name.hasPrefix("rope_f") {
             return "rotary frequencies are computed from the configuration"
         }
         return nil
