@@ -37,8 +37,36 @@ public struct ModelFiles: Sendable {
         let configuration = try DecoderConfiguration(json: JSONValue(file: file), file: file)
         var files = ModelFiles(
             path: path, kind: .folder, configuration: configuration, checkpoint: try SafetensorsCheckpoint(path: path))
+        try files.readAwayPrefixes()
+        try files.keepDifferentHead()
         files.configuration.eosTokens = try files.endTokens(files.generationConfiguration())
         return files
+    }
+
+    /// Takes names without what wraps them, where nothing else can be meant.
+    private mutating func readAwayPrefixes() throws {
+        guard let (renamed, remark) = try RenamedCheckpoint.unwrapping(checkpoint, embedding: embeddingName) else {
+            return
+        }
+        checkpoint = renamed
+        remarks.append("\(path): \(remark)")
+    }
+
+    /// Two tables that are said to be one and differ: transformers 5 keeps both, as this does.
+    private mutating func keepDifferentHead() throws {
+        let head = "lm_head.weight"
+        guard configuration.tiedEmbeddings, let stored = checkpoint.description(of: head),
+            let table = checkpoint.description(of: embeddingName), stored.shape == table.shape,
+            try checkpoint.differs(stored, table)
+        else { return }
+        configuration.tiedEmbeddings = false
+        remarks.append(
+            "\(path): tie_word_embeddings is true, but \(head) differs from \(embeddingName); the head of the file is kept, "
+                + "as in transformers 5")
+    }
+
+    private var embeddingName: String {
+        configuration.modelType == "gsa" ? "model.embeddings.weight" : "model.embed_tokens.weight"
     }
 
     /// What a folder without config.json is, and what to do with it.

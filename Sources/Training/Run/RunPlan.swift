@@ -38,7 +38,8 @@ struct RunPlan {
             try TeacherCheck(student: student, teacher: $0, record: record, stages: configuration.stages)
                 .run(tokenizer: tokenizer)
         }
-        warnings = Self.warnings(teacher?.path, difference) + Self.warnings(configuration)
+        warnings =
+            student.remarks + (teacher?.remarks ?? []) + Self.warnings(teacher?.path, difference) + Self.warnings(configuration)
         sources = try configuration.sources()
         let texts = sources.trainedNames
         let training = ModelRecord.Training(

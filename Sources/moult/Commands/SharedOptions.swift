@@ -32,10 +32,10 @@ struct WeightOptions: ParsableArguments {
                 + "\(cacheType.rawValue).")
     }
 
-    func loadModel(_ path: String) throws -> DecoderModel { try model(ModelFiles.open(path)) }
+    func loadModel(_ path: String) throws -> DecoderModel { try model(ModelFiles.noted(path)) }
 
     func load(_ path: String) throws -> (DecoderModel, Tokenizer) {
-        let files = try ModelFiles.open(path)
+        let files = try ModelFiles.noted(path)
         return (try model(files), try Self.tokenizer(files))
     }
 
@@ -53,6 +53,15 @@ struct WeightOptions: ParsableArguments {
             throw ValidationError("\(files.path): no tokenizer.json; put the model's tokenizer.json into the folder.")
         }
         return tokenizer
+    }
+}
+
+extension ModelFiles {
+    /// Opens a model and says what is taken otherwise than its files say.
+    static func noted(_ path: String) throws -> ModelFiles {
+        let files = try open(path)
+        for remark in files.remarks { Terminal.note("warning: \(remark)") }
+        return files
     }
 }
 
