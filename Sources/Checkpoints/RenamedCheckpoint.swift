@@ -39,7 +39,9 @@ struct RenamedCheckpoint: Checkpoint {
         if let part = base.tensors.first(where: { $0.name.contains(".lora_A") || $0.name.contains(".base_layer.") }) {
             throw CheckpointError.notAModel(
                 path: base.path, expected: "a model's own weights",
-                found: "an adapter (LoRA), \(part.name); merge it into its model with peft's merge_and_unload() and save that")
+                found:
+                    "an adapter (LoRA), \(part.name); merge it into its model with peft's merge_and_unload() and save "
+                    + "that")
         }
         guard base.description(of: embedding) == nil else { return nil }
         func inner(_ name: String) -> String {
@@ -47,7 +49,8 @@ struct RenamedCheckpoint: Checkpoint {
                 .joined(separator: ".")
         }
         let names = base.tensors.map { inner($0.name) }
-        let hadWrappers = names != base.tensors.map(\.name) ? "_orig_mod. and module. are left out of tensors' names" : nil
+        let isWrapped = names != base.tensors.map(\.name)
+        let hadWrappers = isWrapped ? "_orig_mod. and module. are left out of tensors' names" : nil
         if names.contains(embedding) {
             return RenamedCheckpoint(base, inner).flatMap { checkpoint in hadWrappers.map { (checkpoint, $0) } }
         }

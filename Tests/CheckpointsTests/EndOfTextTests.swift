@@ -19,7 +19,8 @@ import Testing
 
     @Test func listsOfBothConfigurations() throws {
         #expect(try ends(["eos_token_id": [3, 4]]) == [3, 4])
-        #expect(try ends(["eos_token_id": 3], ["generation_config.json": #"{"eos_token_id": [7, 3, 9]}"#]) == [3, 7, 9])
+        let list = ["generation_config.json": #"{"eos_token_id": [7, 3, 9]}"#]
+        #expect(try ends(["eos_token_id": 3], list) == [3, 7, 9])
         #expect(try ends(["eos_token_id": .null], ["generation_config.json": #"{"eos_token_id": 7}"#]) == [7])
     }
 
@@ -39,7 +40,8 @@ import Testing
         let added = ["special_tokens_map.json": map, "added_tokens.json": #"{"<turn>": 11}"#]
         #expect(try ends(["eos_token_id": 3], added) == [3, 11])
         let tokenizer = #"{"added_tokens": [{"id": 12, "content": "<turn>"}], "model": {"vocab": {}}}"#
-        #expect(try ends(["eos_token_id": 3], ["special_tokens_map.json": map, "tokenizer.json": tokenizer]) == [3, 12])
+        let vocabulary = ["special_tokens_map.json": map, "tokenizer.json": tokenizer]
+        #expect(try ends(["eos_token_id": 3], vocabulary) == [3, 12])
         // That of the tokenizer comes with the tokenizer.
         let same = ["special_tokens_map.json": map, "tokenizer_config.json": #"{"eos_token": "<turn>"}"#]
         #expect(try ends(["eos_token_id": 3], same) == [3])

@@ -68,12 +68,13 @@ import Testing
         #expect(RopeScaling.linear(factor: 2).longestUnchanged == nil)
     }
 
-    @Test(arguments: [
-        ["rope_type": "longrope", "short_factor": [1, 1], "long_factor": [1, 1, 1, 1]],
-        ["rope_type": "longrope", "short_factor": [1, 1, 1, 0], "long_factor": [1, 1, 1, 1]],
-        ["rope_type": "longrope"], ["rope_type": "yarn", "factor": -1], ["rope_type": "dynamic"],
-        ["rope_type": "yarn", "factor": 2, "beta_fast": "x"],
-    ] as [JSONValue])
+    @Test(
+        arguments: [
+            ["rope_type": "longrope", "short_factor": [1, 1], "long_factor": [1, 1, 1, 1]],
+            ["rope_type": "longrope", "short_factor": [1, 1, 1, 0], "long_factor": [1, 1, 1, 1]],
+            ["rope_type": "longrope"], ["rope_type": "yarn", "factor": -1], ["rope_type": "dynamic"],
+            ["rope_type": "yarn", "factor": 2, "beta_fast": "x"],
+        ] as [JSONValue])
     func wrongValues(_ scaling: JSONValue) {
         #expect(throws: CheckpointError.self) { try configuration(["rope_scaling": scaling]) }
     }

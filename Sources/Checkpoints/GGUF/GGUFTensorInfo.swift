@@ -26,7 +26,8 @@ struct GGUFTensorInfo {
         let number = try cursor.integer(UInt32.self, "the type of \(name)")
         guard let format = StoredFormat(ggml: number) else {
             throw CheckpointError.unsupported(
-                file: file, what: "type of tensor \(name):", found: StoredFormat.unread[number] ?? "GGML type \(number)",
+                file: file, what: "type of tensor \(name):",
+                found: StoredFormat.unread[number] ?? "GGML type \(number)",
                 supported: StoredFormat.ggml.values.map(\.rawValue).sorted().joined(separator: ", ")
                     + "; take a file of the model in one of these, such as Q4_K_M, or quantise it anew")
         }
