@@ -18,6 +18,7 @@ typedef struct {
 struct moult_zstd {
     size_t (*decompress)(void *, size_t, const void *, size_t);
     void *(*create)(void);
+    size_t (*set)(void *, int, int);
     size_t (*release)(void *);
     size_t (*step)(void *, zstd_output *, zstd_input *);
     unsigned (*is_error)(size_t);
@@ -34,6 +35,7 @@ const moult_zstd *moult_zstd_open(const char *library) {
         void *target;
     } symbols[] = {
         {"ZSTD_decompress", &zstd->decompress},   {"ZSTD_createDStream", &zstd->create},
+        {"ZSTD_DCtx_setParameter", &zstd->set},
         {"ZSTD_freeDStream", &zstd->release},     {"ZSTD_decompressStream", &zstd->step},
         {"ZSTD_isError", &zstd->is_error},        {"ZSTD_getErrorName", &zstd->error_name},
     };
@@ -53,7 +55,12 @@ size_t moult_zstd_decompress(
     return zstd->decompress(output, capacity, input, size);
 }
 
-void *moult_zstd_stream_create(const moult_zstd *zstd) { return zstd->create(); }
+void *moult_zstd_stream_create(const moult_zstd *zstd) {
+    void *stream = zstd->create();
+    // ZSTD_d_windowLogMax, whose default refuses what zstd --long made; where 31 is too much it stays.
+    if (stream) zstd->set(stream, 100, 31);
+    return stream;
+}
 
 void moult_zstd_stream_free(const moult_zstd *zstd, void *stream) { zstd->release(stream); }
 

@@ -4,20 +4,21 @@ import Foundation
 public struct ModelFiles: Sendable {
     public enum Kind: String, Sendable { case folder, gguf }
 
-    /// The folder or file as it was given.
+    /// The folder or file.
     public let path: String
     public let kind: Kind
-    public let configuration: DecoderConfiguration
-    public let checkpoint: any Checkpoint
+    public private(set) var configuration: DecoderConfiguration
+    public private(set) var checkpoint: any Checkpoint
+    /// What was taken otherwise than the files say, for whoever loads them; a line each.
+    public private(set) var remarks: [String] = []
 
-    /// Opens the model at `path`.
+    /// Opens the model at `path`: a file, a folder, a repository's folder in Hugging Face's cache, or the name of one that
+    /// is there.
     /// - Throws: ``CheckpointError``.
     public static func open(_ path: String) throws -> ModelFiles {
+        let path = try place(path)
         var isFolder: ObjCBool = false
-        guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
-            throw CheckpointError.unreadable(path: path, reason: "no such file or folder")
-        }
-        guard isFolder.boolValue else {
+        guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue else {
             guard !path.hasSuffix(".safetensors") else {
                 throw CheckpointError.notAModel(
                     path: path, expected: "the folder with config.json, or a .gguf file", found: "only the weights")
@@ -27,14 +28,54 @@ public struct ModelFiles: Sendable {
                 path: path, kind: .gguf, configuration: try DecoderConfiguration(gguf: checkpoint),
                 checkpoint: checkpoint)
         }
+        try checkLinks(path)
         let file = path + "/config.json"
         guard FileManager.default.fileExists(atPath: file) else {
             throw CheckpointError.notAModel(
-                path: path, expected: "a folder with config.json, or a .gguf file", found: "no config.json")
+                path: path, expected: "a folder with config.json, or a .gguf file", found: try found(path))
         }
         let configuration = try DecoderConfiguration(json: JSONValue(file: file), file: file)
-        return ModelFiles(
+        var files = ModelFiles(
             path: path, kind: .folder, configuration: configuration, checkpoint: try SafetensorsCheckpoint(path: path))
+        try files.readAwayPrefixes()
+        try files.keepDifferentHead()
+        files.configuration.eosTokens = try files.endTokens(files.generationConfiguration())
+        return files
+    }
+
+    /// Takes names without what wraps them, where nothing else can be meant.
+    private mutating func readAwayPrefixes() throws {
+        guard let (renamed, remark) = try RenamedCheckpoint.unwrapping(checkpoint, embedding: embeddingName) else {
+            return
+        }
+        checkpoint = renamed
+        remarks.append("\(path): \(remark)")
+    }
+
+    /// Two tables that are said to be one and differ: transformers 5 keeps both, as this does.
+    private mutating func keepDifferentHead() throws {
+        let head = "lm_head.weight"
+        guard configuration.tiedEmbeddings, let stored = checkpoint.description(of: head),
+            let table = checkpoint.description(of: embeddingName), stored.shape == table.shape,
+            try checkpoint.differs(stored, table)
+        else { return }
+        configuration.tiedEmbeddings = false
+        remarks.append(
+            "\(path): tie_word_embeddings is true, but \(head) differs from \(embeddingName); the head of the file is kept, "
+                + "as in transformers 5")
+    }
+
+    private var embeddingName: String {
+        configuration.modelType == "gsa" ? "model.embeddings.weight" : "model.embed_tokens.weight"
+    }
+
+    /// What a folder without config.json is, and what to do with it.
+    private static func found(_ folder: String) throws -> String {
+        let adapter = folder + "/adapter_config.json"
+        guard FileManager.default.fileExists(atPath: adapter) else { return "no config.json" }
+        let base = try JSONValue(file: adapter)["base_model_name_or_path"]?.stringValue
+        return "an adapter (LoRA)\(base.map { " of \($0)" } ?? ""); merge it into its model with peft's "
+            + "merge_and_unload() and save that"
     }
 
     /// The path of the folder's file `name`, such as tokenizer.json; nil when there is none, and for GGUF.
@@ -46,8 +87,9 @@ public struct ModelFiles: Sendable {
     /// The metadata of a GGUF file; nil for a folder.
     public var gguf: GGUFMetadata? { (checkpoint as? GGUFCheckpoint)?.metadata }
 
-    /// The folder's generation_config.json, when there is one.
+    /// The folder's generation_config.json, or what a .gguf file says of it, when there is one.
     public func generationConfiguration() throws -> JSONObject? {
+        if let gguf { return try gguf.generationConfiguration() }
         guard let file = file("generation_config.json") else { return nil }
         let json = try JSONValue(file: file)
         guard let object = json.objectValue else {

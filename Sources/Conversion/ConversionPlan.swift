@@ -68,7 +68,7 @@ public struct ConversionPlan: Sendable {
             }
         }
         dropped = try checkpoint.tensors.filter { !used.contains($0.name) }.map { tensor in
-            guard let reason = Self.reasonToDrop(tensor.name, tied: target.decoder.tiedEmbeddings) else {
+            guard let reason = Self.reasonToDrop(tensor, tied: target.decoder.tiedEmbeddings) else {
                 throw ConversionError.unexplainedTensor(name: tensor.name, path: checkpoint.path)
             }
             return Dropped(name: tensor.name, count: tensor.shape.reduce(1, *), reason: reason)
@@ -135,10 +135,16 @@ public struct ConversionPlan: Sendable {
     }
 
     /// Why a tensor may be left behind, or nil when it may not.
-    private static func reasonToDrop(_ name: String, tied: Bool) -> String? {
+    private static func reasonToDrop(_ tensor: TensorDescription, tied: Bool) -> String? {
+        let name = tensor.name
         if name == "lm_head.weight", tied { return "tied to the embedding, which is kept" }
-        if name.hasSuffix(".rotary_emb.inv_freq") || name == "rope_freqs.weight" {
+        if name.hasSuffix(".rotary_emb.inv_freq") || name.hasPrefix("rope_f") {
             return "rotary frequencies are computed from the configuration"
+        }
+        // Counters, masks and the like, which no Transformer of these architectures computes with.
+        if tensor.count == 0 { return "it is empty" }
+        if tensor.format.isOpaque || tensor.format.dtype.map({ !$0.isFloatingPoint && !$0.isQuantised }) ?? false {
+            return "\(tensor.format.rawValue) is no type of weights"
         }
         return nil
     }

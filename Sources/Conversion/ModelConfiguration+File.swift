@@ -64,8 +64,8 @@ extension ModelConfiguration {
                 "rope_theta": .number(decoder.ropeTheta),
             ])
         }
-        json["bos_token_id"] = decoder.bosTokens.first.map { .integer($0) } ?? .null
-        json["eos_token_id"] = decoder.eosTokens.first.map { .integer($0) } ?? .null
+        json["bos_token_id"] = DecoderConfiguration.json(decoder.bosTokens)
+        json["eos_token_id"] = DecoderConfiguration.json(decoder.eosTokens)
         json["pad_token_id"] = decoder.padToken.map { .integer($0) } ?? .null
         return json
     }
@@ -106,7 +106,7 @@ extension DecoderConfiguration {
         return result
     }
 
-    private static func json(_ tokens: [Int]) -> JSONValue {
+    fileprivate static func json(_ tokens: [Int]) -> JSONValue {
         let numbers = tokens.map { JSONValue.integer($0) }
         return numbers.count > 1 ? .array(numbers) : numbers.first ?? .null
     }
@@ -122,6 +122,20 @@ extension RopeScaling {
             .object([
                 "rope_type": .string("llama3"), "factor": .number(factor), "low_freq_factor": .number(low),
                 "high_freq_factor": .number(high), "original_max_position_embeddings": .integer(positions),
+            ])
+        case .yarn(let factor, let attention, let fast, let slow, let positions, let truncates):
+            .object([
+                "rope_type": .string("yarn"), "factor": .number(factor), "attention_factor": .number(attention),
+                "beta_fast": .number(fast), "beta_slow": .number(slow), "truncate": .bool(truncates),
+                "original_max_position_embeddings": .integer(positions),
+            ])
+        case .dynamic(let factor, _):
+            .object(["rope_type": .string("dynamic"), "factor": .number(factor)])
+        case .longRope(let short, let long, let attention, let positions):
+            .object([
+                "rope_type": .string("longrope"), "attention_factor": .number(attention),
+                "short_factor": .array(short.map { .number($0) }), "long_factor": .array(long.map { .number($0) }),
+                "original_max_position_embeddings": .integer(positions),
             ])
         }
     }

@@ -1,6 +1,11 @@
+import Tokenizers
+
 /// Ends a text just before the first of some strings, which may be cut across its pieces: what could be the beginning of
 /// one is held back until it is certain.
+///
+/// A string that is a special token, which has no text, stands for the token: see ``tokens(_:)``.
 public struct StopStrings: Sendable {
+    private let strings: [String]
     private let stops: [[UInt8]]
     private var held: [UInt8] = []
     /// Whether one of the strings was found; nothing is given out from then on.
@@ -11,7 +16,13 @@ public struct StopStrings: Sendable {
         guard !stops.contains("") else {
             throw GenerationError.option(name: "--stop", expected: "text", found: "an empty string")
         }
+        strings = stops
         self.stops = stops.map { Array($0.utf8) }
+    }
+
+    /// The special tokens among the strings, which end a text as its model's own do.
+    public func tokens(_ tokenizer: Tokenizer) -> Set<Int32> {
+        Set(strings.compactMap { tokenizer.id(for: $0) }.filter(tokenizer.isSpecialToken))
     }
 
     /// Takes the next piece, whole characters, and returns the text that is certain now, which may be empty.

@@ -26,13 +26,14 @@ extension GenerationSession {
     /// - Parameters:
     ///   - limit: the most tokens to pick.
     ///   - stops: tokens that end the text and are not part of it.
-    ///   - strings: strings that end the text and are not part of it; tokens that hold one have been read when it is found.
+    ///   - strings: strings and special tokens that end the text and are not part of it; tokens that hold one have been read when it is found.
     ///   - readsLast: reads the last token too, so that the session has seen all of the text and can be saved.
     ///   - emit: called with text that is certain, whole characters; false ends the continuation.
     public func continueText(
         limit: Int, sampler: inout Sampler, tokenizer: Tokenizer, stops: Set<Int32>, strings: StopStrings,
         readsLast: Bool = false, emit: (String) throws -> Bool
     ) throws -> TextContinuation {
+        let stops = stops.union(strings.tokens(tokenizer))
         var result = TextContinuation()
         var text = GeneratedText(tokenizer, strings: strings)
         while result.tokens < limit {

@@ -28,6 +28,12 @@ extension DecoderModel {
             summary.add(size)
         }
         for number in [decoder.normEpsilon] + rotary.frequencies { summary.add(Int(number.bitPattern)) }
+        // What most models have is left out, so that states saved earlier are known.
+        if rotary.attentionFactor != 1 { summary.add(Int(Float(rotary.attentionFactor).bitPattern)) }
+        if let longest = decoder.ropeScaling?.longestUnchanged {
+            let long = rotary.frequencies(.source, length: longest + 1)
+            for number in long { summary.add(Int(number.bitPattern)) }
+        }
         for mixer in configuration.mixers { summary.add(mixer) }
         summary.add(JSONValue.object(configuration.mixerOptions).text())
         for rule in try Self.rules(configuration) {

@@ -96,7 +96,7 @@ public final class DeviceStep {
 
     private func fillAngles() throws {
         let first = state.position / Self.stretch * Self.stretch
-        let table = try model.rotary.table(offset: first, count: Self.stretch)
+        let table = try model.rotary.table(offset: first, count: Self.stretch, length: first + 1)
         try angles.overwrite(table)
         guard let kept, let turns = try model.keptPositions?.stretch(model.rotary, from: first, count: Self.stretch)
         else { return }

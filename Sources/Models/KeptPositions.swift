@@ -30,7 +30,8 @@ struct KeptPositions: Sendable {
     /// All tables for `count` positions from `first` on, on the processor: for recorded steps of a GPU.
     func stretch(_ rotary: RotaryEmbedding, from first: Int, count: Int) throws -> Turns {
         func table(farthest: Int = .max, scale: LogScale? = nil) throws -> RotaryTable {
-            try rotary.table(offset: first, count: count, farthest: farthest, positions: positions, scale: scale)
+            try rotary.table(
+                offset: first, count: count, farthest: farthest, positions: positions, scale: scale, length: first + 1)
         }
         var turns = Turns(try table(), sinkQueries: try table(farthest: farthest, scale: scale))
         if scale != nil { turns.queries = try table(scale: scale) }

@@ -7,35 +7,57 @@ import Tensors
 /// the angle p · frequency[i]. Tables are made for the positions of one call, so that memory does not grow with the
 /// stream.
 public struct RotaryEmbedding: Sendable {
-    /// K/2 frequencies, radians per token, scaled as the configuration says.
+    /// K/2 frequencies, radians per token, scaled as the configuration says; for the lengths of texts up to the one from
+    /// which they change, where they do.
     public let frequencies: [Float]
+    /// What cosines and sines are multiplied by.
+    let attentionFactor: Double
+    private let headDim: Int
+    private let base: Double
+    private let scaling: RopeScaling?
     private let tables = TableCache()
 
     public init(_ configuration: DecoderConfiguration) {
-        let headDim = configuration.headDim
-        let base = configuration.ropeTheta
-        let divisors = configuration.ropeScaling?.divisors(headDim: headDim, theta: base)
-        frequencies = (0..<headDim / 2).map { pair in
+        (headDim, base) = (configuration.headDim, configuration.ropeTheta)
+        scaling = configuration.ropeScaling
+        attentionFactor = scaling?.attentionFactor ?? 1
+        frequencies = Self.frequencies(headDim, base, scaling, length: 0)
+    }
+
+    private static func frequencies(_ headDim: Int, _ base: Double, _ scaling: RopeScaling?, length: Int) -> [Float] {
+        let divisors = scaling?.divisors(headDim: headDim, theta: base, length: length)
+        return (0..<headDim / 2).map { pair in
             Float(1 / pow(base, Double(2 * pair) / Double(headDim)) / (divisors?[pair] ?? 1))
         }
     }
 
-    /// The frequencies of tokens that are placed by `positions`.
-    func frequencies(_ positions: AttentionPositions) -> [Float] {
+    /// `length` as far as frequencies depend on it.
+    func scaledLength(_ length: Int) -> Int {
+        guard let longest = scaling?.longestUnchanged, length > longest else { return 0 }
+        if case .longRope = scaling { return longest + 1 }
+        return length
+    }
+
+    /// The frequencies of tokens that are placed by `positions` in a text of `length` tokens.
+    func frequencies(_ positions: AttentionPositions, length: Int = 0) -> [Float] {
         guard let divisor = positions.divisor else { return frequencies.map { _ in 0 } }
-        return divisor == 1 ? frequencies : frequencies.map { Float(Double($0) / divisor) }
+        let length = scaledLength(length)
+        let own = length == 0 ? frequencies : Self.frequencies(headDim, base, scaling, length: length)
+        return divisor == 1 ? own : own.map { Float(Double($0) / divisor) }
     }
 
     /// Cosines and sines (count, K/2) for positions `offset ..< offset + count`, none beyond `farthest`.
     /// - Parameters:
     ///   - positions: where tokens are placed.
     ///   - scale: what cosines and sines are multiplied by, for queries.
+    ///   - length: of the text so far; nil up to the last of the positions.
     func table(
         offset: Int, count: Int, farthest: Int = .max, positions: AttentionPositions = .source, scale: LogScale? = nil,
-        on device: Device = .cpu
+        length: Int? = nil, on device: Device = .cpu
     ) throws -> RotaryTable {
         let key = TableCache.Key(
-            offset: offset, count: count, farthest: farthest, divisor: positions.divisor, scale: scale)
+            offset: offset, count: count, farthest: farthest, divisor: positions.divisor, scale: scale,
+            length: scaledLength(length ?? offset + count))
         guard device != .cpu else { return try table(key) }
         // Kept there: a recorded step must not wait for one.
         if let known = tables.known.withLock({ $0[key] }) { return known }
@@ -49,13 +71,15 @@ public struct RotaryEmbedding: Sendable {
     }
 
     private func table(_ key: TableCache.Key) throws -> RotaryTable {
-        let (frequencies, count) = (frequencies(AttentionPositions(divisor: key.divisor)), key.count)
+        let (frequencies, count) = (
+            frequencies(AttentionPositions(divisor: key.divisor), length: key.length), key.count
+        )
         var cosines = [Float]()
         var sines = [Float]()
         cosines.reserveCapacity(count * frequencies.count)
         sines.reserveCapacity(count * frequencies.count)
         for position in key.offset..<key.offset + count {
-            let scale = key.scale?.factor(position) ?? 1
+            let scale = (key.scale?.factor(position) ?? 1) * attentionFactor
             for frequency in frequencies {
                 let angle = Double(min(position, key.farthest)) * Double(frequency)
                 cosines.append(Float(scale * cos(angle)))
@@ -73,6 +97,7 @@ private final class TableCache: Sendable {
         let offset, count, farthest: Int
         let divisor: Double?
         let scale: LogScale?
+        let length: Int
     }
     static let limit = 64
     let known = Mutex<[Key: RotaryTable]>([:])

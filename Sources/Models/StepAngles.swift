@@ -5,27 +5,37 @@ public struct StepAngles {
     private struct Part {
         let angles: RecordedStep.Angles
         let farthest: Int
+        let positions: AttentionPositions
         let frequencies: [Float]
     }
     private let parts: [Part]
+    private let rotary: RotaryEmbedding
 
     var mixer: RecordedStep.Angles { parts[0].angles }
     var kept: RecordedStep.Angles { parts[parts.count - 1].angles }
 
     init(_ step: RecordedStep, _ model: DecoderModel) throws {
-        func part(_ farthest: Int, _ frequencies: [Float]) throws -> Part {
-            Part(angles: try step.angles(count: frequencies.count), farthest: farthest, frequencies: frequencies)
-        }
         let rotary = model.rotary
+        func part(_ farthest: Int, _ positions: AttentionPositions) throws -> Part {
+            let frequencies = rotary.frequencies(positions)
+            return Part(
+                angles: try step.angles(count: frequencies.count), farthest: farthest, positions: positions,
+                frequencies: frequencies)
+        }
+        self.rotary = rotary
         parts =
-            try [part(model.farthest, rotary.frequencies)]
-            + (model.keptPositions.map { [try part($0.farthest, rotary.frequencies($0.positions))] } ?? [])
+            try [part(model.farthest, .source)]
+            + (model.keptPositions.map { [try part($0.farthest, $0.positions)] } ?? [])
     }
 
     /// Sets the angles of one row.
     func set(row: Int, position: Int) {
+        let isLong = rotary.scaledLength(position + 1) > 0
         for part in parts {
-            part.angles.set(row: row, position: position, farthest: part.farthest, frequencies: part.frequencies)
+            part.angles.set(
+                row: row, position: position, farthest: part.farthest,
+                frequencies: isLong ? rotary.frequencies(part.positions, length: position + 1) : part.frequencies,
+                factor: rotary.attentionFactor)
         }
     }
 }

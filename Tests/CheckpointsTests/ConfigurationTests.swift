@@ -49,6 +49,16 @@ import Testing
         #expect(mistral.maximumPositions == 131_072 && mistral.intermediateSize == 14336)
         let open = try configuration("mistral-no-window")
         #expect(open.slidingWindow == nil && open.headDim == 64)
+        for wrong in [0, -1, true] as [JSONValue] {
+            #expect(throws: CheckpointError.self) {
+                try changed {
+                    $0["model_type"] = "mistral"
+                    $0["sliding_window"] = wrong
+                }
+            }
+        }
+        // Llama has no such key in transformers, whatever it says.
+        #expect(try changed { $0["sliding_window"] = 8 }.slidingWindow == nil)
     }
 
     @Test func flashLinearAttention() throws {
@@ -125,10 +135,9 @@ import Testing
             ("num_key_value_heads", 0), ("num_key_value_heads", "2"), ("head_dim", 15), ("head_dim", 0),
             ("head_dim", 1_000_000_000_000),
             ("rms_norm_eps", 0), ("rms_norm_eps", -1), ("rms_norm_eps", "1e-5"), ("rms_norm_eps", 2), ("rope_theta", 0),
-            ("rope_theta", 1e300), ("rope_theta", "x"), ("sliding_window", 0), ("sliding_window", -1),
-            ("sliding_window", true),
+            ("rope_theta", 1e300), ("rope_theta", "x"),
             ("max_position_embeddings", 0), ("tie_word_embeddings", 1), ("attention_bias", "yes"), ("mlp_bias", []),
-            ("bos_token_id", 100), ("eos_token_id", [2, 100]), ("eos_token_id", -1), ("pad_token_id", "x"),
+            ("bos_token_id", "1"), ("eos_token_id", [2, 2.5]), ("eos_token_id", true), ("pad_token_id", "x"),
             ("rope_scaling", 3), ("rope_scaling", ["rope_type": "linear"]),
             ("rope_scaling", ["rope_type": "linear", "factor": 0]),
             ("rope_scaling", ["rope_type": "llama3", "factor": 8, "low_freq_factor": 4, "high_freq_factor": 4]),
@@ -146,7 +155,7 @@ import Testing
     @Test(
         arguments: [
             ("model_type", "qwen3"), ("model_type", nil), ("hidden_act", "gelu"), ("partial_rotary_factor", 0.5),
-            ("rope_scaling", ["type": "yarn", "factor": 4]), ("quantization_config", ["quant_method": "gptq"]),
+            ("rope_scaling", ["type": "mrope"]), ("quantization_config", ["quant_method": "gptq"]),
         ] as [(String, JSONValue?)])
     func unsupported(_ key: String, _ value: JSONValue?) {
         do {

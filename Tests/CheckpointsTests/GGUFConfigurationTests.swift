@@ -70,7 +70,7 @@ import Testing
     @Test func whatIsNotSupported() {
         let changes: [(inout GGUFBuilder) -> Void] = [
             { $0.add("llama.expert_count", 8) },
-            { $0.add("llama.rope.scaling.type", "yarn") },
+            { $0.add("llama.rope.scaling.type", "mrope") },
             {
                 $0.add("llama.attention.key_length", 4)
                 $0.add("llama.attention.value_length", 8)

@@ -108,12 +108,11 @@ import Testing
     func malformedHeader(_ header: String) { #expect(refusal(header, data: 8) != nil) }
 
     @Test func unknownType() {
-        let header = #"{"x":{"dtype":"F8_E4M3","shape":[8],"data_offsets":[0,8]}}"#
-        #expect(
-            refusal(header, data: 8)
-                == .unsupported(
-                    file: "test", what: "type of tensor x", found: "F8_E4M3",
-                    supported: "F64, F32, F16, BF16, I64, I32, U8, BOOL"))
+        let header = #"{"x":{"dtype":"F3_E1M1","shape":[8],"data_offsets":[0,8]}}"#
+        guard case .unsupported("test", "type of tensor x", "F3_E1M1", _) = refusal(header, data: 8) else {
+            Issue.record("F3_E1M1 is not refused")
+            return
+        }
     }
 
     @Test func booleanThatIsNeither() throws {
@@ -156,10 +155,6 @@ import Testing
         }
         guard case .missingTensor(_, "y") = try folderRefusal([name: index(#"{"x":"a","y":"a"}"#), "a": shard]) else {
             Issue.record("a missing tensor is not refused")
-            return
-        }
-        guard case .tensor(_, "x", _, _) = try folderRefusal([name: index(#"{"y":"a"}"#), "a": shard]) else {
-            Issue.record("a tensor outside the index is not refused")
             return
         }
         for map in ["{}", "[]", #"{"x":1}"#] { #expect(try folderRefusal([name: index(map), "a": shard]) != nil) }

@@ -44,7 +44,8 @@ struct ConfigurationTests {
         #expect(try TrainingConfiguration(yaml: text, path: "x") == plain)
         for key in [
             "model", "teacher", "seed", "length", "activation_memory", "patience", "data", "train", "validation",
-            "validation_share", "recall", "answer_weight", "text_key", "separator", "on_error", "cache", "every",
+            "validation_share", "recall", "answer_weight", "text_key", "separator", "on_error", "cache",
+            "max_line_bytes", "every",
             "rows", "checkpoints",
             "keep",
             "stages", "stage", "tokens", "carry", "carry_share", "sequences", "accumulation", "learning_rate",

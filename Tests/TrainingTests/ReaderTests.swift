@@ -11,9 +11,12 @@ import Training
         }
     }
 
-    @Test(arguments: variants + ["format1-dictionary", "dictionary-then-plain"])
+    private static let encodings = ["delta_length_byte_array", "delta_byte_array"]
+
+    @Test(
+        arguments: variants + encodings + ["format1-dictionary", "dictionary-then-plain", "gzip", "brotli", "lz4"])
     func parquet(name: String) throws {
-        let name = name.hasPrefix("v") ? name + "-required" : name
+        let name = name.hasPrefix("v") || Self.encodings.contains(name) ? name + "-required" : name
         let expected = try Fixtures.documents().texts
         let read = try ReadDocuments([Fixtures.path("\(name).parquet")])
         #expect(read.texts == expected.filter { !$0.isEmpty })
@@ -25,7 +28,7 @@ import Training
         #expect(read.pieces.last?.place == last)
     }
 
-    @Test(arguments: variants)
+    @Test(arguments: variants + encodings)
     func parquetWithMissingValues(name: String) throws {
         let path = Fixtures.path("\(name)-optional.parquet")
         let expected = try Fixtures.documents().holes

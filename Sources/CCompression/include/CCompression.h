@@ -13,7 +13,8 @@ const moult_zstd *moult_zstd_open(const char *library);
 size_t moult_zstd_decompress(
     const moult_zstd *zstd, void *output, size_t capacity, const void *input, size_t size);
 
-/// A decompression that takes its input in parts, in memory of at most 128 MiB; NULL when memory is short.
+/// A decompression that takes its input in parts, in memory for windows of at most 2 GiB, the longest that
+/// zstd --long makes; NULL when memory is short.
 void *moult_zstd_stream_create(const moult_zstd *zstd);
 void moult_zstd_stream_free(const moult_zstd *zstd, void *stream);
 
@@ -25,5 +26,14 @@ size_t moult_zstd_stream_step(
 
 /// What a returned code means; NULL when it is no error.
 const char *moult_zstd_error(const moult_zstd *zstd, size_t code);
+
+/// What a codec below returns in place of the bytes it has written: its library is not installed, or the data is damaged.
+enum { MOULT_NO_LIBRARY = -1, MOULT_DAMAGED = -2 };
+
+/// Decompress one buffer with zlib (libz.so.1; gzip or zlib), Brotli (libbrotlidec.so.1) or LZ4 (liblz4.so.1; a raw block),
+/// loaded when they are first needed.
+long moult_gzip_decompress(void *output, size_t capacity, const void *input, size_t size);
+long moult_brotli_decompress(void *output, size_t capacity, const void *input, size_t size);
+long moult_lz4_decompress(void *output, size_t capacity, const void *input, size_t size);
 
 #endif

@@ -56,7 +56,8 @@ struct ConfigurationReader {
         return ConfigurationReader(object: object, file: file, prefix: prefix + key + ".")
     }
 
-    /// One token id, or a list of them; `fallback` when the key is absent, none when it is null.
+    /// One token id, or a list of them; `fallback` when the key is absent, none when it is null. Ids without a row in the
+    /// embedding, such as -1, stand for no token.
     func tokens(_ key: String, below limit: Int, default fallback: [Int]) throws -> [Int] {
         guard let value = object[key] else { return fallback.filter { $0 < limit } }
         let values: [JSONValue]
@@ -66,11 +67,11 @@ struct ConfigurationReader {
         default: values = [value]
         }
         return try values.map {
-            guard let token = $0.integerValue, (0..<limit).contains(token) else {
+            guard let token = $0.integerValue else {
                 throw CheckpointError.configuration(
-                    file: file, key: prefix + key, expected: "token ids below vocab_size (\(limit))", found: $0.summary)
+                    file: file, key: prefix + key, expected: "token ids", found: $0.summary)
             }
             return token
-        }
+        }.filter { (0..<limit).contains($0) }
     }
 }

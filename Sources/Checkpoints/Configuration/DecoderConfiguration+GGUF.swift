@@ -1,3 +1,5 @@
+import Foundation
+
 extension DecoderConfiguration {
     /// The configuration of a GGUF file, decoded as the config.json that the model would have.
     ///
@@ -37,7 +39,6 @@ extension DecoderConfiguration {
         json["vocab_size"] = .integer(try Self.vocabularySize(checkpoint))
         json["num_key_value_heads"] = try metadata.integer("llama.attention.head_count_kv").map { .integer($0) }
         json["head_dim"] = try Self.headDim(metadata).map { .integer($0) }
-        json["sliding_window"] = try metadata.integer("llama.attention.sliding_window").map { .integer($0) }
         json["tie_word_embeddings"] = .bool(checkpoint.description(of: "lm_head.weight") == nil)
         func has(_ name: String) -> JSONValue {
             .bool(checkpoint.description(of: "model.layers.0.\(name).bias") != nil)
@@ -45,9 +46,8 @@ extension DecoderConfiguration {
         json["attention_bias"] = has("self_attn.q_proj")
         json["attention_output_bias"] = has("self_attn.o_proj")
         json["mlp_bias"] = has("mlp.down_proj")
-        for (key, stored) in [
-            ("bos_token_id", "bos_token_id"), ("eos_token_id", "eos_token_id"), ("pad_token_id", "padding_token_id"),
-        ] {
+        json["eos_token_id"] = .array(try metadata.endTokens().map { .integer($0) })
+        for (key, stored) in [("bos_token_id", "bos_token_id"), ("pad_token_id", "padding_token_id")] {
             json[key] = try metadata.integer("tokenizer.ggml." + stored).map { .integer($0) } ?? .null
         }
         let theta = try metadata.number("llama.rope.freq_base") ?? 10_000
@@ -77,7 +77,7 @@ extension DecoderConfiguration {
         return size
     }
 
-    /// Scaling from the metadata (linear) or from the tensor of factors (Llama 3).
+    /// Scaling from the metadata, or from the tensor of factors (Llama 3).
     private static func ropeScaling(_ checkpoint: GGUFCheckpoint, theta: Double) throws -> JSONValue? {
         let metadata = checkpoint.metadata
         if let divisors = try checkpoint.loadRopeFactors(), divisors.contains(where: { $0 != 1 }) {
@@ -94,15 +94,39 @@ extension DecoderConfiguration {
                 "high_freq_factor": .number(high), "original_max_position_embeddings": .integer(positions),
             ]
         }
-        let type = try metadata.string("llama.rope.scaling.type") ?? "none"
+        // As in llama.cpp: a factor without a type is a linear one, and older files have it under another key.
+        let type = try metadata.string("llama.rope.scaling.type") ?? "linear"
+        let stored =
+            try metadata.number("llama.rope.scaling.factor") ?? metadata.number("llama.rope.scale_linear") ?? 1
+        let factor = JSONValue.number(stored == 0 ? 1 : stored)
+        let original = try metadata.integer("llama.rope.scaling.original_context_length").map { JSONValue.integer($0) }
         switch type {
         case "none": return nil
-        case "linear":
-            let factor = try metadata.number("llama.rope.scaling.factor") ?? 1
-            return factor == 0 || factor == 1 ? nil : ["rope_type": "linear", "factor": .number(factor)]
+        case "linear": return factor == 1.0 ? nil : ["rope_type": "linear", "factor": factor]
+        case "yarn":
+            var json: JSONObject = ["rope_type": "yarn", "factor": factor]
+            json["original_max_position_embeddings"] = original
+            for (key, name) in [("beta_fast", "yarn_beta_fast"), ("beta_slow", "yarn_beta_slow")] {
+                json[key] = try metadata.number("llama.rope.scaling.\(name)").map { .number($0) }
+            }
+            if let attention = try metadata.number("llama.rope.scaling.yarn_attn_factor"), attention != 1 {
+                let own = stored <= 1 ? 1 : 0.1 * log(stored) + 1
+                json["attention_factor"] = .number(attention * own)
+            }
+            return .object(json)
+        case "longrope":
+            var json: JSONObject = ["rope_type": "longrope"]
+            for length in ["short", "long"] {
+                let factors = try checkpoint.load("rope_factors_\(length).weight", as: .float32).array(Float.self)
+                json["\(length)_factor"] = .array(factors.map { .number(Double($0)) })
+            }
+            json["original_max_position_embeddings"] = original
+            json["attention_factor"] = try metadata.number("llama.rope.scaling.attn_factor").map { .number($0) }
+            return .object(json)
         default:
             throw CheckpointError.unsupported(
-                file: metadata.file, what: "llama.rope.scaling.type", found: type, supported: "none, linear")
+                file: metadata.file, what: "llama.rope.scaling.type", found: type,
+                supported: "none, linear, yarn, longrope")
         }
     }
 }

@@ -52,9 +52,10 @@ extension DecoderConfiguration {
         maximumPositions = try reader.integer(
             "max_position_embeddings", in: 1...1 << 31, default: type == "mistral" ? 131_072 : 2048)
         normEpsilon = Float(try reader.number(keys.epsilon, upTo: 1, default: 1e-6))
-        (ropeTheta, ropeScaling) = try Self.rope(reader, maximumPositions: maximumPositions)
+        (ropeTheta, ropeScaling) = try Self.rope(reader, maximumPositions: maximumPositions, headDim: headDim)
         slidingWindow = nil
-        if reader.value("sliding_window") != nil {
+        // A key that other architectures inherit and do not use changes nothing in transformers.
+        if type != "llama", reader.value("sliding_window") != nil {
             slidingWindow = try reader.integer("sliding_window", in: 1...1 << 31)
         } else if type == "mistral", object["sliding_window"] == nil {
             slidingWindow = 4096
@@ -65,11 +66,7 @@ extension DecoderConfiguration {
         mlpBias = try reader.bool("mlp_bias", default: false)
         bosTokens = try reader.tokens("bos_token_id", below: vocabularySize, default: [1])
         eosTokens = try reader.tokens("eos_token_id", below: vocabularySize, default: [2])
-        // Some models pad with -1, which means none.
-        let pad = reader.value("pad_token_id")
-        padToken =
-            pad == .integer(-1)
-            ? nil : try reader.tokens("pad_token_id", below: vocabularySize, default: []).first
+        padToken = try reader.tokens("pad_token_id", below: vocabularySize, default: []).first
     }
 
     /// The names that differ between families.
@@ -108,35 +105,5 @@ extension DecoderConfiguration {
     private static func gatedWidth(_ reader: ConfigurationReader, hiddenSize: Int) throws -> Int {
         let ratio = try reader.number("hidden_ratio", upTo: 64, default: 4)
         return (Int(Double(hiddenSize) * ratio * 2 / 3) + 255) / 256 * 256
-    }
-
-    /// RoPE's base and scaling: `rope_parameters` (transformers 5), or `rope_theta` and `rope_scaling`.
-    private static func rope(
-        _ reader: ConfigurationReader, maximumPositions: Int
-    ) throws -> (theta: Double, scaling: RopeScaling?) {
-        let limit = 1e12
-        let parameters = try reader.nested("rope_parameters")
-        var theta = try reader.number("rope_theta", upTo: limit, default: 10_000)
-        if let parameters { theta = try parameters.number("rope_theta", upTo: limit, default: theta) }
-        guard let scaling = try parameters ?? reader.nested("rope_scaling") else { return (theta, nil) }
-        let type = try scaling.string("rope_type") ?? scaling.string("type") ?? "default"
-        switch type {
-        case "default": return (theta, nil)
-        case "linear": return (theta, .linear(factor: try scaling.number("factor", upTo: 1e6)))
-        case "llama3":
-            let low = try scaling.number("low_freq_factor", upTo: 1e6)
-            let high = try scaling.number("high_freq_factor", upTo: 1e6)
-            guard low < high else { throw scaling.wrong("high_freq_factor", "more than low_freq_factor (\(low))") }
-            return (
-                theta,
-                .llama3(
-                    factor: try scaling.number("factor", upTo: 1e6), lowFrequencyFactor: low, highFrequencyFactor: high,
-                    originalMaximumPositions: try scaling.integer(
-                        "original_max_position_embeddings", in: 1...1 << 31, default: maximumPositions))
-            )
-        default:
-            throw CheckpointError.unsupported(
-                file: reader.file, what: "RoPE scaling", found: type, supported: "default, linear, llama3")
-        }
     }
 }

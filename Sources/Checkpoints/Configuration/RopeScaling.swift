@@ -9,12 +9,41 @@ public enum RopeScaling: Sendable, Equatable {
     case llama3(
         factor: Double, lowFrequencyFactor: Double, highFrequencyFactor: Double, originalMaximumPositions: Int)
 
+    /// YaRN (Peng et al. 2023, arXiv 2309.00071): inverse frequencies of few turns within the original length are divided by
+    /// `factor`, those of many are kept, with a ramp between (`_compute_yarn_parameters` of transformers).
+    case yarn(
+        factor: Double, attentionFactor: Double, betaFast: Double, betaSlow: Double, originalMaximumPositions: Int,
+        truncates: Bool)
+    /// Beyond `maximumPositions` the base grows with the text (`_compute_dynamic_ntk_parameters` of transformers).
+    case dynamic(factor: Double, maximumPositions: Int)
+    /// LongRoPE (Ding et al. 2024, arXiv 2402.13753): a divisor for every inverse frequency, one list for texts up to the
+    /// original length and one for longer ones.
+    case longRope(short: [Double], long: [Double], attentionFactor: Double, originalMaximumPositions: Int)
+
+    /// What cosines and sines are multiplied by.
+    public var attentionFactor: Double {
+        switch self {
+        case .linear, .llama3, .dynamic: 1
+        case .yarn(_, let attention, _, _, _, _), .longRope(_, _, let attention, _): attention
+        }
+    }
+
+    /// The length beyond which frequencies are others; nil where they are the same for all lengths.
+    public var longestUnchanged: Int? {
+        switch self {
+        case .linear, .llama3, .yarn: nil
+        case .dynamic(_, let positions), .longRope(_, _, _, let positions): positions
+        }
+    }
+
     /// What each of the `headDim / 2` inverse frequencies θ^(-2i / headDim) is divided by.
-    public func divisors(headDim: Int, theta: Double) -> [Double] {
-        (0..<headDim / 2).map { pair in
-            switch self {
-            case .linear(let factor): return factor
-            case .llama3(let factor, let low, let high, let positions):
+    /// - Parameter length: tokens of the text, where that matters.
+    public func divisors(headDim: Int, theta: Double, length: Int = 0) -> [Double] {
+        let pairs = 0..<headDim / 2
+        switch self {
+        case .linear(let factor): return pairs.map { _ in factor }
+        case .llama3(let factor, let low, let high, let positions):
+            return pairs.map { pair in
                 let wavelength = 2 * Double.pi * pow(theta, 2 * Double(pair) / Double(headDim))
                 let turns = Double(positions) / wavelength
                 if turns > high { return 1 }
@@ -22,6 +51,23 @@ public enum RopeScaling: Sendable, Equatable {
                 let smooth = (turns - low) / (high - low)
                 return 1 / ((1 - smooth) / factor + smooth)
             }
+        case .yarn(let factor, _, let fast, let slow, let positions, let truncates):
+            func place(_ turns: Double) -> Double {
+                Double(headDim) * log(Double(positions) / (turns * 2 * .pi)) / (2 * log(theta))
+            }
+            let (low, high) = (place(fast), place(slow))
+            let first = max(truncates ? low.rounded(.down) : low, 0)
+            var last = min(truncates ? high.rounded(.up) : high, Double(headDim - 1))
+            if last == first { last += 0.001 }
+            return pairs.map { pair in
+                let ramp = min(max((Double(pair) - first) / (last - first), 0), 1)
+                return 1 / (ramp / factor + 1 - ramp)
+            }
+        case .dynamic(let factor, let positions):
+            let stretch = factor * Double(max(length, positions)) / Double(positions) - (factor - 1)
+            // θ grows by stretch^(K / (K - 2)).
+            return pairs.map { $0 == 0 ? 1 : pow(stretch, 2 * Double($0) / Double(headDim - 2)) }
+        case .longRope(let short, let long, _, let positions): return length > positions ? long : short
         }
     }
 

@@ -19,7 +19,9 @@ func dequantise(_ source: UnsafeRawPointer, _ format: StoredFormat, to target: U
     case .q4K: blocks(dequantiseQ4K)
     case .q5K: blocks(dequantiseQ5K)
     case .q6K: blocks(dequantiseQ6K)
-    case .f64, .f32, .f16, .bf16, .i64, .i32, .u8, .bool, .q8, .q4: break
+    case .iq4NL: blocks(dequantiseIQ4NL)
+    case .iq4XS: blocks(dequantiseIQ4XS)
+    default: break
     }
 }
 
@@ -169,5 +171,40 @@ private func dequantiseQ6K(_ block: Block, _ target: UnsafeMutablePointer<Float>
         let high = (block.bytes16(128 &+ half &* 32 &+ side) &>> UInt8(group &* 2) & 3) &<< 4
         let factor = Int8(bitPattern: block.byte(192 &+ part))
         store(low | high, minus: 32, scale: scale * Float(factor), to: target + part &* 16)
+    }
+}
+
+// MARK: Nibbles that stand for the numbers of a table
+
+private let table: [Float] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113]
+
+private func dequantiseIQ4(
+    _ block: Block, at offset: Int, scale: Float, _ target: UnsafeMutablePointer<Float>, _ table: UnsafePointer<Float>
+) {
+    for index in 0..<16 {
+        let pair = block.byte(offset &+ index)
+        target[index] = scale * table[Int(pair & 15)]
+        target[16 &+ index] = scale * table[Int(pair &>> 4)]
+    }
+}
+
+private func dequantiseIQ4NL(_ block: Block, _ target: UnsafeMutablePointer<Float>) {
+    table.withUnsafeBufferPointer {
+        guard let table = $0.baseAddress else { return }
+        dequantiseIQ4(block, at: 2, scale: block.half(0), target, table)
+    }
+}
+
+private func dequantiseIQ4XS(_ block: Block, _ target: UnsafeMutablePointer<Float>) {
+    table.withUnsafeBufferPointer {
+        guard let table = $0.baseAddress else { return }
+        let scale = block.half(0)
+        for part in 0..<8 {
+            // Six bits a part: four of a nibble, two of a word.
+            let low = block.byte(4 &+ part / 2) &>> UInt8(part % 2 &* 4) & 15
+            let high = block.byte(2 &+ part / 4) &>> UInt8(part % 4 &* 2) & 3
+            let factor = Float(Int32(high &<< 4 | low) &- 32)
+            dequantiseIQ4(block, at: 8 &+ part &* 16, scale: scale * factor, target + part &* 32, table)
+        }
     }
 }

@@ -25,8 +25,36 @@ public enum StoredFormat: String, Sendable, CaseIterable {
     case q4K = "Q4_K"
     case q5K = "Q5_K"
     case q6K = "Q6_K"
+    case iq4NL = "IQ4_NL"
+    case iq4XS = "IQ4_XS"
+    // Of these only the size is known: they may stand beside the weights of a model, and are none.
+    case i8 = "I8"
+    case i16 = "I16"
+    case u16 = "U16"
+    case u32 = "U32"
+    case u64 = "U64"
+    case c64 = "C64"
+    case f8E4M3 = "F8_E4M3"
+    case f8E5M2 = "F8_E5M2"
+    case f8E8M0 = "F8_E8M0"
+    case f8E4M3FNUZ = "F8_E4M3FNUZ"
+    case f8E5M2FNUZ = "F8_E5M2FNUZ"
+    case f6E2M3 = "F6_E2M3"
+    case f6E3M2 = "F6_E3M2"
+    case f4 = "F4"
 
-    /// The tensor element type; nil for GGML's quantised types, which no tensor has.
+    /// Whether no more than the size is known.
+    public var isOpaque: Bool { dtype == nil && !isGGML }
+
+    /// Whether it is one of GGML's quantised types, which are widened when they are read.
+    var isGGML: Bool {
+        switch self {
+        case .q40, .q41, .q50, .q51, .q80, .q2K, .q3K, .q4K, .q5K, .q6K, .iq4NL, .iq4XS: true
+        default: false
+        }
+    }
+
+    /// The tensor element type; nil for GGML's quantised types and opaque ones, which no tensor has.
     public var dtype: DType? {
         switch self {
         case .f64: .float64
@@ -39,7 +67,7 @@ public enum StoredFormat: String, Sendable, CaseIterable {
         case .bool: .bool
         case .q8: .q8
         case .q4: .q4
-        case .q40, .q41, .q50, .q51, .q80, .q2K, .q3K, .q4K, .q5K, .q6K: nil
+        default: nil
         }
     }
 
@@ -63,19 +91,24 @@ public enum StoredFormat: String, Sendable, CaseIterable {
     /// the shape alone.
     public var blockElements: Int {
         switch self {
-        case .f64, .f32, .f16, .bf16, .i64, .i32, .u8, .bool, .q8, .q4: 1
-        case .q40, .q41, .q50, .q51, .q80: 32
-        case .q2K, .q3K, .q4K, .q5K, .q6K: 256
+        case .q40, .q41, .q50, .q51, .q80, .iq4NL: 32
+        case .q2K, .q3K, .q4K, .q5K, .q6K, .iq4XS: 256
+        case .f4: 2
+        case .f6E2M3, .f6E3M2: 4
+        default: 1
         }
     }
 
     /// Bytes per block.
     public var blockBytes: Int {
         switch self {
-        case .f64, .i64: 8
-        case .f32, .i32: 4
-        case .f16, .bf16: 2
-        case .u8, .bool, .q8, .q4: 1
+        case .f64, .i64, .u64, .c64: 8
+        case .f32, .i32, .u32: 4
+        case .f16, .bf16, .i16, .u16: 2
+        case .u8, .bool, .q8, .q4, .i8, .f8E4M3, .f8E5M2, .f8E8M0, .f8E4M3FNUZ, .f8E5M2FNUZ, .f4: 1
+        case .f6E2M3, .f6E3M2: 3
+        case .iq4NL: 18
+        case .iq4XS: 136
         case .q40: 18
         case .q41: 20
         case .q50: 22

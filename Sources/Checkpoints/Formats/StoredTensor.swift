@@ -14,6 +14,11 @@ struct StoredTensor: Sendable {
     /// Reads the tensor as ``Checkpoint/load(_:as:)`` does.
     func load(as requested: DType?) throws -> Tensor {
         let format = description.format
+        guard !format.isOpaque else {
+            throw CheckpointError.conversion(
+                file: description.file, name: description.name, from: format.rawValue,
+                to: "a weight; save the model with weights in bfloat16 first")
+        }
         let target = requested ?? format.dtype ?? .float32
         let source = UnsafeRawBufferPointer(rebasing: file.bytes[offset..<offset + description.byteCount])
         if format == .bool, let byte = source.first(where: { $0 > 1 }) {

@@ -1,3 +1,4 @@
+import Support
 import Tensors
 
 /// A GGUF file (version 2 or 3, little-endian) of a Llama-family model.
@@ -12,30 +13,41 @@ public struct GGUFCheckpoint: Checkpoint {
     /// Llama 3's RoPE factors, one per pair of dimensions, when the file has them.
     private let ropeFactors: StoredTensor?
 
-    /// Opens a file and checks its header, its names, and the place of every tensor.
-    public init(path: String) throws { try self.init(MappedFile(path: path)) }
+    /// Opens a file, or all parts of a model that is split into several (NAME-00001-of-0000N.gguf), and checks headers, names,
+    /// and the place of every tensor.
+    public init(path: String) throws {
+        try self.init(MappedFile(path: path)) { part, count in
+            guard let name = GGUFPart.path(path, part: part, of: count) else {
+                throw CheckpointError.malformed(
+                    file: path, part: "its name", expected: "NAME\(GGUFPart.ending(part, of: count)), as parts have it",
+                    found: FilePath(path).name)
+            }
+            return try MappedFile(path: name)
+        }
+    }
 
     /// Reads a file's contents from memory.
-    package init(contents: [UInt8], path: String) throws { try self.init(MappedFile(contents: contents, path: path)) }
+    package init(contents: [UInt8], path: String) throws {
+        try self.init(MappedFile(contents: contents, path: path)) { _, count in
+            throw CheckpointError.unsupported(
+                file: path, what: "split file of", found: "\(count) parts", supported: "a whole file in memory")
+        }
+    }
 
-    private init(_ file: MappedFile) throws {
-        path = file.path
-        (metadata, table, ropeFactors) = try withExtendedLifetime(file) {
-            var cursor = GGUFCursor(file)
-            try Self.checkVersion(&cursor)
-            // The least that a tensor's description and a key with its value take.
-            let tensorCount = try cursor.count(ofSize: 24, "the number of tensors")
-            let keyCount = try cursor.count(ofSize: 13, "the number of metadata keys")
-            let metadata = try GGUFMetadata(&cursor, count: keyCount, file: file)
-            if let parts = try metadata.integer("split.count"), parts > 1 {
-                throw CheckpointError.unsupported(
-                    file: file.path, what: "split file of", found: "\(parts) parts",
-                    supported: "a whole file; join the parts with llama-gguf-split --merge")
-            }
-            var infos: [GGUFTensorInfo] = []
-            for index in 0..<tensorCount { infos.append(try GGUFTensorInfo(&cursor, index: index)) }
-            let tensors = try Self.place(infos, after: cursor.position, metadata: metadata, file: file)
-            var table = TensorTable(), factors: StoredTensor?
+    /// - Parameter part: opens one of so many parts, from 0 on.
+    private init(_ file: MappedFile, part: (Int, Int) throws -> MappedFile) throws {
+        var header = try Header(file)
+        let count = try header.metadata.integer("split.count") ?? 1
+        guard (0...99_999).contains(count) else {
+            throw CheckpointError.configuration(
+                file: file.path, key: "split.count", expected: "0 to 99999", found: "\(count)")
+        }
+        if try count > 1 && header.metadata.integer("split.no") ?? 0 != 0 { header = try Header(part(0, count)) }
+        path = header.file.path
+        metadata = header.metadata
+        let heads = try Self.interleavedHeads(metadata)
+        var table = TensorTable(), factors: StoredTensor?
+        func add(_ tensors: [StoredTensor]) throws {
             for tensor in tensors {
                 if tensor.description.name == GGUFNames.ropeFactors, factors == nil {
                     factors = tensor
@@ -43,7 +55,35 @@ public struct GGUFCheckpoint: Checkpoint {
                     try table.append(tensor)
                 }
             }
-            return (metadata, table, factors)
+        }
+        try add(Self.place(header, heads: heads))
+        for number in 1..<max(count, 1) {
+            try add(Self.place(Header(part(number, count)), heads: heads))
+        }
+        (self.table, ropeFactors) = (table, factors)
+    }
+
+    /// What stands before the tensors of a file.
+    private struct Header {
+        let file: MappedFile
+        let metadata: GGUFMetadata
+        let infos: [GGUFTensorInfo]
+        /// Bytes.
+        let size: Int
+
+        init(_ file: MappedFile) throws {
+            self.file = file
+            (metadata, infos, size) = try withExtendedLifetime(file) {
+                var cursor = GGUFCursor(file)
+                try GGUFCheckpoint.checkVersion(&cursor)
+                // The least that a tensor's description and a key with its value take.
+                let tensorCount = try cursor.count(ofSize: 24, "the number of tensors")
+                let keyCount = try cursor.count(ofSize: 13, "the number of metadata keys")
+                let metadata = try GGUFMetadata(&cursor, count: keyCount, file: file)
+                var infos: [GGUFTensorInfo] = []
+                for index in 0..<tensorCount { infos.append(try GGUFTensorInfo(&cursor, index: index)) }
+                return (metadata, infos, cursor.position)
+            }
         }
     }
 
@@ -64,17 +104,16 @@ public struct GGUFCheckpoint: Checkpoint {
     }
 
     /// Checks where each tensor lies: aligned, inside the file, and apart from all others.
-    private static func place(
-        _ infos: [GGUFTensorInfo], after header: Int, metadata: GGUFMetadata, file: MappedFile
-    ) throws -> [StoredTensor] {
+    /// - Parameter heads: the number of heads of a tensor whose rows are interleaved, by its name.
+    private static func place(_ header: Header, heads: (String) -> Int?) throws -> [StoredTensor] {
+        let (file, infos, metadata) = (header.file, header.infos, header.metadata)
         let key = "general.alignment"
         let alignment = try metadata.integer(key) ?? 32
         guard alignment > 0, alignment <= 1 << 30, alignment & (alignment - 1) == 0 else {
             throw CheckpointError.configuration(
                 file: file.path, key: key, expected: "a power of two", found: "\(alignment)")
         }
-        let dataStart = (header + alignment - 1) & ~(alignment - 1)
-        let heads = try interleavedHeads(metadata)
+        let dataStart = (header.size + alignment - 1) & ~(alignment - 1)
         var tensors: [StoredTensor] = []
         for info in infos {
             func wrong(_ expected: String, _ found: String) -> CheckpointError {

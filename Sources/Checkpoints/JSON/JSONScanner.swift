@@ -1,16 +1,23 @@
-/// Reads strict JSON from memory, piece by piece: for whole values and for formats that are read as they are scanned.
+/// Reads JSON from memory, piece by piece: for whole values and for formats that are read as they are scanned.
+/// JSON is strict, or lenient as Python's json is: with NaN and Infinity, numbers beyond all bounds, halves of surrogate pairs,
+/// and keys that appear twice, of which the last counts.
 struct JSONScanner {
     private let bytes: UnsafeRawBufferPointer
     private let file: String
     private(set) var position = 0
+    private let isLenient: Bool
+    /// Halves of surrogate pairs that were read as U+FFFD.
+    private(set) var loneSurrogates = 0
     private static let maximumDepth = 64
+    private static let lenientDepth = 512
     /// The most values in a text: far more than the largest index has.
     private static let maximumValues = 1 << 22
     private var values = 0
 
     /// `bytes` must outlive the scanner.
-    init(_ bytes: UnsafeRawBufferPointer, file: String) {
+    init(_ bytes: UnsafeRawBufferPointer, file: String, isLenient: Bool = false) {
         self.bytes = bytes
+        self.isLenient = isLenient
         self.file = file
     }
 
@@ -18,7 +25,8 @@ struct JSONScanner {
 
     /// Any value.
     mutating func value(depth: Int = 0) throws -> JSONValue {
-        guard depth < Self.maximumDepth else { throw error("nested deeper than \(Self.maximumDepth) levels") }
+        let limit = isLenient ? Self.lenientDepth : Self.maximumDepth
+        guard depth < limit else { throw error("nested deeper than \(limit) levels") }
         values += 1
         guard values <= Self.maximumValues else { throw error("more than \(Self.maximumValues) values") }
         switch try peek() {
@@ -34,6 +42,8 @@ struct JSONScanner {
         case UInt8(ascii: "t"): return try literal("true", .bool(true))
         case UInt8(ascii: "f"): return try literal("false", .bool(false))
         case UInt8(ascii: "n"): return try literal("null", .null)
+        case UInt8(ascii: "N") where isLenient: return try literal("NaN", .number(.nan))
+        case UInt8(ascii: "I") where isLenient: return try literal("Infinity", .number(.infinity))
         default: return try number()
         }
     }
@@ -46,7 +56,7 @@ struct JSONScanner {
         repeat {
             guard try peek() == UInt8(ascii: "\"") else { throw error("expected a key in quotes") }
             let key = try string()
-            guard seen.insert(key).inserted else { throw CheckpointError.duplicate(file: file, name: key) }
+            guard isLenient || seen.insert(key).inserted else { throw CheckpointError.duplicate(file: file, name: key) }
             try expect(UInt8(ascii: ":"))
             try member(&self, key)
         } while try take(UInt8(ascii: ","))
@@ -131,18 +141,27 @@ struct JSONScanner {
         case UInt8(ascii: "u"):
             var code = try hexadecimal()
             if (0xD800..<0xDC00).contains(code) {
+                let start = position
                 guard position + 1 < bytes.count, bytes[position] == UInt8(ascii: "\\"),
                     bytes[position + 1] == UInt8(ascii: "u")
-                else { throw error("half of a surrogate pair") }
+                else { return try loneSurrogate() }
                 position += 2
                 let low = try hexadecimal()
-                guard (0xDC00..<0xE000).contains(low) else { throw error("half of a surrogate pair") }
+                guard (0xDC00..<0xE000).contains(low) else {
+                    position = start
+                    return try loneSurrogate()
+                }
                 code = 0x10000 + (code - 0xD800) << 10 + (low - 0xDC00)
             }
-            guard let scalar = Unicode.Scalar(code) else { throw error("half of a surrogate pair") }
-            return scalar
+            return try Unicode.Scalar(code) ?? loneSurrogate()
         default: throw error("unknown escape")
         }
+    }
+
+    private mutating func loneSurrogate() throws -> Unicode.Scalar {
+        guard isLenient else { throw error("half of a surrogate pair") }
+        loneSurrogates += 1
+        return "\u{FFFD}"
     }
 
     private mutating func hexadecimal() throws -> UInt32 {
@@ -160,7 +179,10 @@ struct JSONScanner {
     private mutating func number() throws -> JSONValue {
         let start = position
         var isInteger = true
-        _ = skip(UInt8(ascii: "-"))
+        let isNegative = skip(UInt8(ascii: "-"))
+        if isLenient, isNegative, position < bytes.count, bytes[position] == UInt8(ascii: "I") {
+            return try literal("Infinity", .number(-.infinity))
+        }
         if !skip(UInt8(ascii: "0")) { try digits() }
         if skip(UInt8(ascii: ".")) {
             isInteger = false
@@ -173,7 +195,7 @@ struct JSONScanner {
         }
         let text = String(decoding: bytes[start..<position], as: UTF8.self)
         if isInteger, let integer = Int(text) { return .integer(integer) }
-        guard let number = Double(text), number.isFinite else {
+        guard let number = Double(text), isLenient || number.isFinite else {
             throw CheckpointError.json(file: file, offset: start, problem: "number out of range")
         }
         return .number(number)

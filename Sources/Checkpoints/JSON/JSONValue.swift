@@ -18,11 +18,45 @@ public enum JSONValue: Sendable, Equatable {
     /// - Throws: ``CheckpointError/json(file:offset:problem:)`` or ``CheckpointError/duplicate(file:name:)``.
     public init(parsing bytes: some ContiguousBytes, file: String) throws {
         self = try bytes.withUnsafeBytes { memory in
-            var scanner = JSONScanner(memory, file: file)
+            var scanner = JSONScanner(try Self.text(memory, file), file: file)
             let value = try scanner.value()
             try scanner.end()
             return value
         }
+    }
+
+    /// Parses an object, or another value, as Python's json does (see ``JSONScanner``).
+    /// - Parameter key: the key whose value must be text: there half of a surrogate pair is refused.
+    /// - Throws: ``CheckpointError/json(file:offset:problem:)``.
+    package init(asPython bytes: some ContiguousBytes, file: String, text key: String) throws {
+        self = try bytes.withUnsafeBytes { memory in
+            var scanner = JSONScanner(memory, file: file, isLenient: true)
+            var (object, damage) = (JSONObject(), Int?.none)
+            guard memory.first(where: { ![0x20, 0x09, 0x0D].contains($0) }) == UInt8(ascii: "{") else {
+                let value = try scanner.value()
+                try scanner.end()
+                return value
+            }
+            try scanner.object { scanner, name in
+                let (start, lone) = (scanner.position, scanner.loneSurrogates)
+                object[name] = try scanner.value(depth: 1)
+                if name == key { damage = scanner.loneSurrogates > lone ? start : nil }
+            }
+            try scanner.end()
+            if let damage {
+                throw CheckpointError.json(file: file, offset: damage, problem: "half of a surrogate pair in the text")
+            }
+            return .object(object)
+        }
+    }
+
+    /// `bytes` without the mark that may stand before UTF-8.
+    private static func text(_ bytes: UnsafeRawBufferPointer, _ file: String) throws -> UnsafeRawBufferPointer {
+        if let found = TextEncoding.foreign(bytes) {
+            throw CheckpointError.json(file: file, offset: 0, problem: "expected UTF-8 text, found \(found)")
+        }
+        let hasMark = bytes.starts(with: TextEncoding.mark)
+        return hasMark ? UnsafeRawBufferPointer(rebasing: bytes[TextEncoding.mark.count...]) : bytes
     }
 
     /// Reads and parses the regular file at `path`, of at most 256 MiB.

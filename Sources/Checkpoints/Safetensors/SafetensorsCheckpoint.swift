@@ -47,7 +47,7 @@ public struct SafetensorsCheckpoint: Checkpoint {
         for tensor in file.tensors { try table.append(tensor) }
     }
 
-    /// Opens all shards of an index and checks that each holds the tensors that the index promises, and no others.
+    /// Opens all shards of an index and checks that each holds the tensors that the index promises.
     private mutating func appendShards(index: String) throws {
         let json = try JSONValue(file: index)
         guard let map = json["weight_map"]?.objectValue, map.count > 0 else {
@@ -70,13 +70,11 @@ public struct SafetensorsCheckpoint: Checkpoint {
         for (shard, names) in shards.sorted(by: { $0.key < $1.key }) {
             let file = try SafetensorsFile(path: path + "/" + shard)
             var missing = Set(names)
-            for tensor in file.tensors where missing.remove(tensor.description.name) == nil {
-                throw CheckpointError.tensor(
-                    file: file.file.path, name: tensor.description.name, expected: "an entry for this file in \(index)",
-                    found: map[tensor.description.name]?.summary ?? "none")
-            }
+            // Where a tensor is, the index decides: what a shard holds beside that is passed over.
+            let listed = file.tensors.filter { missing.remove($0.description.name) != nil }
             if let name = missing.min() { throw CheckpointError.missingTensor(path: file.file.path, name: name) }
-            try append(file)
+            metadata.merge(file.metadata) { first, _ in first }
+            for tensor in listed { try table.append(tensor) }
         }
     }
 

@@ -9,7 +9,10 @@ struct SafetensorsFile {
     private(set) var metadata: [String: String] = [:]
 
     static let headerLimit = 100_000_000
-    private static let formats: [StoredFormat] = [.f64, .f32, .f16, .bf16, .i64, .i32, .u8, .bool]
+    private static let formats: [StoredFormat] = [
+        .f64, .f32, .f16, .bf16, .i64, .i32, .u8, .bool, .i8, .i16, .u16, .u32, .u64, .c64, .f8E4M3, .f8E5M2, .f8E8M0,
+        .f8E4M3FNUZ, .f8E5M2FNUZ, .f6E2M3, .f6E3M2, .f4,
+    ]
 
     init(path: String) throws { try self.init(MappedFile(path: path)) }
 

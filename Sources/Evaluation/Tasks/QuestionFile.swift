@@ -14,6 +14,9 @@ struct QuestionFile {
             throw EvaluationError.unreadable(
                 file: path, expected: "a file of JSON lines, as docs/evaluation.md describes")
         }
+        if let found = TextEncoding.foreign(data) {
+            throw EvaluationError.unreadable(file: path, expected: "UTF-8 text; this is \(found)")
+        }
         var passages: [Passage] = []
         for (index, line) in data.split(separator: 0x0A, omittingEmptySubsequences: false).enumerated() {
             if let limit, passages.count >= limit { break }

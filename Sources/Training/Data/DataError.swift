@@ -24,7 +24,9 @@ public enum DataError: Error, Equatable, Sendable, CustomStringConvertible {
     case compression(file: String, place: DataPlace, codec: String, reason: String)
     /// A text is not UTF-8.
     case notUTF8(file: String, place: DataPlace)
-    /// A line is not strict JSON; `offset` is in bytes from the line's start.
+    /// A text is in another encoding than UTF-8.
+    case encoding(file: String, found: String)
+    /// A line is not JSON as Python reads it; `offset` is in bytes from the line's start.
     case json(file: String, line: Int, offset: Int, problem: String)
     /// A record has no text under the key or in the column asked for.
     case missingText(file: String, place: DataPlace, key: String, found: String)
@@ -43,7 +45,8 @@ public enum DataError: Error, Equatable, Sendable, CustomStringConvertible {
     /// ``DataOptions/ErrorPolicy/skip`` passes over.
     public var isDamage: Bool {
         switch self {
-        case .unreadable, .empty, .malformed, .truncated, .tooLarge, .unsupported, .compression, .notUTF8, .json,
+        case .unreadable, .empty, .malformed, .truncated, .tooLarge, .unsupported, .compression, .notUTF8, .encoding,
+            .json,
             .missingText:
             true
         case .noMatch, .unwritable, .unknownFormat, .missingLibrary, .changed, .weight, .tooFewTokens, .overlap,
@@ -78,6 +81,8 @@ public enum DataError: Error, Equatable, Sendable, CustomStringConvertible {
             "\(file): \(place): damaged \(codec) data: \(reason); fetch the file again"
         case .notUTF8(let file, let place):
             "\(file): \(place): the text is not UTF-8; convert it, or skip what cannot be read"
+        case .encoding(let file, let found):
+            "\(file): expected UTF-8 text, found \(found)"
         case .json(let file, let line, let offset, let problem):
             "\(file): line \(line), byte \(offset): not valid JSON: \(problem)"
         case .missingText(let file, let place, let key, let found):

@@ -1,4 +1,5 @@
 import Foundation
+import Support
 
 /// Text to train on: a file, a folder or a pattern, with its weight in a mixture.
 public struct DataSource: Sendable, Equatable {
@@ -65,12 +66,11 @@ public struct DataSource: Sendable, Equatable {
         }
     }
 
-    /// The files of known formats in a folder and its subfolders, hidden ones left out.
+    /// The files of known formats in a folder and its subfolders, hidden ones left out and links followed. Of a data set in
+    /// Hugging Face's cache the files of its latest revision.
     private static func search(_ folder: String) -> [String] {
-        let root = folder.hasSuffix("/") ? String(folder.dropLast()) : folder
-        let names = FileManager.default.enumerator(atPath: folder)?.compactMap { $0 as? String } ?? []
-        return names.filter { name in
-            DataFormat(path: name) != nil && !name.split(separator: "/").contains { $0.hasPrefix(".") }
-        }.map { "\(root)/\($0)" }
+        let isCached = HubCache.isRepository(folder)
+        return LinkedFolder.files(isCached ? HubCache.snapshot(folder) ?? folder : folder)
+            .filter { DataFormat(path: $0) != nil }
     }
 }

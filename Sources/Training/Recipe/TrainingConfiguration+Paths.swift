@@ -1,4 +1,5 @@
 import Foundation
+import Support
 
 extension TrainingConfiguration {
     /// The same with every path absolute, so that it holds wherever the run is resumed from.
@@ -7,9 +8,14 @@ extension TrainingConfiguration {
             guard !path.isEmpty, !path.hasPrefix("/") else { return path }
             return FileManager.default.currentDirectoryPath + "/" + path.trimmingPrefix("./")
         }
+        /// A name that Hugging Face's cache knows stands for the revision that is there now.
+        func modelPath(_ path: String) -> String {
+            let isName = HubCache.isName(path) && !FileManager.default.fileExists(atPath: path)
+            return isName ? HubCache.model(path) ?? path : absolute(path)
+        }
         var result = self
-        result.model = absolute(model)
-        result.teacher = teacher.map(absolute)
+        result.model = modelPath(model)
+        result.teacher = teacher.map(modelPath)
         result.data.train = data.train.map(absolute)
         result.data.validation = data.validation.map(absolute)
         result.data.cache = data.cache.map(absolute)

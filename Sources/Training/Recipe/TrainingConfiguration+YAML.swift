@@ -19,6 +19,7 @@ extension TrainingConfiguration {
             .number("recall", \.recall, in: RecallShare.range),
             .number("answer_weight", \.answerWeight, in: answerWeights), .text("text_key", \.textKey),
             .optional("separator", \.separator), .choice("on_error", \.onError), .optional("cache", \.cache),
+            .count("max_line_bytes", \.maximumLineBytes, in: 64...1 << 30),
         ]
     }
 
@@ -55,10 +56,14 @@ extension TrainingConfiguration {
     public init(path: String) throws {
         let text: String
         do {
-            guard
-                let valid = String(validating: try RegularFile.contentsOrPipe(path, pipeLimit: 1 << 20), as: UTF8.self)
+            let bytes = try RegularFile.contentsOrPipe(path, pipeLimit: 1 << 20)
+            if let found = TextEncoding.foreign(bytes) {
+                throw TrainingError.configuration(path: path, line: nil, reason: "expected UTF-8 text, found \(found)")
+            }
+            let own = bytes.starts(with: TextEncoding.mark) ? bytes.dropFirst(TextEncoding.mark.count) : bytes
+            guard let valid = String(validating: own, as: UTF8.self)
             else { throw TrainingError.configuration(path: path, line: nil, reason: "it is not UTF-8 text") }
-            text = valid
+            text = TextEncoding.unixLines(valid)
         } catch let fault as RegularFile.Fault {
             throw TrainingError.configuration(path: path, line: nil, reason: "cannot be read: \(fault.description)")
         }

@@ -39,6 +39,8 @@ public struct TrainingConfiguration: Sendable, Equatable {
         public var textKey = "text"
         public var separator: String?
         public var onError = DataOptions.ErrorPolicy.refuse
+        /// The longest line of JSON that is read.
+        public var maximumLineBytes = DataOptions().maximumLineBytes
         /// Where tokens are kept for the next run; nil is the run's own folder.
         public var cache: String?
     }

@@ -38,7 +38,9 @@ struct RunPlan {
             try TeacherCheck(student: student, teacher: $0, record: record, stages: configuration.stages)
                 .run(tokenizer: tokenizer)
         }
-        warnings = Self.warnings(teacher?.path, difference) + Self.warnings(configuration)
+        warnings =
+            student.remarks + (teacher?.remarks ?? [])
+            + Self.warnings(teacher?.path, difference) + Self.warnings(configuration)
         sources = try configuration.sources()
         let texts = sources.trainedNames
         let training = ModelRecord.Training(
@@ -93,6 +95,7 @@ extension TrainingConfiguration {
     fileprivate func sources() throws -> DataSources {
         var options = DataOptions()
         (options.textKey, options.separator, options.onError) = (data.textKey, data.separator, data.onError)
+        options.maximumLineBytes = data.maximumLineBytes
         return try DataSources(
             data.train.map { try DataSource(parsing: $0) },
             validation: data.validation.isEmpty

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Checkpoints
 import Foundation
 import Generation
 import Models
@@ -30,7 +31,8 @@ struct ChatCommand: ParsableCommand {
 
     func run() throws {
         let (model, tokenizer) = try weights.load(self.model)
-        let sampler = try sampling.sampler(tokenizer)
+        let recommended = try ModelFiles.open(self.model).generationConfiguration().flatMap { SamplingDefaults($0) }
+        let sampler = try sampling.sampler(tokenizer, defaults: recommended ?? .greedy)
         let format = ChatFormat(tokenizer)
         if case .plain = format {
             Terminal.note(

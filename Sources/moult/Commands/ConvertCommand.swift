@@ -57,7 +57,7 @@ struct ConvertCommand: ParsableCommand {
         options.attentionPositions = try Self.positions(attentionPositions)
         options.attentionPositions.hasLogScale = attentionLogScale
         if let keepAttention { options.keptAttention = try Self.kept(keepAttention) }
-        let converter = try Converter(ModelFiles.open(source), options: options)
+        let converter = try Converter(ModelFiles.noted(source), options: options)
         guard let output, !dryRun else { return try show(ConversionReport(converter.plan), written: nil) }
         Interrupt.hold()
         let bar = ProgressBar("converting", total: 1, unit: .bytes)

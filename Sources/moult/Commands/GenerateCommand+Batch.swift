@@ -38,6 +38,7 @@ extension GenerateCommand {
         let prompts = try PromptList(path: path).prompts
         let batch = try BatchGenerator(model, capacity: min(self.batch, prompts.count))
         let stops = tokenizer.stops(model.configuration.decoder.eosTokens)
+            .union(try sampling.stopStrings().tokens(tokenizer))
         let base = try sampling.sampler(tokenizer)
         var results: [Result] = []
         for (index, prompt) in prompts.enumerated() {

@@ -16,7 +16,7 @@ struct InspectCommand: ParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func run() throws {
-        let files = try ModelFiles.open(model)
+        let files = try ModelFiles.noted(model)
         let configuration = try ModelConfiguration(files.configuration)
         let (tokenizer, problem) = Tokenizer.find(files)
         let attention = try configuration.attention
@@ -122,7 +122,7 @@ struct InspectCommand: ParsableCommand {
     private func countNonFinite(_ checkpoint: any Checkpoint) throws -> [String: Int] {
         var counts: [String: Int] = [:]
         let bar = ProgressBar("checking weights", total: checkpoint.tensors.count)
-        for (index, tensor) in checkpoint.tensors.enumerated() {
+        for (index, tensor) in checkpoint.tensors.enumerated() where !tensor.format.isOpaque {
             let found = try checkpoint.load(tensor.name).nonFiniteCounts()
             if found.nan + found.infinity > 0 { counts[tensor.name] = found.nan + found.infinity }
             try bar.update(index + 1)

@@ -34,7 +34,7 @@ struct QuantizeCommand: ParsableCommand {
     }
 
     func run() throws {
-        let files = try ModelFiles.open(model)
+        let files = try ModelFiles.noted(model)
         var options = QuantisationOptions()
         (options.bits, options.embeddingBits, options.groupSize) = (bits, embeddingBits, groupSize)
         // Whatever is wrong with the rest is said before a text is read.

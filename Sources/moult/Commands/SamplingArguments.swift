@@ -5,13 +5,18 @@ import Tokenizers
 
 /// How a command chooses tokens, and where its text ends.
 struct SamplingArguments: ParsableArguments {
-    @Option(help: "0 always takes the most likely token; higher values vary more.") var temperature: Float = 0
+    @Option(
+        help: """
+            0 always takes the most likely token; higher values vary more. (default: chat: as the model's \
+            generation_config.json says, like all of sampling; else 0)
+            """)
+    var temperature: Float?
     @Option(help: "Sample among this many of the most likely tokens.") var topK: Int?
-    @Option(help: "Sample among the most likely tokens that together have this probability.") var topP: Float = 1
+    @Option(help: "Sample among the most likely tokens that together have this probability.") var topP: Float?
     @Option(help: "Sample among tokens with at least this share of the most likely one's probability.")
-    var minP: Float = 0
+    var minP: Float?
     @Option(help: "Make tokens that were seen lately less likely: 1 not at all, 1.3 strongly.")
-    var repetitionPenalty: Float = 1
+    var repetitionPenalty: Float?
     @Option(help: "How many of the last tokens count as seen lately.") var repetitionWindow = 256
     @Option(
         help: ArgumentHelp(
@@ -27,17 +32,21 @@ struct SamplingArguments: ParsableArguments {
         _ = try stopStrings()
     }
 
-    func sampler(_ tokenizer: Tokenizer) throws -> Sampler {
+    /// - Parameter defaults: what is taken where no option says otherwise.
+    func sampler(_ tokenizer: Tokenizer, defaults: SamplingDefaults = .greedy) throws -> Sampler {
         let biases = try logitBias.map { try bias($0, tokenizer) }
-        return Sampler(try options(Dictionary(biases) { $1 }), seed: seed)
+        return Sampler(try options(Dictionary(biases) { $1 }, defaults), seed: seed)
     }
 
     func stopStrings() throws -> StopStrings { try StopStrings(stop) }
 
-    private func options(_ biases: [Int32: Float] = [:]) throws -> SamplingOptions {
+    private func options(
+        _ biases: [Int32: Float] = [:], _ defaults: SamplingDefaults = .greedy
+    ) throws -> SamplingOptions {
         try SamplingOptions(
-            logitBias: biases, repetitionPenalty: repetitionPenalty, repetitionWindow: repetitionWindow,
-            temperature: temperature, topK: topK, topP: topP, minP: minP)
+            logitBias: biases, repetitionPenalty: repetitionPenalty ?? defaults.repetitionPenalty,
+            repetitionWindow: repetitionWindow, temperature: temperature ?? defaults.temperature,
+            topK: topK ?? defaults.topK, topP: topP ?? defaults.topP, minP: minP ?? defaults.minP)
     }
 
     private func bias(_ text: String, _ tokenizer: Tokenizer) throws -> (Int32, Float) {

@@ -32,10 +32,10 @@ struct WeightOptions: ParsableArguments {
                 + "\(cacheType.rawValue).")
     }
 
-    func loadModel(_ path: String) throws -> DecoderModel { try model(ModelFiles.open(path)) }
+    func loadModel(_ path: String) throws -> DecoderModel { try model(ModelFiles.noted(path)) }
 
     func load(_ path: String) throws -> (DecoderModel, Tokenizer) {
-        let files = try ModelFiles.open(path)
+        let files = try ModelFiles.noted(path)
         return (try model(files), try Self.tokenizer(files))
     }
 
@@ -57,6 +57,15 @@ struct WeightOptions: ParsableArguments {
     }
 }
 
+extension ModelFiles {
+    /// Opens a model and says what is taken otherwise than its files say.
+    static func noted(_ path: String) throws -> ModelFiles {
+        let files = try open(path)
+        for remark in files.remarks { Terminal.note("warning: \(remark)") }
+        return files
+    }
+}
+
 extension CacheType: ExpressibleByArgument {}
 
 /// Integers separated by commas, such as 0,7,14.
@@ -74,18 +83,22 @@ struct IntegerList: ExpressibleByArgument {
     }
 }
 
-/// Reads text files, refusing what is not UTF-8.
+/// Reads text files as Python does: without a mark before UTF-8, with Windows' line ends as Unix's, refusing what is not UTF-8.
 enum TextFile {
     static func read(_ path: String) throws -> String {
         let data: Data
         do { data = try RegularFile.contentsOrPipe(path) } catch {
             throw ValidationError("\(path): cannot be read; expected a UTF-8 text file: \(error.description).")
         }
-        guard let text = String(validating: data, as: UTF8.self) else {
+        if let found = TextEncoding.foreign(data) {
+            throw ValidationError("\(path): expected UTF-8 text, found \(found).")
+        }
+        let own = data.starts(with: TextEncoding.mark) ? data.dropFirst(TextEncoding.mark.count) : data
+        guard let text = String(validating: own, as: UTF8.self) else {
             throw ValidationError(
                 "\(path): not UTF-8 at byte \(firstInvalidByte(data)); convert the text to UTF-8 first.")
         }
-        return text
+        return TextEncoding.unixLines(text)
     }
 
     /// The offset of the first byte that no valid UTF-8 text has there.

@@ -177,12 +177,12 @@ public final class RecordedStep {
             let cosines: Rows
             let sines: Rows
 
-            func set(row: Int, position: Int, frequencies: [Float]) {
+            func set(row: Int, position: Int, frequencies: [Float], factor: Double) {
                 let start = row * cosines.width
                 for (index, frequency) in frequencies.enumerated() {
                     let angle = Double(position) * Double(frequency)
-                    cosines.values[start + index] = Float(cos(angle))
-                    sines.values[start + index] = Float(sin(angle))
+                    cosines.values[start + index] = Float(factor * cos(angle))
+                    sines.values[start + index] = Float(factor * sin(angle))
                 }
             }
         }
@@ -191,10 +191,12 @@ public final class RecordedStep {
         let sinkTurns: Turns
 
         /// Sets the angles of one row: position · frequency, in radians, and for sinks min(position, `farthest`) · frequency.
-        public func set(row: Int, position: Int, farthest: Int, frequencies: [Float]) {
-            turns.set(row: row, position: position, frequencies: frequencies)
+        /// Cosines and sines are multiplied by `factor`.
+        public func set(row: Int, position: Int, farthest: Int, frequencies: [Float], factor: Double = 1) {
+            turns.set(row: row, position: position, frequencies: frequencies, factor: factor)
             // Up to there nothing is turned by them.
-            if position > farthest { sinkTurns.set(row: row, position: farthest, frequencies: frequencies) }
+            guard position > farthest else { return }
+            sinkTurns.set(row: row, position: farthest, frequencies: frequencies, factor: factor)
         }
     }
 

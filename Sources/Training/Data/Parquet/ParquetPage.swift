@@ -5,6 +5,8 @@ struct ParquetPage {
         case plain(position: Int)
         /// Indices into a dictionary.
         case indices(RunLengthDecoder, ParquetDictionary)
+        /// Lengths, and perhaps shared beginnings, before all texts.
+        case deltas(DeltaTexts)
     }
 
     private let bytes: [UInt8]
@@ -68,10 +70,19 @@ struct ParquetPage {
                     found: "\(width)")
             }
             values = .indices(decoder, dictionary)
+        case 6, 7:
+            guard
+                let texts = DeltaTexts(bytes, from: start, limit: header.values, hasPrefixes: header.encoding == 7)
+            else {
+                throw DataError.malformed(
+                    file: file, place: place, part: "lengths", expected: Self.name(header.encoding),
+                    found: "other bytes")
+            }
+            values = .deltas(texts)
         default:
             throw DataError.unsupported(
                 file: file, place: place, what: "encoding", found: Self.name(header.encoding),
-                supported: "PLAIN, PLAIN_DICTIONARY, RLE_DICTIONARY")
+                supported: "PLAIN, PLAIN_DICTIONARY, RLE_DICTIONARY, DELTA_LENGTH_BYTE_ARRAY, DELTA_BYTE_ARRAY")
         }
     }
 
@@ -88,6 +99,10 @@ struct ParquetPage {
             let start = position + 4
             values = .plain(position: start + length)
             return Array(bytes[start..<(start + length)])
+        case .deltas(var texts):
+            guard let value = texts.next() else { throw short("texts") }
+            values = .deltas(texts)
+            return value
         case .indices(var decoder, let dictionary):
             guard let index = decoder.next() else { throw short("dictionary indices") }
             values = .indices(decoder, dictionary)

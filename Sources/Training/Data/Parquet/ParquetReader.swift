@@ -97,7 +97,7 @@ struct ParquetReader: DocumentReader {
         bytesRead = max(bytesRead, position)
         guard let codec = ParquetCodec(rawValue: chunk.codec) else {
             throw DataError.unsupported(
-                file: file.path, place: place, what: "compression", found: "codec \(chunk.codec)",
+                file: file.path, place: place, what: "compression", found: ParquetCodec.name(chunk.codec),
                 supported: ParquetCodec.allCases.map { "\($0)" }.joined(separator: ", "))
         }
         switch header.kind {

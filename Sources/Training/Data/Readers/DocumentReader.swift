@@ -39,10 +39,13 @@ package enum DataFormat: String, CaseIterable {
     /// Opens the file at `path`.
     package static func reader(of path: String, options: DataOptions) throws -> any DocumentReader {
         switch DataFormat(path: path) {
-        case .text: TextReader(try FileSource(path: path), options)
-        case .compressedText: TextReader(try ZstandardSource(FileSource(path: path)), options)
-        case .lines: JSONLinesReader(try FileSource(path: path), options)
-        case .compressedLines: JSONLinesReader(try ZstandardSource(FileSource(path: path)), options)
+        case .text: TextReader(TextSource(try FileSource(path: path), joinsLineEnds: true), options)
+        case .compressedText:
+            TextReader(TextSource(try ZstandardSource(FileSource(path: path)), joinsLineEnds: true), options)
+        case .lines: JSONLinesReader(TextSource(try FileSource(path: path), joinsLineEnds: false), options)
+        case .compressedLines:
+            JSONLinesReader(
+                TextSource(try ZstandardSource(FileSource(path: path)), joinsLineEnds: false), options)
         case .parquet: try ParquetReader(try RandomAccessFile(path: path), column: options.textKey)
         case nil: throw DataError.unknownFormat(file: path, supported: list)
         }

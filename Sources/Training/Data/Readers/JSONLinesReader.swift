@@ -1,6 +1,6 @@
 import Checkpoints
 
-/// Reads JSON lines: an object a line, the text under one key. Lines of white space are passed over.
+/// Reads JSON lines as Python's json does: an object a line, the text under one key. Lines of white space are passed over.
 struct JSONLinesReader: DocumentReader {
     private var lines: LineReader
     private let key: String
@@ -29,11 +29,9 @@ struct JSONLinesReader: DocumentReader {
     private func parse(_ line: ArraySlice<UInt8>) throws -> JSONValue {
         let file = lines.source.path
         do {
-            return try JSONValue(parsing: line, file: file)
+            return try JSONValue(asPython: line, file: file, text: key)
         } catch CheckpointError.json(_, let offset, let problem) {
             throw DataError.json(file: file, line: lines.line, offset: offset, problem: problem)
-        } catch CheckpointError.duplicate(_, let name) {
-            throw DataError.json(file: file, line: lines.line, offset: 0, problem: "\"\(name)\" appears twice")
         }
     }
 }
