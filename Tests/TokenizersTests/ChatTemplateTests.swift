@@ -55,14 +55,16 @@ import Tokenizers
         #expect(throws: TokenizerError.template(line: line, reason: reason)) { try ChatTemplate(source) }
     }
 
-    @Test("what is not known, or needs another template, is an error only where it is reached", arguments: [
-        ("\n\n{{ x | sorted }}", 3, "the filter \"sorted\" is not known"),
-        ("{{ x is missing }}", 1, "the test \"missing\" is not known"),
-        ("{{ missing() }}", 1, "the function \"missing\" is not known"),
-        ("{{ ''.missing() }}", 1, "the method \"missing\" of \"\" is not known"),
-        ("{% include 'a' %}", 1, "\"include\" needs another template; a chat template stands alone"),
-        ("{% import 'a' as b %}", 1, "\"import\" needs another template; a chat template stands alone"),
-    ])
+    @Test(
+        "what is not known, or needs another template, is an error only where it is reached",
+        arguments: [
+            ("\n\n{{ x | sorted }}", 3, "the filter \"sorted\" is not known"),
+            ("{{ x is missing }}", 1, "the test \"missing\" is not known"),
+            ("{{ missing() }}", 1, "the function \"missing\" is not known"),
+            ("{{ ''.missing() }}", 1, "the method \"missing\" of \"\" is not known"),
+            ("{% include 'a' %}", 1, "\"include\" needs another template; a chat template stands alone"),
+            ("{% import 'a' as b %}", 1, "\"import\" needs another template; a chat template stands alone"),
+        ])
     func refusesWhenReached(source: String, line: Int, reason: String) throws {
         #expect(throws: TokenizerError.template(line: line, reason: reason)) { try Self.render(source) }
         #expect(try Self.render("{% if false %}" + source + "{% endif %}x") == "x")

@@ -6,8 +6,10 @@ enum PythonNumber {
     static func text(_ value: Double) -> String {
         guard value.isFinite else { return value.isNaN ? "nan" : value < 0 ? "-inf" : "inf" }
         let magnitude = value.magnitude
-        guard magnitude >= 1e16, magnitude < 0x1p54 else { return "\(value)" }
-        // Swift writes these few without an exponent: all digits, and ".0".
+        // Swift begins with exponents before, where all numbers are whole.
+        if magnitude < 1e16, magnitude >= 0x1p53 { return "\(Int(value)).0" }
+        // Swift writes a few from there on without an exponent: all digits, and ".0".
+        guard magnitude >= 1e16, !"\(magnitude)".contains("e") else { return "\(value)" }
         var digits = "\(magnitude)".split(separator: ".")[0]
         let exponent = digits.count - 1
         while digits.count > 1, digits.last == "0" { digits.removeLast() }

@@ -339,7 +339,8 @@ struct TemplateExpressionParser {
         var targets: [TemplateTarget] = []
         var isTuple = false
         repeat {
-            if isTuple, position == tokens.count || next == .name("in") || next == .symbol("=") || next == .symbol(")") {
+            if isTuple, position == tokens.count || next == .name("in") || next == .symbol("=") || next == .symbol(")")
+            {
                 break
             }
             if take("(") {

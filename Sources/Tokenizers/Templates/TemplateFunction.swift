@@ -14,7 +14,9 @@ final class TemplateFunction: TemplateObject {
 
     func attribute(_ name: String) -> TemplateValue? { name == "name" ? .string(self.name) : nil }
 
-    func call(_ arguments: TemplateRenderer.Arguments, _ renderer: TemplateRenderer, _ line: Int) throws -> TemplateValue {
+    func call(_ arguments: TemplateRenderer.Arguments, _ renderer: TemplateRenderer, _ line: Int) throws
+        -> TemplateValue
+    {
         try body(arguments, renderer, line)
     }
 }

@@ -222,7 +222,8 @@ struct TemplateLexer {
         func digits(_ isDigit: (Unicode.Scalar) -> Bool) -> String {
             var text = ""
             while position < source.count {
-                let isUnderscore = source[position] == "_" && position + 1 < source.count && isDigit(source[position + 1])
+                let isUnderscore =
+                    source[position] == "_" && position + 1 < source.count && isDigit(source[position + 1])
                 guard isUnderscore || isDigit(source[position]) else { break }
                 if !isUnderscore { text.unicodeScalars.append(source[position]) }
                 position += 1
@@ -230,7 +231,9 @@ struct TemplateLexer {
             return text
         }
         func isDecimal(_ scalar: Unicode.Scalar) -> Bool { "0"..."9" ~= scalar }
-        func peek(_ offset: Int) -> Unicode.Scalar { position + offset < source.count ? source[position + offset] : " " }
+        func peek(_ offset: Int) -> Unicode.Scalar {
+            position + offset < source.count ? source[position + offset] : " "
+        }
         let radixes: [Unicode.Scalar: Int] = ["b": 2, "o": 8, "x": 16]
         if source[position] == "0", let radix = radixes[Unicode.Scalar(peek(1).value | 0x20) ?? " "] {
             position += 2

@@ -34,7 +34,9 @@ final class TemplateLoop: TemplateObject {
         case "cycle":
             .object(
                 TemplateFunction(name) { arguments, renderer, line in
-                    guard !arguments.positional.isEmpty else { throw renderer.error(line, "no items for cycling given") }
+                    guard !arguments.positional.isEmpty else {
+                        throw renderer.error(line, "no items for cycling given")
+                    }
                     return arguments.positional[self.index % arguments.positional.count]
                 })
         case "changed":
@@ -49,7 +51,9 @@ final class TemplateLoop: TemplateObject {
         }
     }
 
-    func call(_ arguments: TemplateRenderer.Arguments, _ renderer: TemplateRenderer, _ line: Int) throws -> TemplateValue {
+    func call(_ arguments: TemplateRenderer.Arguments, _ renderer: TemplateRenderer, _ line: Int) throws
+        -> TemplateValue
+    {
         guard let recurse else {
             throw renderer.error(line, "a loop is called that has no \"recursive\"")
         }

@@ -7,13 +7,16 @@ protocol TemplateObject: AnyObject {
     func attribute(_ name: String) -> TemplateValue?
 
     /// - Throws: ``TokenizerError/template(line:reason:)`` where it is no function.
-    func call(_ arguments: TemplateRenderer.Arguments, _ renderer: TemplateRenderer, _ line: Int) throws -> TemplateValue
+    func call(_ arguments: TemplateRenderer.Arguments, _ renderer: TemplateRenderer, _ line: Int) throws
+        -> TemplateValue
 }
 
 extension TemplateObject {
     func attribute(_ name: String) -> TemplateValue? { nil }
 
-    func call(_ arguments: TemplateRenderer.Arguments, _ renderer: TemplateRenderer, _ line: Int) throws -> TemplateValue {
+    func call(_ arguments: TemplateRenderer.Arguments, _ renderer: TemplateRenderer, _ line: Int) throws
+        -> TemplateValue
+    {
         throw renderer.error(line, "\(kind) is called, which is not a function")
     }
 }

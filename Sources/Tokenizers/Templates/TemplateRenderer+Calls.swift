@@ -40,7 +40,8 @@ extension TemplateRenderer {
         _ arguments: Arguments, to parameters: [String], of name: String, _ line: Int
     ) throws -> [String: TemplateValue] {
         guard arguments.positional.count <= parameters.count else {
-            throw error(line, "\(name) takes at most \(parameters.count) arguments, found \(arguments.positional.count)")
+            throw error(
+                line, "\(name) takes at most \(parameters.count) arguments, found \(arguments.positional.count)")
         }
         var bound = Dictionary(zip(parameters, arguments.positional), uniquingKeysWith: { $1 })
         for (parameter, value) in arguments.named {

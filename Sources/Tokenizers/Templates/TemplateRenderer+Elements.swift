@@ -5,8 +5,8 @@ extension TemplateRenderer {
         _ name: String, _ value: TemplateValue, _ arguments: Arguments, _ line: Int
     ) throws -> TemplateValue {
         try iterator(over: value, line) { [self] in
+            guard value.isTrue else { return [] }
             let elements = try elements(of: value, line)
-            guard !elements.isEmpty else { return [] }
             let transform = try name == "map" ? mapping(arguments, line) : selecting(name, arguments, line)
             return try elements.compactMap { element in
                 try budget.charge(TemplateBudget.step, line)
@@ -183,7 +183,8 @@ extension TemplateRenderer {
                 return (0..<count).map { index in
                     let end = start + size + (index < larger ? 1 : 0)
                     defer { start = end }
-                    return .list(Array(elements[start..<end]) + (index >= larger && larger > 0 ? filler.map { [$0] } ?? [] : []))
+                    return .list(
+                        Array(elements[start..<end]) + (index >= larger && larger > 0 ? filler.map { [$0] } ?? [] : []))
                 }
             }
             return stride(from: 0, to: elements.count, by: count).map { start in

@@ -32,8 +32,12 @@ extension TemplateRenderer {
             }
             var value: TemplateValue?
             if rest.first == "(" {
-                guard let end = rest.firstIndex(of: ")") else { throw error(line, "a format with a key without an end") }
-                guard case .dictionary(let dictionary) = values else { throw error(line, "a format that needs a dictionary") }
+                guard let end = rest.firstIndex(of: ")") else {
+                    throw error(line, "a format with a key without an end")
+                }
+                guard case .dictionary(let dictionary) = values else {
+                    throw error(line, "a format that needs a dictionary")
+                }
                 let key = TemplateText.joined(rest[(rest.startIndex + 1)..<end])
                 guard let found = try lookUp(.string(key), in: dictionary, line) else {
                     throw error(line, "no \"\(key)\" for the format")
@@ -62,8 +66,9 @@ extension TemplateRenderer {
             try budget.checkLength(result.utf8.count, line)
         }
         if used < positional.count, !usesKeys {
-            // A dictionary may have more than is asked for, and a list is taken as one value.
-            guard case .dictionary = values else { throw error(line, "a format that does not use all values") }
+            // A dictionary or a list may have more than is asked for.
+            if case .dictionary = values { return result }
+            guard values.list != nil else { throw error(line, "a format that does not use all values") }
         }
         return result
     }
@@ -188,7 +193,9 @@ extension TemplateRenderer {
         }
         var value: TemplateValue
         if let index = Int(first) {
-            guard arguments.positional.indices.contains(index) else { throw error(line, "no value \(index) for the format") }
+            guard arguments.positional.indices.contains(index) else {
+                throw error(line, "no value \(index) for the format")
+            }
             value = arguments.positional[index]
         } else {
             guard let named = arguments.named.first(where: { $0.name == first }) else {

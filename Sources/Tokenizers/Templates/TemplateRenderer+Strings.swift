@@ -8,7 +8,9 @@ extension TemplateRenderer {
         _ name: String, _ value: TemplateValue, _ text: String, _ arguments: [String: TemplateValue], _ line: Int
     ) throws -> TemplateValue {
         func argument(_ parameter: String) throws -> String {
-            guard let value = arguments[parameter] else { throw error(line, "\(name)() needs the argument \(parameter)") }
+            guard let value = arguments[parameter] else {
+                throw error(line, "\(name)() needs the argument \(parameter)")
+            }
             return try string(value, line)
         }
         func texts(_ parts: [String]) throws -> TemplateValue {
@@ -21,7 +23,8 @@ extension TemplateRenderer {
             return value.like(
                 TemplateText.stripped(text, characters, left: name != "rstrip", right: name != "lstrip"))
         case "upper": return value.like(text.uppercased())
-        case "lower", "casefold": return value.like(text.lowercased())
+        case "lower": return value.like(text.lowercased())
+        case "casefold": return value.like(text.lowercased().replacing("ß", with: "ss"))
         case "title": return value.like(TemplateText.titled(text))
         case "capitalize": return value.like(TemplateText.capitalised(text))
         case "swapcase":

@@ -1,7 +1,8 @@
 extension TemplateRenderer {
     /// Comparisons by the names that tests have for them.
     private static let comparisons = [
-        "eq": "==", "equalto": "==", "==": "==", "ne": "!=", "!=": "!=", "lt": "<", "lessthan": "<", "<": "<", "le": "<=",
+        "eq": "==", "equalto": "==", "==": "==", "ne": "!=", "!=": "!=", "lt": "<", "lessthan": "<", "<": "<",
+        "le": "<=",
         "<=": "<=", "gt": ">", "greaterthan": ">", ">": ">", "ge": ">=", ">=": ">=", "in": "in",
     ]
     private static let tests: Set = [

@@ -8,6 +8,13 @@ extension TemplateRenderer {
         func number(_ parameter: String, _ fallback: Int) throws -> Int {
             try arguments[parameter].map { try whole($0, line) } ?? fallback
         }
+        if name == "truncate", value.text == nil {
+            let room = try number("length", 255).addingReportingOverflow(try number("leeway", 5)).partialValue
+            if try length(value, line) <= room { return value }
+        }
+        if ["indent", "truncate", "wordwrap"].contains(name), value.text == nil {
+            throw error(line, "\(name) takes a string, found \(value.kind)")
+        }
         switch name {
         case "trim":
             let characters = try arguments["chars"].flatMap { try $0.isNone ? nil : string($0, line) }
@@ -22,7 +29,8 @@ extension TemplateRenderer {
             }
             let count = try arguments["count"].flatMap { try $0.isNone ? nil : whole($0, line) } ?? -1
             return .string(
-                try replacing(try self.text(of: old, line), with: try self.text(of: new, line), in: text, count: count, line))
+                try replacing(
+                    try self.text(of: old, line), with: try self.text(of: new, line), in: text, count: count, line))
         case "center":
             return try stringMethod(name, value, text, ["width": arguments["width"] ?? .integer(80)], line)
         case "wordcount":
@@ -77,7 +85,9 @@ extension TemplateRenderer {
         }
         plain += text
         let words = TemplateText.words(of: plain, limit: .max).joined(separator: " ")
-        let entities = [("&lt;", "<"), ("&gt;", ">"), ("&#39;", "'"), ("&#34;", "\""), ("&quot;", "\""), ("&amp;", "&")]
+        let entities = [
+            ("&lt;", "<"), ("&gt;", ">"), ("&#39;", "'"), ("&#34;", "\""), ("&quot;", "\""), ("&amp;", "&"),
+        ]
         return entities.reduce(words) { $0.replacing($1.0, with: $1.1) }
     }
 

@@ -201,12 +201,15 @@ final class TemplateRenderer {
                             try parameter.fallback.map { try renderer.evaluate($0) } ?? .undefined(parameter.name)
                     }
                 }
-                if syntax.takes.contains("caller") { inner.variables["caller"] = take("caller") ?? .undefined("caller") }
+                if syntax.takes.contains("caller") {
+                    inner.variables["caller"] = take("caller") ?? .undefined("caller")
+                }
                 let rest = Array(arguments.positional.dropFirst(syntax.parameters.count))
                 if syntax.takes.contains("varargs") {
                     inner.variables["varargs"] = try renderer.made(.tuple(rest), line)
                 } else if !rest.isEmpty {
-                    throw renderer.error(line, "\(syntax.name) takes not more than \(syntax.parameters.count) arguments")
+                    throw renderer.error(
+                        line, "\(syntax.name) takes not more than \(syntax.parameters.count) arguments")
                 }
                 if syntax.takes.contains("kwargs") {
                     inner.variables["kwargs"] = try renderer.dictionary(of: named, line)

@@ -124,12 +124,15 @@ enum TemplateText {
         while true {
             if fromRight {
                 guard let end = rest.lastIndex(where: isWord) else { break }
-                let begin = words.count == limit ? rest.startIndex : (rest[...end].lastIndex(where: isSpace) ?? rest.startIndex - 1) + 1
+                let begin =
+                    words.count == limit
+                    ? rest.startIndex : (rest[...end].lastIndex(where: isSpace) ?? rest.startIndex - 1) + 1
                 words.append(joined(rest[begin...end]))
                 rest = rest[..<begin]
             } else {
                 guard let begin = rest.firstIndex(where: isWord) else { break }
-                let end = words.count == limit ? rest.endIndex : rest[begin...].firstIndex(where: isSpace) ?? rest.endIndex
+                let end =
+                    words.count == limit ? rest.endIndex : rest[begin...].firstIndex(where: isSpace) ?? rest.endIndex
                 words.append(joined(rest[begin..<end]))
                 rest = rest[end...]
             }
