@@ -46,9 +46,7 @@ import Tokenizers
     }
 
     @Test(arguments: [
-        ("a\n{% macro f() %}{% endmacro %}", 2, "the statement \"macro\" is not supported"),
-        ("\n\n{{ x | sort }}", 3, "the filter \"sort\" is not supported"),
-        ("{{ x is callable }}", 1, "the test \"callable\" is not supported"),
+        ("a\n{% do 1 %}", 2, "the statement \"do\" is not known"),
         ("{% if true %}", 1, "no endif for this statement"),
         ("{{ 1 ", 1, "a tag without }}"),
         ("{{ 1 2 }}", 1, "something that is not supported at the end of a tag"),
@@ -57,8 +55,23 @@ import Tokenizers
         #expect(throws: TokenizerError.template(line: line, reason: reason)) { try ChatTemplate(source) }
     }
 
+    @Test(
+        "what is not known, or needs another template, is an error only where it is reached",
+        arguments: [
+            ("\n\n{{ x | sorted }}", 3, "the filter \"sorted\" is not known"),
+            ("{{ x is missing }}", 1, "the test \"missing\" is not known"),
+            ("{{ missing() }}", 1, "the function \"missing\" is not known"),
+            ("{{ ''.missing() }}", 1, "the method \"missing\" of \"\" is not known"),
+            ("{% include 'a' %}", 1, "\"include\" needs another template; a chat template stands alone"),
+            ("{% import 'a' as b %}", 1, "\"import\" needs another template; a chat template stands alone"),
+        ])
+    func refusesWhenReached(source: String, line: Int, reason: String) throws {
+        #expect(throws: TokenizerError.template(line: line, reason: reason)) { try Self.render(source) }
+        #expect(try Self.render("{% if false %}" + source + "{% endif %}x") == "x")
+    }
+
     @Test(arguments: [
-        "{{ cycler() }}", "{{ 'a'.center(3) }}", "{{ missing.name }}", "{{ 1 // 0 }}", "{{ 9223372036854775807 + 1 }}",
+        "{{ cycler() }}", "{{ [].append(1) }}", "{{ missing.name }}", "{{ 1 // 0 }}", "{{ 9223372036854775807 + 1 }}",
         "{{ 'x' * 9000000 }}", "{{ [] < 1 }}", "{% for a, b in [1] %}{% endfor %}", "{{ range(1, 1000000000) }}",
         "{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}",
         "{% set ns = namespace(x=[]) %}{% for i in range(100000) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}",

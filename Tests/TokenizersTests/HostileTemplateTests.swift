@@ -62,6 +62,24 @@ import Tokenizers
         #expect(throws: TokenizerError.self) { try template.render(messages: []) }
     }
 
+    @Test(
+        "macros, recursive loops, iterators and formats end with an error", .timeLimit(.minutes(2)),
+        arguments: [
+            // Macros and loops that call themselves, and values that hold one another through them.
+            "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+            "{% for i in [1] recursive %}{{ loop([1]) }}{% endfor %}",
+            "{% macro m(n) %}{{ m(n ~ n) }}{% endmacro %}{{ m('a') }}",
+            "{% set ns = namespace(x=[1]) %}{% for i in range(100000) %}{% set ns.x = ns.x | map('string') %}{% endfor %}",
+            "{% set ns = namespace(x=1) %}{% macro m() %}{% endmacro %}{% set ns.x = m %}",
+            "{{ '%1000000000d' % 1 }}", "{{ '{:>1000000000}'.format(1) }}", "{{ 'a'.center(1000000000) }}",
+            "{% for i in range(100000) %}{{ 'ab' * 100000 | replace('', 'c') }}{% endfor %}",
+            "{{ [1] * 1000000000000 }}", "{{ 'a' | indent(1000000000) }}", "{{ 2 ** 1000000000000 }}",
+        ])
+    func growth(source: String) throws {
+        let template = try ChatTemplate(source)
+        #expect(throws: TokenizerError.self) { try template.render(messages: []) }
+    }
+
     @Test("a template that is too long, or has too long a name, is refused when it is read")
     func lengths() {
         #expect(

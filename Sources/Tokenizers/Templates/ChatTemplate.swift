@@ -1,10 +1,9 @@
 /// A chat template: a Jinja program that turns the messages of a conversation into the text a model was trained on.
 ///
-/// A subset of Jinja with the settings of Hugging Face transformers (`trim_blocks`, `lstrip_blocks`): for, if, set,
-/// break, continue, expressions, and the filters, tests and functions that chat templates use. Anything else is refused
-/// with its line, when the template is read where that can be known, and when it is reached otherwise. Length, nesting,
-/// work and output are limited (``TemplateBudget``), so that a template from a stranger can neither hang nor exhaust
-/// memory.
+/// Jinja as Hugging Face transformers sets it up (`trim_blocks`, `lstrip_blocks`, loop controls, `generation` blocks, `tojson`
+/// of its own, Python's values as Python writes them), without other templates: `include`, `import` and `extends` are
+/// refused. A filter, test, function or method that is not known is an error when it is reached. Length, nesting, work and
+/// output are limited (``TemplateBudget``), so that a template from a stranger can neither hang nor exhaust memory.
 public struct ChatTemplate: Sendable {
     /// The most bytes of a template; those of models have at most 20,000.
     private static let maximumLength = 1 << 20
@@ -32,11 +31,11 @@ public struct ChatTemplate: Sendable {
     public func render(
         messages: [JSONValue], addGenerationPrompt: Bool = true, variables: [String: JSONValue] = [:]
     ) throws -> String {
-        var values = variables.mapValues { TemplateValue.json($0) }
-        values["messages"] = .json(.array(messages))
-        values["add_generation_prompt"] = .json(.bool(addGenerationPrompt))
-        var renderer = TemplateRenderer(variables: values)
-        return try renderer.render(statements)
+        var values: [String: TemplateValue] = ["tools": .none, "documents": .none]
+        for (name, value) in variables { values[name] = TemplateValue(value) }
+        values["messages"] = .list(messages.map { TemplateValue($0) })
+        values["add_generation_prompt"] = .bool(addGenerationPrompt)
+        return try TemplateRenderer(variables: values).render(statements)
     }
 }
 

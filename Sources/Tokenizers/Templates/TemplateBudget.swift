@@ -10,7 +10,7 @@ final class TemplateBudget {
     /// What evaluating an expression or running a statement costs.
     static let step = 512
     /// What a place in a list or an object costs.
-    static let cell = MemoryLayout<JSONValue>.stride
+    static let cell = MemoryLayout<TemplateValue>.stride
     /// What reading a byte costs where text is gone through character by character.
     static let reading = 16
 
@@ -31,16 +31,18 @@ final class TemplateBudget {
 
     /// Counts the texts among the operands of an operation.
     func read(_ values: [TemplateValue], _ line: Int) throws {
-        for case .json(.string(let text)) in values { try read(text, line) }
+        for value in values { if let text = value.text { try read(text, line) } }
     }
 
     /// Counts a new value, texts and lists by their length, and checks that a text is not too long.
-    func made(_ value: JSONValue, _ line: Int) throws {
+    func made(_ value: TemplateValue, _ line: Int) throws {
         switch value {
-        case .string(let text):
+        case .string(let text), .markup(let text):
             try checkLength(text.utf8.count, line)
             try charge(Self.step + text.utf8.count, line)
-        case .array(let elements): try charge(Self.step + Self.cell * elements.count, line)
+        case .sequence(let sequence): try charge(Self.step + Self.cell * sequence.elements.count, line)
+        case .dictionary(let dictionary): try charge(Self.step + 2 * Self.cell * dictionary.entries.count, line)
+        case .iterator: try charge(Self.step, line)
         default: break
         }
     }
@@ -52,11 +54,6 @@ final class TemplateBudget {
         }
     }
 
-    /// Counts a look-up in an object, which compares its keys one after another.
-    func lookUp(_ key: String, in object: JSONObject, _ line: Int) throws {
-        try charge(object.entries.count * (16 + key.utf8.count / 8), line)
-    }
-
     /// Counts a value with all that is in it, and checks that it is not nested too deeply for what goes through it.
     ///
     /// - Parameters:
@@ -64,7 +61,7 @@ final class TemplateBudget {
     ///   - indent: The spaces that a level is written with.
     /// - Returns: The least number of bytes of the value when it is written.
     @discardableResult
-    func visit(_ value: JSONValue, texts: Bool, indent: Int = 0, depth: Int = 0, _ line: Int) throws -> Int {
+    func visit(_ value: TemplateValue, texts: Bool, indent: Int = 0, depth: Int = 0, _ line: Int) throws -> Int {
         guard depth < JSONParser.maximumDepth else {
             throw TokenizerError.template(line: line, reason: "a value that is nested too deeply")
         }
@@ -75,17 +72,17 @@ final class TemplateBudget {
             try read(text, line)
             length += text.utf8.count
         }
-        func add(_ value: JSONValue) throws {
+        func add(_ value: TemplateValue) throws {
             length += try visit(value, texts: texts, indent: indent, depth: depth + 1, line)
         }
         switch value {
-        case .array(let elements): for element in elements { try add(element) }
-        case .object(let object):
-            for entry in object.entries {
+        case .sequence(let sequence): for element in sequence.elements { try add(element) }
+        case .dictionary(let dictionary):
+            for entry in dictionary.entries {
                 try add(entry.key)
                 try add(entry.value)
             }
-        case .string(let text): try add(text)
+        case .string(let text), .markup(let text): try add(text)
         default: break
         }
         return length

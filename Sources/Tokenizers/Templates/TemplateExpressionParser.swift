@@ -1,11 +1,11 @@
 /// Builds expressions from the tokens of one tag, with Jinja's precedence.
 struct TemplateExpressionParser {
-    private let tokens: [TemplateLexer.Token]
+    private let tokens: [TemplateToken]
     private let firstLine: Int
     private var position = 0
     private var depth = 0
 
-    init(_ tokens: [TemplateLexer.Token], line: Int) {
+    init(_ tokens: [TemplateToken], line: Int) {
         self.tokens = tokens
         firstLine = tokens.first?.line ?? line
     }
@@ -14,7 +14,7 @@ struct TemplateExpressionParser {
 
     func error(_ reason: String) -> TokenizerError { .template(line: line, reason: reason) }
 
-    private var next: TemplateLexer.Token.Kind? { position < tokens.count ? tokens[position].kind : nil }
+    private var next: TemplateToken.Kind? { position < tokens.count ? tokens[position].kind : nil }
 
     mutating func take(_ symbol: String) -> Bool {
         guard next == .symbol(symbol) else { return false }
@@ -38,8 +38,10 @@ struct TemplateExpressionParser {
         return name
     }
 
+    var isAtEnd: Bool { position == tokens.count }
+
     func end() throws {
-        guard position == tokens.count else { throw error("something that is not supported at the end of a tag") }
+        guard isAtEnd else { throw error("something that is not supported at the end of a tag") }
     }
 
     mutating func expression(allowsConditional: Bool = true) throws -> TemplateExpression {
@@ -93,10 +95,9 @@ struct TemplateExpressionParser {
 
     private mutating func comparison() throws -> TemplateExpression {
         let left = try sum()
-        guard let comparison = takeComparison() else { return left }
-        let result = make(.binary(comparison, left, try sum()))
-        guard takeComparison() == nil else { throw error("comparisons in a chain are not supported") }
-        return result
+        var operands: [(symbol: String, value: TemplateExpression)] = []
+        while let symbol = takeComparison() { operands.append((symbol, try sum())) }
+        return operands.isEmpty ? left : make(.comparison(left, operands))
     }
 
     private mutating func takeComparison() -> String? {
@@ -113,15 +114,46 @@ struct TemplateExpressionParser {
     }
 
     private mutating func sum() throws -> TemplateExpression {
-        try chain(["+", "-"]) { try $0.chain(["~"]) { try $0.chain(["*", "/", "//", "%"]) { try $0.unary() } } }
+        try chain(["+", "-"]) { try $0.concatenation() }
     }
 
-    private mutating func unary() throws -> TemplateExpression {
-        guard take("-") else { return try filtered(try postfix(try primary())) }
-        depth += 1
-        defer { depth -= 1 }
-        guard depth < TemplateParser.maximumDepth else { throw error("nested too deeply") }
-        return make(.negative(try unary()))
+    private mutating func concatenation() throws -> TemplateExpression {
+        var texts = [try product()]
+        while take("~") { texts.append(try product()) }
+        return texts.count == 1 ? texts[0] : make(.concatenation(texts))
+    }
+
+    private mutating func product() throws -> TemplateExpression {
+        try chain(["*", "/", "//", "%"]) { try $0.chain(["**"]) { try $0.unary() } }
+    }
+
+    /// A sign binds weaker than what follows a value in brackets and dots, and stronger than its filters and tests.
+    private mutating func unary(withFilters: Bool = true) throws -> TemplateExpression {
+        var value: TemplateExpression
+        if next == .symbol("-") || next == .symbol("+") {
+            let isNegative = next == .symbol("-")
+            position += 1
+            depth += 1
+            defer { depth -= 1 }
+            guard depth < TemplateParser.maximumDepth else { throw error("nested too deeply") }
+            value = make(.signed(isNegative: isNegative, try unary(withFilters: false)))
+        } else {
+            value = try primary()
+        }
+        value = try postfix(value)
+        return withFilters ? try filtered(value) : value
+    }
+
+    /// One expression, or a tuple of several with commas between them.
+    mutating func tuple(allowsConditional: Bool = true) throws -> TemplateExpression {
+        let first = try expression(allowsConditional: allowsConditional)
+        guard next == .symbol(",") else { return first }
+        var elements = [first]
+        while take(",") {
+            if position == tokens.count || next == .symbol(")") || next == .symbol("]") { break }
+            elements.append(try expression(allowsConditional: allowsConditional))
+        }
+        return make(.tuple(elements))
     }
 
     private mutating func primary() throws -> TemplateExpression {
@@ -143,8 +175,8 @@ struct TemplateExpressionParser {
         case .name("none"), .name("None"): return literal(nil)
         case .name(let name): return .init(kind: .name(name), line: line)
         case .symbol("("):
-            let value = try expression()
-            guard next != .symbol(",") else { throw error("tuples are not supported") }
+            if take(")") { return .init(kind: .tuple([]), line: line) }
+            let value = try tuple()
             try expect(")")
             return value
         case .symbol("["):
@@ -173,7 +205,12 @@ struct TemplateExpressionParser {
         var value = value
         while true {
             if take(".") {
-                value = make(.attribute(value, try name()))
+                if case .integer(let index) = next {
+                    position += 1
+                    value = make(.index(value, make(.literal(.integer(index)))))
+                } else {
+                    value = make(.attribute(value, try name()))
+                }
             } else if take("[") {
                 value = try subscripted(value)
             } else if take("(") {
@@ -188,7 +225,7 @@ struct TemplateExpressionParser {
         var bounds: [TemplateExpression?] = []
         while true {
             let isEmpty = next == .symbol(":") || next == .symbol("]")
-            bounds.append(isEmpty ? nil : try expression())
+            bounds.append(isEmpty ? nil : try tuple())
             guard bounds.count < 3, take(":") else { break }
         }
         try expect("]")
@@ -203,10 +240,19 @@ struct TemplateExpressionParser {
     private mutating func arguments() throws -> TemplateArguments {
         var arguments = TemplateArguments()
         while next != .symbol(")") {
-            if case .name(let name) = next, position + 1 < tokens.count, tokens[position + 1].kind == .symbol("=") {
+            if take("**") {
+                arguments.spreadNamed = try expression()
+            } else if take("*") {
+                arguments.spread = try expression()
+            } else if case .name(let name) = next, position + 1 < tokens.count,
+                tokens[position + 1].kind == .symbol("=")
+            {
                 position += 2
                 arguments.named.append((name, try expression()))
             } else {
+                guard arguments.named.isEmpty, arguments.spreadNamed == nil else {
+                    throw error("an argument without a name behind those with names")
+                }
                 arguments.positional.append(try expression())
             }
             guard take(",") else { break }
@@ -215,32 +261,97 @@ struct TemplateExpressionParser {
         return arguments
     }
 
+    /// The parameters of a macro up to the closing parenthesis, whose opening one is behind.
+    mutating func parameters() throws -> [(name: String, fallback: TemplateExpression?)] {
+        var parameters: [(name: String, fallback: TemplateExpression?)] = []
+        while next != .symbol(")") {
+            if !parameters.isEmpty { try expect(",") }
+            let name = try name()
+            let fallback = take("=") ? try expression() : nil
+            if fallback == nil, parameters.last?.fallback != nil {
+                throw error("a parameter without a value behind one with a value")
+            }
+            parameters.append((name, fallback))
+        }
+        try expect(")")
+        return parameters
+    }
+
+    /// Filters with bars between them, as a block has them.
+    mutating func filters(startsWithName: Bool) throws -> [TemplateFilterSyntax] {
+        var filters: [TemplateFilterSyntax] = []
+        while startsWithName && filters.isEmpty || take("|") {
+            let name = try dottedName()
+            filters.append(TemplateFilterSyntax(name: name, arguments: take("(") ? try arguments() : .init()))
+        }
+        return filters
+    }
+
+    private mutating func dottedName() throws -> String {
+        var name = try name()
+        while take(".") { name += "." + (try self.name()) }
+        return name
+    }
+
     private mutating func filtered(_ value: TemplateExpression) throws -> TemplateExpression {
         var value = value
         while true {
             if take("|") {
-                let name = try name()
-                guard TemplateRenderer.filters.contains(name) else {
-                    throw error("the filter \"\(name)\" is not supported")
-                }
+                let name = try dottedName()
                 value = make(.filter(value, name, take("(") ? try arguments() : TemplateArguments()))
             } else if takeName("is") {
-                let isNegated = takeName("not")
-                let name = try name()
-                guard TemplateRenderer.tests.contains(name) else {
-                    throw error("the test \"\(name)\" is not supported")
-                }
-                var arguments = TemplateArguments()
-                if take("(") {
-                    arguments = try self.arguments()
-                } else if TemplateRenderer.testsOfTwo.contains(name) {
-                    arguments.positional = [try postfix(try primary())]
-                }
-                let test = make(.test(value, name, arguments))
-                value = isNegated ? make(.not(test)) : test
+                value = try test(of: value)
+            } else if take("(") {
+                value = make(.call(value, try arguments()))
             } else {
                 return value
             }
         }
+    }
+
+    private mutating func test(of value: TemplateExpression) throws -> TemplateExpression {
+        let isNegated = takeName("not")
+        let name = try dottedName()
+        var arguments = TemplateArguments()
+        if take("(") {
+            arguments = try self.arguments()
+        } else if beginsArgument {
+            arguments.positional = [try postfix(try primary())]
+        }
+        let test = make(.test(value, name, arguments))
+        return isNegated ? make(.not(test)) : test
+    }
+
+    /// Whether the next word is the argument of a test that stands without parentheses.
+    private var beginsArgument: Bool {
+        switch next {
+        case .string, .integer, .number, .symbol("["), .symbol("{"): true
+        case .name(let name): !["else", "or", "and", "if", "is", "in", "not", "recursive"].contains(name)
+        default: false
+        }
+    }
+
+    /// What is assigned to: a name, an attribute of a namespace, or several of them.
+    mutating func target() throws -> TemplateTarget {
+        depth += 1
+        defer { depth -= 1 }
+        guard depth < TemplateParser.maximumDepth else { throw error("nested too deeply") }
+        var targets: [TemplateTarget] = []
+        var isTuple = false
+        repeat {
+            if isTuple, position == tokens.count || next == .name("in") || next == .symbol("=") || next == .symbol(")")
+            {
+                break
+            }
+            if take("(") {
+                targets.append(try target())
+                try expect(")")
+            } else {
+                let name = try name()
+                targets.append(take(".") ? .attribute(of: name, try self.name()) : .name(name))
+            }
+            if next == .symbol(",") { isTuple = true }
+        } while take(",")
+        return isTuple ? .tuple(targets) : targets[0]
     }
 }

@@ -2,21 +2,8 @@
 struct TemplateLexer {
     enum Part {
         case text(String)
-        case statement([Token])
-        case output([Token])
-    }
-
-    struct Token: Equatable {
-        enum Kind: Equatable {
-            case name(String)
-            case string(String)
-            case integer(Int)
-            case number(Double)
-            case symbol(String)
-        }
-
-        var kind: Kind
-        var line: Int
+        case statement([TemplateToken], line: Int)
+        case output([TemplateToken], line: Int)
     }
 
     /// The most tokens in a tag, which also bounds how deeply expressions are nested.
@@ -33,11 +20,13 @@ struct TemplateLexer {
         return try lexer.parts()
     }
 
+    /// Every line end becomes a line feed, and the last one is dropped.
     private init(_ template: String) {
         var scalars: [Unicode.Scalar] = []
+        var isAfterReturn = false
         for scalar in template.unicodeScalars {
-            if scalar == "\n", scalars.last == "\r" { scalars.removeLast() }
-            scalars.append(scalar)
+            if scalar != "\n" || !isAfterReturn { scalars.append(scalar == "\r" ? "\n" : scalar) }
+            isAfterReturn = scalar == "\r"
         }
         if scalars.last == "\n" { scalars.removeLast() }
         source = scalars
@@ -62,29 +51,40 @@ struct TemplateLexer {
                 continue
             }
             position += 2
-            let mark = position < source.count ? source[position] : " "
-            if mark == "-" {
-                position += 1
-                while let last = text.last, last.properties.isWhitespace { text.removeLast() }
-            } else if mark == "+" && opening != "{{" {
-                position += 1
-            } else if opening != "{{" {
-                let lineStart = text.lastIndex(of: "\n").map { $0 + 1 } ?? 0
-                if lineStart > 0 || beginsLine, text[lineStart...].allSatisfy(\.properties.isWhitespace) {
-                    text.removeSubrange(lineStart...)
-                }
-            }
-            if !text.isEmpty { parts.append(.text(Self.string(text[...]))) }
+            trimEnd(of: &text, beforeOutput: opening == "{{", beginsLine: beginsLine)
+            if !text.isEmpty { parts.append(.text(TemplateText.joined(text))) }
             text = []
+            let first = line
             switch opening {
             case "{#": try skipComment()
-            case "{%": parts.append(.statement(try tokens(until: "%}")))
-            default: parts.append(.output(try tokens(until: "}}")))
+            case "{%":
+                if let raw = try rawText() {
+                    parts.append(.text(raw))
+                } else {
+                    parts.append(.statement(try tokens(until: "%}"), line: first))
+                }
+            default: parts.append(.output(try tokens(until: "}}"), line: first))
             }
             beginsLine = skipAfterTag(trimsNewline: opening != "{{")
         }
-        if !text.isEmpty { parts.append(.text(Self.string(text[...]))) }
+        if !text.isEmpty { parts.append(.text(TemplateText.joined(text))) }
         return parts
+    }
+
+    /// Takes the white space from the text before a tag that the tag's mark says, and skips the mark.
+    private mutating func trimEnd(of text: inout [Unicode.Scalar], beforeOutput: Bool, beginsLine: Bool) {
+        let mark = position < source.count ? source[position] : " "
+        if mark == "-" {
+            position += 1
+            while let last = text.last, TemplateText.isSpace(last) { text.removeLast() }
+        } else if mark == "+" {
+            position += 1
+        } else if !beforeOutput {
+            let lineStart = text.lastIndex(of: "\n").map { $0 + 1 } ?? 0
+            if lineStart > 0 || beginsLine, text[lineStart...].allSatisfy(TemplateText.isSpace) {
+                text.removeSubrange(lineStart...)
+            }
+        }
     }
 
     private mutating func skipComment() throws {
@@ -96,11 +96,58 @@ struct TemplateLexer {
         position += 2
     }
 
+    /// What stands between `raw` and `endraw`, whose tag is then behind; nil, and nothing is read, if this tag is another.
+    private mutating func rawText() throws -> String? {
+        let start = position
+        skipSpaces()
+        guard starts("raw") else { return restart(at: start) }
+        position += 3
+        skipSpaces()
+        guard starts("%}") || starts("-%}") || starts("+%}") else { return restart(at: start) }
+        position += starts("%}") ? 2 : 3
+        _ = skipAfterTag(trimsNewline: true)
+        var text: [Unicode.Scalar] = []
+        while position < source.count {
+            let here = position
+            if starts("{%") {
+                position += 2
+                let mark = position < source.count ? source[position] : " "
+                if mark == "-" || mark == "+" { position += 1 }
+                skipSpaces()
+                if starts("endraw") {
+                    position += 6
+                    skipSpaces()
+                    if starts("%}") || starts("-%}") || starts("+%}") {
+                        let end = position + (starts("%}") ? 2 : 3)
+                        position = here + 2
+                        trimEnd(of: &text, beforeOutput: false, beginsLine: false)
+                        position = end
+                        return TemplateText.joined(text)
+                    }
+                }
+                position = here
+            }
+            if source[position] == "\n" { line += 1 }
+            text.append(source[position])
+            position += 1
+        }
+        throw error("no endraw for this statement")
+    }
+
+    private mutating func restart(at start: Int) -> String? {
+        position = start
+        return nil
+    }
+
+    private mutating func skipSpaces() {
+        while position < source.count, TemplateText.isSpace(source[position]) { position += 1 }
+    }
+
     /// Skips the white space that the tag just read takes with it; whether the next text begins a line.
     private mutating func skipAfterTag(trimsNewline: Bool) -> Bool {
         let mark = source[max(0, position - 3)]
         if mark == "-" {
-            while position < source.count, source[position].properties.isWhitespace {
+            while position < source.count, TemplateText.isSpace(source[position]) {
                 if source[position] == "\n" { line += 1 }
                 position += 1
             }
@@ -112,14 +159,8 @@ struct TemplateLexer {
         return true
     }
 
-    private static func string(_ scalars: ArraySlice<Unicode.Scalar>) -> String {
-        var text = String.UnicodeScalarView()
-        text.append(contentsOf: scalars)
-        return String(text)
-    }
-
-    private mutating func tokens(until end: String) throws -> [Token] {
-        var tokens: [Token] = []
+    private mutating func tokens(until end: String) throws -> [TemplateToken] {
+        var tokens: [TemplateToken] = []
         // Open brackets: "}}" ends an expression only outside of them.
         var depth = 0
         while position < source.count {
@@ -131,15 +172,17 @@ struct TemplateLexer {
                 position += 2
                 return tokens
             }
-            if depth == 0, scalar == "-" || scalar == "+", source[(position + 1)...].starts(with: end.unicodeScalars) {
+            if depth == 0, scalar == "-" || scalar == "+" && end == "%}",
+                source[(position + 1)...].starts(with: end.unicodeScalars)
+            {
                 position += 3
                 return tokens
             }
-            if scalar.properties.isWhitespace {
+            if TemplateText.isSpace(scalar) {
                 if scalar == "\n" { line += 1 }
                 position += 1
             } else {
-                let token = try token()
+                let token = try token(isAfterDot: tokens.last?.kind == .symbol("."))
                 if case .symbol(let symbol) = token.kind {
                     if ["(", "[", "{"].contains(symbol) { depth += 1 }
                     if [")", "]", "}"].contains(symbol) { depth -= 1 }
@@ -150,62 +193,123 @@ struct TemplateLexer {
         throw error("a tag without \(end)")
     }
 
-    private mutating func token() throws -> Token {
+    private mutating func token(isAfterDot: Bool) throws -> TemplateToken {
         let start = position
         let scalar = source[position]
         func isName(_ scalar: Unicode.Scalar) -> Bool {
-            scalar == "_" || scalar.properties.isAlphabetic || isDigit(scalar)
+            scalar == "_" || scalar.properties.isAlphabetic || "0"..."9" ~= scalar
         }
-        func isDigit(_ scalar: Unicode.Scalar) -> Bool { "0"..."9" ~= scalar }
-        if isDigit(scalar) {
-            while position < source.count, isDigit(source[position]) { position += 1 }
-            let isFraction = position + 1 < source.count && source[position] == "." && isDigit(source[position + 1])
-            if isFraction {
-                position += 1
-                while position < source.count, isDigit(source[position]) { position += 1 }
-            }
-            let text = Self.string(source[start..<position])
-            if !isFraction, let value = Int(text) { return Token(kind: .integer(value), line: line) }
-            if isFraction, let value = Double(text) { return Token(kind: .number(value), line: line) }
-            throw error("the number \(text) is too large")
-        }
+        if "0"..."9" ~= scalar { return TemplateToken(kind: try number(allowsFraction: !isAfterDot), line: line) }
         if isName(scalar) {
             while position < source.count, isName(source[position]) { position += 1 }
             guard position - start <= Self.maximumName else {
                 throw error("a name of more than \(Self.maximumName) characters")
             }
-            return Token(kind: .name(Self.string(source[start..<position])), line: line)
+            return TemplateToken(kind: .name(TemplateText.joined(source[start..<position])), line: line)
         }
         if scalar == "'" || scalar == "\"" { return try string(quote: scalar) }
         for symbol in ["==", "!=", "<=", ">=", "//", "**"] where starts(symbol) {
             position += 2
-            return Token(kind: .symbol(symbol), line: line)
+            return TemplateToken(kind: .symbol(symbol), line: line)
         }
         guard "()[]{}.,:|=<>+-*/%~".unicodeScalars.contains(scalar) else { throw error("the character \"\(scalar)\"") }
         position += 1
-        return Token(kind: .symbol(String(Character(scalar))), line: line)
+        return TemplateToken(kind: .symbol(String(Character(scalar))), line: line)
     }
 
-    private mutating func string(quote: Unicode.Scalar) throws -> Token {
+    /// A number as Python writes it: 12, 1_000, 0x1F, 1.5, 2e3.
+    private mutating func number(allowsFraction: Bool) throws -> TemplateToken.Kind {
+        func digits(_ isDigit: (Unicode.Scalar) -> Bool) -> String {
+            var text = ""
+            while position < source.count {
+                let isUnderscore =
+                    source[position] == "_" && position + 1 < source.count && isDigit(source[position + 1])
+                guard isUnderscore || isDigit(source[position]) else { break }
+                if !isUnderscore { text.unicodeScalars.append(source[position]) }
+                position += 1
+            }
+            return text
+        }
+        func isDecimal(_ scalar: Unicode.Scalar) -> Bool { "0"..."9" ~= scalar }
+        func peek(_ offset: Int) -> Unicode.Scalar {
+            position + offset < source.count ? source[position + offset] : " "
+        }
+        let radixes: [Unicode.Scalar: Int] = ["b": 2, "o": 8, "x": 16]
+        if source[position] == "0", let radix = radixes[Unicode.Scalar(peek(1).value | 0x20) ?? " "] {
+            position += 2
+            let text = digits { scalar in
+                Character(scalar).hexDigitValue.map { scalar.isASCII && $0 < radix } ?? false
+            }
+            guard let value = Int(text, radix: radix) else { throw error("a number that is not one, or is too large") }
+            return .integer(value)
+        }
+        var text = digits(isDecimal)
+        var isFraction = false
+        if allowsFraction, peek(0) == ".", isDecimal(peek(1)) {
+            isFraction = true
+            position += 1
+            text += "." + digits(isDecimal)
+        }
+        if allowsFraction, peek(0) == "e" || peek(0) == "E" {
+            let sign = peek(1) == "+" || peek(1) == "-" ? 1 : 0
+            if isDecimal(peek(1 + sign)) {
+                isFraction = true
+                text += "e" + (sign == 1 ? String(Character(peek(1))) : "")
+                position += 1 + sign
+                text += digits(isDecimal)
+            }
+        }
+        if !isFraction, let value = Int(text) { return .integer(value) }
+        if isFraction, let value = Double(text) { return .number(value) }
+        throw error("the number \(text) is too large")
+    }
+
+    private mutating func string(quote: Unicode.Scalar) throws -> TemplateToken {
         let first = line
-        var text = String.UnicodeScalarView()
+        var text: [Unicode.Scalar] = []
         position += 1
         while position < source.count, source[position] != quote {
-            var scalar = source[position]
+            let scalar = source[position]
             if scalar == "\n" { line += 1 }
             position += 1
             if scalar == "\\", position < source.count {
-                let escapes: [Unicode.Scalar: Unicode.Scalar] = [
-                    "n": "\n", "t": "\t", "r": "\r", "\\": "\\", "'": "'", "\"": "\"",
-                ]
-                guard let escaped = escapes[source[position]] else { throw error("the escape \\\(source[position])") }
-                scalar = escaped
-                position += 1
+                if source[position] == "\n" { line += 1 }
+                text += try escaped()
+            } else {
+                text.append(scalar)
             }
-            text.append(scalar)
         }
         guard position < source.count else { throw error("a string without an end") }
         position += 1
-        return Token(kind: .string(String(text)), line: first)
+        return TemplateToken(kind: .string(TemplateText.joined(text)), line: first)
+    }
+
+    /// What a backslash and what follows it stand for in Python; an unknown escape stands for itself.
+    private mutating func escaped() throws -> [Unicode.Scalar] {
+        let simple: [Unicode.Scalar: Unicode.Scalar] = [
+            "n": "\n", "t": "\t", "r": "\r", "\\": "\\", "'": "'", "\"": "\"", "a": "\u{7}", "b": "\u{8}", "f": "\u{C}",
+            "v": "\u{B}",
+        ]
+        let scalar = source[position]
+        position += 1
+        if scalar == "\n" { return [] }
+        if let value = simple[scalar] { return [value] }
+        let lengths: [Unicode.Scalar: Int] = ["x": 2, "u": 4, "U": 8]
+        var code = ""
+        if let length = lengths[scalar] {
+            let end = min(position + length, source.count)
+            code = TemplateText.joined(source[position..<end])
+            guard code.utf8.count == length, let value = UInt32(code, radix: 16), let decoded = Unicode.Scalar(value)
+            else { throw error("the escape \\\(scalar)\(code)") }
+            position = end
+            return [decoded]
+        }
+        guard "0"..."7" ~= scalar else { return ["\\", scalar] }
+        code = String(Character(scalar))
+        while code.utf8.count < 3, position < source.count, "0"..."7" ~= source[position] {
+            code.unicodeScalars.append(source[position])
+            position += 1
+        }
+        return UInt32(code, radix: 8).flatMap { Unicode.Scalar($0) }.map { [$0] } ?? []
     }
 }

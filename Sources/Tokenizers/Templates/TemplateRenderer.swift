@@ -1,51 +1,55 @@
 /// Executes the statements of a template.
-struct TemplateRenderer {
+final class TemplateRenderer {
     private enum Flow {
         case next, leaveLoop, nextIteration
     }
 
-    private var scopes: [[String: TemplateValue]]
+    /// The most statements and expressions that are open at once, macros and recursive loops with all in them: more would
+    /// need more of the stack than threads have.
+    private static let maximumDepth = 700
+
+    var scope: TemplateScope
     private var output = ""
+    private var openParts = 0
+    /// The scopes that macros were defined in, which hold the macros that hold them.
+    private var macroScopes: [TemplateScope] = []
     let budget = TemplateBudget()
 
     init(variables: [String: TemplateValue]) {
-        scopes = [variables]
+        scope = TemplateScope(Self.globals.merging(variables, uniquingKeysWith: { $1 }))
     }
 
-    mutating func render(_ statements: [TemplateStatement]) throws -> String {
+    func render(_ statements: [TemplateStatement]) throws -> String {
+        // Variables hold macros and iterators that hold the renderer.
+        defer {
+            macroScopes.forEach { $0.variables = [:] }
+            scope = TemplateScope()
+        }
+        // Variables of a template are apart from those it is given, which all of its parts see.
+        scope = TemplateScope(in: scope)
         _ = try execute(statements)
         return output
     }
 
     func error(_ line: Int, _ reason: String) -> TokenizerError { .template(line: line, reason: reason) }
 
-    /// A new text, counted and checked.
-    func made(_ text: String, _ line: Int) throws -> TemplateValue {
-        try budget.made(.string(text), line)
-        return .string(text)
+    /// Does something one level deeper.
+    func deeper<Result>(_ line: Int, _ body: () throws -> Result) throws -> Result {
+        openParts += 1
+        defer { openParts -= 1 }
+        guard openParts <= Self.maximumDepth else { throw error(line, "nested too deeply") }
+        return try body()
     }
 
-    /// A new list, counted.
-    func made(_ elements: [JSONValue], _ line: Int) throws -> TemplateValue {
-        try budget.made(.array(elements), line)
-        return .json(.array(elements))
-    }
-
-    /// A list or an object that nests other values, with its depth checked.
-    func nested(_ value: JSONValue, _ line: Int) throws -> TemplateValue {
-        try budget.visit(value, texts: false, line)
-        return .json(value)
-    }
-
-    private mutating func execute(_ statements: [TemplateStatement]) throws -> Flow {
+    private func execute(_ statements: [TemplateStatement]) throws -> Flow {
         for statement in statements {
-            let flow = try execute(statement)
+            let flow = try deeper(1) { try execute(statement) }
             guard flow == .next else { return flow }
         }
         return .next
     }
 
-    private mutating func execute(_ statement: TemplateStatement) throws -> Flow {
+    private func execute(_ statement: TemplateStatement) throws -> Flow {
         switch statement {
         case .text(let text): try write(text, line: 1)
         case .output(let expression):
@@ -53,34 +57,34 @@ struct TemplateRenderer {
         case .branch(let branches, let otherwise):
             for (condition, body) in branches where try evaluate(condition).isTrue { return try execute(body) }
             return try execute(otherwise)
-        case .loop(let names, let sequence, let filter, let body, let otherwise):
-            try loop(names, sequence, filter, body, otherwise)
-        case .assign(let name, let attribute, let expression, let line):
-            let value = try evaluate(expression)
-            if let attribute {
-                guard case .namespace(let namespace)? = try find(name, line) else {
-                    throw error(line, "\(name).\(attribute) is assigned to, but \(name) is not a namespace")
-                }
-                try budget.lookUp(attribute, in: namespace.variables, line)
-                namespace.variables[attribute] = try json(value, line)
-            } else {
-                scopes[scopes.count - 1][name] = value
+        case .loop(let syntax): try loop(syntax)
+        case .assign(let target, let expression):
+            try assign(try evaluate(expression), to: target, expression.line)
+        case .capture(let target, let filters, let body, let line):
+            try assign(try filtered(try captured(body), filters, line), to: target, line)
+        case .scope(let variables, let body):
+            // Values are computed outside of the scope they are for.
+            let inner = TemplateScope(in: scope)
+            for (target, value) in variables {
+                guard case .name(let name) = target else { continue }
+                inner.variables[name] = try evaluate(value)
             }
-        case .capture(let name, let body):
-            let outer = output
-            output = ""
-            scopes.append([:])
-            _ = try execute(body)
-            scopes.removeLast()
-            scopes[scopes.count - 1][name] = .string(output)
-            output = outer
+            return try within(inner) { try execute(body) }
+        case .filtered(let filters, let body, let line):
+            try write(try text(of: try filtered(try captured(body), filters, line), line), line: line)
+        case .macro(let syntax): scope.variables[syntax.name] = .object(macro(syntax))
+        case .call(let callee, let arguments, let caller):
+            var arguments = try evaluate(arguments, callee.line)
+            arguments.named.append(("caller", .object(macro(caller))))
+            try write(try text(of: try call(callee, arguments), callee.line), line: callee.line)
+        case .refused(let reason, let line): throw error(line, reason)
         case .leaveLoop: return .leaveLoop
         case .nextIteration: return .nextIteration
         }
         return .next
     }
 
-    private mutating func write(_ text: String, line: Int) throws {
+    func write(_ text: String, line: Int) throws {
         try budget.charge(TemplateBudget.step + text.utf8.count, line)
         guard output.utf8.count + text.utf8.count <= TemplateBudget.maximumLength else {
             throw error(line, "the output is too long; at most \(TemplateBudget.maximumLength) bytes are written")
@@ -88,97 +92,142 @@ struct TemplateRenderer {
         output += text
     }
 
-    private mutating func loop(
-        _ names: [String], _ sequence: TemplateExpression, _ filter: TemplateExpression?, _ body: [TemplateStatement],
-        _ otherwise: [TemplateStatement]
-    ) throws {
-        var elements = try elements(of: try evaluate(sequence), sequence.line)
-        let depth = scopes.count
-        if let filter {
-            var kept: [JSONValue] = []
-            for element in elements {
-                scopes.append(try bind(names, element, sequence.line))
-                if try evaluate(filter).isTrue { kept.append(element) }
-                scopes.removeLast()
-            }
-            elements = kept
+    private func within<Result>(_ inner: TemplateScope, _ body: () throws -> Result) rethrows -> Result {
+        let outer = scope
+        scope = inner
+        defer { scope = outer }
+        return try body()
+    }
+
+    /// What statements write, in a scope of their own.
+    private func captured(_ body: [TemplateStatement]) throws -> TemplateValue {
+        try captured(in: TemplateScope(in: scope)) { _ = try execute(body) }
+    }
+
+    private func captured(in inner: TemplateScope, _ body: () throws -> Void) throws -> TemplateValue {
+        let outer = output
+        output = ""
+        defer { output = outer }
+        try within(inner, body)
+        return .string(output)
+    }
+
+    private func filtered(
+        _ value: TemplateValue, _ filters: [TemplateFilterSyntax], _ line: Int
+    ) throws -> TemplateValue {
+        try filters.reduce(value) { value, filter in
+            try self.filter(filter.name, value, try evaluate(filter.arguments, line), line)
         }
-        if elements.isEmpty { _ = try execute(otherwise) }
+    }
+
+    private func assign(_ value: TemplateValue, to target: TemplateTarget, _ line: Int) throws {
+        switch target {
+        case .name(let name): scope.variables[name] = value
+        case .attribute(let name, let attribute):
+            guard case .object(let object)? = try find(name, line), let namespace = object as? TemplateNamespace else {
+                throw error(line, "\(name).\(attribute) is assigned to, but \(name) is not a namespace")
+            }
+            try set(attribute, of: namespace, value, line)
+        case .tuple(let targets):
+            let values = try elements(of: value, line)
+            guard values.count == targets.count else {
+                throw error(line, "expected \(targets.count) values to unpack, found \(value.kind)")
+            }
+            for (target, value) in zip(targets, values) { try assign(value, to: target, line) }
+        }
+    }
+
+    func set(_ name: String, of namespace: TemplateNamespace, _ value: TemplateValue, _ line: Int) throws {
+        guard !name.hasPrefix("_") else { throw error(line, "a namespace's variable that begins with an underscore") }
+        namespace.variables[name] = try data(value, line)
+    }
+
+    private func loop(_ syntax: TemplateLoopSyntax) throws {
+        let sequence = try evaluate(syntax.sequence)
+        try loop(syntax, over: sequence, in: scope, depth: 0)
+    }
+
+    private func loop(
+        _ syntax: TemplateLoopSyntax, over sequence: TemplateValue, in outer: TemplateScope, depth: Int
+    ) throws {
+        let line = syntax.sequence.line
+        var elements = try elements(of: sequence, line)
+        if let condition = syntax.condition {
+            elements = try elements.filter { element in
+                try within(TemplateScope(in: outer)) {
+                    try assign(element, to: syntax.target, line)
+                    return try evaluate(condition).isTrue
+                }
+            }
+        }
+        if elements.isEmpty {
+            _ = try within(TemplateScope(in: outer)) { try execute(syntax.otherwise) }
+            return
+        }
+        let recurse = { [unowned self] (children: TemplateValue, depth: Int, line: Int) in
+            try self.captured(in: outer) { try self.loop(syntax, over: children, in: outer, depth: depth) }
+        }
+        let loop = TemplateLoop(elements, depth: depth, recurse: syntax.isRecursive ? recurse : nil)
         for (index, element) in elements.enumerated() {
-            try budget.charge(2 * TemplateBudget.step, sequence.line)
-            var scope = try bind(names, element, sequence.line)
-            var loop = JSONObject([
-                ("index", .integer(index + 1)), ("index0", .integer(index)), ("first", .bool(index == 0)),
-                ("last", .bool(index == elements.count - 1)), ("length", .integer(elements.count)),
-                ("revindex", .integer(elements.count - index)), ("revindex0", .integer(elements.count - index - 1)),
-            ])
-            if index > 0 { loop["previtem"] = elements[index - 1] }
-            if index + 1 < elements.count { loop["nextitem"] = elements[index + 1] }
-            scope["loop"] = .json(.object(loop))
-            scopes.append(scope)
-            let flow = try execute(body)
-            scopes.removeLast(scopes.count - depth)
+            try budget.charge(2 * TemplateBudget.step, line)
+            loop.index = index
+            let flow = try within(TemplateScope(["loop": .object(loop)], in: outer)) {
+                try assign(element, to: syntax.target, line)
+                return try execute(syntax.body)
+            }
             if flow == .leaveLoop { break }
         }
     }
 
-    /// The loop variables for an element.
-    private func bind(_ names: [String], _ element: JSONValue, _ line: Int) throws -> [String: TemplateValue] {
-        if names.count == 1 { return [names[0]: .json(element)] }
-        guard let values = element.elements, values.count == names.count else {
-            throw error(line, "expected \(names.count) values to unpack, found \(element.kind)")
+    /// A macro that sees the variables of the place where it is defined.
+    private func macro(_ syntax: TemplateMacroSyntax) -> TemplateFunction {
+        let defined = scope
+        macroScopes.append(defined)
+        return TemplateFunction(syntax.name) { arguments, renderer, line in
+            let inner = TemplateScope(in: defined)
+            var named = arguments.named
+            func take(_ name: String) -> TemplateValue? {
+                guard let index = named.firstIndex(where: { $0.name == name }) else { return nil }
+                return named.remove(at: index).value
+            }
+            return try renderer.captured(in: inner) {
+                for (index, parameter) in syntax.parameters.enumerated() {
+                    if arguments.positional.indices.contains(index) {
+                        inner.variables[parameter.name] = arguments.positional[index]
+                    } else if let value = take(parameter.name) {
+                        inner.variables[parameter.name] = value
+                    } else {
+                        inner.variables[parameter.name] =
+                            try parameter.fallback.map { try renderer.evaluate($0) } ?? .undefined(parameter.name)
+                    }
+                }
+                if syntax.takes.contains("caller") {
+                    inner.variables["caller"] = take("caller") ?? .undefined("caller")
+                }
+                let rest = Array(arguments.positional.dropFirst(syntax.parameters.count))
+                if syntax.takes.contains("varargs") {
+                    inner.variables["varargs"] = try renderer.made(.tuple(rest), line)
+                } else if !rest.isEmpty {
+                    throw renderer.error(
+                        line, "\(syntax.name) takes not more than \(syntax.parameters.count) arguments")
+                }
+                if syntax.takes.contains("kwargs") {
+                    inner.variables["kwargs"] = try renderer.dictionary(of: named, line)
+                } else if let (name, _) = named.first {
+                    throw renderer.error(line, "\(syntax.name) takes no argument \"\(name)\"")
+                }
+                _ = try renderer.execute(syntax.body)
+            }
         }
-        return Dictionary(zip(names, values.map { .json($0) }), uniquingKeysWith: { $1 })
     }
 
     func find(_ name: String, _ line: Int) throws -> TemplateValue? {
-        for scope in scopes.reversed() {
+        var next: TemplateScope? = scope
+        while let scope = next {
             try budget.charge(TemplateBudget.step / 4, line)
-            if let value = scope[name] { return value }
+            if let value = scope.variables[name] { return value }
+            next = scope.parent
         }
         return nil
-    }
-
-    /// What a loop goes through: elements, keys, or characters.
-    func elements(of value: TemplateValue, _ line: Int) throws -> [JSONValue] {
-        switch value {
-        case .json(.array(let elements)): return elements
-        case .json(.object(let object)):
-            try budget.charge(TemplateBudget.cell * object.entries.count, line)
-            return object.entries.map { .string($0.key) }
-        case .json(.string(let text)):
-            try budget.charge(2 * TemplateBudget.cell * text.utf8.count, line)
-            return text.unicodeScalars.map { .string(String(Character($0))) }
-        case .undefined: return []
-        default: throw error(line, "cannot go through \(value.kind)")
-        }
-    }
-
-    /// The value as data.
-    func json(_ value: TemplateValue, _ line: Int) throws -> JSONValue {
-        switch value {
-        case .json(let value): return value
-        case .undefined, .namespace: throw error(line, "expected a value, found \(value.kind)")
-        }
-    }
-
-    /// The value as text, as `{{ }}` writes it.
-    func text(of value: TemplateValue, _ line: Int) throws -> String {
-        switch value {
-        case .undefined: return ""
-        case .json(let value): return try text(of: value, line)
-        case .namespace: throw error(line, "a namespace cannot be written")
-        }
-    }
-
-    func text(of value: JSONValue, _ line: Int) throws -> String {
-        if case .string(let text) = value { return text }
-        try budget.checkLength(try budget.visit(value, texts: true, line), line)
-        return value.pythonText
-    }
-
-    func string(_ value: TemplateValue, _ line: Int) throws -> String {
-        guard case .json(.string(let text)) = value else { throw error(line, "expected a string, found \(value.kind)") }
-        return text
     }
 }

@@ -31,31 +31,134 @@ enum TemplateText {
         return String(text[start..<end])
     }
 
-    /// The parts between separators, or between runs of white space.
-    static func split(_ text: String, _ separator: String?) -> [JSONValue] {
-        let bytes = Array(text.utf8)
-        var parts: [JSONValue] = []
-        var start = 0
-        func add(until end: Int) { parts.append(.string(String(decoding: bytes[start..<end], as: UTF8.self))) }
-        if let pattern = separator.map({ Array($0.utf8) }) {
-            while let end = ByteSearch.first(pattern, in: bytes, from: start) {
-                add(until: end)
-                start = end + pattern.count
-            }
-            add(until: bytes.count)
-            return parts
+    /// Whether Python's `repr` writes a character as it is.
+    static func isPrintable(_ scalar: Unicode.Scalar) -> Bool {
+        if scalar.isASCII { return 0x20..<0x7F ~= scalar.value }
+        switch scalar.properties.generalCategory {
+        case .control, .format, .surrogate, .privateUse, .unassigned, .lineSeparator, .paragraphSeparator,
+            .spaceSeparator:
+            return false
+        default: return true
         }
-        var position = 0
+    }
+
+    /// A character as an escape: \x00, \u0000 or \U00000000.
+    static func escaped(_ scalar: Unicode.Scalar) -> String {
+        let (mark, length) = scalar.value < 0x100 ? ("x", 2) : scalar.value < 0x10000 ? ("u", 4) : ("U", 8)
+        let digits = String(scalar.value, radix: 16)
+        return "\\\(mark)" + String(repeating: "0", count: length - digits.count) + digits
+    }
+
+    /// The text of a value as it stands in HTML, unless it is one that stands there already.
+    static func escapedForHTML(_ value: TemplateValue) -> String {
+        if case .markup(let text) = value { return text }
+        var text = ""
+        write(value.text ?? value.pythonText, to: &text) { byte in
+            switch byte {
+            case UInt8(ascii: "&"): "&amp;"
+            case UInt8(ascii: "<"): "&lt;"
+            case UInt8(ascii: ">"): "&gt;"
+            case UInt8(ascii: "'"): "&#39;"
+            case UInt8(ascii: "\""): "&#34;"
+            default: nil
+            }
+        }
+        return text
+    }
+
+    /// With an upper-case letter first, and lower-case ones behind it.
+    static func capitalised(_ text: String) -> String {
+        guard let first = text.unicodeScalars.first else { return text }
+        return first.properties.titlecaseMapping + joined(text.unicodeScalars.dropFirst()).lowercased()
+    }
+
+    /// With an upper-case letter at the beginning of each run of letters, as Python's `title`.
+    static func titled(_ text: String) -> String {
+        var result = String.UnicodeScalarView()
+        var isInside = false
         for scalar in text.unicodeScalars {
-            let next = position + UTF8.width(scalar)
-            if isSpace(scalar) {
-                if start < position { add(until: position) }
-                start = next
-            }
-            position = next
+            let properties = scalar.properties
+            let isCased = properties.isCased
+            let mapped = isCased ? (isInside ? properties.lowercaseMapping : properties.titlecaseMapping) : nil
+            if let mapped { result.append(contentsOf: mapped.unicodeScalars) } else { result.append(scalar) }
+            isInside = isCased
         }
-        if start < position { add(until: position) }
-        return parts
+        return String(result)
+    }
+
+    /// The parts between separators, at most `limit` cut off from the left or from the right.
+    static func split(_ text: String, by separator: String, limit: Int, fromRight: Bool = false) -> [String] {
+        let bytes = Array(text.utf8), pattern = Array(separator.utf8)
+        var places: [Int] = [], start = 0
+        while let found = ByteSearch.first(pattern, in: bytes, from: start) {
+            places.append(found)
+            start = found + pattern.count
+            if !fromRight, places.count == limit { break }
+        }
+        if fromRight {
+            // From the right, occurrences that overlap are others.
+            let mirrored = Array(bytes.reversed()), sought = Array(pattern.reversed())
+            places = []
+            start = 0
+            while places.count < limit, let found = ByteSearch.first(sought, in: mirrored, from: start) {
+                places.append(bytes.count - found - pattern.count)
+                start = found + pattern.count
+            }
+            places.reverse()
+        }
+        start = 0
+        var parts: [String] = []
+        for place in places {
+            parts.append(String(decoding: bytes[start..<place], as: UTF8.self))
+            start = place + pattern.count
+        }
+        return parts + [String(decoding: bytes[start...], as: UTF8.self)]
+    }
+
+    /// The words between runs of white space, at most `limit` cut off; what is left keeps the white space inside.
+    static func words(of text: String, limit: Int, fromRight: Bool = false) -> [String] {
+        let scalars = Array(text.unicodeScalars)
+        var words: [String] = []
+        var rest = scalars[...]
+        func isWord(_ scalar: Unicode.Scalar) -> Bool { !isSpace(scalar) }
+        while true {
+            if fromRight {
+                guard let end = rest.lastIndex(where: isWord) else { break }
+                let begin =
+                    words.count == limit
+                    ? rest.startIndex : (rest[...end].lastIndex(where: isSpace) ?? rest.startIndex - 1) + 1
+                words.append(joined(rest[begin...end]))
+                rest = rest[..<begin]
+            } else {
+                guard let begin = rest.firstIndex(where: isWord) else { break }
+                let end =
+                    words.count == limit ? rest.endIndex : rest[begin...].firstIndex(where: isSpace) ?? rest.endIndex
+                words.append(joined(rest[begin..<end]))
+                rest = rest[end...]
+            }
+        }
+        return fromRight ? words.reversed() : words
+    }
+
+    /// The lines, without their ends or with them.
+    static func lines(of text: String, keepsEnds: Bool) -> [String] {
+        var lines: [String] = []
+        let scalars = Array(text.unicodeScalars)
+        let ends: Set<Unicode.Scalar> = [
+            "\n", "\r", "\u{B}", "\u{C}", "\u{1C}", "\u{1D}", "\u{1E}", "\u{85}", "\u{2028}", "\u{2029}",
+        ]
+        var start = 0, position = 0
+        while position < scalars.count {
+            let scalar = scalars[position]
+            position += 1
+            guard ends.contains(scalar) else { continue }
+            let end = position - 1
+            if scalar == "\r", position < scalars.count, scalars[position] == "\n" { position += 1 }
+            lines.append(joined(scalars[start..<(keepsEnds ? position : end)]))
+            start = position
+        }
+        if start < scalars.count { lines.append(joined(scalars[start...])) }
+        return lines
     }
 
     /// A text again and again; `String(repeating:count:)` takes a step for each.

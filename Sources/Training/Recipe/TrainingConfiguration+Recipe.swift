@@ -18,12 +18,13 @@ extension TrainingConfiguration {
             return
         }
         if !keepsSettings.length { length = 1024 }
-        // Longer rows at last bring back what stands further off than a row: docs/recipe.md, "The study".
-        let longest = min(4096, model.decoder.maximumPositions)
-        let distil = longest > length ? "distil=9M,distil=2.5M@\(longest)" : "distil=11.5M"
+        // Rows that carry the state on, at last, bring back what stands further off than a row: docs/recipe.md, "The study".
+        let carry = min(8, model.decoder.maximumPositions / length)
+        let distil = carry > 1 ? "distil=9M,distil=2.5M@\(length)x\(carry)" : "distil=11.5M"
         stages = try StageConfiguration.list("align=4.9M,\(select)\(distil)", length: length)
         for place in stages.indices where stages[place].kind == .distil {
-            stages[place].schedule.peak = stages[place].length == nil ? 1.5e-4 : 5e-5
+            stages[place].schedule.peak = stages[place].carry == 1 ? 1.5e-4 : 5e-5
+            if stages[place].carry > 1 { stages[place].sequences = 4 }
         }
         // Measuring and keeping the best student every 50 steps took as long as training.
         if !keepsSettings.frequency { (validation.every, checkpoints.every) = (500, 1000) }

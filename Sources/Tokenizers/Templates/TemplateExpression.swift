@@ -1,23 +1,11 @@
-/// A statement of a template.
-enum TemplateStatement: Sendable {
-    case text(String)
-    case output(TemplateExpression)
-    case branch([(condition: TemplateExpression, body: [TemplateStatement])], otherwise: [TemplateStatement])
-    case loop(
-        names: [String], TemplateExpression, filter: TemplateExpression?, body: [TemplateStatement],
-        otherwise: [TemplateStatement])
-    case assign(name: String, attribute: String?, TemplateExpression, line: Int)
-    case capture(name: String, body: [TemplateStatement])
-    case leaveLoop
-    case nextIteration
-}
-
-/// An expression, and the line it stands on.
+/// An expression of a template, and the line it stands on.
 struct TemplateExpression: Sendable {
     indirect enum Kind: Sendable {
+        /// A string, a number, a truth value or none.
         case literal(JSONValue)
         case name(String)
         case list([TemplateExpression])
+        case tuple([TemplateExpression])
         case dictionary([(key: TemplateExpression, value: TemplateExpression)])
         case attribute(TemplateExpression, String)
         case index(TemplateExpression, TemplateExpression)
@@ -26,17 +14,15 @@ struct TemplateExpression: Sendable {
         case filter(TemplateExpression, String, TemplateArguments)
         case test(TemplateExpression, String, TemplateArguments)
         case not(TemplateExpression)
-        case negative(TemplateExpression)
+        case signed(isNegative: Bool, TemplateExpression)
         case binary(String, TemplateExpression, TemplateExpression)
+        /// Comparisons in a chain: `a < b <= c` compares b with both.
+        case comparison(TemplateExpression, [(symbol: String, value: TemplateExpression)])
+        /// The texts of `~`.
+        case concatenation([TemplateExpression])
         case conditional(TemplateExpression, then: TemplateExpression, otherwise: TemplateExpression?)
     }
 
     var kind: Kind
     var line: Int
-}
-
-/// The arguments of a call, a filter or a test.
-struct TemplateArguments: Sendable {
-    var positional: [TemplateExpression] = []
-    var named: [(name: String, value: TemplateExpression)] = []
 }
