@@ -1,7 +1,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup fetch build test lint format demo bench fixtures torture fuzz sanitize kernels clean
+.PHONY: help setup fetch build static install release test lint format demo bench fixtures torture fuzz sanitize kernels clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,6 +14,15 @@ fetch: ## Fetch the demonstration model and text into .models and .data
 
 build: ## Build the moult executable in release: .build/release/moult
 	swift build -c release --product moult
+
+static:
+	swift build -c release --product moult --static-swift-stdlib --scratch-path .build-static
+
+install: setup static ## Install moult into PREFIX (/usr/local), with completions
+	@PREFIX="$(PREFIX)" scripts/install
+
+release: setup static ## Pack a program that needs no Swift, with its checksum: dist/
+	@scripts/release
 
 test: setup fetch ## Run every test, in release
 	swift build --build-tests -c release
@@ -32,6 +41,8 @@ bench: setup fetch build ## Compare the speed with Hugging Face transformers
 	Tools/oracles/setup
 	.venv/bin/python Benchmarks/inference.py --deep --write docs/benchmarks.md
 	.venv/bin/python Benchmarks/training.py
+
+PREFIX := /usr/local
 
 # Of torture and fuzz: how long, what they begin with, and which campaigns or targets.
 MINUTES := 60
@@ -57,4 +68,4 @@ fixtures: ## Write the golden fixtures of the model tests again
 	.venv/bin/python Tools/fixtures/models.py
 
 clean: ## Remove what was built and converted; what was fetched stays
-	rm -rf .build .demo
+	rm -rf .build .build-static .demo dist

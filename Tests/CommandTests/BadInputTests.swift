@@ -91,6 +91,9 @@ struct BadInputTests {
 
     @Test func emptyPrompt() throws {
         expectFailure(try MoultProcess("generate", smolLM2, "--prompt", ""), "prompt is empty")
+        expectFailure(try MoultProcess(input: "", "generate", smolLM2), "prompt is empty")
+        expectFailure(try MoultProcess("generate", smolLM2, "--prompt", "x", "--system", "y"), "--chat")
+        expectFailure(try MoultProcess("generate", smolLM2, "--stream", "--chat"), "--chat: expected one question")
     }
 
     @Test func optionsOutOfRange() throws {

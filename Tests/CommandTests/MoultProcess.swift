@@ -25,7 +25,9 @@ struct MoultProcess {
     }
 
     /// - Parameter input: what is written to standard input.
-    init(input: String, _ arguments: String...) throws {
+    init(input: String, _ arguments: String...) throws { try self.init(input: input, arguments: arguments) }
+
+    init(input: String, arguments: [String]) throws {
         let process = try RunningMoult(arguments, hasInput: true)
         process.write(Data(input.utf8))
         self = process.finish()

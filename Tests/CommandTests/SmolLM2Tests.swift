@@ -23,6 +23,28 @@ struct SmolLM2Tests {
         #expect(try MoultProcess("inspect", smolLM2).output.contains("134,515,008"))
     }
 
+    @Test("a question is written as the model's template does, whether an option or a pipe gives it")
+    func question() throws {
+        let (question, chat) = ("What is the capital of France?", ["--chat", "-n", "12"])
+        let asked = try MoultProcess(arguments: ["generate", smolLM2, "-p", question] + chat)
+        #expect(asked.output.contains("Paris") && !asked.output.contains("capital of France?"), "\(asked.output)")
+        let piped = try MoultProcess(input: question + "\n", arguments: ["generate", smolLM2] + chat)
+        #expect(piped.output == asked.output && piped.status == 0)
+        let dash = try MoultProcess(input: question, arguments: ["generate", smolLM2, "-p", "-", "--echo"] + chat)
+        #expect(dash.output == question + asked.output)
+        let told = try MoultProcess(
+            arguments: ["generate", smolLM2, "-p", question, "--system", "Say only: no."] + chat)
+        #expect(told.status == 0 && told.output != asked.output)
+    }
+
+    @Test("a continuation stands alone with --no-echo")
+    func echo() throws {
+        let arguments = ["generate", smolLM2, "-p", "The capital of France is", "-n", "4"]
+        let whole = try MoultProcess(arguments: arguments).output
+        let rest = try MoultProcess(arguments: arguments + ["--no-echo"]).output
+        #expect(whole == "The capital of France is" + rest && rest.contains("Paris"), "\(whole)")
+    }
+
     @Test("evaluate prints a figure for every metric, and with --samples every choice")
     func evaluate() throws {
         let arguments = ["evaluate", smolLM2, "--tasks", "recall", "--length", "256", "--limit", "1"]

@@ -46,6 +46,13 @@ public enum ChatFormat: Sendable {
         }
     }
 
+    /// The ids of a conversation up to where the next answer begins.
+    /// - Parameter isContinued: whether it stands behind other text.
+    public func tokens(_ messages: [ChatMessage], _ tokenizer: Tokenizer, isContinued: Bool = false) throws -> [Int32] {
+        let text = try render(messages, tokenizer)
+        return try isContinued ? tokenizer.encode(continuing: text) : encode(text, tokenizer)
+    }
+
     /// The ids of `text`, which begins a conversation.
     func encode(_ text: String, _ tokenizer: Tokenizer) throws -> [Int32] {
         switch self {

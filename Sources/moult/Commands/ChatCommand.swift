@@ -31,8 +31,7 @@ struct ChatCommand: ParsableCommand {
 
     func run() throws {
         let (model, tokenizer) = try weights.load(self.model)
-        let recommended = try ModelFiles.open(self.model).generationConfiguration().flatMap { SamplingDefaults($0) }
-        let sampler = try sampling.sampler(tokenizer, defaults: recommended ?? .greedy)
+        let sampler = try sampling.sampler(tokenizer, defaults: SamplingArguments.recommended(self.model))
         let format = ChatFormat(tokenizer)
         if case .plain = format {
             Terminal.note(

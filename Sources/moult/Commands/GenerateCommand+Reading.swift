@@ -22,11 +22,11 @@ extension GenerateCommand {
     func read(
         _ model: DecoderModel, _ tokenizer: Tokenizer, _ sampler: inout Sampler, _ states: inout OwnStates
     ) throws -> ReadText {
-        if let promptCache, let text = try promptText() {
+        if let promptCache, let text = try givenText() {
             let cache = try PromptCache(folder: promptCache, limit: promptCacheSize.bytes) {
                 Terminal.note("warning: \($0)")
             }
-            let tokens = try tokenizer.encode(text)
+            let tokens = try encode(text, tokenizer, isContinued: false)
             Interrupt.hold()
             let bar = ProgressBar("reading", total: tokens.count, unit: .tokens)
             defer { bar.finish() }
@@ -37,8 +37,8 @@ extension GenerateCommand {
         let saved = try loadState.map { try StateFile(path: $0, model: model) }
         if let generatorState = saved?.generatorState { sampler.generatorState = generatorState }
         let session = try saved?.session ?? GenerationSession(model)
-        let text = try promptText()
-        let tokens = try text.map { try saved == nil ? tokenizer.encode($0) : tokenizer.encode(continuing: $0) }
+        let text = try givenText()
+        let tokens = try text.map { try encode($0, tokenizer, isContinued: saved != nil) }
         // From here on there is something to save.
         if saveState != nil { Interrupt.hold() }
         if stream {
@@ -57,7 +57,32 @@ extension GenerateCommand {
         return ReadText(session: session, prompt: text, tokens: tokens.count, read: tokens.count)
     }
 
-    private func promptText() throws -> String? { try prompt ?? promptFile.map(TextFile.read) }
+    /// Whether standard input is a pipe or a file, which holds the prompt where no option names one.
+    var isPiped: Bool {
+        var status = stat()
+        guard fstat(STDIN_FILENO, &status) == 0 else { return false }
+        return [S_IFIFO, S_IFREG, S_IFSOCK].contains(status.st_mode & S_IFMT)
+    }
+
+    private func givenText() throws -> String? {
+        if let promptFile { return try TextFile.read(promptFile) }
+        guard prompt == "-" || prompt == nil && !stream && prompts == nil && loadState == nil else { return prompt }
+        var bytes: [UInt8] = []
+        while let more = try StandardInput.next() { bytes += more }
+        try Interrupt.check()
+        // A command that prints a prompt ends its last line, which the prompt's text does not go on behind.
+        let text = try TextFile.text(Data(bytes), from: "standard input")
+        return text.hasSuffix("\n") ? String(text.dropLast()) : text
+    }
+
+    /// The tokens that are read for a prompt.
+    private func encode(_ text: String, _ tokenizer: Tokenizer, isContinued: Bool) throws -> [Int32] {
+        if chat {
+            let messages = (system.map { [ChatMessage(.system, $0)] } ?? []) + [ChatMessage(.user, text)]
+            return try ChatFormat(tokenizer).tokens(messages, tokenizer, isContinued: isContinued)
+        }
+        return try isContinued ? tokenizer.encode(continuing: text) : tokenizer.encode(text)
+    }
 
     private func readStream(
         _ session: GenerationSession, _ tokenizer: Tokenizer, isContinued: Bool, sampler: Sampler,

@@ -14,7 +14,10 @@ struct GenerateCommand: ParsableCommand {
             """)
 
     @Argument(help: "A Hugging Face folder or a .gguf file.") var model: String
-    @Option(help: "The text to continue.") var prompt: String?
+    @Option(
+        name: [.long, .customShort("p")],
+        help: "The text to continue; - or no text at all: what is piped into standard input.")
+    var prompt: String?
     @Option(help: "A UTF-8 file with the text to continue.") var promptFile: String?
     @Option(
         help: ArgumentHelp(
@@ -24,7 +27,12 @@ struct GenerateCommand: ParsableCommand {
     @Option(help: "With --prompts: how many to continue at once.") var batch = 8
     @Flag(help: "Read the text from standard input as it arrives, for as long as it does.") var stream = false
     @Option(help: "With --stream: print a continuation each time so many tokens were read.") var every: Int?
-    @Option(help: "The most tokens to generate.") var maxTokens = 128
+    @Option(name: [.long, .customShort("n")], help: "The most tokens to generate.") var maxTokens = 128
+    @Flag(help: "Take the prompt as a question to a chat model: write it as the model's template does.")
+    var chat = false
+    @Option(help: "With --chat: what the model is told before the question.") var system: String?
+    @Flag(inversion: .prefixedNo, help: "Show the prompt before what follows it. (default: --echo, but with --chat)")
+    var echo: Bool?
     @OptionGroup var sampling: SamplingArguments
     @Option(help: ArgumentHelp("Go on from this state.", valueName: "file")) var loadState: String?
     @Option(help: ArgumentHelp("Save the state after the text, also when interrupted.", valueName: "file"))
@@ -42,10 +50,15 @@ struct GenerateCommand: ParsableCommand {
     func validate() throws {
         guard maxTokens >= 0 else { throw ValidationError("--max-tokens: expected 0 or more, found \(maxTokens).") }
         let texts = [prompt != nil, promptFile != nil, prompts != nil, stream].count { $0 }
-        guard texts == 1 || texts == 0 && loadState != nil else {
+        guard texts == 1 || texts == 0 && (loadState != nil || isPiped) else {
             throw ValidationError(
-                "Expected one of --prompt, --prompt-file, --prompts, --stream and, with none, --load-state.")
+                "Expected one of --prompt, --prompt-file, --prompts, --stream and, with none, --load-state or text that is "
+                    + "piped in.")
         }
+        guard !chat || prompts == nil && !stream && (texts == 1 || loadState == nil) else {
+            throw ValidationError("--chat: expected one question, found --prompts, --stream or none.")
+        }
+        guard system == nil || chat else { throw ValidationError("--system: expected together with --chat.") }
         guard (1...4096).contains(batch) else { throw ValidationError("--batch: expected 1 to 4096, found \(batch).") }
         if prompts != nil {
             guard loadState == nil, saveState == nil, promptCache == nil else {
@@ -84,7 +97,8 @@ struct GenerateCommand: ParsableCommand {
         if let saveState { try states.check(saveState, force: force) }
         let (model, tokenizer) = try weights.load(self.model)
         if let prompts { return try generateAll(prompts, model, tokenizer) }
-        var sampler = try sampling.sampler(tokenizer)
+        var sampler = try sampling.sampler(
+            tokenizer, defaults: chat ? SamplingArguments.recommended(self.model) : .greedy)
         let reading = ContinuousClock.now
         let text = try read(model, tokenizer, &sampler, &states)
         let session = text.session
@@ -97,13 +111,13 @@ struct GenerateCommand: ParsableCommand {
             guard !output.json, failure == nil else { return }
             do { try Output.text(piece) } catch { failure = error }
         }
-        show(text.prompt)
+        if echo ?? !chat { show(text.prompt) }
         let start = ContinuousClock.now
         var result = TextContinuation(tokens: 0, end: .stopped)
         if failure == nil, !Interrupt.isRequested {
             result = try session.continueText(
                 limit: maxTokens, sampler: &sampler, tokenizer: tokenizer,
-                stops: tokenizer.stops(model.configuration.decoder.eosTokens), strings: sampling.stopStrings(),
+                stops: tokenizer.stops(model.configuration.decoder.eosTokens), strings: sampling.stopStrings(and: chat ? ChatFormat(tokenizer).stops : []),
                 readsLast: saveState != nil
             ) { piece in
                 generated += piece

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Checkpoints
 import Foundation
 import Generation
 import Tokenizers
@@ -7,7 +8,7 @@ import Tokenizers
 struct SamplingArguments: ParsableArguments {
     @Option(
         help: """
-            0 always takes the most likely token; higher values vary more. (default: chat: as the model's \
+            0 always takes the most likely token; higher values vary more. (default: in a conversation as the model's \
             generation_config.json says, like all of sampling; else 0)
             """)
     var temperature: Float?
@@ -38,7 +39,12 @@ struct SamplingArguments: ParsableArguments {
         return Sampler(try options(Dictionary(biases) { $1 }, defaults), seed: seed)
     }
 
-    func stopStrings() throws -> StopStrings { try StopStrings(stop) }
+    /// What the makers of the model at `path` recommend; without a word of theirs, the most likely token.
+    static func recommended(_ path: String) throws -> SamplingDefaults {
+        try ModelFiles.open(path).generationConfiguration().flatMap { SamplingDefaults($0) } ?? .greedy
+    }
+
+    func stopStrings(and more: [String] = []) throws -> StopStrings { try StopStrings(stop + more) }
 
     private func options(
         _ biases: [Int32: Float] = [:], _ defaults: SamplingDefaults = .greedy

@@ -90,6 +90,11 @@ enum TextFile {
         do { data = try RegularFile.contentsOrPipe(path) } catch {
             throw ValidationError("\(path): cannot be read; expected a UTF-8 text file: \(error.description).")
         }
+        return try text(data, from: path)
+    }
+
+    /// - Parameter path: where `data` comes from.
+    static func text(_ data: Data, from path: String) throws -> String {
         if let found = TextEncoding.foreign(data) {
             throw ValidationError("\(path): expected UTF-8 text, found \(found).")
         }
