@@ -59,11 +59,10 @@ struct ScorerTests {
         var random = SplitMix64(seed: 2)
         // Two answers to one question, of which the first is asked again later.
         let question = tokens(4, &random)
+        let alone = [(1, 1), (5, 2), (7, 7)].map { Prompt.Continuation(tokens: tokens($0, &random), scored: $1) }
+        let answers = [1, 3, 2].map { Prompt.Continuation(tokens: question + tokens($0, &random), scored: $0) }
         let prompt = Prompt(
-            context: tokens(1100, &random),
-            continuations: [(1, 1), (5, 2), (7, 7)].map { .init(tokens: tokens($0, &random), scored: $1) }
-                + [(1, 1), (3, 3)].map { .init(tokens: question + tokens($0, &random), scored: $1) }
-                + [.init(tokens: tokens(2, &random), scored: 2), .init(tokens: question + tokens(2, &random), scored: 2)])
+            context: tokens(1100, &random), continuations: alone + answers[..<2] + [alone[0]] + answers[2...])
         try check(try tinyModel(name), [prompt])
     }
 

@@ -117,7 +117,8 @@ struct GenerateCommand: ParsableCommand {
         if failure == nil, !Interrupt.isRequested {
             result = try session.continueText(
                 limit: maxTokens, sampler: &sampler, tokenizer: tokenizer,
-                stops: tokenizer.stops(model.configuration.decoder.eosTokens), strings: sampling.stopStrings(and: chat ? ChatFormat(tokenizer).stops : []),
+                stops: tokenizer.stops(model.configuration.decoder.eosTokens),
+                strings: sampling.stopStrings(and: chat ? ChatFormat(tokenizer).stops : []),
                 readsLast: saveState != nil
             ) { piece in
                 generated += piece

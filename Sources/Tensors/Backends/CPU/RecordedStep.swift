@@ -282,7 +282,9 @@ public final class RecordedStep {
     public func attention(_ heads: Heads, into out: Rows? = nil, most: Int?) throws -> (out: Rows, caches: CacheTable) {
         let out = try out ?? rows(width: heads.valueDim * heads.heads)
         var job = heads.job(out: out)
-        guard let table = moult_step_attention(handle, &job, most.map(Int64.init) ?? .max) else { throw outOfMemory(out.width) }
+        guard let table = moult_step_attention(handle, &job, most.map(Int64.init) ?? .max) else {
+            throw outOfMemory(out.width)
+        }
         let (keys, values) = (heads.count * heads.keyDim, heads.count * heads.valueDim)
         return (out, CacheTable(entries: table, keyWidth: keys, valueWidth: values))
     }
