@@ -74,8 +74,7 @@ public struct ModelFiles: Sendable {
         let adapter = folder + "/adapter_config.json"
         guard FileManager.default.fileExists(atPath: adapter) else { return "no config.json" }
         let base = try JSONValue(file: adapter)["base_model_name_or_path"]?.stringValue
-        return "an adapter (LoRA)\(base.map { " of \($0)" } ?? ""); merge it into its model with peft's "
-            + "merge_and_unload() and save that"
+        return RenamedCheckpoint.adapter(base.map { " of \($0)" } ?? "")
     }
 
     /// The path of the folder's file `name`, such as tokenizer.json; nil when there is none, and for GGUF.

@@ -29,6 +29,11 @@ struct RenamedCheckpoint: Checkpoint {
         (self.base, self.tensors, self.stored, self.places) = (base, tensors, stored, places)
     }
 
+    /// What is found where an adapter stands in the place of a model, `which` one, and what to do with it.
+    static func adapter(_ which: String) -> String {
+        "an adapter (LoRA)\(which); merge it into its model with peft's merge_and_unload() and save that"
+    }
+
     /// What torch.compile and DataParallel put into names.
     private static let wrappers: Set<Substring> = ["_orig_mod", "module"]
 
@@ -39,9 +44,7 @@ struct RenamedCheckpoint: Checkpoint {
         if let part = base.tensors.first(where: { $0.name.contains(".lora_A") || $0.name.contains(".base_layer.") }) {
             throw CheckpointError.notAModel(
                 path: base.path, expected: "a model's own weights",
-                found:
-                    "an adapter (LoRA), \(part.name); merge it into its model with peft's merge_and_unload() and save "
-                    + "that")
+                found: adapter(", \(part.name)"))
         }
         guard base.description(of: embedding) == nil else { return nil }
         func inner(_ name: String) -> String {

@@ -1,9 +1,14 @@
 /// What text begins with that is not part of it, and encodings that are not read.
 package enum TextEncoding {
     /// The mark of UTF-8, which editors on Windows put before a text.
-    package static let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
+    private static let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
     /// Bytes of a text that ``foreign(_:)`` looks at.
     package static let headLength = 64
+
+    /// `text` without the mark of UTF-8.
+    package static func unmarked<Text: Collection<UInt8>>(_ text: Text) -> Text.SubSequence {
+        text.starts(with: mark) ? text.dropFirst(mark.count) : text[...]
+    }
 
     /// The encoding other than UTF-8 in which a text begins, and how it is converted; nil when there is none.
     package static func foreign(_ text: some Collection<UInt8>) -> String? {

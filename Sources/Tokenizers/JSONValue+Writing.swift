@@ -2,21 +2,11 @@ extension JSONValue {
     /// The value as JSON text, as Python's `json.dumps(ensure_ascii=False)` writes it, with keys in their order.
     public var json: String {
         var text = ""
-        write(to: &text, indent: nil, level: 0)
+        write(to: &text)
         return text
     }
 
-    /// The value as JSON text over several lines, `indent` spaces deeper in every level.
-    func json(indent: Int) -> String {
-        var text = ""
-        write(to: &text, indent: indent, level: 0)
-        return text
-    }
-
-    private func write(to text: inout String, indent: Int?, level: Int) {
-        func breakLine(_ level: Int) {
-            if let indent { text += "\n" + String(repeating: " ", count: indent * level) }
-        }
+    private func write(to text: inout String) {
         switch self {
         case .null: text += "null"
         case .bool(let value): text += value ? "true" : "false"
@@ -24,26 +14,20 @@ extension JSONValue {
         case .number(let value): text += "\(value)"
         case .string(let value): Self.write(value, to: &text)
         case .array(let elements):
-            guard !elements.isEmpty else { return text += "[]" }
             text += "["
             for (i, element) in elements.enumerated() {
-                if i > 0 { text += indent == nil ? ", " : "," }
-                breakLine(level + 1)
-                element.write(to: &text, indent: indent, level: level + 1)
+                if i > 0 { text += ", " }
+                element.write(to: &text)
             }
-            breakLine(level)
             text += "]"
         case .object(let object):
-            guard !object.entries.isEmpty else { return text += "{}" }
             text += "{"
             for (i, entry) in object.entries.enumerated() {
-                if i > 0 { text += indent == nil ? ", " : "," }
-                breakLine(level + 1)
+                if i > 0 { text += ", " }
                 Self.write(entry.key, to: &text)
                 text += ": "
-                entry.value.write(to: &text, indent: indent, level: level + 1)
+                entry.value.write(to: &text)
             }
-            breakLine(level)
             text += "}"
         }
     }

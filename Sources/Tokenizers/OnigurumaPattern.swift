@@ -185,30 +185,24 @@ struct OnigurumaPattern {
 
     // MARK: - Characters
 
+    /// Escapes that stand for one text. A word's edge is one of `\w`, which ICU has otherwise.
+    private static let escapes: [Unicode.Scalar: String] = {
+        let word = OnigurumaClass.word
+        return [
+            "A": #"\A"#, "z": #"\z"#, "Z": #"(?=\n?\z)"#,
+            "b": "(?:(?<=[\(word)])(?![\(word)])|(?<![\(word)])(?=[\(word)]))",
+            "B": "(?:(?<=[\(word)])(?=[\(word)])|(?<![\(word)])(?![\(word)]))",
+            "R": #"(?>\r\n|[\n-\r\x{85}\x{2028}\x{2029}])"#, "N": #"[^\n]"#, "O": #"[\x{0}-\x{10FFFF}]"#,
+        ]
+    }()
+
     private mutating func escape() throws -> String {
         guard let letter = scalars.first else { throw Unsupported(what: #"\ at the end"#) }
+        if let whole = Self.escapes[letter] {
+            scalars.removeFirst()
+            return whole
+        }
         switch letter {
-        case "A", "z", "b", "B":
-            scalars.removeFirst()
-            // A word's edge is one of `\w`, which ICU has otherwise.
-            let word = OnigurumaClass.word
-            switch letter {
-            case "b": return "(?:(?<=[\(word)])(?![\(word)])|(?<![\(word)])(?=[\(word)]))"
-            case "B": return "(?:(?<=[\(word)])(?=[\(word)])|(?<![\(word)])(?![\(word)]))"
-            default: return "\\\(letter)"
-            }
-        case "Z":
-            scalars.removeFirst()
-            return #"(?=\n?\z)"#
-        case "R":
-            scalars.removeFirst()
-            return #"(?>\r\n|[\n-\r\x{85}\x{2028}\x{2029}])"#
-        case "N":
-            scalars.removeFirst()
-            return #"[^\n]"#
-        case "O":
-            scalars.removeFirst()
-            return #"[\x{0}-\x{10FFFF}]"#
         case "1"..."9":
             scalars.removeFirst()
             guard scalars.first.map({ "0"..."9" ~= $0 }) != true else { throw Unsupported(what: "\\\(letter)…") }

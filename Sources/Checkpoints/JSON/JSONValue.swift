@@ -55,8 +55,7 @@ public enum JSONValue: Sendable, Equatable {
         if let found = TextEncoding.foreign(bytes) {
             throw CheckpointError.json(file: file, offset: 0, problem: "expected UTF-8 text, found \(found)")
         }
-        let hasMark = bytes.starts(with: TextEncoding.mark)
-        return hasMark ? UnsafeRawBufferPointer(rebasing: bytes[TextEncoding.mark.count...]) : bytes
+        return UnsafeRawBufferPointer(rebasing: TextEncoding.unmarked(bytes))
     }
 
     /// Reads and parses the regular file at `path`, of at most 256 MiB.

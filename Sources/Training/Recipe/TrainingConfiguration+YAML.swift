@@ -60,8 +60,7 @@ extension TrainingConfiguration {
             if let found = TextEncoding.foreign(bytes) {
                 throw TrainingError.configuration(path: path, line: nil, reason: "expected UTF-8 text, found \(found)")
             }
-            let own = bytes.starts(with: TextEncoding.mark) ? bytes.dropFirst(TextEncoding.mark.count) : bytes
-            guard let valid = String(validating: own, as: UTF8.self)
+            guard let valid = String(validating: TextEncoding.unmarked(bytes), as: UTF8.self)
             else { throw TrainingError.configuration(path: path, line: nil, reason: "it is not UTF-8 text") }
             text = TextEncoding.unixLines(valid)
         } catch let fault as RegularFile.Fault {

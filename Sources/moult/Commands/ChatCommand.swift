@@ -30,8 +30,9 @@ struct ChatCommand: ParsableCommand {
     }
 
     func run() throws {
-        let (model, tokenizer) = try weights.load(self.model)
-        let sampler = try sampling.sampler(tokenizer, defaults: SamplingArguments.recommended(self.model))
+        let files = try ModelFiles.noted(self.model)
+        let (model, tokenizer) = try weights.load(files)
+        let sampler = try sampling.sampler(tokenizer, defaults: SamplingArguments.recommended(files))
         let format = ChatFormat(tokenizer)
         if case .plain = format {
             Terminal.note(

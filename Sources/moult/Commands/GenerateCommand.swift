@@ -95,10 +95,11 @@ struct GenerateCommand: ParsableCommand {
         var states = OwnStates()
         if let loadState { states.add(loadState) }
         if let saveState { try states.check(saveState, force: force) }
-        let (model, tokenizer) = try weights.load(self.model)
+        let files = try ModelFiles.noted(self.model)
+        let (model, tokenizer) = try weights.load(files)
         if let prompts { return try generateAll(prompts, model, tokenizer) }
         var sampler = try sampling.sampler(
-            tokenizer, defaults: chat ? SamplingArguments.recommended(self.model) : .greedy)
+            tokenizer, defaults: chat ? SamplingArguments.recommended(files) : .greedy)
         let reading = ContinuousClock.now
         let text = try read(model, tokenizer, &sampler, &states)
         let session = text.session

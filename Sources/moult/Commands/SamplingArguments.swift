@@ -39,9 +39,9 @@ struct SamplingArguments: ParsableArguments {
         return Sampler(try options(Dictionary(biases) { $1 }, defaults), seed: seed)
     }
 
-    /// What the makers of the model at `path` recommend; without a word of theirs, the most likely token.
-    static func recommended(_ path: String) throws -> SamplingDefaults {
-        try ModelFiles.open(path).generationConfiguration().flatMap { SamplingDefaults($0) } ?? .greedy
+    /// What a model's makers recommend; without a word of theirs, the most likely token.
+    static func recommended(_ files: ModelFiles) throws -> SamplingDefaults {
+        try files.generationConfiguration().flatMap { SamplingDefaults($0) } ?? .greedy
     }
 
     func stopStrings(and more: [String] = []) throws -> StopStrings { try StopStrings(stop + more) }

@@ -34,9 +34,10 @@ struct WeightOptions: ParsableArguments {
 
     func loadModel(_ path: String) throws -> DecoderModel { try model(ModelFiles.noted(path)) }
 
-    func load(_ path: String) throws -> (DecoderModel, Tokenizer) {
-        let files = try ModelFiles.noted(path)
-        return (try model(files), try Self.tokenizer(files))
+    func load(_ path: String) throws -> (DecoderModel, Tokenizer) { try load(ModelFiles.noted(path)) }
+
+    func load(_ files: ModelFiles) throws -> (DecoderModel, Tokenizer) {
+        (try model(files), try Self.tokenizer(files))
     }
 
     private func model(_ files: ModelFiles) throws -> DecoderModel {
@@ -98,8 +99,7 @@ enum TextFile {
         if let found = TextEncoding.foreign(data) {
             throw ValidationError("\(path): expected UTF-8 text, found \(found).")
         }
-        let own = data.starts(with: TextEncoding.mark) ? data.dropFirst(TextEncoding.mark.count) : data
-        guard let text = String(validating: own, as: UTF8.self) else {
+        guard let text = String(validating: TextEncoding.unmarked(data), as: UTF8.self) else {
             throw ValidationError(
                 "\(path): not UTF-8 at byte \(firstInvalidByte(data)); convert the text to UTF-8 first.")
         }

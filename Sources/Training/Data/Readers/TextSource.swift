@@ -23,7 +23,7 @@ final class TextSource: ByteSource {
             isAtStart = false
             while goesOn, part.count < TextEncoding.headLength { goesOn = try source.read(count, into: &part) }
             if let found = TextEncoding.foreign(part) { throw DataError.encoding(file: path, found: found) }
-            if part.starts(with: TextEncoding.mark) { part.removeFirst(TextEncoding.mark.count) }
+            part = Array(TextEncoding.unmarked(part))
         }
         if joinsLineEnds, part.contains(0x0D) {
             if goesOn, part.last == 0x0D {
