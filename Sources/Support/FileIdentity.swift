@@ -8,10 +8,10 @@ package struct FileIdentity: Sendable, Hashable {
     private let seconds: Int
     private let nanoseconds: Int
 
-    /// Of what is at `path`, of a link the link; nil when nothing is.
-    package init?(_ path: String) {
+    /// Of what is at `path`, of a link the link or, where it is followed, what it leads to; nil when nothing is.
+    package init?(_ path: String, followsLinks: Bool = false) {
         var status = stat()
-        guard lstat(path, &status) == 0 else { return nil }
+        guard (followsLinks ? stat(path, &status) : lstat(path, &status)) == 0 else { return nil }
         self.init(status)
     }
 

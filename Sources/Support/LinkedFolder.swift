@@ -7,7 +7,7 @@ package enum LinkedFolder {
     /// The paths of all files in a folder and its subfolders, behind links too, but for hidden ones. A folder that is reached
     /// twice is searched once, so that links in a circle end.
     package static func files(_ folder: String) -> [String] {
-        var (found, seen): ([String], Set<FolderKey>) = ([], [])
+        var (found, seen): ([String], Set<FileIdentity>) = ([], [])
         search(folder, 0, &found, &seen)
         return found
     }
@@ -22,15 +22,12 @@ package enum LinkedFolder {
         return nil
     }
 
-    private struct FolderKey: Hashable {
-        let device, number: UInt64
-    }
-
-    private static func search(_ folder: String, _ depth: Int, _ found: inout [String], _ seen: inout Set<FolderKey>) {
-        var status = stat()
-        guard depth < maximumDepth, stat(folder, &status) == 0,
-            seen.insert(FolderKey(device: UInt64(status.st_dev), number: UInt64(status.st_ino))).inserted
+    private static func search(_ folder: String, _ depth: Int, _ found: inout [String], _ seen: inout Set<FileIdentity>)
+    {
+        guard depth < maximumDepth, let identity = FileIdentity(folder, followsLinks: true),
+            seen.insert(identity).inserted
         else { return }
+        var status = stat()
         for name in FolderContents.names(folder) where !name.hasPrefix(".") {
             let path = folder.hasSuffix("/") ? folder + name : "\(folder)/\(name)"
             guard stat(path, &status) == 0 else { continue }

@@ -80,6 +80,25 @@ import Tokenizers
         #expect(throws: TokenizerError.self) { try template.render(messages: []) }
     }
 
+    /// What jinja2 3.1 renders.
+    @Test(
+        "lengths at the edge of what an integer holds are lengths",
+        arguments: [
+            ("{{ 'abc' | truncate(m) }}", "abc"), ("{{ 'abc' | truncate(3, false, '..', m) }}", "abc"),
+            ("{{ 'abcd' | truncate(m, true, 'x', m) }}", "abcd"), ("{{ 'abc' | center(-m) }}", "abc"),
+            ("{{ 'abc'.center(-m - 1) }}", "abc"), ("{{ 'abc'.ljust(-m - 1) }}", "abc"),
+            ("{{ 'abc'.rjust(-m) }}", "abc"), ("{{ 'abc'.zfill(-m - 1) }}", "abc"),
+            ("{{ 'a b' | wordwrap(m) }}", "a b"),
+            ("{{ 'a' | indent(-m) }}", "a"), ("{{ [1, 2] | truncate(m, false, '..', m) }}", "[1, 2]"),
+        ])
+    func edges(body: String, expected: String) throws {
+        let text = try ChatTemplate("{% set m = 9223372036854775807 %}" + body).render(messages: [])
+        #expect(text == expected)
+        #expect(throws: TokenizerError.self) {
+            try ChatTemplate("{{ 'abc' | truncate(-9223372036854775807) }}").render(messages: [])
+        }
+    }
+
     @Test("a template that is too long, or has too long a name, is refused when it is read")
     func lengths() {
         #expect(

@@ -71,7 +71,7 @@ extension TemplateRenderer {
             return .tuple(found.map { value.like($0) })
         case "center", "ljust", "rjust", "zfill": return value.like(try padded(name, text, arguments, line))
         case "expandtabs":
-            return value.like(try expandingTabs(text, try arguments["tabsize"].map { try whole($0, line) } ?? 8, line))
+            return value.like(try expandingTabs(text, try arguments["tabsize"].map { try size($0, line) } ?? 8, line))
         default: return .bool(TemplateText.isOfKind(text, name))
         }
     }
@@ -183,8 +183,8 @@ extension TemplateRenderer {
         guard let width = arguments["width"] else { throw error(line, "\(name)() needs a width") }
         let filler = try arguments["fillchar"].map { Array(try string($0, line).unicodeScalars) } ?? [" "]
         guard filler.count == 1 else { throw error(line, "\(name)() fills with one character") }
-        let target = try whole(width, line)
-        let missing = min(target, TemplateBudget.maximumLength + 1) - text.unicodeScalars.count
+        let target = try size(width, line)
+        let missing = target - text.unicodeScalars.count
         guard missing > 0 else { return text }
         switch name {
         case "ljust": return text + (try padding(missing, filler[0], line))

@@ -6,10 +6,10 @@ extension TemplateRenderer {
         _ name: String, _ value: TemplateValue, _ text: String, _ arguments: [String: TemplateValue], _ line: Int
     ) throws -> TemplateValue {
         func number(_ parameter: String, _ fallback: Int) throws -> Int {
-            try arguments[parameter].map { try whole($0, line) } ?? fallback
+            try arguments[parameter].map { try size($0, line) } ?? fallback
         }
         if name == "truncate", value.text == nil {
-            let room = try number("length", 255).addingReportingOverflow(try number("leeway", 5)).partialValue
+            let room = try number("length", 255) + number("leeway", 5)
             if try length(value, line) <= room { return value }
         }
         if ["indent", "truncate", "wordwrap"].contains(name), value.text == nil {
@@ -46,7 +46,7 @@ extension TemplateRenderer {
             return .integer(count)
         case "indent":
             let width = arguments["width"] ?? .integer(4)
-            let indent = try width.text ?? padding(try whole(width, line), " ", line)
+            let indent = try width.text ?? padding(try size(width, line), " ", line)
             let first = arguments["first"]?.isTrue ?? false, blank = arguments["blank"]?.isTrue ?? false
             var lines = TemplateText.lines(of: text + "\n", keepsEnds: false)
             if lines.isEmpty { lines = [""] }
@@ -92,12 +92,12 @@ extension TemplateRenderer {
     }
 
     private func truncated(_ text: String, _ arguments: [String: TemplateValue], _ line: Int) throws -> String {
-        let length = try arguments["length"].map { try whole($0, line) } ?? 255
+        let length = try arguments["length"].map { try size($0, line) } ?? 255
         let end = try arguments["end"].map { try string($0, line) } ?? "..."
-        let leeway = try arguments["leeway"].flatMap { try $0.isNone ? nil : whole($0, line) } ?? 5
+        let leeway = try arguments["leeway"].flatMap { try $0.isNone ? nil : size($0, line) } ?? 5
         let scalars = Array(text.unicodeScalars), room = length - end.unicodeScalars.count
         guard room >= 0, leeway >= 0 else { throw error(line, "truncate with this length") }
-        if scalars.count <= length.addingReportingOverflow(leeway).partialValue { return text }
+        if scalars.count <= length + leeway { return text }
         var kept = scalars[..<room]
         if !(arguments["killwords"]?.isTrue ?? false), let space = kept.lastIndex(of: " ") { kept = kept[..<space] }
         return TemplateText.joined(kept) + end
@@ -105,7 +105,7 @@ extension TemplateRenderer {
 
     /// Lines of at most so many characters, as Python's `textwrap` without its changes of white space makes them.
     private func wrapped(_ text: String, _ arguments: [String: TemplateValue], _ line: Int) throws -> String {
-        let width = try arguments["width"].map { try whole($0, line) } ?? 79
+        let width = try arguments["width"].map { try size($0, line) } ?? 79
         let breaksWords = arguments["break_long_words"]?.isTrue ?? true
         let separator = try arguments["wrapstring"].flatMap { try $0.isNone ? nil : string($0, line) } ?? "\n"
         guard width > 0 else { throw error(line, "wordwrap with the width \(width)") }

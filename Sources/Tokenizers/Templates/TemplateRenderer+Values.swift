@@ -85,6 +85,13 @@ extension TemplateRenderer {
         return whole
     }
 
+    /// A length or a count of characters. What is more than a text can have is cut down to that, so that a few of them can be
+    /// added and subtracted.
+    func size(_ value: TemplateValue, _ line: Int) throws -> Int {
+        let most = TemplateBudget.maximumLength + 1
+        return min(max(try whole(value, line), -most), most)
+    }
+
     /// The number of elements or characters.
     func length(_ value: TemplateValue, _ line: Int) throws -> Int {
         switch value {
