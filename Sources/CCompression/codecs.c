@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 // The parts of zlib, libbrotlidec and liblz4 that are used, declared here so that building needs no headers.
@@ -78,4 +79,53 @@ long moult_lz4_decompress(void *output, size_t capacity, const void *input, size
     if (size > INT_MAX || capacity > INT_MAX) return MOULT_DAMAGED;
     int made = lz4(input, output, (int)size, (int)capacity);
     return made < 0 ? MOULT_DAMAGED : made;
+}
+
+typedef struct {
+    zlib_stream zlib;
+    int is_behind_member;
+} gzip_stream;
+
+void *moult_gzip_stream_create(void) {
+    pthread_once(&once, load_all);
+    if (!inflate_init || !inflate_step || !inflate_reset || !inflate_end) return NULL;
+    gzip_stream *stream = calloc(1, sizeof *stream);
+    // 16: gzip alone.
+    if (stream && inflate_init(&stream->zlib, 15 + 16, "1.2.11", (int)sizeof stream->zlib)) {
+        free(stream);
+        return NULL;
+    }
+    return stream;
+}
+
+void moult_gzip_stream_free(void *stream) {
+    inflate_end(&((gzip_stream *)stream)->zlib);
+    free(stream);
+}
+
+int moult_gzip_stream_step(
+    void *opaque, void *output, size_t capacity, size_t *made, const void *input, size_t size, size_t *taken) {
+    gzip_stream *stream = opaque;
+    const unsigned char *bytes = input;
+    if (stream->is_behind_member) {
+        while (*taken < size && !bytes[*taken]) ++*taken;
+        if (*taken == size) return 0;
+        if (inflate_reset(&stream->zlib)) return MOULT_DAMAGED;
+        stream->is_behind_member = 0;
+    }
+    size_t room = capacity - *made < UINT_MAX ? capacity - *made : UINT_MAX;
+    size_t rest = size - *taken < UINT_MAX ? size - *taken : UINT_MAX;
+    stream->zlib.next_in = bytes + *taken;
+    stream->zlib.avail_in = (unsigned)rest;
+    stream->zlib.next_out = (unsigned char *)output + *made;
+    stream->zlib.avail_out = (unsigned)room;
+    int code = inflate_step(&stream->zlib, 0);
+    *taken += rest - stream->zlib.avail_in;
+    *made += room - stream->zlib.avail_out;
+    if (code == 1) {
+        stream->is_behind_member = 1;
+        return 0;
+    }
+    // -5: neither input nor room, which is no fault.
+    return code == 0 || code == -5 ? 1 : MOULT_DAMAGED;
 }

@@ -17,7 +17,8 @@ import Training
             ".parquet", 2,
             ["v2-plain-none-optional", "v2-dictionary-snappy-optional", "v2-plain-zstd-optional", "nested"]
         ),
-        (".jsonl.zst", 3, ["documents"]),
+        (".parquet", 5, ["messages-v1", "messages-v2", "messages-polars", "messages-item", "hadoop-lz4"]),
+        (".jsonl.zst", 3, ["documents"]), (".jsonl.gz", 6, ["documents"]),
     ])
     func files(suffix: String, seed: UInt64, names: [String]) throws {
         let seeds = try names.map { try Fixtures.bytes($0 + suffix) }
@@ -33,19 +34,20 @@ import Training
         var generator = SplitMix64(seed: seed)
         let folder = try TemporaryFolder(inMemory: true)
         let path = "\(folder.path)/a\(suffix)"
+        let chat = try ConversationText(Fixtures.chatTokenizer())
         var texts = 0
         for round in 0..<rounds {
             try Data(damaged(seeds[round % seeds.count], &generator)).write(to: URL(fileURLWithPath: path))
             var options = DataOptions.with { $0.maximumPieceBytes = 64 }
-            if round % seeds.count == 3 { options.textKey = "record.text" }
+            if round % seeds.count == 3, suffix == ".parquet", seeds.count == 4 { options.textKey = "record.text" }
             do {
-                _ = try ReadDocuments([path], options)
+                _ = try ReadDocuments([path], options, chat: chat)
             } catch let error as DataError {
                 #expect(!error.description.isEmpty)
             }
             options.onError = .skip
             do {
-                let read = try ReadDocuments([path], options)
+                let read = try ReadDocuments([path], options, chat: chat)
                 texts += read.texts.count
                 #expect(read.pieces.allSatisfy { String(validating: $0.text, as: UTF8.self) != nil })
             } catch let error as DataError {

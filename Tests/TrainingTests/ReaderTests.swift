@@ -54,11 +54,34 @@ import Training
         #expect(try ReadDocuments([Fixtures.path("nested.parquet")], options).texts == expected)
     }
 
-    @Test func compressedLines() throws {
+    @Test func oldLZ4() throws {
+        let text = String(repeating: "a text of more than a hundred bytes, and more, ", count: 5)
+        #expect(try ReadDocuments([Fixtures.path("hadoop-lz4.parquet")]).texts == [text])
+    }
+
+    @Test(arguments: ["zst", "gz"])
+    func compressedLines(ending: String) throws {
         let expected = try Fixtures.documents().texts
-        let read = try ReadDocuments([Fixtures.path("documents.jsonl.zst")])
+        let read = try ReadDocuments([Fixtures.path("documents.jsonl.\(ending)")])
         #expect(read.texts == expected.filter { !$0.isEmpty })
         #expect(read.pieces.last?.place == .line(expected.count))
+    }
+
+    /// The frame asks for a window of 2 GiB, as zstd --long=31 does.
+    @Test func longWindow() throws {
+        #expect(try ReadDocuments([Fixtures.path("long-window.txt.zst")]).texts == ["Document 0: "])
+    }
+
+    @Test func damagedGzip() throws {
+        let folder = try TemporaryFolder()
+        let sound = try Fixtures.bytes("documents.jsonl.gz")
+        let short = try folder.write("a.jsonl.gz", sound.prefix(300))
+        #expect(throws: DataError.self) { try ReadDocuments([short]) }
+        let other = try folder.write("b.jsonl.gz", sound + [1, 2, 3])
+        let error = #expect(throws: DataError.self) { try ReadDocuments([other]) }
+        #expect(error?.description.contains("damaged gzip data") == true)
+        let none = try folder.write("c.jsonl.gz", "{}")
+        #expect(throws: DataError.self) { try ReadDocuments([none]) }
     }
 
     @Test func plainLines() throws {

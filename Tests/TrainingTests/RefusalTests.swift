@@ -133,6 +133,10 @@ import Training
         ("refused-list", "text", "found the columns text.list.element"),
         ("refused-list", "text.list.element", "unsupported column text.list.element a list"),
         ("refused-integers", "text", "unsupported column text INT64; supported: a column of text (BYTE_ARRAY)"),
+        (
+            "refused-calls", "text",
+            "unsupported column messages.list.element.tool_calls.list.element a list or a group within a message"
+        ),
         ("v1-plain-none-required", "words", "expected text under \"words\", found the columns id, text"),
         ("v1-plain-none-required", "id", "unsupported column id INT64"),
         ("nested", "record", "found the columns record.text"),

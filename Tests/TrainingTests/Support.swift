@@ -29,6 +29,23 @@ enum Fixtures {
     /// A tokenizer of the tokenizer tests: llama3, qwen2 or llama2.
     static func tokenizer(_ name: String) throws -> Tokenizer { try Tokenizer(files: tokenizerFiles(name)) }
 
+    /// A tokenizer with a chat template.
+    static func chatTokenizer(_ template: String = chatML) throws -> Tokenizer {
+        var files = try tokenizerFiles()
+        files.chatTemplate = Data(template.utf8)
+        return try Tokenizer(files: files)
+    }
+
+    /// A template as that of SmolLM2, which refuses a message without content.
+    static let chatML = """
+        {%- for message in messages -%}
+            {%- if message.content is none -%}{{ raise_exception('no content') }}{%- endif -%}
+            {{ '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>' + '\n' }}
+        {%- endfor -%}
+        {%- if tools is not none -%}{{ tools | length }} tools{%- endif -%}
+        {%- if add_generation_prompt -%}{{ '<|im_start|>assistant\n' }}{%- endif -%}
+        """
+
     static func tokenizerFiles(_ name: String = "llama3") throws -> TokenizerFiles {
         try TokenizerFiles(
             directory: folder.deletingLastPathComponent().appendingPathComponent("TokenizersTests/Fixtures/\(name)"))
@@ -41,8 +58,8 @@ struct ReadDocuments {
     var pieces: [DocumentPiece] = []
     var statistics = DataStatistics()
 
-    init(_ paths: [String], _ options: DataOptions = DataOptions()) throws {
-        var stream = DocumentStream(try paths.map { try DataFile(path: $0) }, options: options)
+    init(_ paths: [String], _ options: DataOptions = DataOptions(), chat: ConversationText? = nil) throws {
+        var stream = DocumentStream(try paths.map { try DataFile(path: $0) }, options: options, chat: chat)
         var open: [UInt8] = []
         while let piece = try stream.next() {
             pieces.append(piece)

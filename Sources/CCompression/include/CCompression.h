@@ -36,4 +36,13 @@ long moult_gzip_decompress(void *output, size_t capacity, const void *input, siz
 long moult_brotli_decompress(void *output, size_t capacity, const void *input, size_t size);
 long moult_lz4_decompress(void *output, size_t capacity, const void *input, size_t size);
 
+/// A decompression of gzip that takes its input in parts; NULL when zlib is not installed or memory is short.
+void *moult_gzip_stream_create(void);
+void moult_gzip_stream_free(void *stream);
+
+/// Decompresses what it can: adds to `taken` the bytes of `input` used and to `made` those of `output` written.
+/// Returns 0 at the end of a member, 1 inside one, or MOULT_DAMAGED. Zeros behind a member are passed over.
+int moult_gzip_stream_step(
+    void *stream, void *output, size_t capacity, size_t *made, const void *input, size_t size, size_t *taken);
+
 #endif

@@ -26,12 +26,12 @@ public enum JSONValue: Sendable, Equatable {
     }
 
     /// Parses an object, or another value, as Python's json does (see ``JSONScanner``).
-    /// - Parameter key: the key whose value must be text: there half of a surrogate pair is refused.
+    /// - Parameter keys: those that may hold text; under the first that is there, half of a surrogate pair is refused.
     /// - Throws: ``CheckpointError/json(file:offset:problem:)``.
-    package init(asPython bytes: some ContiguousBytes, file: String, text key: String) throws {
+    package init(asPython bytes: some ContiguousBytes, file: String, text keys: [String]) throws {
         self = try bytes.withUnsafeBytes { memory in
             var scanner = JSONScanner(memory, file: file, isLenient: true)
-            var (object, damage) = (JSONObject(), Int?.none)
+            var (object, damage) = (JSONObject(), [String: Int]())
             guard memory.first(where: { ![0x20, 0x09, 0x0D].contains($0) }) == UInt8(ascii: "{") else {
                 let value = try scanner.value()
                 try scanner.end()
@@ -40,11 +40,11 @@ public enum JSONValue: Sendable, Equatable {
             try scanner.object { scanner, name in
                 let (start, lone) = (scanner.position, scanner.loneSurrogates)
                 object[name] = try scanner.value(depth: 1)
-                if name == key { damage = scanner.loneSurrogates > lone ? start : nil }
+                damage[name] = scanner.loneSurrogates > lone ? start : nil
             }
             try scanner.end()
-            if let damage {
-                throw CheckpointError.json(file: file, offset: damage, problem: "half of a surrogate pair in the text")
+            if let offset = keys.first(where: { object[$0] != nil }).flatMap({ damage[$0] }) {
+                throw CheckpointError.json(file: file, offset: offset, problem: "half of a surrogate pair in the text")
             }
             return .object(object)
         }

@@ -46,15 +46,7 @@ extension Tokenizer {
     public func renderChat(
         messages: [JSONValue], addGenerationPrompt: Bool = true, variables: [String: JSONValue] = [:]
     ) throws -> String? {
-        guard let chatTemplate else { return nil }
-        var values = variables
-        let names = [
-            "bos_token": bosToken, "eos_token": eosToken, "unk_token": unknownToken, "pad_token": paddingToken,
-        ]
-        for (name, id) in names where values[name] == nil {
-            if let id, let token = token(for: id) { values[name] = .string(token) }
-        }
-        return try ChatTemplate(chatTemplate).render(
-            messages: messages, addGenerationPrompt: addGenerationPrompt, variables: values)
+        try ChatRenderer(self)?.render(
+            messages: messages, addGenerationPrompt: addGenerationPrompt, variables: variables)
     }
 }

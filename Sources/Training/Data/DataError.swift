@@ -30,6 +30,10 @@ public enum DataError: Error, Equatable, Sendable, CustomStringConvertible {
     case json(file: String, line: Int, offset: Int, problem: String)
     /// A record has no text under the key or in the column asked for.
     case missingText(file: String, place: DataPlace, key: String, found: String)
+    /// The chat template refuses a conversation, or fails on it.
+    case conversation(file: String, place: DataPlace, reason: String)
+    /// A conversation is to be written by a chat template, and the tokenizer has none.
+    case noChatTemplate(file: String, place: DataPlace)
     /// A file was changed while it was read.
     case changed(file: String)
     /// A weight is not a positive number, or only some sources have one.
@@ -46,11 +50,10 @@ public enum DataError: Error, Equatable, Sendable, CustomStringConvertible {
     public var isDamage: Bool {
         switch self {
         case .unreadable, .empty, .malformed, .truncated, .tooLarge, .unsupported, .compression, .notUTF8, .encoding,
-            .json,
-            .missingText:
+            .json, .missingText, .conversation:
             true
         case .noMatch, .unwritable, .unknownFormat, .missingLibrary, .changed, .weight, .tooFewTokens, .overlap,
-            .option:
+            .option, .noChatTemplate:
             false
         }
     }
@@ -88,6 +91,11 @@ public enum DataError: Error, Equatable, Sendable, CustomStringConvertible {
         case .missingText(let file, let place, let key, let found):
             "\(file): \(place): expected text under \"\(key)\", found \(found); name another key or column, "
                 + "or skip what cannot be read"
+        case .conversation(let file, let place, let reason):
+            "\(file): \(place): the conversation cannot be written as text: \(reason)"
+        case .noChatTemplate(let file, let place):
+            "\(file): \(place): a conversation needs a chat template, and the model's tokenizer has none; put a "
+                + "chat_template.jinja into the model's folder, or name a key that holds text"
         case .changed(let file):
             "\(file): was changed while it was read; start again when it is complete"
         case .weight(let source, let expected, let found):

@@ -11,8 +11,11 @@ public struct DataOptions: Sendable, Equatable {
     }
 
     public var onError = ErrorPolicy.refuse
-    /// The key of a JSON line, and the column of a Parquet file, that holds the text. A dot leads into a Parquet group.
-    public var textKey = "text"
+    /// The key of a JSON line, and the column of a Parquet file, that holds the text or a list of messages. A dot leads into
+    /// a Parquet group. Where there is no ``defaultTextKey``, `messages` and `conversations` are looked for too.
+    public var textKey = Self.defaultTextKey
+    /// The key of plain text.
+    public static let defaultTextKey = "text"
     /// What parts the documents of a .txt file; nil makes each file one document.
     public var separator: String?
     /// The most text that is tokenised at once, bytes. A longer document is cut at a line's end or a space, and stays
@@ -26,6 +29,9 @@ public struct DataOptions: Sendable, Equatable {
     public var threads = ProcessInfo.processInfo.activeProcessorCount
 
     public init() {}
+
+    /// The keys that may hold the text; the first that is there does.
+    var textKeys: [String] { textKey == Self.defaultTextKey ? [textKey, "messages", "conversations"] : [textKey] }
 
     /// Refuses values that no reader can work with.
     func validate() throws {

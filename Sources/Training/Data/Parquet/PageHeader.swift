@@ -8,8 +8,9 @@ struct PageHeader {
     var size = 0
     var values = 0
     var encoding = 0
-    /// Version 1: how definition levels are written.
+    /// Version 1: how levels are written.
     var definitionEncoding = 3
+    var repetitionEncoding = 3
     /// Version 2: the bytes of both kinds of level, which are never compressed.
     var definitionSize = 0
     var repetitionSize = 0
@@ -46,6 +47,7 @@ struct PageHeader {
             case 1: values = try reader.count(kind, "the page's values")
             case 2: encoding = try reader.integer(kind)
             case 3: definitionEncoding = try reader.integer(kind)
+            case 4: repetitionEncoding = try reader.integer(kind)
             default: try reader.skip(kind)
             }
         }

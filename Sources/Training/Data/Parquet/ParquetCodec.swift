@@ -6,13 +6,13 @@ enum ParquetCodec: Int, CaseIterable {
     case snappy = 1
     case gzip = 2
     case brotli = 4
+    case lz4 = 5
     case zstd = 6
     case lz4Raw = 7
 
     /// The name of a codec, also of those that are not read.
     static func name(_ number: Int) -> String {
-        let others = [3: "LZO", 5: "LZ4 (the deprecated form of Hadoop)"]
-        return others[number] ?? "codec \(number)"
+        number == 3 ? "LZO" : "codec \(number)"
     }
 
     /// Decompresses a page, or a part of one, to exactly `size` bytes.
@@ -37,12 +37,21 @@ enum ParquetCodec: Int, CaseIterable {
             return try decompress(
                 input, size, file, place, ("libbrotlidec.so.1", "libbrotli1"), moult_brotli_decompress)
         case .lz4Raw:
-            return try decompress(input, size, file, place, ("liblz4.so.1", "liblz4-1"), moult_lz4_decompress)
+            return try decompress(input, size, file, place, Self.lz4Library, moult_lz4_decompress)
+        case .lz4:
+            // Some writers left the frames of Hadoop out.
+            guard let blocks = HadoopBlocks(input, size: size) else {
+                return try ParquetCodec.lz4Raw.decompress(input, size: size, file: file, place: place)
+            }
+            return try blocks.blocks.reduce(into: []) { output, block in
+                output += try ParquetCodec.lz4Raw.decompress(block.bytes, size: block.size, file: file, place: place)
+            }
         case .zstd:
             return try Zstandard.loaded(for: file).decompress(input, size: size, file: file, place: place)
         }
     }
 
+    private static let lz4Library = (name: "liblz4.so.1", package: "liblz4-1")
     private typealias Decompress = (UnsafeMutableRawPointer?, Int, UnsafeRawPointer?, Int) -> Int
 
     private func decompress(

@@ -1,4 +1,4 @@
-/// The description at the end of a Parquet file (FileMetaData of parquet.thrift), as far as it concerns one column.
+/// The description at the end of a Parquet file (FileMetaData of parquet.thrift), as far as it concerns columns of text.
 struct ParquetFooter {
     /// A line of the schema, which lists a tree depth first.
     private struct Element {
@@ -7,6 +7,20 @@ struct ParquetFooter {
         /// 0 required, 1 optional, 2 repeated.
         var repetition = 0
         var children = 0
+    }
+
+    /// A column: the parts of its path, the last of which it is itself.
+    private struct Leaf {
+        let parts: [Element]
+        let element: Element
+        var path: [String] { parts.map(\.name) }
+        var name: String { path.joined(separator: ".") }
+        /// How many of the parts are lists.
+        var repetition: Int { parts.count { $0.repetition == 2 } }
+        var typeName: String {
+            let type = element.type ?? 0
+            return ParquetFooter.types.indices.contains(type) ? ParquetFooter.types[type] : "type \(type)"
+        }
     }
 
     private struct Chunk {
@@ -47,20 +61,66 @@ struct ParquetFooter {
         (self.schema, self.groups) = (schema, groups)
     }
 
-    /// The column called `name`, with dots between the parts of its path, as a file whose pages end before `end` must
-    /// describe it.
-    func column(_ name: String, end: Int) throws -> ParquetColumn {
-        let (path, maximumDefinition) = try find(name)
-        var column = ParquetColumn(maximumDefinition: maximumDefinition)
-        for (index, group) in groups.enumerated() {
-            guard var found = group.chunks.first(where: { $0.path == path }), !found.isElsewhere else {
-                throw malformed("row group \(index + 1)", "the column \(name) in this file", "none")
+    /// What the first of `names` that is there holds, in a file whose pages end before `end`. Names have dots between the parts
+    /// of their paths.
+    func content(_ names: [String], end: Int) throws -> (name: String, content: ParquetContent) {
+        let leaves = try leaves()
+        for name in names {
+            if let leaf = leaves.first(where: { $0.name == name }) {
+                guard leaf.element.type == Self.byteArray, leaf.repetition == 0 else {
+                    throw unsupported(name, leaf.repetition > 0 ? "a list" : leaf.typeName)
+                }
+                return (name, .text(try column(leaf, end: end)))
             }
-            guard found.type == Self.byteArray, found.chunk.values == group.rows else {
+            if let messages = try messages(name, leaves.filter { $0.name.hasPrefix("\(name).") }, end: end) {
+                return (name, messages)
+            }
+        }
+        let found = leaves.prefix(20).map(\.name).joined(separator: ", ")
+        throw DataError.missingText(
+            file: file, place: .footer, key: names.first ?? "", found: "the columns \(found)")
+    }
+
+    /// A list called `name` of groups with fields of text, of which `leaves` are the columns; nil for other things.
+    private func messages(_ name: String, _ leaves: [Leaf], end: Int) throws -> ParquetContent? {
+        let depth = name.split(separator: ".", omittingEmptySubsequences: false).count
+        var fields: [(field: String, column: ParquetColumn)] = []
+        var levels = (list: 0, element: 0)
+        for leaf in leaves where leaf.repetition > 0 {
+            guard let list = leaf.parts.firstIndex(where: { $0.repetition == 2 }), list >= depth - 1 else { return nil }
+            // A list is a repeated group around an element, which older writers left out.
+            let hasElement = leaf.parts[list].children == 1
+            let rest = leaf.parts.dropFirst(list + (hasElement ? 2 : 1))
+            // Elements that are texts themselves are no messages.
+            guard let field = rest.first else { return nil }
+            guard leaf.repetition == 1, rest.count == 1 else {
+                throw unsupported(leaf.name, "a list or a group within a message")
+            }
+            // Numbers and flags are nothing that templates write.
+            guard leaf.element.type == Self.byteArray else { continue }
+            fields.append((field.name, try column(leaf, end: end)))
+            levels.element = leaf.parts.prefix(list + 1).count { $0.repetition != 0 }
+            levels.list = leaf.parts.prefix(min(depth, list)).count { $0.repetition != 0 }
+        }
+        return fields.isEmpty ? nil : .messages(fields, definition: levels.list, elementDefinition: levels.element)
+    }
+
+    /// The column of `leaf` as a file whose pages end before `end` must describe it.
+    private func column(_ leaf: Leaf, end: Int) throws -> ParquetColumn {
+        var column = ParquetColumn(
+            name: leaf.name, maximumRepetition: leaf.repetition,
+            maximumDefinition: leaf.parts.count { $0.repetition != 0 })
+        for (index, group) in groups.enumerated() {
+            guard var found = group.chunks.first(where: { $0.path == leaf.path }), !found.isElsewhere else {
+                throw malformed("row group \(index + 1)", "the column \(leaf.name) in this file", "none")
+            }
+            let isRight = leaf.repetition == 0 ? found.chunk.values == group.rows : found.chunk.values >= group.rows
+            guard found.type == Self.byteArray, isRight else {
                 throw malformed(
-                    "row group \(index + 1), column \(name)", "\(group.rows) values of type BYTE_ARRAY",
+                    "row group \(index + 1), column \(leaf.name)", "\(group.rows) values of type BYTE_ARRAY",
                     "\(found.chunk.values) of type \(found.type)")
             }
+            found.chunk.rows = group.rows
             // Without rows there are no pages, and their place means nothing.
             guard group.rows > 0 else {
                 column.chunks.append(found.chunk)
@@ -70,7 +130,7 @@ struct ParquetFooter {
             // Pages lie between the leading and the closing mark.
             guard found.chunk.start >= 4, found.chunk.start <= end, found.chunk.size <= end - found.chunk.start else {
                 throw malformed(
-                    "row group \(index + 1), column \(name)", "pages inside the file's \(end) bytes of data",
+                    "row group \(index + 1), column \(leaf.name)", "pages inside the file's \(end) bytes of data",
                     "\(found.chunk.size) bytes from byte \(found.chunk.start)")
             }
             column.chunks.append(found.chunk)
@@ -78,37 +138,32 @@ struct ParquetFooter {
         return column
     }
 
-    /// The path and the greatest definition level of a column of text.
-    private func find(_ name: String) throws -> (path: [String], maximumDefinition: Int) {
+    /// The columns, in their order.
+    private func leaves() throws -> [Leaf] {
         /// The parts that lead to an element, each with the children that are still to come.
         var parents: [(element: Element, left: Int)] = []
-        var names: [String] = []
+        var leaves: [Leaf] = []
         for (index, element) in schema.enumerated() {
             while let last = parents.last, last.left == 0 { parents.removeLast() }
             guard index == 0 || !parents.isEmpty else { throw malformed("the schema", "one tree", "more elements") }
             if !parents.isEmpty { parents[parents.count - 1].left -= 1 }
-            guard let type = element.type else {
-                guard element.children > 0 || index == 0, parents.count < 64 else {
-                    throw malformed("the schema", "groups of at most 64 levels with members", "\(element.name)")
-                }
-                parents.append((element, element.children))
+            if element.type != nil {
+                // The first element is the root, which has no part in paths.
+                leaves.append(Leaf(parts: parents.dropFirst().map(\.element) + [element], element: element))
                 continue
             }
-            // The first element is the root, which has no part in paths.
-            let parts = parents.dropFirst().map(\.element) + [element]
-            let path = parts.map(\.name)
-            names.append(path.joined(separator: "."))
-            guard names.last == name else { continue }
-            guard type == Self.byteArray, !parts.contains(where: { $0.repetition == 2 }) else {
-                let found = Self.types.indices.contains(type) ? Self.types[type] : "type \(type)"
-                throw DataError.unsupported(
-                    file: file, place: .footer, what: "column \(name)",
-                    found: type == Self.byteArray ? "a list" : found, supported: "a column of text (BYTE_ARRAY)")
+            guard element.children > 0 || index == 0, parents.count < 64 else {
+                throw malformed("the schema", "groups of at most 64 levels with members", "\(element.name)")
             }
-            return (path, parts.count { $0.repetition == 1 })
+            parents.append((element, element.children))
         }
-        throw DataError.missingText(
-            file: file, place: .footer, key: name, found: "the columns \(names.prefix(20).joined(separator: ", "))")
+        return leaves
+    }
+
+    private func unsupported(_ column: String, _ found: String) -> DataError {
+        .unsupported(
+            file: file, place: .footer, what: "column \(column)", found: found,
+            supported: "a column of text (BYTE_ARRAY), or a list of messages with fields of text")
     }
 
     private func malformed(_ part: String, _ expected: String, _ found: String) -> DataError {

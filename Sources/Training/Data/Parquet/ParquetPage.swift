@@ -13,8 +13,10 @@ struct ParquetPage {
     private let file: String
     private let place: DataPlace
     private let maximumDefinition: Int
+    /// Repetition levels; nil where nothing is a list.
+    private var repetitions: RunLengthDecoder?
     /// Definition levels; nil where every value is there.
-    private var levels: RunLengthDecoder?
+    private var definitions: RunLengthDecoder?
     private var values: Values
     /// Values that are still to be read, missing ones among them.
     private(set) var left: Int
@@ -23,37 +25,45 @@ struct ParquetPage {
     ///   - bytes: levels and values, decompressed.
     ///   - dictionary: the column's dictionary, if it has one.
     init(
-        _ header: PageHeader, bytes: [UInt8], maximumDefinition: Int, dictionary: ParquetDictionary?, file: String,
+        _ header: PageHeader, bytes: [UInt8], column: ParquetColumn, dictionary: ParquetDictionary?, file: String,
         place: DataPlace
     ) throws {
         self.bytes = bytes
         self.file = file
         self.place = place
-        self.maximumDefinition = maximumDefinition
+        maximumDefinition = column.maximumDefinition
         left = header.values
-        let isV2 = header.kind == .dataV2
-        var start = isV2 ? header.repetitionSize : 0
-        if maximumDefinition > 0 {
-            guard header.definitionEncoding == 3 else {
-                throw DataError.unsupported(
-                    file: file, place: place, what: "encoding of definition levels",
-                    found: Self.name(header.definitionEncoding), supported: "RLE")
+        var start = 0
+        /// Levels from `start` on, which is moved behind them; nil where all are 0.
+        func levels(_ part: String, maximum: Int, encoding: Int, size: Int) throws -> RunLengthDecoder? {
+            let isV2 = header.kind == .dataV2
+            guard maximum > 0 else {
+                if isV2 { start += size }
+                return nil
             }
-            var size = header.definitionSize
+            guard encoding == 3 else {
+                throw DataError.unsupported(
+                    file: file, place: place, what: "encoding of \(part)", found: Self.name(encoding), supported: "RLE")
+            }
+            var size = size
             if !isV2 {
                 size = try Self.length(bytes, start, file, place)
                 start += 4
             }
-            let width = Int.bitWidth - maximumDefinition.leadingZeroBitCount
+            let width = Int.bitWidth - maximum.leadingZeroBitCount
             guard let decoder = RunLengthDecoder(bytes, start..<(start + size), width: width) else {
                 throw DataError.truncated(
-                    file: file, place: place, part: "definition levels", needed: size, available: bytes.count - start)
+                    file: file, place: place, part: part, needed: size, available: bytes.count - start)
             }
-            levels = decoder
             start += size
-        } else if isV2 {
-            start += header.definitionSize
+            return decoder
         }
+        repetitions = try levels(
+            "repetition levels", maximum: column.maximumRepetition, encoding: header.repetitionEncoding,
+            size: header.repetitionSize)
+        definitions = try levels(
+            "definition levels", maximum: maximumDefinition, encoding: header.definitionEncoding,
+            size: header.definitionSize)
         switch header.encoding {
         case 0: values = .plain(position: start)
         case 2, 8:
@@ -86,13 +96,23 @@ struct ParquetPage {
         }
     }
 
-    /// The next value; nil for one that is missing. To be called ``left`` times.
-    mutating func next() throws -> [UInt8]? {
+    /// The next value. To be called ``left`` times.
+    mutating func next() throws -> ParquetValue {
         left -= 1
-        if levels != nil {
-            guard let level = levels?.next() else { throw short("definition levels") }
-            guard level >= maximumDefinition else { return nil }
+        var value = ParquetValue(definition: maximumDefinition)
+        if repetitions != nil {
+            guard let level = repetitions?.next() else { throw short("repetition levels") }
+            value.repetition = Int(level)
         }
+        if definitions != nil {
+            guard let level = definitions?.next() else { throw short("definition levels") }
+            value.definition = Int(level)
+        }
+        if value.definition >= maximumDefinition { value.bytes = try nextText() }
+        return value
+    }
+
+    private mutating func nextText() throws -> [UInt8] {
         switch values {
         case .plain(let position):
             let length = try Self.length(bytes, position, file, place)

@@ -18,36 +18,6 @@ package struct DocumentPiece: Equatable {
     package var place: DataPlace
     /// Whether the document ends with this piece.
     package var endsDocument = true
-}
-
-/// The kinds of data files, told by how their names end.
-package enum DataFormat: String, CaseIterable {
-    case text = ".txt"
-    case compressedText = ".txt.zst"
-    case lines = ".jsonl"
-    case compressedLines = ".jsonl.zst"
-    case parquet = ".parquet"
-
-    static let list = allCases.map(\.rawValue).joined(separator: ", ")
-
-    /// The format of the file at `path`; nil for other names.
-    init?(path: String) {
-        guard let format = Self.allCases.first(where: { path.lowercased().hasSuffix($0.rawValue) }) else { return nil }
-        self = format
-    }
-
-    /// Opens the file at `path`.
-    package static func reader(of path: String, options: DataOptions) throws -> any DocumentReader {
-        switch DataFormat(path: path) {
-        case .text: TextReader(TextSource(try FileSource(path: path), joinsLineEnds: true), options)
-        case .compressedText:
-            TextReader(TextSource(try ZstandardSource(FileSource(path: path)), joinsLineEnds: true), options)
-        case .lines: JSONLinesReader(TextSource(try FileSource(path: path), joinsLineEnds: false), options)
-        case .compressedLines:
-            JSONLinesReader(
-                TextSource(try ZstandardSource(FileSource(path: path)), joinsLineEnds: false), options)
-        case .parquet: try ParquetReader(try RandomAccessFile(path: path), column: options.textKey)
-        case nil: throw DataError.unknownFormat(file: path, supported: list)
-        }
-    }
+    /// Whether a chat template has written it, with the tokens that begin and end a text where it has them.
+    package var isRendered = false
 }

@@ -3,6 +3,7 @@ import Tokenizers
 /// The documents of several files as pieces of bounded length, with what is damaged refused or skipped.
 package struct DocumentStream {
     private let options: DataOptions
+    private let chat: ConversationText?
     private var files: ArraySlice<DataFile>
     private var reader: (any DocumentReader)?
     private var path = ""
@@ -19,8 +20,10 @@ package struct DocumentStream {
     private var restStart = 0
     package private(set) var statistics = DataStatistics()
 
-    package init(_ files: [DataFile], options: DataOptions) {
+    /// - Parameter chat: what writes conversations as text; without it they are refused.
+    package init(_ files: [DataFile], options: DataOptions, chat: ConversationText? = nil) {
         self.options = options
+        self.chat = chat
         self.files = files[...]
     }
 
@@ -51,7 +54,7 @@ package struct DocumentStream {
             (path, sizeOfFile) = (file.path, file.size)
             // Counted as read while it is opened, and so for good when it cannot be.
             bytesOfFinishedFiles += file.size
-            reader = try DataFormat.reader(of: file.path, options: options)
+            reader = try DataFormat.reader(of: file.path, options: options, chat: chat)
             bytesOfFinishedFiles -= file.size
             fileHadContent = false
             return nil
@@ -91,7 +94,8 @@ package struct DocumentStream {
         if isLast { self.rest = nil }
         return ended(
             DocumentPiece(
-                text: Array(left.prefix(count)), place: rest.place, endsDocument: isLast && rest.endsDocument))
+                text: Array(left.prefix(count)), place: rest.place, endsDocument: isLast && rest.endsDocument,
+                isRendered: rest.isRendered))
     }
 
     /// The piece as it is given out, counted.

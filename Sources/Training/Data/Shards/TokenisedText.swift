@@ -12,10 +12,10 @@ struct TokenisedText: Sendable {
         for piece in pieces {
             if piece.startsDocument {
                 starts.append(tokens.count)
-                tokens += tokenizer.prefix
+                if !piece.isRendered { tokens += tokenizer.prefix }
             }
             tokens += try tokenizer.tokenizer.encode(utf8: Data(piece.text), addSpecialTokens: false)
-            if piece.endsDocument { tokens += tokenizer.suffix }
+            if piece.endsDocument, !piece.isRendered { tokens += tokenizer.suffix }
         }
     }
 }
@@ -25,6 +25,8 @@ struct MarkedPiece: Sendable {
     let text: [UInt8]
     let startsDocument: Bool
     let endsDocument: Bool
+    /// Whether it has the tokens around a document already.
+    let isRendered: Bool
 }
 
 /// A tokenizer, and the tokens around every document.
@@ -34,6 +36,8 @@ struct DocumentTokenizer: Sendable {
     let prefix: [Int32]
     /// The token that ends a text, if the tokenizer has one.
     let suffix: [Int32]
+    /// What writes conversations as text; nil without a chat template.
+    var chat: ConversationText? { get throws { try ConversationText(tokenizer) } }
 
     init(_ tokenizer: Tokenizer) {
         self.tokenizer = tokenizer
@@ -48,7 +52,9 @@ struct DocumentTokenizer: Sendable {
     var hash: String {
         let files = tokenizer.huggingFaceFiles
         // The first number is that of the rules by which files are read; other rules are other tokens.
-        let parts = [files.tokenizer, files.configuration, files.specialTokens, files.addedTokens].map { $0 ?? Data() }
-        return XXHash64.text(parts.reduce(Data("2:".utf8)) { $0 + Data("\($1.count):".utf8) + $1 })
+        let template = tokenizer.chatTemplate.map { Data($0.utf8) }
+        let parts = [files.tokenizer, files.configuration, files.specialTokens, files.addedTokens, template]
+            .map { $0 ?? Data() }
+        return XXHash64.text(parts.reduce(Data("3:".utf8)) { $0 + Data("\($1.count):".utf8) + $1 })
     }
 }
