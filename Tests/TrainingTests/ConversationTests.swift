@@ -23,7 +23,7 @@ import Training
 
     private let chat: ConversationText?
 
-    init() throws { chat = try ConversationText(Fixtures.chatTokenizer()) }
+    init() throws { chat = ConversationText(try Fixtures.chatTokenizer()) }
 
     @Test(arguments: ["v1", "v2", "item", "polars", "sharegpt"])
     func parquet(form: String) throws {
@@ -49,7 +49,7 @@ import Training
             "a.ndjson",
             #"""
             {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho\n"}], "id": 1}
-            {"conversations": [{"from": "human", "value": "A"}, {"from": "gpt", "value": "B"}, {"from": "observation", "value": "C"}]}
+            {"conversations": [{"from": "human", "value": "A"}, {"from": "gpt", "value": "B"}, {"from": "tool", "value": "C"}]}
             {"messages": [{"role": "user", "content": "x"}], "tools": [{"name": "a"}, {"name": "b"}]}
             {"text": "plain", "messages": [{"role": "user", "content": "never"}]}
             {"messages": []}
@@ -89,14 +89,25 @@ import Training
         let path = try folder.write("a.jsonl", #"{"messages": [{"role": "user", "content": "Hi"}]}"#)
         let error = #expect(throws: DataError.self) { try ReadDocuments([path], .with { $0.onError = .skip }) }
         #expect(
-            error?.description == "\(path): line 1: a conversation needs a chat template, and the model's tokenizer has "
-                + "none; put a chat_template.jinja into the model's folder, or name a key that holds text")
+            error?.description == "\(path): line 1: a conversation needs a chat template, and the model's tokenizer "
+                + "has none; put a chat_template.jinja into the model's folder, or name a key that holds text")
+    }
+
+    /// A template that cannot be used concerns conversations alone, and does not pass over them.
+    @Test func malformedTemplate() throws {
+        let folder = try TemporaryFolder()
+        let chat = ConversationText(try Fixtures.chatTokenizer("{% for"))
+        let plain = try folder.write("a.jsonl", #"{"text": "plain"}"#)
+        #expect(try ReadDocuments([plain], chat: chat).texts == ["plain"])
+        let talk = try folder.write("b.jsonl", #"{"messages": []}"#)
+        #expect(throws: DataError.self) { try ReadDocuments([talk], chat: chat) }
     }
 
     /// The template alone writes the tokens around a conversation; plain text beside it gets its own.
     @Test func tokens() throws {
         let folder = try TemporaryFolder()
-        let lines = #"{"messages": [{"role": "user", "content": "Hi you"}]}"# + "\n" + #"{"text": "plain"}"# + "\n"
+        let talk = #"{"messages": [{"role": "user", "content": "Hi you"}]}"#
+        let lines = talk + "\n" + #"{"text": "plain"}"# + "\n"
         let path = try folder.write("a.jsonl", String(repeating: lines, count: 40))
         let tokenizer = try Fixtures.chatTokenizer()
         let data = try TokenDataset(

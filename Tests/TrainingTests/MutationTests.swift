@@ -34,7 +34,7 @@ import Training
         var generator = SplitMix64(seed: seed)
         let folder = try TemporaryFolder(inMemory: true)
         let path = "\(folder.path)/a\(suffix)"
-        let chat = try ConversationText(Fixtures.chatTokenizer())
+        let chat = ConversationText(try Fixtures.chatTokenizer())
         var texts = 0
         for round in 0..<rounds {
             try Data(damaged(seeds[round % seeds.count], &generator)).write(to: URL(fileURLWithPath: path))

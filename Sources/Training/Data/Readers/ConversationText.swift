@@ -3,18 +3,16 @@ import Tokenizers
 
 /// Writes conversations of the data as the model's chat template does.
 package struct ConversationText: Sendable {
-    private let renderer: ChatRenderer
+    /// nil where the tokenizer has no chat template. One that is malformed concerns only data that needs it.
+    private let renderer: Result<ChatRenderer?, any Error>
 
-    /// - Returns: nil where the tokenizer has no chat template.
-    /// - Throws: ``TokenizerError`` for a template that is malformed.
-    package init?(_ tokenizer: Tokenizer) throws {
-        guard let renderer = try ChatRenderer(tokenizer) else { return nil }
-        self.renderer = renderer
-    }
+    package init(_ tokenizer: Tokenizer) { renderer = Result { try ChatRenderer(tokenizer) } }
 
     /// The text of a conversation without the beginning of another answer, as
-    /// `apply_chat_template(messages, tools=tools, tokenize=False)` of transformers makes it.
-    func text(_ messages: [Tokenizers.JSONValue], tools: [Tokenizers.JSONValue]?) throws -> String {
+    /// `apply_chat_template(messages, tools=tools, tokenize=False)` of transformers makes it;
+    /// nil without a template.
+    fileprivate func text(_ messages: [Tokenizers.JSONValue], tools: [Tokenizers.JSONValue]?) throws -> String? {
+        guard let renderer = try renderer.get() else { return nil }
         let variables = tools.map { ["tools": Tokenizers.JSONValue.array($0)] } ?? [:]
         return try renderer.render(
             messages: messages.map(Self.message), addGenerationPrompt: false, variables: variables)
@@ -35,9 +33,10 @@ extension ConversationText? {
     func piece(
         _ messages: [Tokenizers.JSONValue], tools: [Tokenizers.JSONValue]? = nil, file: String, place: DataPlace
     ) throws -> DocumentPiece {
-        guard let self else { throw DataError.noChatTemplate(file: file, place: place) }
         do {
-            let text = try self.text(messages, tools: tools)
+            guard let text = try self?.text(messages, tools: tools) else {
+                throw DataError.noChatTemplate(file: file, place: place)
+            }
             return DocumentPiece(text: Array(text.utf8), place: place, isRendered: true)
         } catch let error as TokenizerError {
             throw DataError.conversation(file: file, place: place, reason: error.description)

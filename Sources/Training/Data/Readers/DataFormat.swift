@@ -29,7 +29,7 @@ package enum DataFormat: String, CaseIterable {
     }
 
     /// Opens the file at `path`.
-    /// - Parameter chat: what writes conversations as text, if the tokenizer has a chat template.
+    /// - Parameter chat: what writes conversations as text; without it they are refused.
     package static func reader(
         of path: String, options: DataOptions, chat: ConversationText?
     ) throws -> any DocumentReader {

@@ -81,7 +81,7 @@ struct ShardCache {
 
     /// Tokenises the files into shards and a manifest in `folder`.
     private func make(_ origin: ShardManifest.Origin, in folder: String, progress: (Int) throws -> Void) throws {
-        var stream = DocumentStream(origin.files, options: options, chat: try tokenizer.chat)
+        var stream = DocumentStream(origin.files, options: options, chat: ConversationText(tokenizer.tokenizer))
         var writer = ShardWriter(
             folder: folder, bytesPerToken: origin.bytesPerToken, shardTokens: origin.shardTokens)
         let map = OrderedMap<[MarkedPiece], TokenisedText>(threads: options.threads) { [tokenizer] pieces in
@@ -93,7 +93,8 @@ struct ShardCache {
         var jobBytes = 0
         while let piece = try stream.next() {
             job.append(
-                MarkedPiece(text: piece.text, startsDocument: startsDocument, endsDocument: piece.endsDocument,
+                MarkedPiece(
+                    text: piece.text, startsDocument: startsDocument, endsDocument: piece.endsDocument,
                     isRendered: piece.isRendered))
             startsDocument = piece.endsDocument
             jobBytes += piece.text.count

@@ -36,8 +36,6 @@ struct DocumentTokenizer: Sendable {
     let prefix: [Int32]
     /// The token that ends a text, if the tokenizer has one.
     let suffix: [Int32]
-    /// What writes conversations as text; nil without a chat template.
-    var chat: ConversationText? { get throws { try ConversationText(tokenizer) } }
 
     init(_ tokenizer: Tokenizer) {
         self.tokenizer = tokenizer
