@@ -105,7 +105,8 @@ struct TemplateLexer {
         skipSpaces()
         guard starts("%}") || starts("-%}") || starts("+%}") else { return restart(at: start) }
         position += starts("%}") ? 2 : 3
-        _ = skipAfterTag(trimsNewline: true)
+        // trim_blocks leaves the newline behind this one tag.
+        let beginsLine = skipAfterTag(trimsNewline: false)
         var text: [Unicode.Scalar] = []
         while position < source.count {
             let here = position
@@ -120,7 +121,7 @@ struct TemplateLexer {
                     if starts("%}") || starts("-%}") || starts("+%}") {
                         let end = position + (starts("%}") ? 2 : 3)
                         position = here + 2
-                        trimEnd(of: &text, beforeOutput: false, beginsLine: false)
+                        trimEnd(of: &text, beforeOutput: false, beginsLine: beginsLine)
                         position = end
                         return TemplateText.joined(text)
                     }
