@@ -142,7 +142,8 @@ public enum MixerRegistry {
     public static func mixer(named name: String) throws -> any TokenMixer.Type {
         guard let mixer = all.first(where: { $0.name == name }) else {
             throw ModelError.configuration(
-                key: "moult.layers", expected: all.map { "'\($0.name)'" }.joined(separator: " or "), found: "'\(name)'" + Suggestion.hint(name, among: all.map { $0.name }))
+                key: "moult.layers", expected: all.map { "'\($0.name)'" }.joined(separator: " or "),
+                found: "'\(name)'" + Suggestion.hint(name, among: all.map { $0.name }))
         }
         return mixer
     }
