@@ -32,7 +32,7 @@ lint: ## Check the format, and that nothing of ours compiles with a warning
 	@scripts/lint
 
 format: ## Format the Swift sources in place
-	swift format -i -r Sources Tests Tools/fuzz Package.swift
+	swift format -i -r Sources Tests Examples Tools/fuzz Package.swift
 
 demo: setup fetch build ## Convert SmolLM2-135M, measure it and generate with it
 	@scripts/demo

@@ -6,7 +6,11 @@ let package = Package(
     name: "moult",
     products: [
         .executable(name: "moult", targets: ["moult"]),
-        .library(name: "Moult", targets: ["Models", "Conversion", "Evaluation", "Training", "Generation"]),
+        .library(
+            name: "Moult",
+            targets: [
+                "Tensors", "Checkpoints", "Tokenizers", "Models", "Conversion", "Evaluation", "Training", "Generation",
+            ]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
@@ -41,6 +45,16 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]
         ),
+        // Examples/ once more, built with everything else for the tests: strangers to what is not public.
+        .executableTarget(
+            name: "Example-convert", dependencies: ["Checkpoints", "Conversion"], path: "Examples/Sources/convert",
+            packageAccess: false),
+        .executableTarget(
+            name: "Example-generate", dependencies: ["Checkpoints", "Generation", "Models", "Tokenizers"],
+            path: "Examples/Sources/generate", packageAccess: false),
+        .executableTarget(
+            name: "Example-states", dependencies: ["Checkpoints", "Generation", "Models", "Tokenizers"],
+            path: "Examples/Sources/states", packageAccess: false),
         .target(
             name: "TestSupport", dependencies: ["Support", "Tensors", "Checkpoints", "Models"],
             path: "Tests/TestSupport"),
@@ -81,7 +95,11 @@ let package = Package(
                 "CUDAEmulator", "TestSupport", "Tensors", "Checkpoints", "Tokenizers", "Models", "Conversion",
                 "Evaluation", "Training", "Generation",
             ]),
-        .testTarget(name: "CommandTests", dependencies: ["moult", "TestSupport", "Checkpoints"]),
+        .testTarget(
+            name: "CommandTests",
+            dependencies: [
+                "moult", "Example-convert", "Example-generate", "Example-states", "TestSupport", "Checkpoints",
+            ]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx17

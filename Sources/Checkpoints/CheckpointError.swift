@@ -1,3 +1,5 @@
+import Support
+
 /// What can go wrong with a model's files. Each case says where, what was expected and what was found.
 public enum CheckpointError: Error, Equatable, CustomStringConvertible {
     /// A file cannot be opened, read or mapped.
@@ -64,7 +66,8 @@ public enum CheckpointError: Error, Equatable, CustomStringConvertible {
         case .exists(let path):
             "\(path): exists already; choose another place or remove it"
         case .diskFull(let directory, let needed, let available):
-            "\(directory): \(needed) bytes are needed and \(available) are free"
+            "\(directory): \(ByteCount.text(Int(clamping: needed))) are needed and \(ByteCount.text(Int(clamping: available))) free; "
+                + "make room or choose another place"
         case .writerOrder(let path, let expected, let found):
             "\(path): expected \(expected), found \(found)"
         }

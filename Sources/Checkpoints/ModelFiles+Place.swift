@@ -11,7 +11,10 @@ extension ModelFiles {
                 throw dead(path, target)
             }
             guard HubCache.isName(path) else {
-                throw CheckpointError.unreadable(path: path, reason: "no such file or folder")
+                let place = FilePath(path)
+                let names = (try? FileManager.default.contentsOfDirectory(atPath: place.folder)) ?? []
+                throw CheckpointError.unreadable(
+                    path: path, reason: "no such file or folder" + Suggestion.hint(place.name, among: names))
             }
             let folders = HubCache.folders()
             if let folder = HubCache.model(path, in: folders) { return folder }

@@ -70,9 +70,14 @@ public struct ModelFiles: Sendable {
     }
 
     /// What a folder without config.json is, and what to do with it.
-    private static func found(_ folder: String) throws -> String {
+    static func found(_ folder: String) throws -> String {
         let adapter = folder + "/adapter_config.json"
-        guard FileManager.default.fileExists(atPath: adapter) else { return "no config.json" }
+        guard FileManager.default.fileExists(atPath: adapter) else {
+            let files = ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).filter {
+                $0.hasSuffix(".gguf")
+            }
+            return files.isEmpty ? "no config.json" : "\(files.sorted().joined(separator: ", ")); name the file"
+        }
         let base = try JSONValue(file: adapter)["base_model_name_or_path"]?.stringValue
         return RenamedCheckpoint.adapter(base.map { " of \($0)" } ?? "")
     }

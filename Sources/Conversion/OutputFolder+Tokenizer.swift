@@ -21,16 +21,26 @@ extension OutputFolder {
             }
         } else if !written.contains("tokenizer.json") {
             warning = "\(files.path): no tokenizer.json"
+        } else if let problem = Tokenizer.find(files).problem {
+            return (
+                written + (try writeGenerationConfiguration(of: files, beside: written)),
+                "\(problem); its files are copied as they are, but no text can be read with the result"
+            )
         }
-        if !written.contains("generation_config.json") {
-            // The special tokens, for a source that says no more.
-            let keys = ["bos_token_id", "eos_token_id", "pad_token_id"]
-            let pairs = files.configuration.huggingFaceJSON().pairs.filter {
-                keys.contains($0.key) && $0.value != .null
-            }
-            try write(.object(Checkpoints.JSONObject(pairs.map { ($0.key, $0.value) })), as: "generation_config.json")
-            written.append("generation_config.json")
-        }
+        written += try writeGenerationConfiguration(of: files, beside: written)
         return (written, warning.map { "\($0); to use the result with text, put tokenizer.json into its folder" })
+    }
+
+    /// Writes generation_config.json where the source has none.
+    /// - Returns: its name, when it was written.
+    private func writeGenerationConfiguration(of files: ModelFiles, beside written: [String]) throws -> [String] {
+        guard !written.contains("generation_config.json") else { return [] }
+        // The special tokens, for a source that says no more.
+        let keys = ["bos_token_id", "eos_token_id", "pad_token_id"]
+        let pairs = files.configuration.huggingFaceJSON().pairs.filter {
+            keys.contains($0.key) && $0.value != .null
+        }
+        try write(.object(Checkpoints.JSONObject(pairs.map { ($0.key, $0.value) })), as: "generation_config.json")
+        return ["generation_config.json"]
     }
 }

@@ -9,16 +9,25 @@ struct MoultCommand: ParsableCommand {
         abstract: "Turn a pretrained Transformer into a recurrent model and run it with constant memory.",
         discussion: """
             MODEL and SOURCE are a Hugging Face folder (config.json, *.safetensors, tokenizer.json) or a .gguf file.
+            Begin with: moult convert SOURCE --output student; moult generate student --prompt "Once upon a time"
+
             With --json, standard output holds one JSON object and nothing else; progress goes to standard error.
             """,
         version: Moult.version,
-        subcommands: [
-            InspectCommand.self, ConvertCommand.self, TrainCommand.self, SelectCommand.self, ReportCommand.self,
-            PerplexityCommand.self,
-            EvaluateCommand.self,
-            QuantizeCommand.self, GenerateCommand.self, ChatCommand.self, BenchCommand.self, LogitsCommand.self,
-            TokensCommand.self,
+        subcommands: [LogitsCommand.self, TokensCommand.self],
+        groupedSubcommands: [
+            CommandGroup(
+                name: "Model", subcommands: [InspectCommand.self, ConvertCommand.self, QuantizeCommand.self]),
+            CommandGroup(name: "Text", subcommands: [GenerateCommand.self, ChatCommand.self]),
+            CommandGroup(name: "Training", subcommands: [TrainCommand.self, SelectCommand.self, ReportCommand.self]),
+            CommandGroup(
+                name: "Measuring", subcommands: [PerplexityCommand.self, EvaluateCommand.self, BenchCommand.self]),
         ])
+
+    /// All that there are, with those that help does not show.
+    private static var commands: [any ParsableCommand.Type] {
+        configuration.subcommands + configuration.groupedSubcommands.flatMap { $0.subcommands }
+    }
 
     static func main() {
         StandardStreams.prepare()
@@ -28,13 +37,26 @@ struct MoultCommand: ParsableCommand {
         Interrupt.ignore(SIGXFSZ)
         Interrupt.install()
         do {
-            var command = try parseAsRoot()
+            let words = Array(CommandLine.arguments.dropFirst())
+            try CommandWords.check(words, commands: commands.compactMap { $0.configuration.commandName })
+            var command = try parseAsRoot(CommandWords.joiningNegativeNumbers(words))
             try command.run()
             try Output.finish()
             Foundation.exit(0)
         } catch {
+            let error = misspelled(error) ?? error
             Foundation.exit(end(error, isBrokenPipeIgnored: isBrokenPipeIgnored))
         }
+    }
+
+    /// What is said in place of `error` where an option is written that its command does not have: what then is missing follows
+    /// from that.
+    private static func misspelled(_ error: any Error) -> (any Error)? {
+        let words = Array(CommandLine.arguments.dropFirst())
+        guard exitCode(for: error) == .validationFailure, let first = words.first,
+            let command = commands.first(where: { $0.configuration.commandName == first })
+        else { return nil }
+        return CommandWords.misspelling(words, help: helpMessage(for: command, includeHidden: true))
     }
 
     /// Shows what ended the program.
@@ -53,7 +75,7 @@ struct MoultCommand: ParsableCommand {
             } else if !text.isEmpty {
                 Terminal.lines(text)
             }
-            return code.rawValue
+            return ExitKind.code(code, message: self.message(for: error))
         }
         // What was asked for: the help or the version.
         do {

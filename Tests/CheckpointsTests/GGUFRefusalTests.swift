@@ -155,14 +155,14 @@ import Testing
 
     @Test func types() {
         guard
-            case .unsupported(_, "type of tensor x:", "IQ2_XXS", let supported) = refusal({
-                $0.add(tensor: "x", [2], type: 16)
+            case .unsupported(_, "type of tensor x:", "GGML type 99", let supported) = refusal({
+                $0.add(tensor: "x", [2], type: 99)
             })
         else {
-            Issue.record("IQ2_XXS is not refused")
+            Issue.record("An unknown type is not refused")
             return
         }
-        #expect(supported.hasSuffix("; take a file of the model in one of these, such as Q4_K_M, or quantise it anew"))
+        #expect(supported.hasPrefix("BF16, F16, F32, F64, I16"))
         #expect(refusal { $0.add("k", type: .bool, [2]) } != nil)
         var builder = GGUFBuilder()
         builder.add("k", type: .uint8, [1])

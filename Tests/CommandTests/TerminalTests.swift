@@ -97,9 +97,13 @@ struct TerminalTests {
         let place = try TinyWorkplace()
         let long = String(repeating: "y", count: 1_000_000)
         let path = try model(place) { $0["model_type"] = .string("\(evil)\n\(long)") }
+        // What cannot be run is shown all the same.
+        let shownInstead = try MoultProcess("inspect", path)
+        #expect(shownInstead.status == 0 && shownInstead.output.contains(shown))
+        #expect(!shownInstead.output.unicodeScalars.contains { $0 == "\u{1B}" || $0 == "\u{9B}" })
         for command in [
-            ["inspect", path], ["inspect", path, "--json"], ["generate", path, "--prompt", "x"],
-            ["convert", path, "--dry-run"],
+            ["bench", path], ["generate", path, "--prompt", "x"], ["convert", path, "--dry-run"],
+            ["convert", path, "--dry-run", "--json"],
         ] {
             let result = try MoultProcess(arguments: command)
             #expect(result.status == 1 && result.output.isEmpty)

@@ -89,3 +89,42 @@ public enum RopeScaling: Sendable, Equatable {
         return nil
     }
 }
+
+extension RopeScaling: CustomStringConvertible {
+    /// Hugging Face's name of its type.
+    public var type: String {
+        switch self {
+        case .linear: "linear"
+        case .llama3: "llama3"
+        case .yarn: "yarn"
+        case .dynamic: "dynamic"
+        case .longRope: "longrope"
+        }
+    }
+
+    /// What the longest wavelengths are stretched by; nil where every one has its own.
+    public var factor: Double? {
+        switch self {
+        case .linear(let factor), .llama3(let factor, _, _, _), .yarn(let factor, _, _, _, _, _),
+            .dynamic(let factor, _):
+            factor
+        case .longRope: nil
+        }
+    }
+
+    /// The context length of pretraining in tokens, where the configuration says it.
+    public var originalMaximumPositions: Int? {
+        switch self {
+        case .linear: nil
+        case .llama3(_, _, _, let positions), .yarn(_, _, _, _, let positions, _), .dynamic(_, let positions),
+            .longRope(_, _, _, let positions):
+            positions
+        }
+    }
+
+    /// "yarn, factor 4, original context 32768".
+    public var description: String {
+        type + (factor.map { ", factor " + String(format: "%.12g", $0) } ?? "")
+            + (originalMaximumPositions.map { ", original context \($0)" } ?? "")
+    }
+}

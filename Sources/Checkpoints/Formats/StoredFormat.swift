@@ -42,6 +42,20 @@ public enum StoredFormat: String, Sendable, CaseIterable {
     case f6E2M3 = "F6_E2M3"
     case f6E3M2 = "F6_E3M2"
     case f4 = "F4"
+    // The same, of GGML.
+    case q81 = "Q8_1"
+    case q8K = "Q8_K"
+    case iq2XXS = "IQ2_XXS"
+    case iq2XS = "IQ2_XS"
+    case iq3XXS = "IQ3_XXS"
+    case iq1S = "IQ1_S"
+    case iq3S = "IQ3_S"
+    case iq2S = "IQ2_S"
+    case iq1M = "IQ1_M"
+    case tq10 = "TQ1_0"
+    case tq20 = "TQ2_0"
+    case mxfp4 = "MXFP4"
+    case nvfp4 = "NVFP4"
 
     /// Whether no more than the size is known.
     public var isOpaque: Bool { dtype == nil && !isGGML }
@@ -91,8 +105,11 @@ public enum StoredFormat: String, Sendable, CaseIterable {
     /// the shape alone.
     public var blockElements: Int {
         switch self {
-        case .q40, .q41, .q50, .q51, .q80, .iq4NL: 32
-        case .q2K, .q3K, .q4K, .q5K, .q6K, .iq4XS: 256
+        case .q40, .q41, .q50, .q51, .q80, .iq4NL, .q81, .mxfp4: 32
+        case .nvfp4: 64
+        case .q2K, .q3K, .q4K, .q5K, .q6K, .iq4XS, .q8K, .iq2XXS, .iq2XS, .iq3XXS, .iq1S, .iq3S, .iq2S, .iq1M, .tq10,
+            .tq20:
+            256
         case .f4: 2
         case .f6E2M3, .f6E3M2: 4
         default: 1
@@ -119,6 +136,19 @@ public enum StoredFormat: String, Sendable, CaseIterable {
         case .q4K: 144
         case .q5K: 176
         case .q6K: 210
+        case .q81: 40
+        case .q8K: 292
+        case .iq2XXS: 66
+        case .iq2XS: 74
+        case .iq3XXS: 98
+        case .iq1S: 50
+        case .iq3S: 110
+        case .iq2S: 82
+        case .iq1M: 56
+        case .tq10: 54
+        case .tq20: 66
+        case .mxfp4: 17
+        case .nvfp4: 36
         }
     }
 

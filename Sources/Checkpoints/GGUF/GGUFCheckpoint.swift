@@ -1,11 +1,11 @@
 import Support
 import Tensors
 
-/// A GGUF file (version 2 or 3, little-endian) of a Llama-family model.
+/// A GGUF file (version 2 or 3, little-endian).
 ///
-/// Tensors have Hugging Face's names, shapes and order of rows: the permutation that llama.cpp's converter applies to
+/// Tensors of the "llama" architecture, which alone can be run, have Hugging Face's names, shapes and order of rows: the permutation that llama.cpp's converter applies to
 /// the rows of q and k of the "llama" architecture is undone. RoPE factors (`rope_freqs.weight`) are configuration and
-/// not listed.
+/// not listed. Others are as the file has them.
 public struct GGUFCheckpoint: Checkpoint {
     public let path: String
     public let metadata: GGUFMetadata
@@ -107,6 +107,8 @@ public struct GGUFCheckpoint: Checkpoint {
     /// - Parameter heads: the number of heads of a tensor whose rows are interleaved, by its name.
     private static func place(_ header: Header, heads: (String) -> Int?) throws -> [StoredTensor] {
         let (file, infos, metadata) = (header.file, header.infos, header.metadata)
+        // Other architectures mean other things by some of the names.
+        let isLlama = try ["llama", nil].contains(metadata.string("general.architecture"))
         let key = "general.alignment"
         let alignment = try metadata.integer(key) ?? 32
         guard alignment > 0, alignment <= 1 << 30, alignment & (alignment - 1) == 0 else {
@@ -132,7 +134,8 @@ public struct GGUFCheckpoint: Checkpoint {
                     "\(byteCount) bytes within the file's \(max(0, available)) of data", "offset \(info.offset)")
             }
             let description = TensorDescription(
-                name: GGUFNames.huggingFace(info.name), shape: info.shape, format: info.format, byteCount: byteCount,
+                name: isLlama ? GGUFNames.huggingFace(info.name) : info.name, shape: info.shape, format: info.format,
+                byteCount: byteCount,
                 file: file.path)
             var tensor = StoredTensor(description: description, file: file, offset: dataStart + Int(info.offset))
             if let count = heads(info.name), let rows = info.shape.first {

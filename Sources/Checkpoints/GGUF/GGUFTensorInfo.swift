@@ -27,9 +27,8 @@ struct GGUFTensorInfo {
         guard let format = StoredFormat(ggml: number) else {
             throw CheckpointError.unsupported(
                 file: file, what: "type of tensor \(name):",
-                found: StoredFormat.unread[number] ?? "GGML type \(number)",
-                supported: StoredFormat.ggml.values.map(\.rawValue).sorted().joined(separator: ", ")
-                    + "; take a file of the model in one of these, such as Q4_K_M, or quantise it anew")
+                found: "GGML type \(number)",
+                supported: StoredFormat.ggml.values.map(\.rawValue).sorted().joined(separator: ", "))
         }
         self.format = format
         offset = try cursor.integer(UInt64.self, "the offset of \(name)")
@@ -41,12 +40,8 @@ extension StoredFormat {
     static let ggml: [UInt32: StoredFormat] = [
         0: .f32, 1: .f16, 2: .q40, 3: .q41, 6: .q50, 7: .q51, 8: .q80, 10: .q2K, 11: .q3K, 12: .q4K, 13: .q5K, 14: .q6K,
         20: .iq4NL, 23: .iq4XS, 24: .i8, 25: .i16, 26: .i32, 27: .i64, 28: .f64, 30: .bf16,
-    ]
-
-    /// The names of the types that are not read.
-    static let unread: [UInt32: String] = [
-        9: "Q8_1", 15: "Q8_K", 16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS", 19: "IQ1_S", 21: "IQ3_S", 22: "IQ2_S",
-        29: "IQ1_M", 34: "TQ1_0", 35: "TQ2_0", 39: "MXFP4", 40: "NVFP4",
+        9: .q81, 15: .q8K, 16: .iq2XXS, 17: .iq2XS, 18: .iq3XXS, 19: .iq1S, 21: .iq3S, 22: .iq2S, 29: .iq1M, 34: .tq10,
+        35: .tq20, 39: .mxfp4, 40: .nvfp4,
     ]
 
     init?(ggml number: UInt32) {

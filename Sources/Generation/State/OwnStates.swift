@@ -26,9 +26,14 @@ public struct OwnStates: Sendable {
     }
 
     /// Saves `session` at `path`, which is the program's own from then on.
+    /// - Parameters:
+    ///   - generatorState: where a sampler's random numbers stand, for a text that is to go on as it would have.
+    ///   - notes: what the program wants to find again.
+    ///   - force: whether any state at `path` may be replaced.
     /// - Throws: as ``check(_:force:)``; what was at `path` is as it was then.
     public mutating func save(
-        _ session: GenerationSession, generatorState: UInt64, notes: Data = Data(), force: Bool, to path: String
+        _ session: GenerationSession, generatorState: UInt64? = nil, notes: Data = Data(), force: Bool = false,
+        to path: String
     ) throws {
         try checkPlace(path, force: force)
         try StateFile.write(session, generatorState: generatorState, notes: notes, to: path)

@@ -25,7 +25,7 @@ extension GatedSlotAttention {
 
         /// Reads the options from a configuration and checks that the layer can be built with them.
         /// - Throws: ``ModelError/configuration(key:expected:found:)``.
-        init(_ configuration: ModelConfiguration) throws {
+        public init(_ configuration: ModelConfiguration) throws {
             self.init()
             let decoder = configuration.decoder
             if configuration.names == .flashLinearAttention {

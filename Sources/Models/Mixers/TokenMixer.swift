@@ -1,4 +1,5 @@
 import Checkpoints
+import Support
 import Tensors
 
 /// A layer's token mixer: what lets a token see those before it. A mixer is one type in one file, with its
@@ -141,7 +142,8 @@ public enum MixerRegistry {
     public static func mixer(named name: String) throws -> any TokenMixer.Type {
         guard let mixer = all.first(where: { $0.name == name }) else {
             throw ModelError.configuration(
-                key: "moult.layers", expected: all.map { "'\($0.name)'" }.joined(separator: " or "), found: "'\(name)'")
+                key: "moult.layers", expected: all.map { "'\($0.name)'" }.joined(separator: " or "),
+                found: "'\(name)'" + Suggestion.hint(name, among: all.map { $0.name }))
         }
         return mixer
     }

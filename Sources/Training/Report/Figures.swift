@@ -1,4 +1,5 @@
 import Foundation
+import Support
 
 /// Numbers as the report writes them.
 package enum Figures {
@@ -33,10 +34,8 @@ package enum Figures {
 
     /// "980 B", "3.6 MB", "4.61 GB"; powers of a thousand.
     package static func bytes(_ value: Double, digits: Int = 3) -> String {
-        let units = ["B", "kB", "MB", "GB", "TB", "PB"]
-        var (scaled, unit) = (value, 0)
-        while scaled >= 999.5, unit + 1 < units.count { (scaled, unit) = (scaled / 1000, unit + 1) }
-        return "\(String(format: "%.*g", digits, scaled)) \(units[unit])"
+        let (scaled, unit) = ByteCount.scaled(value)
+        return "\(String(format: "%.*g", digits, scaled)) \(unit == "bytes" ? "B" : unit)"
     }
 
     /// "7,056", "132.7", "22.36".

@@ -12,6 +12,8 @@ struct BenchCommand: ParsableCommand {
             warms up and is left out. Decoding reads every weight once a token: its share of the memory's bandwidth is \
             bytes of weights × tokens per second over what the memory gives to a loop that only reads them, or on a GPU to a \
             copy, or to decoding itself where that was faster.
+
+            Example: moult bench student --depth 16,4096
             """)
 
     enum Format: String, ExpressibleByArgument, CaseIterable { case table, md, csv, json }

@@ -16,5 +16,7 @@ struct ByteSize: ExpressibleByArgument {
         self.bytes = bytes
     }
 
-    var defaultValueDescription: String { "\(bytes / 1_000_000)M" }
+    var defaultValueDescription: String {
+        bytes % 1_000_000_000 == 0 ? "\(bytes / 1_000_000_000)G" : "\(bytes / 1_000_000)M"
+    }
 }

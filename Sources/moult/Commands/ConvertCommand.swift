@@ -12,6 +12,8 @@ struct ConvertCommand: ParsableCommand {
         discussion: """
             The output is a Hugging Face folder with a model card. With --profile fla it loads in
             flash-linear-attention as GSAForCausalLM.
+
+            Example: moult convert SmolLM2-135M --output student
             """)
 
     @Argument(help: "The Transformer: a Hugging Face folder (llama, mistral) or a .gguf file.") var source: String

@@ -3,6 +3,7 @@ import Checkpoints
 import Evaluation
 import Generation
 import Models
+import Support
 
 struct EvaluateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -13,6 +14,8 @@ struct EvaluateCommand: ParsableCommand {
             and needle, and the tasks of RULER, which are niah_single and niah_multikey (each of them 1 to 3, such as \
             niah_single_1), niah_multivalue, niah_multiquery, variable_tracking, common_words and frequent_words. \
             See docs/evaluation.md.
+
+            Example: moult evaluate student --tasks recall,needle --length 1024
             """)
 
     @Argument(help: "A Hugging Face folder or a .gguf file.") var model: String
@@ -43,6 +46,7 @@ struct EvaluateCommand: ParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func validate() throws {
+        try tasks.check()
         if let limit, !(1...1 << 30).contains(limit) {
             throw ValidationError("--limit: expected 1 to \(1 << 30), found \(limit).")
         }
@@ -143,12 +147,21 @@ extension EvaluationMethod: ExpressibleByArgument {}
 /// Tasks separated by commas, such as lambada,piqa.
 struct TaskList: ExpressibleByArgument {
     let values: [EvaluationTask]
+    /// A name that no task has.
+    let unknown: String?
 
-    init?(argument: String) {
-        let parts = argument.split(separator: ",", omittingEmptySubsequences: false)
-        let tasks = parts.compactMap { EvaluationTask.named(String($0)) }
-        guard tasks.count == parts.count else { return nil }
-        values = tasks.flatMap { $0 }
+    init(argument: String) {
+        let parts = argument.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+        values = parts.flatMap { EvaluationTask.named($0) ?? [] }
+        unknown = parts.first { EvaluationTask.named($0) == nil }
+    }
+
+    /// - Throws: `ValidationError` when there is an unknown name.
+    func check() throws {
+        guard let unknown else { return }
+        let all = EvaluationTask.allCases.map(\.rawValue) + EvaluationTask.sets.map { $0.key }
+        throw ValidationError(
+            "--tasks: there is no task '\(unknown)'\(Suggestion.hint(unknown, among: all)) Tasks are \(Self.names).")
     }
 
     /// Of all tasks, and of sets of them in place of their members.

@@ -8,15 +8,33 @@ import Tokenizers
 
 struct InspectCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "inspect", abstract: "Show a model's configuration, parameters, tensors and tokenizer.")
+        commandName: "inspect", abstract: "Show a model's configuration, parameters, tensors and tokenizer.",
+        discussion: """
+            Of models that Moult cannot run, adapters and other .safetensors and .gguf files it shows what they are, why \
+            they cannot be run, and their tensors.
 
-    @Argument(help: "A Hugging Face folder or a .gguf file.") var model: String
-    @Flag(help: "List every tensor.") var tensors = false
+            Example: moult inspect SmolLM2-135M --tensors
+            """)
+
+    @Argument(help: "A Hugging Face folder, or a .gguf or .safetensors file.") var model: String
+    @Flag(help: "List every tensor, and a .gguf file's metadata.") var tensors = false
     @Flag(help: "Read every weight and count NaN and infinite values.") var check = false
     @OptionGroup var output: OutputOptions
 
     func run() throws {
-        let files = try ModelFiles.noted(model)
+        do { try show(ModelFiles.noted(model)) } catch let problem as CheckpointError where problem.isOfSoundFiles {
+            // Without tensors there is nothing to show but why.
+            guard let stored = try stored(problem) else { throw problem }
+            try show(stored, problem: problem)
+        }
+    }
+
+    /// What is in the files; nil where these are no files of tensors.
+    private func stored(_ problem: CheckpointError) throws -> StoredModel? {
+        do { return try StoredModel(path: model) } catch CheckpointError.notAModel { return nil }
+    }
+
+    private func show(_ files: ModelFiles) throws {
         let configuration = try ModelConfiguration(files.configuration)
         let (tokenizer, problem) = Tokenizer.find(files)
         let attention = try configuration.attention
@@ -24,52 +42,51 @@ struct InspectCommand: ParsableCommand {
         let roundedCosts = try [CacheType.bfloat16, .codes].map {
             (type: $0, cost: try configuration.stateCost(cache: $0))
         }
-        let nonFinite = check ? try countNonFinite(files.checkpoint) : [:]
+        let nonFinite = check ? try countNonFinite([files.checkpoint]) : [:]
         let stored = files.checkpoint.tensors
-        let parameters = stored.reduce(0) { $0 + $1.shape.reduce(1, *) }
-        let bytes = stored.reduce(0) { $0 + $1.byteCount }
-        let formats = Dictionary(stored.map { ($0.format.rawValue, 1) }, uniquingKeysWith: +)
         let decoder = configuration.decoder
         if output.json {
             var json: Checkpoints.JSONObject = [
-                "model_type": .string(decoder.modelType), "parameters": .integer(parameters), "bytes": .integer(bytes),
+                "model_type": .string(decoder.modelType), "problem": .null,
+                "parameters": .integer(Self.parameters(stored)),
+                "bytes": .integer(stored.reduce(0) { $0 + $1.byteCount }),
                 "layers": .integer(decoder.layerCount), "hidden_size": .integer(decoder.hiddenSize),
                 "heads": .integer(decoder.headCount), "key_value_heads": .integer(decoder.keyValueHeadCount),
                 "head_dim": .integer(decoder.headDim), "intermediate_size": .integer(decoder.intermediateSize),
                 "vocabulary": .integer(decoder.vocabularySize), "tied_embeddings": .bool(decoder.tiedEmbeddings),
+                "context": .integer(decoder.maximumPositions),
+                "sliding_window": slidingWindow(configuration).map { .integer($0) } ?? .null,
+                "rope": ropeValue(configuration),
+                "slots": try slots(configuration).map { .integer($0.slots) } ?? .null,
+                "window": try slots(configuration).map { .integer($0.window) } ?? .null,
                 "mixers": .array(configuration.mixers.map { .string($0) }),
                 "attention": configuration.mixerOptions[SoftmaxAttention.name] ?? .null,
                 "state": .object([
                     "constant_bytes": .integer(cost.constant), "bytes_per_token": .integer(cost.perToken),
-                    "bf16": json(roundedCosts[0].cost), "q8": json(roundedCosts[1].cost), "cuda": json(deviceCost),
+                    "bf16": value(roundedCosts[0].cost), "q8": value(roundedCosts[1].cost), "cuda": value(deviceCost),
                 ]),
-                "tensors": .array(
-                    stored.map {
-                        .object([
-                            "name": .string($0.name), "shape": .array($0.shape.map { .integer($0) }),
-                            "format": .string($0.format.rawValue), "bytes": .integer($0.byteCount),
-                        ])
-                    }),
+                "metadata": files.gguf.map { .object($0.summary) } ?? .null,
+                "tensors": Self.json(stored),
                 "tokenizer": tokenizer.map {
                     .object(["vocabulary": .integer($0.vocabularySize), "chat_template": .bool($0.chatTemplate != nil)])
                 } ?? .null,
                 "tokenizer_problem": problem.map { .string($0) } ?? .null,
             ]
             if check {
-                json["non_finite"] = .object(
-                    Checkpoints.JSONObject(nonFinite.sorted { $0.key < $1.key }.map { ($0.key, .integer($0.value)) }))
+                json["non_finite"] = Self.json(nonFinite)
             }
             return try output.print(json)
         }
         var rows: [(String, String)] = [
             ("file", model),
             ("architecture", decoder.modelType),
-            ("parameters", "\(grouped(parameters)) in \(stored.count) tensors, \(megabytes(bytes))"),
-            ("stored as", formats.sorted { $0.key < $1.key }.map { "\($0.key) × \($0.value)" }.joined(separator: ", ")),
+            ("parameters", Self.sizeText(stored)),
+            ("stored as", Self.formatText(stored)),
             ("layers", "\(decoder.layerCount): \(mixerText(configuration.mixers))"),
             ("hidden size", "\(decoder.hiddenSize), MLP \(decoder.intermediateSize)"),
             ("heads", "\(decoder.headCount) of \(decoder.headDim), \(decoder.keyValueHeadCount) for keys and values"),
             ("positions", positionText(configuration)),
+            ("context", "\(grouped(decoder.maximumPositions)) tokens"),
             (
                 "vocabulary",
                 "\(grouped(decoder.vocabularySize)), embeddings \(decoder.tiedEmbeddings ? "tied" : "not tied")"
@@ -97,37 +114,67 @@ struct InspectCommand: ParsableCommand {
             rows.insert(
                 (
                     "attention",
-                    "the first \(attention.sinks) tokens" + (kept ? "; kept over \(span)\(heads)" : "")
+                    [
+                        attention.sinks > 0 ? "the first \(attention.sinks) tokens" : nil,
+                        kept ? "kept over \(span)\(heads)" : nil,
+                    ].compactMap { $0 }.joined(separator: "; ")
                 ), at: 5)
         }
         if check {
-            rows.append(
-                ("weights", nonFinite.isEmpty ? "all finite" : "\(nonFinite.count) tensors with NaN or infinite values")
-            )
+            rows.append(("weights", Self.checkText(nonFinite)))
         }
-        for (label, value) in rows { try Output.line(label.padded(to: 14) + ForeignText.line(value)) }
-        for (name, count) in nonFinite.sorted(by: { $0.key < $1.key }) {
-            try Output.line("  \(ForeignText.line(name, limit: ForeignText.nameLimit)): \(grouped(count)) not finite")
+        if let window = slidingWindow(configuration) {
+            rows.insert(("window", "softmax attention sees the last \(grouped(window)) tokens"), at: 5)
         }
-        if tensors {
-            try Output.line()
-            for tensor in stored {
-                let name = ForeignText.line(tensor.name, limit: ForeignText.nameLimit)
-                try Output.line("\(name.padded(to: 52)) \(tensor.format.rawValue.padded(to: 6)) \(tensor.shape)")
-            }
+        if let slots = try slots(configuration) {
+            let window = slots.window > 0 ? ", beside a window of \(grouped(slots.window)) tokens" : ""
+            rows.insert(("slots", "\(slots.slots) for each key/value head\(window)"), at: 5)
         }
+        try Self.show(rows)
+        try Self.showNonFinite(nonFinite)
+        guard tensors else { return }
+        if let gguf = files.gguf { try Self.show(gguf.summary) }
+        try Self.show(stored)
+    }
+
+    /// The options of the layers with memory slots, where there are some.
+    private func slots(_ configuration: ModelConfiguration) throws -> GatedSlotAttention.Options? {
+        configuration.mixers.contains(GatedSlotAttention.name) ? try GatedSlotAttention.Options(configuration) : nil
+    }
+
+    /// The source's own window of softmax attention, where it has an effect.
+    private func slidingWindow(_ configuration: ModelConfiguration) -> Int? {
+        let decoder = configuration.decoder
+        return decoder.modelType != "moult" && configuration.mixers.contains(SoftmaxAttention.name)
+            ? decoder.slidingWindow : nil
+    }
+
+    /// Null where no layer has rotary positions.
+    private func ropeValue(_ configuration: ModelConfiguration) -> Checkpoints.JSONValue {
+        let (decoder, scaling) = (configuration.decoder, configuration.decoder.ropeScaling)
+        guard positionText(configuration) != "none" else { return .null }
+        return .object([
+            "theta": .number(decoder.ropeTheta), "type": .string(scaling?.type ?? "default"),
+            "factor": scaling?.factor.map { .number($0) } ?? .null,
+            "original_max_position_embeddings": scaling?.originalMaximumPositions.map { .integer($0) } ?? .null,
+        ])
     }
 
     /// Tensors with values that are not finite, and how many.
-    private func countNonFinite(_ checkpoint: any Checkpoint) throws -> [String: Int] {
+    func countNonFinite(_ checkpoints: [any Checkpoint]) throws -> [String: Int] {
         var counts: [String: Int] = [:]
-        let bar = ProgressBar("checking weights", total: checkpoint.tensors.count)
-        for (index, tensor) in checkpoint.tensors.enumerated() where !tensor.format.isOpaque {
-            let found = try checkpoint.load(tensor.name).nonFiniteCounts()
-            if found.nan + found.infinity > 0 { counts[tensor.name] = found.nan + found.infinity }
-            try bar.update(index + 1)
+        let bar = ProgressBar("checking weights", total: checkpoints.reduce(0) { $0 + $1.tensors.count })
+        defer { bar.finish() }
+        var done = 0
+        for checkpoint in checkpoints {
+            for tensor in checkpoint.tensors {
+                done += 1
+                try bar.update(done)
+                guard !tensor.format.isOpaque else { continue }
+                let found = try checkpoint.load(tensor.name).nonFiniteCounts()
+                if found.nan + found.infinity > 0 { counts[tensor.name, default: 0] += found.nan + found.infinity }
+            }
         }
-        bar.finish()
         return counts
     }
 
@@ -140,19 +187,22 @@ struct InspectCommand: ParsableCommand {
         return configuration.mixers.contains(SoftmaxAttention.name) ? "\(text), of softmax attention alone" : "none"
     }
 
-    private func json(_ cost: StateCost) -> Checkpoints.JSONValue {
+    private func value(_ cost: StateCost) -> Checkpoints.JSONValue {
         .object(["constant_bytes": .integer(cost.constant), "bytes_per_token": .integer(cost.perToken)])
     }
 
     private func stateText(_ cost: StateCost) -> String {
-        cost.perToken == 0
-            ? "\(megabytes(cost.constant)), whatever the length"
-            : "\(megabytes(cost.constant)) and \(grouped(cost.perToken)) bytes more for every token"
+        if cost.perToken == 0 { return "\(ByteCount.text(cost.constant)), whatever the length" }
+        let more = "\(grouped(cost.perToken)) bytes"
+        return cost.constant == 0
+            ? "\(more) for every token" : "\(ByteCount.text(cost.constant)) and \(more) more for every token"
     }
 
     /// "27 gsa, 3 attention (0, 7, 14)".
     private func mixerText(_ mixers: [String]) -> String {
-        let kinds = Dictionary(grouping: mixers.indices, by: { mixers[$0] }).sorted { $0.value.count > $1.value.count }
+        let kinds = Dictionary(grouping: mixers.indices, by: { mixers[$0] }).sorted {
+            ($1.value.count, $0.value[0]) < ($0.value.count, $1.value[0])
+        }
         return kinds.enumerated().map { order, kind in
             "\(kind.value.count) \(kind.key)"
                 + (order > 0 ? " (\(kind.value.map(String.init).joined(separator: ", ")))" : "")

@@ -21,7 +21,7 @@ struct LogitsCommand: ParsableCommand {
         do {
             ids = try JSONDecoder().decode([[Int32]].self, from: RegularFile.contentsOrPipe(tokens))
         } catch {
-            throw ValidationError("\(tokens): expected a JSON list of lists of token ids.")
+            throw Failure("\(tokens): expected a JSON list of lists of token ids.")
         }
         let logits = try model.logits(ids)
         try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)

@@ -9,6 +9,8 @@ struct PerplexityCommand: ParsableCommand {
         discussion: """
             The text is read in windows without overlap, each without what came before; a rest shorter than a window is \
             left out, and a shorter text is one window.
+
+            Example: moult perplexity student --data held.txt --by-position
             """)
 
     @Argument(help: "A Hugging Face folder or a .gguf file.") var model: String

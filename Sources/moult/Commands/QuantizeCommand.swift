@@ -12,6 +12,8 @@ struct QuantizeCommand: ParsableCommand {
             The output is a Hugging Face folder that every command but train reads in place. With --calibration, the rounding of
             each weight makes up for the errors of others on that text; use text like what the model is for, and not
             the text on which it is measured.
+
+            Example: moult quantize student --output student-q4 --bits 4 --calibration text.txt
             """)
 
     @Argument(help: "A Hugging Face folder or a .gguf file.") var model: String
@@ -65,7 +67,7 @@ struct QuantizeCommand: ParsableCommand {
     private func pieces(_ path: String) throws -> [[Int32]] {
         let tokens = try WeightOptions.tokenizer(model).encode(TextFile.read(path), addSpecialTokens: false)
             .prefix(calibrationTokens)
-        guard !tokens.isEmpty else { throw ValidationError("\(path): no text to calibrate on.") }
+        guard !tokens.isEmpty else { throw Failure("\(path): no text to calibrate on.") }
         return stride(from: 0, to: tokens.count, by: Self.pieceLength).map {
             Array(tokens[$0..<min($0 + Self.pieceLength, tokens.count)])
         }

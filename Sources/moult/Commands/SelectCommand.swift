@@ -15,6 +15,8 @@ struct SelectCommand: ParsableCommand {
             In an aligned student one layer after the other, then its key/value heads, get the teacher's softmax attention
             back; what brings most of the recall is chosen, then what helps most beside it. The student is not changed:
             convert --keep-attention takes the result, and train has a stage select=HEADS that goes on with it.
+
+            Example: moult select run/student --teacher SmolLM2-135M --heads 3
             """)
 
     @Argument(help: "The student: a folder that 'moult convert' or 'moult train' wrote, aligned with its teacher.")

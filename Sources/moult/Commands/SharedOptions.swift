@@ -52,7 +52,7 @@ struct WeightOptions: ParsableArguments {
     private static func tokenizer(_ files: ModelFiles) throws -> Tokenizer {
         guard let tokenizer = try Tokenizer.load(files) else {
             let place = files.kind == .gguf ? "beside the file" : "into the folder"
-            throw ValidationError("\(files.path): no tokenizer; put the model's tokenizer.json \(place).")
+            throw Failure("\(files.path): no tokenizer; put the model's tokenizer.json \(place).")
         }
         return tokenizer
     }
@@ -89,7 +89,7 @@ enum TextFile {
     static func read(_ path: String) throws -> String {
         let data: Data
         do { data = try RegularFile.contentsOrPipe(path) } catch {
-            throw ValidationError("\(path): cannot be read; expected a UTF-8 text file: \(error.description).")
+            throw Failure("\(path): cannot be read; expected a UTF-8 text file: \(error.description).")
         }
         return try text(data, from: path)
     }
@@ -97,10 +97,10 @@ enum TextFile {
     /// - Parameter path: where `data` comes from.
     static func text(_ data: Data, from path: String) throws -> String {
         if let found = TextEncoding.foreign(data) {
-            throw ValidationError("\(path): expected UTF-8 text, found \(found).")
+            throw Failure("\(path): expected UTF-8 text, found \(found).")
         }
         guard let text = String(validating: TextEncoding.unmarked(data), as: UTF8.self) else {
-            throw ValidationError(
+            throw Failure(
                 "\(path): not UTF-8 at byte \(firstInvalidByte(data)); convert the text to UTF-8 first.")
         }
         return TextEncoding.unixLines(text)

@@ -1,5 +1,6 @@
 import Foundation
 import Support
+import Training
 
 /// A bar on standard error with the share done, the speed and the time left. Where standard error is not a terminal,
 /// nothing is drawn.
@@ -59,8 +60,8 @@ final class ProgressBar {
 
     private func rate(_ perSecond: Double) -> String {
         switch unit {
-        case .bytes: String(format: "%.0f MB/s", perSecond / 1e6)
-        case .parameters: String(format: "%.0f M/s", perSecond / 1e6)
+        case .bytes: "\(ByteCount.text(Int(min(perSecond, 1e15))))/s"
+        case .parameters: "\(Figures.short(perSecond))/s"
         case .tokens: String(format: "%.0f tok/s", perSecond)
         case .items, .windows, .steps: String(format: "%.1f/s", perSecond)
         }

@@ -19,7 +19,7 @@ enum StandardInput {
             }
             if count < 0, errno == EINTR || errno == EAGAIN { continue }
             guard count >= 0 else {
-                throw ValidationError("standard input: cannot be read: \(String(cString: strerror(errno))).")
+                throw Failure("standard input: cannot be read: \(String(cString: strerror(errno))).")
             }
             return count > 0 ? read : nil
         }

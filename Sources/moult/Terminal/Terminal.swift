@@ -33,7 +33,7 @@ func grouped(_ value: Int) -> String {
 }
 
 /// Bytes as "123.4 MB".
-func megabytes(_ bytes: Int) -> String { String(format: "%.1f MB", Double(bytes) / 1e6) }
+func megabytes(_ bytes: Int) -> String { ByteCount.text(bytes) }
 
 /// The most memory that this process has held, in bytes.
 func peakMemory() -> Int {
