@@ -24,6 +24,8 @@ final class Trainer {
     private let ordinaryRows: [TrainingRows]
     /// What the student is measured on.
     let held: HeldRows
+    /// What it is asked.
+    private let questions: HeldRecall
     private let dataFingerprint: String
     private let folder: RunFolder
     private let origin: String
@@ -81,6 +83,9 @@ final class Trainer {
             ? SelectionProbe(tokenizer: tokenizer, texts: texts, seed: UInt64(configuration.seed)) : nil
         newParameters = Set(student.rules.filter { TrainableModel.isNew($0) }.map(\.name))
         held = HeldRows(data, limit: configuration.validation.rows)
+        questions = try HeldRecall(
+            tokenizer, length: configuration.length,
+            questions: held.isEmpty ? 0 : configuration.validation.recallQuestions)
         phases = try Self.phases(configuration, of: student.configuration)
         rows = try phases.map { try data.rows(length: $0.length * $0.stage.carry) }
         ordinaryRows = try zip(phases, rows).map { $0.stage.carry == 1 ? $1 : try data.rows(length: $0.length) }
@@ -222,9 +227,29 @@ final class Trainer {
         return result
     }
 
+    /// What the teacher answers of the questions of recall: asked once a run.
+    func askTeacher() throws -> [HeldRecall.Result] {
+        guard let teacher, !questions.isEmpty else { return [] }
+        let known = state.held.teacherRecall
+        if known.map(\.length) == questions.kinds.map(\.length),
+            known.map(\.questions) == questions.kinds.map(\.questions)
+        {
+            return known
+        }
+        state.held.teacherRecall = try questions.measure(teacher)
+        return state.held.teacherRecall
+    }
+
     /// Trains to the end, or until `report` throws.
     func run() throws {
         tell(.started(done: state.step, total: totalSteps))
+        if !questions.isEmpty, !isComplete {
+            let teacher = state.held.teacherRecall
+            let kinds = questions.kinds.map { kind in
+                (kind.length, kind.questions, teacher.first { $0.length == kind.length }?.accuracy)
+            }
+            tell(.asking(.init(kinds: kinds, chance: HeldRecall.chance, tokens: questions.tokens)))
+        }
         if state.step == 0 { try measure() }
         try stopIfAsked()
         while state.stage < phases.count {
@@ -386,7 +411,8 @@ final class Trainer {
     /// The loss on the rows held apart; the student with the lowest is kept.
     private func measure() throws {
         guard !held.isEmpty else { return }
-        let result = try held.measure(student.model())
+        let model = try student.model()
+        let (result, recall) = (try held.measure(model), try questions.measure(model))
         let loss = result.loss
         let isBest = loss.isFinite && loss < state.bestLoss ?? .infinity
         if isBest {
@@ -399,7 +425,8 @@ final class Trainer {
         tell(
             .measured(
                 TrainingEvent.Measurement(
-                    step: state.step, stage: stage, tokens: state.tokens, result: result, isBest: isBest)))
+                    step: state.step, stage: stage, tokens: state.tokens, result: result, recall: recall,
+                    isBest: isBest)))
     }
 
     private func write(_ kind: RunFolder.Student, loss: Double?) throws {

@@ -24,7 +24,10 @@ extension TrainingConfiguration {
     }
 
     private static var validationFields: [ConfigurationField<Validation>] {
-        [.count("every", \.every, in: 1...1 << 40), .count("rows", \.rows, in: 1...1 << 30)]
+        [
+            .count("every", \.every, in: 1...1 << 40), .count("rows", \.rows, in: 1...1 << 30),
+            .count("recall_questions", \.recallQuestions, in: 0...1000),
+        ]
     }
 
     private static var checkpointFields: [ConfigurationField<Checkpoints>] {

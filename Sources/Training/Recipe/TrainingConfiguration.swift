@@ -50,6 +50,8 @@ public struct TrainingConfiguration: Sendable, Equatable {
         public var every = 50
         /// Rows to measure on, at most, spread over all that are held apart.
         public var rows = 16
+        /// Questions about what was read before (``HeldRecall``), of lists of each length; 0 asks none.
+        public var recallQuestions = 20
     }
 
     public struct Checkpoints: Sendable, Equatable {
