@@ -9,6 +9,8 @@ public enum TrainingEvent: Sendable {
         public var stage: StageConfiguration.Kind
         public var stageStep: Int
         public var stageSteps: Int
+        /// Of the whole run, less what stages were cut short by.
+        public var totalSteps: Int
         public var tokens: Int
         /// Of `align` the mean relative squared error of the layers; otherwise nats per token.
         public var loss: Double
@@ -28,6 +30,8 @@ public enum TrainingEvent: Sendable {
         /// Answers to the questions of recall, by length of the lists.
         var recall: [HeldRecall.Result] = []
         public var isBest: Bool
+        /// Whether no step comes after it.
+        var isLast: Bool
         /// Nats per token of the rows that are held apart.
         public var loss: Double { result.loss }
         public var perplexity: Double { exp(loss) }
@@ -57,6 +61,8 @@ public enum TrainingEvent: Sendable {
     /// Before the first measurement, where questions of recall are asked.
     case asking(RecallQuestions)
     case measured(Measurement)
+    /// What a person should know; it follows the step or the measurement that shows it.
+    case noticed(RunNotice)
     case saved(step: Int, path: String)
     case stageEnded(StageConfiguration.Kind, step: Int)
     case warning(String)

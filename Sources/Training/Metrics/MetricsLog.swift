@@ -43,7 +43,7 @@ public final class MetricsLog {
         let kept = try lines(path: path).filter { line in
             // A run that begins again at its beginning measures that again.
             switch line.event {
-            case .validation where step == 0, .recall where step == 0: return false
+            case .validation where step == 0, .recall where step == 0, .notice where step == 0: return false
             default: break
             }
             return line.event.step.map { $0 <= step } ?? true

@@ -15,6 +15,8 @@ public struct TrainingConfiguration: Sendable, Equatable {
     public var activationMemory = 1_000_000_000
     /// Steps in a row whose gradients are not finite that end the run.
     public var patience = 10
+    /// What is done when validation perplexity no longer falls.
+    public var plateau = PlateauPolicy()
 
     /// What a row's length may be.
     static let lengths = 2...1 << 24

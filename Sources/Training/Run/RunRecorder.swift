@@ -9,8 +9,6 @@ final class RunRecorder {
     private var memory: MetricsEvent.Memory
     private let teacher: HeldRows.Result?
     private let teacherRecall: [HeldRecall.Result]
-    /// Steps of the whole run.
-    private let steps: Int
     private var step = 0
 
     /// - Parameters:
@@ -28,7 +26,6 @@ final class RunRecorder {
             folder: folder.tensorBoardFolder, purgingFrom: start.resumedFrom.map { $0 > 0 ? $0 + 1 : 0 })
         (self.memory, teacherRecall) = (memory, recall)
         (self.layers, self.teacher, step) = (layers, teacher, start.resumedFrom ?? 0)
-        steps = start.stages.reduce(0) { $0 + $1.steps }
         try write(.start(start))
         try write(.memory(memory))
     }
@@ -52,12 +49,13 @@ final class RunRecorder {
                         step: it.step, stage: it.stage.rawValue, tokens: it.tokens, loss: it.loss, isBest: it.isBest)))
             if !it.recall.isEmpty { try write(.recall(recall(it))) }
             // At once, and not at the run's end: a run that is killed between the two has no step left to measure.
-            guard it.step == steps else { return }
+            guard it.isLast else { return }
             try write(
                 .positions(
                     MetricsEvent.Positions(
                         step: it.step, ranges: it.result.ranges, teacher: teacher?.lossByRange.map { exp($0) },
                         student: it.result.lossByRange.map { exp($0) })))
+        case .noticed(let notice): try write(.notice(MetricsEvent.Notice(notice)))
         case .selected(let result, let step, let cost):
             try write(.selection(MetricsEvent.Selection(result, step: step)))
             memory.student = cost

@@ -18,7 +18,7 @@ final class TrainingDisplay {
             let perplexity = step.stage == .finetune ? String(format: "  perplexity %.2f", exp(step.loss)) : ""
             let skipped = step.skipped > 0 ? "  \(step.skipped) skipped" : ""
             try bar.update(
-                step.step,
+                step.step, of: step.totalSteps,
                 note: step.stage.rawValue + String(format: "  loss %.4f", step.loss) + perplexity
                     + String(format: "  %.0f tok/s", step.tokensPerSecond) + skipped)
         case .asking(let questions):
@@ -45,6 +45,7 @@ final class TrainingDisplay {
             selecting?.finish()
             selecting = nil
             for line in result.table() { bar.note(line) }
+        case .noticed(let notice): bar.note("step \(notice.step): \(notice.text)")
         case .warning(let text): bar.note("warning: \(text)")
         case .alignment, .saved, .stageEnded, .ended: break
         }
