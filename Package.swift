@@ -83,7 +83,8 @@ let package = Package(
         .testTarget(
             name: "TrainingTests",
             dependencies: [
-                "TestSupport", "Training", "Conversion", "Evaluation", "Models", "Tensors", "Checkpoints", "Tokenizers",
+                "TestSupport", "Support", "Training", "Conversion", "Evaluation", "Models", "Tensors", "Checkpoints",
+                "Tokenizers",
             ],
             exclude: ["Fixtures"]),
         .target(

@@ -24,6 +24,8 @@ final class Trainer {
     private let ordinaryRows: [TrainingRows]
     /// What the student is measured on.
     let held: HeldRows
+    /// What it is asked.
+    private let questions: HeldRecall
     private let dataFingerprint: String
     private let folder: RunFolder
     private let origin: String
@@ -40,6 +42,8 @@ final class Trainer {
     private var work: TrainingStep?
     /// What rows take over from those before them, as the checkpoint has it.
     private var restored: [String: Tensor] = [:]
+    /// Whether a plateau has ended the stage before all its steps.
+    private var isCutShort = false
     /// The rows of a stage that carries the state.
     private var long: LongRows?
 
@@ -81,6 +85,9 @@ final class Trainer {
             ? SelectionProbe(tokenizer: tokenizer, texts: texts, seed: UInt64(configuration.seed)) : nil
         newParameters = Set(student.rules.filter { TrainableModel.isNew($0) }.map(\.name))
         held = HeldRows(data, limit: configuration.validation.rows)
+        questions = try HeldRecall(
+            tokenizer, length: configuration.length,
+            questions: held.isEmpty ? 0 : configuration.validation.recallQuestions)
         phases = try Self.phases(configuration, of: student.configuration)
         rows = try phases.map { try data.rows(length: $0.length * $0.stage.carry) }
         ordinaryRows = try zip(phases, rows).map { $0.stage.carry == 1 ? $1 : try data.rows(length: $0.length) }
@@ -129,8 +136,13 @@ final class Trainer {
         _ = try phases(configuration, of: model)
     }
 
-    /// Steps of the whole run.
-    var totalSteps: Int { phases.reduce(0) { $0 + $1.steps } }
+    /// Steps of the whole run, less what stages were cut short by.
+    var totalSteps: Int { phases.indices.reduce(0) { $0 + steps(of: $1, in: state) } }
+
+    /// Steps of a stage, of which a plateau may have taken some.
+    private func steps(of index: Int, in state: TrainingState) -> Int {
+        state.shortened.first { $0.stage == index }?.steps ?? phases[index].steps
+    }
 
     /// What a run's record begins with.
     func start(teacher: MetricsEvent.Start.Teacher?, resuming: Bool) -> MetricsEvent.Start {
@@ -183,8 +195,14 @@ final class Trainer {
     private func isPossible(_ state: TrainingState) -> Bool {
         guard (0...phases.count).contains(state.stage) else { return false }
         let limit = state.stage < phases.count ? phases[state.stage].steps : 0
+        let places = state.shortened.map(\.stage)
+        guard places == Set(places).sorted(),
+            state.shortened.allSatisfy({ stage, steps in
+                (0..<state.stage).contains(stage) && (1...max(1, phases[stage].steps)).contains(steps)
+            })
+        else { return false }
         guard (0...limit).contains(state.stageStep) else { return false }
-        let done = zip(phases[..<state.stage].map(\.steps) + [state.stageStep], phases)
+        let done = zip((0..<state.stage).map { steps(of: $0, in: state) } + [state.stageStep], phases)
         let rows = done.reduce(0) { $0 + $1.0 * $1.1.rowsPerStep }
         let tokens = done.reduce(0) { $0 + $1.0 * $1.1.tokensPerStep }
         return state.step == done.reduce(0) { $0 + $1.0 } && state.rows == rows
@@ -222,16 +240,40 @@ final class Trainer {
         return result
     }
 
+    /// What the teacher answers of the questions of recall: asked once a run.
+    func askTeacher() throws -> [HeldRecall.Result] {
+        guard let teacher, !questions.isEmpty else { return [] }
+        let known = state.held.teacherRecall
+        if known.map(\.length) == questions.kinds.map(\.length),
+            known.map(\.questions) == questions.kinds.map(\.questions)
+        {
+            return known
+        }
+        state.held.teacherRecall = try questions.measure(teacher)
+        return state.held.teacherRecall
+    }
+
     /// Trains to the end, or until `report` throws.
     func run() throws {
         tell(.started(done: state.step, total: totalSteps))
+        if !questions.isEmpty, !isComplete {
+            let teacher = state.held.teacherRecall
+            let kinds = questions.kinds.map { kind in
+                (kind.length, kind.questions, teacher.first { $0.length == kind.length }?.accuracy)
+            }
+            tell(.asking(.init(kinds: kinds, chance: HeldRecall.chance, tokens: questions.tokens)))
+        }
         if state.step == 0 { try measure() }
         try stopIfAsked()
         while state.stage < phases.count {
             let phase = phases[state.stage]
-            if state.stageStep == 0 { try student.train(trained(phase)) }
+            if state.stageStep == 0 {
+                try student.train(trained(phase))
+                state.watch = RunWatch(loss: state.held.last, step: state.step)
+            }
             (prepared, long) = (nil, longRows(phase))
             if phase.stage.kind == .select { try select(phase.stage.tokens) } else { try run(phase) }
+            if state.stageStep < phase.steps { state.shortened.append((state.stage, state.stageStep)) }
             tell(.stageEnded(phase.stage.kind, step: state.step))
             (state.stage, state.stageStep, work) = (state.stage + 1, 0, nil)
             // The optimiser's means end with their stage.
@@ -263,8 +305,8 @@ final class Trainer {
         let work = TrainingStep(
             objective, optimiser: phase.stage.optimiser, student: student, restored: restored
         ) { isNew.contains($0) ? newRate : 1 }
-        (self.work, restored) = (work, [:])
-        while state.stageStep < phase.steps {
+        (self.work, restored, isCutShort) = (work, [:], false)
+        while state.stageStep < phase.steps, !isCutShort {
             let start = clock.now
             let result = try step(phase, work)
             try follow(phase, result, seconds: start.duration(to: clock.now) / .seconds(1))
@@ -308,7 +350,7 @@ final class Trainer {
         state.rows += phase.rowsPerStep
         state.tokens += phase.tokensPerStep
         (state.step, state.stageStep) = (state.step + 1, state.stageStep + 1)
-        let rate = stage.schedule.rate(step: state.stageStep, of: phase.steps)
+        let rate = stage.schedule.rate(step: state.stageStep, of: phase.steps) * state.watch.rateShare
         let result = try work.run(batches, learningRate: rate, step: state.stageStep) {
             if student.device != .cpu { prepared = (state.rows, self.batches(phase)) }
         }
@@ -338,11 +380,12 @@ final class Trainer {
     /// What comes after an update: the report, and measurements and checkpoints when they are due.
     private func follow(_ phase: Phase, _ result: StepResult, seconds: Double) throws {
         let stage = phase.stage
-        var norm: Double?
+        var (norm, findings): (Double?, [RunWatch.Finding]) = (nil, state.watch.stepped(result.loss))
         switch result.outcome {
         case .updated(let gradientNorm): (norm, state.skippedInARow) = (gradientNorm, 0)
         case .skipped(let parameter):
             (state.skipped, state.skippedInARow) = (state.skipped + 1, state.skippedInARow + 1)
+            findings += state.watch.skipped(parameter)
             guard state.skippedInARow < configuration.patience else {
                 throw TrainingError.diverged(
                     step: state.step, count: state.skippedInARow, parameter: parameter,
@@ -353,13 +396,16 @@ final class Trainer {
             .step(
                 TrainingEvent.Step(
                     step: state.step, stage: stage.kind, stageStep: state.stageStep, stageSteps: phase.steps,
+                    totalSteps: totalSteps,
                     tokens: state.tokens, loss: result.loss, learningRate: result.rate, gradientNorm: norm,
                     tokensPerSecond: Double(phase.tokensPerStep) / seconds,
                     skipped: state.skipped, seconds: seconds)))
-        let isLast = state.stageStep == phase.steps
+        for finding in findings { notice(finding) }
+        var isLast = state.stageStep == phase.steps
         if isLast || state.step % configuration.validation.every == 0 {
             if !result.layers.isEmpty { tell(.alignment(step: state.step, layers: result.layers)) }
             try measure()
+            isLast = isLast || isCutShort
         }
         // The end of a stage is saved with the beginning of the next.
         guard !isLast else { return }
@@ -386,7 +432,8 @@ final class Trainer {
     /// The loss on the rows held apart; the student with the lowest is kept.
     private func measure() throws {
         guard !held.isEmpty else { return }
-        let result = try held.measure(student.model())
+        let model = try student.model()
+        let (result, recall) = (try held.measure(model), try questions.measure(model))
         let loss = result.loss
         let isBest = loss.isFinite && loss < state.bestLoss ?? .infinity
         if isBest {
@@ -396,10 +443,42 @@ final class Trainer {
         state.held.last = loss
         if state.step == 0 { state.held.untrained = loss }
         let stage = phases[min(state.stage, phases.count - 1)].stage.kind
+        // Before the stage's end there is something to change.
+        let action = isStageAtEnd ? .none : configuration.plateau.action
+        let findings = state.watch.measured(
+            loss, step: state.step, patience: configuration.plateau.patience, acts: action != .none)
+        let left = phases.dropFirst(state.stage).reduce(-state.stageStep) { $0 + $1.steps }
+        isCutShort = action == .stop && findings.contains { if case .plateau = $0 { true } else { false } }
+        let isLast = left == 0 || isCutShort && phases.dropFirst(state.stage + 1).allSatisfy { $0.steps == 0 }
         tell(
             .measured(
                 TrainingEvent.Measurement(
-                    step: state.step, stage: stage, tokens: state.tokens, result: result, isBest: isBest)))
+                    step: state.step, stage: stage, tokens: state.tokens, result: result, recall: recall,
+                    isBest: isBest, isLast: isLast)))
+        for finding in findings { notice(finding, action) }
+    }
+
+    private var isStageAtEnd: Bool {
+        !phases.indices.contains(state.stage) || state.stageStep == phases[state.stage].steps || state.step == 0
+    }
+
+    /// Says what was found, and does about a plateau what the configuration asks for.
+    private func notice(_ finding: RunWatch.Finding, _ action: PlateauPolicy.Action = .none) {
+        let phase = phases[min(state.stage, phases.count - 1)], name = phase.stage.kind.rawValue
+        var done: String?
+        if case .plateau = finding {
+            switch action {
+            case .none: done = isStageAtEnd ? "the stage '\(name)' ends here" : nil
+            case .lower:
+                state.watch.lower(by: configuration.plateau.factor)
+                done = "the learning rate is now \(Figures.short(state.watch.rateShare)) of its schedule's"
+            case .stop:
+                done = "the stage '\(name)' ends here, after \(state.stageStep) of its \(phase.steps) steps"
+            }
+        }
+        tell(
+            .noticed(
+                RunNotice(finding, step: state.step, stage: name, done: done, patience: configuration.patience)))
     }
 
     private func write(_ kind: RunFolder.Student, loss: Double?) throws {
@@ -412,7 +491,7 @@ final class Trainer {
     private var stages: [ModelRecord.Training.Stage] {
         phases.prefix(state.stage + 1).enumerated().reduce(into: []) { stages, entry in
             let (index, phase) = entry
-            let steps = index < state.stage ? phase.steps : state.stageStep
+            let steps = index < state.stage ? self.steps(of: index, in: state) : state.stageStep
             guard steps > 0 || phase.stage.kind == .select && index < state.stage else { return }
             let tokens = steps * phase.tokensPerStep
             // The parts of a stage that trains some layers after others are one.
@@ -446,6 +525,8 @@ final class Trainer {
         // hashes.
         (same.model, same.teacher, same.data.train, same.data.validation) = ("", nil, [], [])
         (same.data.cache, same.validation, same.checkpoints) = (nil, .init(), .init())
+        // What is done about a plateau may be decided when it is there.
+        same.plateau = .init()
         let text = (try? same.yaml()) ?? ""
         return XXHash64.text(Foundation.Data((text + dataFingerprint + origin).utf8))
     }

@@ -9,6 +9,8 @@ public enum TrainingEvent: Sendable {
         public var stage: StageConfiguration.Kind
         public var stageStep: Int
         public var stageSteps: Int
+        /// Of the whole run, less what stages were cut short by.
+        public var totalSteps: Int
         public var tokens: Int
         /// Of `align` the mean relative squared error of the layers; otherwise nats per token.
         public var loss: Double
@@ -25,10 +27,26 @@ public enum TrainingEvent: Sendable {
         public var stage: StageConfiguration.Kind
         public var tokens: Int
         let result: HeldRows.Result
+        /// Answers to the questions of recall, by length of the lists.
+        var recall: [HeldRecall.Result] = []
         public var isBest: Bool
+        /// Whether no step comes after it.
+        var isLast: Bool
         /// Nats per token of the rows that are held apart.
         public var loss: Double { result.loss }
         public var perplexity: Double { exp(loss) }
+        /// The share of the questions of recall that are answered, by ascending length of the lists.
+        public var recalled: [(length: Int, share: Double)] { recall.map { ($0.length, $0.accuracy) } }
+    }
+
+    /// The questions of recall that are asked at each measurement.
+    public struct RecallQuestions: Sendable {
+        /// By ascending length of the lists, in tokens; the share that the teacher answers.
+        public var kinds: [(length: Int, questions: Int, teacher: Double?)]
+        /// The share that guessing answers.
+        public var chance: Double
+        /// Tokens that are read at a measurement.
+        public var tokens: Int
     }
 
     /// `total` steps of all stages, of which `done` were done before.
@@ -40,7 +58,11 @@ public enum TrainingEvent: Sendable {
     case selected(HeadSelection.Result, step: Int, memory: StateCost)
     /// Trials of a stage `select` that are done, and in all.
     case selecting(Int, Int)
+    /// Before the first measurement, where questions of recall are asked.
+    case asking(RecallQuestions)
     case measured(Measurement)
+    /// What a person should know; it follows the step or the measurement that shows it.
+    case noticed(RunNotice)
     case saved(step: Int, path: String)
     case stageEnded(StageConfiguration.Kind, step: Int)
     case warning(String)

@@ -75,14 +75,15 @@ public final class TrainingRun {
     }
 
     private func recorder() throws -> RunRecorder {
-        let measured = try trainer.measureTeacher()
+        let (measured, recall) = (try trainer.measureTeacher(), try trainer.askTeacher())
         let start = trainer.start(
             teacher: teacher.map { .init(name: $0.name, perplexity: measured.map { exp($0.loss) }) }, resuming: resuming
         )
         let memory = MetricsEvent.Memory(
             teacher: try teacher?.model.configuration.stateCost(on: device), student: try student.stateCost(on: device))
         return try RunRecorder(
-            folder, start: start, memory: memory, layers: student.decoder.layerCount, teacher: measured)
+            folder, start: start, memory: memory, layers: student.decoder.layerCount, teacher: measured,
+            recall: recall)
     }
 
     private static func teacher(_ files: ModelFiles, of student: TrainableModel) throws -> DecoderModel {

@@ -117,9 +117,11 @@ struct NumberTests {
     }
 
     private static let keys = [
-        "seed", "length", "activation_memory", "patience", "data: validation_share", "data: recall",
+        "seed", "length", "activation_memory", "patience", "plateau_patience", "plateau_factor",
+        "data: validation_share", "data: recall",
         "validation: every",
-        "validation: rows", "checkpoints: every", "checkpoints: keep", "stage: tokens", "stage: length",
+        "validation: rows", "validation: recall_questions", "checkpoints: every", "checkpoints: keep", "stage: tokens",
+        "stage: length",
         "stage: sequences",
         "stage: accumulation", "stage: learning_rate", "stage: warm_up_steps", "stage: final_rate",
         "stage: decay_share",

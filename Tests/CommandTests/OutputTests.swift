@@ -20,6 +20,7 @@ struct OutputTests {
             ("select", ["select", place.model, "--teacher", place.teacher, "--layers", "1"]),
             ("select --json", ["select", place.model, "--teacher", place.teacher, "--heads", "1", "--json"]),
             ("report", ["report", "\(place.path)/run"]),
+            ("report --watch", ["report", "\(place.path)/run", "--watch"]),
             ("perplexity", ["perplexity", place.model, "--data", place.text, "--window", "64", "--limit", "2"]),
             (
                 "perplexity --json",

@@ -15,7 +15,8 @@ struct ConfigurationTests {
         (settings.data.validationShare, settings.data.textKey, settings.data.separator) = (0.125, "a.b", "\n\n---\n")
         (settings.data.onError, settings.data.cache, settings.data.recall) = (.skip, "null", 0.15)
         settings.data.answerWeight = 3.5
-        (settings.validation.every, settings.validation.rows) = (11, 12)
+        (settings.plateau.action, settings.plateau.patience, settings.plateau.factor) = (.stop, 7, 0.25)
+        (settings.validation.every, settings.validation.rows, settings.validation.recallQuestions) = (11, 12, 13)
         (settings.checkpoints.every, settings.checkpoints.keep) = (13, 14)
         settings.stages = StageConfiguration.Kind.allCases.enumerated().map { index, kind in
             var stage = StageConfiguration(kind, tokens: 1_234_567 + index)

@@ -13,6 +13,8 @@ struct RecorderTests {
             case .start(let start): "start \(start.resumedFrom.map(String.init) ?? "new")"
             case .memory: "memory"
             case .validation(let it): "validation \(it.step)"
+            case .notice(let it): "\(it.notice.kind)"
+            case .recall(let it): "recall \(it.answers.count)"
             case .positions(let it): "positions \(it.ranges.count) \(it.teacher?.count ?? 0)"
             case .stageEnd(let it): "end of \(it.stage)"
             case .selection(let it): "selection \(it.chosen.count) of \(it.rounds.count)"

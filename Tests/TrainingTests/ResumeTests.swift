@@ -22,7 +22,7 @@ struct ResumeTests {
                     "step \(step.step) \(step.stage) \(step.tokens) \(step.loss) \(step.learningRate) "
                         + "\(step.gradientNorm ?? .nan) \(step.skipped)"
                 case .alignment(let step, let layers): "layers \(step) \(layers.sorted { $0.key < $1.key })"
-                case .measured(let it): "measured \(it.step) \(it.loss) \(it.isBest)"
+                case .measured(let it): "measured \(it.step) \(it.loss) \(it.isBest) \(it.recalled)"
                 case .stageEnded(let stage, let step): "end of \(stage) \(step)"
                 default: nil
                 }
@@ -112,6 +112,36 @@ struct ResumeTests {
         }
         (run.configuration.data.recall, run.configuration.data.answerWeight) = (0, 1)
         #expect(try run.train("text").losses != whole.losses)
+    }
+
+    @Test("with questions of recall, which change nothing else")
+    func questions() throws {
+        let run = try makeRun()
+        run.configuration.length = 512
+        run.configuration.stages = try StageConfiguration.list("align=2048,distil=2048")
+        run.configuration.data.validationShare = 0.4
+        let whole = try run.train("whole")
+        #expect(whole.losses.count == 4 && whole.measurements.allSatisfy { $0.recalled.map(\.length) == [256, 512] })
+        for index in whole.events.indices.dropFirst(2) {
+            let name = "stopped-\(index)"
+            let first = try run.train(name, stop: index)
+            let second = try run.train(name, resuming: true)
+            #expect(first.steps.isEmpty || history(first, second) == history(whole), "event \(index)")
+            let answers = try [name, "whole"].map { name in
+                try MetricsLog.events(path: run.path("\(name)/metrics.jsonl")).compactMap { event in
+                    if case .recall(let recall) = event { recall } else { nil }
+                }
+            }
+            #expect(answers[0] == answers[1] && answers[0].allSatisfy { $0.answers[0].teacher != nil })
+            let file = "student/model.safetensors"
+            let same = try run.bytes("\(name)/\(file)") == run.bytes("whole/\(file)")
+            #expect(same, "event \(index)")
+        }
+        run.configuration.validation.recallQuestions = 0
+        let silent = try run.train("silent")
+        #expect(silent.losses == whole.losses && silent.measurements.allSatisfy { $0.recalled.isEmpty })
+        let same = try run.bytes("silent/student/model.safetensors") == run.bytes("whole/student/model.safetensors")
+        #expect(same)
     }
 
     @Test("stopped again and again")

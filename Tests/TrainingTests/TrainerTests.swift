@@ -57,6 +57,8 @@ struct TrainerTests {
             case .step(let step): "step \(step.step) \(step.stage) \(step.stageStep)/\(step.stageSteps) \(step.tokens)"
             case .alignment(let step, let layers): "layers \(step) \(layers.keys.sorted())"
             case .measured(let measurement): "measured \(measurement.step) \(measurement.tokens)"
+            case .noticed(let notice): "\(notice.kind)"
+            case .asking(let questions): "asking \(questions.kinds.count)"
             case .selecting(let done, let total): "selecting \(done)/\(total)"
             case .selected(let result, let step, _): "selected \(result.keepAttention) \(step)"
             case .saved(let step, _): "saved \(step)"

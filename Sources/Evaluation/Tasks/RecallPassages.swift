@@ -4,14 +4,21 @@ import Tokenizers
 /// Associative recall in plain text, after multi-query associative recall (Arora et al. 2023, arXiv 2312.04927): a list
 /// of names with their codes, and several of the names again, each of which is to be followed by its code. The other
 /// choices are codes of other names of the list, so that only the binding of name and code tells them apart.
-struct RecallPassages {
+package struct RecallPassages {
     /// The most tokens of a list.
     let length: Int
     let seed: UInt64
-    private static let queries = 5
-    private static let choices = 10
+    /// Names that are asked for, at most ``choices``: fewer are the first of more.
+    let queries: Int
+    /// Codes among which an answer is chosen.
+    package static let choices = 10
 
-    func passage(_ index: Int, tokenizer: Tokenizer) throws -> Passage {
+    package init(length: Int, seed: UInt64, queries: Int = 5) {
+        (self.length, self.seed, self.queries) = (length, seed, min(queries, Self.choices))
+    }
+
+    /// - Throws: ``EvaluationError/length(task:minimum:found:)`` when the list has too few names to choose among.
+    package func passage(_ index: Int, tokenizer: Tokenizer) throws -> Passage {
         var random = SplitMix64(seed: seed, stream: "recall/\(length)/\(index)")
         var (names, codes, context, tokens) = ([String](), [String](), "", 0)
         var used: Set<String> = []
@@ -29,7 +36,7 @@ struct RecallPassages {
             let minimum = tokens * Self.choices / (names.count + 1) + Self.choices
             throw EvaluationError.length(task: "recall", minimum: minimum, found: length)
         }
-        let asked = names.indices.shuffled(using: &random).prefix(Self.queries)
+        let asked = names.indices.shuffled(using: &random).prefix(queries)
         return Passage(
             context: context,
             queries: asked.map { asked in

@@ -7,6 +7,8 @@ public enum MetricsEvent: Sendable, Equatable {
     case alignment(Alignment)
     case selection(Selection)
     case validation(Validation)
+    case recall(Recall)
+    case notice(Notice)
     case positions(Positions)
     case memory(Memory)
     case stageEnd(StageEnd)
@@ -30,6 +32,8 @@ public enum MetricsEvent: Sendable, Equatable {
         case .alignment(let record): record
         case .selection(let record): record
         case .validation(let record): record
+        case .recall(let record): record
+        case .notice(let record): record
         case .positions(let record): record
         case .memory(let record): record
         case .stageEnd(let record): record
@@ -57,6 +61,8 @@ public enum MetricsEvent: Sendable, Equatable {
             case Alignment.name: .alignment(try Alignment(fields))
             case Selection.name: .selection(try Selection(fields))
             case Validation.name: .validation(try Validation(fields))
+            case Recall.name: .recall(try Recall(fields))
+            case Notice.name: .notice(try Notice(fields))
             case Positions.name: .positions(try Positions(fields))
             case Memory.name: .memory(try Memory(fields))
             case StageEnd.name: .stageEnd(try StageEnd(fields))

@@ -42,7 +42,10 @@ public final class MetricsLog {
     private static func cut(_ path: String, after step: Int) throws {
         let kept = try lines(path: path).filter { line in
             // A run that begins again at its beginning measures that again.
-            if case .validation = line.event, step == 0 { return false }
+            switch line.event {
+            case .validation where step == 0, .recall where step == 0, .notice where step == 0: return false
+            default: break
+            }
             return line.event.step.map { $0 <= step } ?? true
         }
         try RunFile.replace(path, beginning: [], with: Data(kept.map(\.bytes).joined()))

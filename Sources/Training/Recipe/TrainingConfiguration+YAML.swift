@@ -9,6 +9,9 @@ extension TrainingConfiguration {
             .count("length", \.length, in: lengths),
             .count("activation_memory", \.activationMemory, in: 0...1 << 50),
             .count("patience", \.patience, in: 1...1_000_000),
+            .choice("on_plateau", \.plateau.action),
+            .count("plateau_patience", \.plateau.patience, in: PlateauPolicy.patiences),
+            .number("plateau_factor", \.plateau.factor, in: PlateauPolicy.factors),
         ]
     }
 
@@ -24,7 +27,10 @@ extension TrainingConfiguration {
     }
 
     private static var validationFields: [ConfigurationField<Validation>] {
-        [.count("every", \.every, in: 1...1 << 40), .count("rows", \.rows, in: 1...1 << 30)]
+        [
+            .count("every", \.every, in: 1...1 << 40), .count("rows", \.rows, in: 1...1 << 30),
+            .count("recall_questions", \.recallQuestions, in: 0...1000),
+        ]
     }
 
     private static var checkpointFields: [ConfigurationField<Checkpoints>] {

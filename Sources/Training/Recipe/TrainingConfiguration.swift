@@ -15,6 +15,8 @@ public struct TrainingConfiguration: Sendable, Equatable {
     public var activationMemory = 1_000_000_000
     /// Steps in a row whose gradients are not finite that end the run.
     public var patience = 10
+    /// What is done when validation perplexity no longer falls.
+    public var plateau = PlateauPolicy()
 
     /// What a row's length may be.
     static let lengths = 2...1 << 24
@@ -50,6 +52,8 @@ public struct TrainingConfiguration: Sendable, Equatable {
         public var every = 50
         /// Rows to measure on, at most, spread over all that are held apart.
         public var rows = 16
+        /// Questions about what was read before (``HeldRecall``), of lists of each length; 0 asks none.
+        public var recallQuestions = 20
     }
 
     public struct Checkpoints: Sendable, Equatable {

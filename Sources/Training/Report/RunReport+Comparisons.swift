@@ -4,10 +4,9 @@ import Models
 /// Charts of the student beside its teacher, or beside what it was.
 extension RunReport {
     /// Alignment error of each layer, at first and at last.
-    var alignmentChart: Chart? {
+    func alignmentChart(_ size: Chart.Size) -> Chart? {
         guard let last = alignments.last else { return nil }
         let layers = alignmentErrors
-        let size = Chart.Size.half
         let values = layers.flatMap { [$0.first, $0.last] }.compactMap { $0 }
         guard !layers.isEmpty,
             let y = Axis("relative error", values: values, length: Chart.plot(size).height, isHorizontal: false)
@@ -46,9 +45,8 @@ extension RunReport {
     }
 
     /// What the first choice of the last selection tried: recall with each layer, and with heads of the best.
-    var selectionChart: Chart? {
+    func selectionChart(_ size: Chart.Size) -> Chart? {
         guard let selection = selections.last, let trials = selection.rounds.first else { return nil }
-        let size = Chart.Size.half
         let layers = trials.filter { $0.head == nil }, heads = trials.filter { $0.head != nil }
         let values = trials.map(\.score.recall).filter { $0.magnitude < 1e100 }
         let ends = [selection.teacher, selection.student].filter { $0.magnitude < 1e100 }
@@ -84,9 +82,8 @@ extension RunReport {
     }
 
     /// Perplexity by position in the row, the teacher's beside the student's.
-    var positionChart: Chart? {
+    func positionChart(_ size: Chart.Size) -> Chart? {
         guard let positions else { return nil }
-        let size = Chart.Size.half
         func series(_ name: String, _ role: Series.Role, _ values: [Double]) -> Series {
             Series(name, role, .dotted, values.enumerated().map { Series.Point(x: Double($0.offset), y: $0.element) })
         }
@@ -117,9 +114,8 @@ extension RunReport {
     static let longestContext = 100_000.0
 
     /// The memory of one sequence against its length.
-    var memoryChart: Chart? {
+    func memoryChart(_ size: Chart.Size) -> Chart? {
         guard let memory else { return nil }
-        let size = Chart.Size.half
         // Twelve points a decade from 100 tokens on: the lines bend, as both axes are logarithmic.
         let contexts = (0...36).map { 100 * pow(10, Double($0) / 12) }
         func series(_ name: String, _ role: Series.Role, _ cost: StateCost) -> Series {

@@ -37,8 +37,7 @@ extension RunReport {
     }
 
     /// Validation perplexity, with the teacher's as a dashed line.
-    var perplexityChart: Chart? {
-        let size = Chart.Size.wide
+    func perplexityChart(_ size: Chart.Size) -> Chart? {
         let points = validations.map { Series.Point(x: Double($0.tokens), y: $0.perplexity) }
         let series = Series("student", .student, points.count > 60 ? .line : .dotted, points)
         let rule = teacherPerplexity.map {
@@ -68,14 +67,20 @@ extension RunReport {
     }
 
     /// The loss of every step; a stage has its own measure, so the line has a gap between stages.
-    var lossChart: Chart? { curve("loss", isTitled: true, size: .half, isSmoothed: true) { $0.loss } }
+    func lossChart(_ size: Chart.Size) -> Chart? {
+        curve("loss", isTitled: true, size: size, isSmoothed: true) { $0.loss }
+    }
 
-    var learningRateChart: Chart? { curve("learning rate", size: .third, scale: .linear) { $0.learningRate } }
+    func learningRateChart(_ size: Chart.Size) -> Chart? {
+        curve("learning rate", size: size, scale: .linear) { $0.learningRate }
+    }
 
-    var gradientChart: Chart? { curve("gradient norm", size: .third, isSmoothed: true) { $0.gradientNorm } }
+    func gradientChart(_ size: Chart.Size) -> Chart? {
+        curve("gradient norm", size: size, isSmoothed: true) { $0.gradientNorm }
+    }
 
-    var throughputChart: Chart? {
-        curve("tokens per second", size: .third, scale: .linear, isSmoothed: true, from: [0]) { $0.tokensPerSecond }
+    func throughputChart(_ size: Chart.Size) -> Chart? {
+        curve("tokens per second", size: size, scale: .linear, isSmoothed: true, from: [0]) { $0.tokensPerSecond }
     }
 
     /// A chart of one value of every step.

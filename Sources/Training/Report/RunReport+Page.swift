@@ -2,9 +2,10 @@ import Foundation
 
 /// The page: one file, nothing fetched, no script.
 extension RunReport {
-    var page: Markup {
+    func page(refreshing seconds: Int?) -> Markup {
         """
         \(Markup(stringLiteral: Self.head))
+        \(seconds.map { #"<meta http-equiv="refresh" content="\#($0)"/>"# as Markup })
         <meta name="viewport" content="width=device-width, initial-scale=1"/>
         <meta name="color-scheme" content="light dark"/>
         <title>\(title)</title>
@@ -14,6 +15,8 @@ extension RunReport {
         <main>
         \(header)
         \(tiles)
+        \(noticeSection)
+        \(recallSection)
         \(figures)
         \(stageTable)
         \(conversionSection)
@@ -118,37 +121,52 @@ extension RunReport {
     private var figures: Markup {
         """
         <section class="figures">
-        \(figure("Quality", perplexityChart, .wide, .perplexity(hasTeacher: teacherPerplexity != nil),
+        \(figure("Quality", perplexityPoint, perplexityChart, .wide, .perplexity(hasTeacher: teacherPerplexity != nil),
             "Perplexity on text that is held apart, measured as training goes on; lower is better."))
-        \(figure("Training loss", lossChart, .half, .steps, lossCaption))
-        \(figure("Alignment by layer", alignmentChart, .half, .alignment,
+        \(figure("Training loss", lossPoint, lossChart, .half, .steps, lossCaption))
+        \(figure("Alignment by layer", alignmentPoint, alignmentChart, .half, .alignment,
             "How far each mixer's output is from that of the teacher's attention: squared error over squared output."))
-        \(figure("Heads given their attention back", selectionChart, .half, .selection, selectionCaption))
-        \(figure("Perplexity by position", positionChart, .half, .comparison(hasTeacher: positions?.teacher != nil),
+        \(figure("Heads given their attention back", selectionPoint, selectionChart, .half, .selection, selectionCaption))
+        \(figure("Perplexity by position", positionPoint, positionChart, .half,
+            .comparison(hasTeacher: positions?.teacher != nil),
             "By place in the row, each token predicted from what its document has before it. Most of what helps stands near "
                 + "by, so that a student that forgets gets better along the row as its teacher does: what it remembers, "
                 + "moult evaluate --tasks recall measures."))
-        \(figure("Memory of a sequence", memoryChart, .half, .comparison(hasTeacher: memory?.teacher != nil),
-            memoryCaption))
-        \(figure("Learning rate", learningRateChart, .third))
-        \(figure("Gradient norm", gradientChart, .third))
-        \(figure("Throughput", throughputChart, .third))
+        \(figure("Memory of a sequence", memoryPoint, memoryChart, .half, .comparison(hasTeacher: memory?.teacher != nil)))
+        \(figure("Learning rate", stepPoint { $0.learningRate }, learningRateChart, .third))
+        \(figure("Gradient norm", stepPoint { $0.gradientNorm }, gradientChart, .third))
+        \(figure("Throughput", stepPoint(" tokens/s") { $0.tokensPerSecond }, throughputChart, .third))
         </section>
         """
     }
 
     /// The share of the page's width that a figure takes.
-    private enum Width: String { case wide, half, third }
+    private enum Width: String {
+        case wide, half, third
 
-    /// A chart with its heading; nothing when there is no chart.
+        var size: Chart.Size {
+            switch self {
+            case .wide: .wide
+            case .half: .half
+            case .third: .third
+            }
+        }
+    }
+
+    /// A chart with its heading and its point in words; nothing when there is no chart. On a narrow screen it is drawn anew,
+    /// so that its words can be read.
     private func figure(
-        _ heading: String, _ chart: Chart?, _ width: Width, _ legend: Legend? = nil, _ caption: String = ""
+        _ heading: String, _ point: String, _ chart: (Chart.Size) -> Chart?, _ width: Width, _ legend: Legend? = nil,
+        _ caption: String = ""
     ) -> Markup {
-        guard let chart else { return "" }
+        guard let broad = chart(width.size), var narrow = chart(.narrow) else { return "" }
+        // Nothing points at a place there.
+        narrow.notes = []
         let text: Markup = caption.isEmpty ? "" : "<figcaption>\(caption)</figcaption>"
+        let words: Markup = point.isEmpty ? "" : #"<p class="point">\#(point)</p>"#
         return """
-            <figure class="\(width.rawValue)"><h2>\(heading)</h2>\(text)\(legend?.markup)
-            <div class="plot">\(chart.svg)</div></figure>
+            <figure class="\(width.rawValue)"><h2>\(heading)</h2>\(words)\(text)\(legend?.markup)
+            <div class="plot broad">\(broad.svg)</div><div class="plot narrow">\(narrow.svg)</div></figure>
             """
     }
 
@@ -174,19 +192,19 @@ extension RunReport {
         return known.isEmpty ? "" : known.joined(separator: "; ") + "."
     }
 
-    private var memoryCaption: String {
+    private var memoryPoint: String {
         guard let memory else { return "" }
         let context = Self.longestContext
         let student = memory.student.bytes(at: context)
         var text =
             memory.student.perToken == 0
-            ? "The student needs \(Figures.bytes(student)) whatever the length"
-            : "The student needs \(Figures.bytes(student)) for \(Figures.short(context)) tokens"
+            ? "the student needs \(Figures.bytes(student)) whatever the length"
+            : "the student needs \(Figures.bytes(student)) for \(Figures.short(context)) tokens"
         if let teacher = memory.teacher?.bytes(at: context) {
             text += "; the teacher \(Figures.bytes(teacher)) for \(Figures.short(context)) tokens"
             if student > 0, teacher > student { text += ", \(Figures.short(teacher / student)) times as much" }
         }
-        return text + "."
+        return text
     }
 
     // MARK: Tables

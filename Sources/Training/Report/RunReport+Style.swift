@@ -43,9 +43,13 @@ extension RunReport {
         .legend { display: flex; flex-wrap: wrap; gap: 4px 16px; margin: 8px 0 6px; padding: 0; list-style: none;
           font-size: 12px; color: var(--soft); }
         .sign { width: 22px; height: 14px; margin-right: 6px; vertical-align: -2px; }
+        .point { margin: 2px 0 0; font-weight: 600; overflow-wrap: anywhere; }
+        .plot.narrow { display: none; }
+        .notices { margin: 8px 0 0; padding-left: 1.2em; font-size: 14px; overflow-wrap: anywhere; }
+        td.student { color: var(--student); font-weight: 650; }
+        td.teacher { color: var(--teacher); font-weight: 650; }
         .plot { overflow-x: auto; }
         .plot svg { display: block; width: 100%; height: auto; }
-        .wide .plot svg { min-width: 620px; }
         svg text { font-size: 12px; fill: var(--soft); font-variant-numeric: tabular-nums; }
         .third svg text { font-size: 11px; }
         .third .plot svg { max-width: 420px; }
@@ -89,6 +93,17 @@ extension RunReport {
         footer { max-width: 1060px; margin: 0 auto; padding: 6px 24px 40px; color: var(--soft); font-size: 13px; }
         @media screen and (max-width: 820px) { .half, .third { grid-column: span 6; } h1 { font-size: 25px; }
           main { padding: 24px 14px 8px; } }
+        @media screen and (max-width: 560px) {
+          .plot.broad { display: none; }
+          .plot.narrow { display: block; }
+          .figures { gap: 14px; }
+          figure, .card { padding: 14px 14px 8px; }
+          .tiles li { flex-basis: 40%; }
+          .third svg text { font-size: 12px; }
+          .third .plot svg { max-width: none; }
+          .facts-found th[scope="row"] { white-space: normal; }
+          th, td { padding: 6px 6px; }
+        }
         @media print {
           :root { --page: #ffffff; --card: #ffffff; --ink: #000000; --soft: #4a4f57; --hair: #d5d6d3;
             --teacher: #b8560c; --student: #1f66d1; --before: #8b94a3;
@@ -97,7 +112,6 @@ extension RunReport {
           main { max-width: none; padding: 0; }
           pre { max-height: none; white-space: pre-wrap; }
           .tiles li { flex-basis: 30%; }
-          .wide .plot svg { min-width: 0; }
           .note { display: none; }
         }
 

@@ -9,6 +9,8 @@ public struct RunReport: Sendable {
     /// In order, each step once.
     let steps: [MetricsEvent.Step]
     let validations: [MetricsEvent.Validation]
+    let recalls: [MetricsEvent.Recall]
+    let notices: [RunNotice]
     let alignments: [MetricsEvent.Alignment]
     /// What stages have given attention back, in order.
     let selections: [MetricsEvent.Selection]
@@ -38,6 +40,8 @@ public struct RunReport: Sendable {
         start = events.last { if case .start(let start) = $0 { start } else { nil } }
         steps = Self.each(events) { if case .step(let step) = $0 { step } else { nil } }
         validations = Self.each(events) { if case .validation(let validation) = $0 { validation } else { nil } }
+        recalls = Self.each(events) { if case .recall(let recall) = $0 { recall } else { nil } }
+        notices = events.compactMap { if case .notice(let it) = $0 { it.notice } else { nil } }
         alignments = Self.each(events) { if case .alignment(let alignment) = $0 { alignment } else { nil } }
         selections = Self.each(events) { if case .selection(let selection) = $0 { selection } else { nil } }
         positions = events.last { if case .positions(let positions) = $0 { positions } else { nil } }
@@ -57,11 +61,12 @@ public struct RunReport: Sendable {
 
     /// Writes the page. At no time is there half a page.
     /// - Throws: ``ReportError/occupied(path:found:)`` when something else than a report is there already.
+    /// - Parameter refreshing: seconds after which the browser reads it again; nil for never.
     /// - Returns: the page's bytes.
     @discardableResult
-    public func write(to path: String) throws -> Int {
+    public func write(to path: String, refreshing: Int? = nil) throws -> Int {
         try Self.checkReplaceable(path)
-        let page = Data(self.page.text.utf8)
+        let page = Data(self.page(refreshing: refreshing).text.utf8)
         try RunFile.replace(path, beginning: Array(Self.head.utf8), with: page)
         return page.count
     }

@@ -6,6 +6,8 @@ struct HeldMeasurements: Sendable, Equatable {
     /// Rows that were read. With other rows, nothing of this holds.
     var rows = 0
     var teacher: HeldRows.Result?
+    /// The teacher's answers to the questions of recall; empty when it was not asked.
+    var teacherRecall: [HeldRecall.Result] = []
     /// Nats per token of the student before its first step, and at the last measurement.
     var untrained: Double?
     var last: Double?
@@ -26,6 +28,7 @@ struct HeldMeasurements: Sendable, Equatable {
                 "losses": .array(teacher.lossByRange.map { .number($0) }),
             ]
         }
+        if !teacherRecall.isEmpty { json["teacher_recall"] = .array(teacherRecall.map { .object($0.json) }) }
         return json
     }
 
@@ -35,6 +38,7 @@ struct HeldMeasurements: Sendable, Equatable {
         untrained = json?["untrained"]?.doubleValue
         last = json?["last"]?.doubleValue
         teacher = json?["teacher"].flatMap { HeldRows.Result($0) }
+        teacherRecall = (json?["teacher_recall"]?.arrayValue ?? []).compactMap { HeldRecall.Result($0) }
     }
 }
 
@@ -51,5 +55,18 @@ extension HeldRows.Result {
             ranges.append(start..<end)
         }
         self.init(loss: loss, ranges: ranges, lossByRange: losses)
+    }
+}
+
+extension HeldRecall.Result {
+    fileprivate var json: JSONObject {
+        ["length": .integer(length), "questions": .integer(questions), "accuracy": .number(accuracy)]
+    }
+
+    fileprivate init?(_ json: JSONValue) {
+        guard let length = json["length"]?.integerValue, let questions = json["questions"]?.integerValue,
+            let accuracy = json["accuracy"]?.doubleValue
+        else { return nil }
+        self.init(length: length, questions: questions, accuracy: accuracy)
     }
 }

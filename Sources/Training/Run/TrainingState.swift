@@ -2,7 +2,7 @@ import Checkpoints
 import Models
 
 /// Where a run is, beside its parameters: enough to go on as if it had never stopped.
-struct TrainingState: Sendable, Equatable {
+struct TrainingState: Sendable {
     /// Index of the stage in hand.
     var stage = 0
     /// Updates of that stage, and of all stages.
@@ -19,6 +19,10 @@ struct TrainingState: Sendable, Equatable {
     var bestLoss: Double?
     /// Heads that stages have chosen, in order: "LAYER:HEAD".
     var kept: [KeptHead] = []
+    /// Stages that ended before all their steps, in order, and the steps that they had.
+    var shortened: [(stage: Int, steps: Int)] = []
+    /// What the stage's losses have shown so far.
+    var watch = RunWatch()
     /// What was measured on the way.
     var held = HeldMeasurements()
 
@@ -27,7 +31,8 @@ struct TrainingState: Sendable, Equatable {
             "stage": .integer(stage), "stage_step": .integer(stageStep), "step": .integer(step), "rows": .integer(rows),
             "tokens": .integer(tokens), "skipped": .integer(skipped), "skipped_in_a_row": .integer(skippedInARow),
             "best_loss": bestLoss.map { .number($0) } ?? .null, "kept": .array(kept.map { .string($0.description) }),
-            "held": .object(held.json),
+            "shortened": .array(shortened.map { [.integer($0.stage), .integer($0.steps)] }),
+            "watch": .object(watch.json), "held": .object(held.json),
         ]
     }
 
@@ -49,7 +54,12 @@ struct TrainingState: Sendable, Equatable {
                 kept.append(head)
             }
         }
-        held = HeldMeasurements(json["held"])
+        for entry in json["shortened"]?.arrayValue ?? [] {
+            guard let numbers = entry.arrayValue?.compactMap(\.integerValue), numbers.count == 2 else { return nil }
+            shortened.append((numbers[0], numbers[1]))
+        }
+        guard let watch = RunWatch(json["watch"]) else { return nil }
+        (self.watch, held) = (watch, HeldMeasurements(json["held"]))
     }
 
     init() {}

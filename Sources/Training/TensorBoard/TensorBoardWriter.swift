@@ -68,11 +68,12 @@ public final class TensorBoardWriter {
                 + [("train/tokens_per_second", step.tokensPerSecond)]
         case .validation(let validation):
             [("validation/loss", validation.loss), ("validation/perplexity", validation.perplexity)]
+        case .recall(let recall): recall.answers.map { ("validation/recall_\($0.length)", $0.student) }
         case .alignment(let alignment):
             alignment.layers.enumerated().compactMap { layer, error in
                 error.map { (String(format: "alignment/layer_%02d", layer), $0) }
             }
-        case .start, .selection, .positions, .memory, .stageEnd, .end: []
+        case .start, .selection, .notice, .positions, .memory, .stageEnd, .end: []
         }
     }
 

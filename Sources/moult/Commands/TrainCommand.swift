@@ -50,6 +50,11 @@ struct TrainCommand: ParsableCommand {
     var recall: Double?
     @Option(help: "What a token of an answer in a recall row weighs in the loss, others being 1. (default: 1)")
     var answerWeight: Double?
+    @Option(
+        help:
+            "When validation perplexity no longer falls: none (say so), lower the rate, or stop the stage. (default: none)"
+    )
+    var onPlateau: PlateauPolicy.Action?
     @Option(help: "Where tokens are kept for other runs. (default: in the run's folder)") var cache: String?
     @Option(help: "Seed of the order of the data. (default: 0)") var seed: Int?
     @Flag(help: "Go on with the run in --output.") var resume = false
@@ -59,7 +64,7 @@ struct TrainCommand: ParsableCommand {
         if !resume, model == nil, config == nil { throw ValidationError("MODEL is needed, or --config, or --resume.") }
         let numbers = [
             length.map { "--length \($0)" }, seed.map { "--seed \($0)" }, recall.map { "--recall \($0)" },
-            answerWeight.map { "--answer-weight \($0)" },
+            answerWeight.map { "--answer-weight \($0)" }, onPlateau.map { "--on-plateau \($0.rawValue)" },
         ]
         let texts = [model, teacher, config, stages, cache, data.first, validation.first]
         let given = (texts + numbers).compactMap { $0 }.first
@@ -122,6 +127,7 @@ struct TrainCommand: ParsableCommand {
         if let seed { settings.seed = seed }
         if let recall { settings.data.recall = recall }
         if let answerWeight { settings.data.answerWeight = answerWeight }
+        if let onPlateau { settings.plateau.action = onPlateau }
         if let length { settings.length = length }
         if let stages { settings.stages = try StageConfiguration.list(stages, length: settings.length) }
         if settings.stages.isEmpty, !settings.model.isEmpty {
@@ -135,5 +141,7 @@ struct TrainCommand: ParsableCommand {
         return settings
     }
 }
+
+extension PlateauPolicy.Action: ExpressibleByArgument {}
 
 extension Device: ExpressibleByArgument {}

@@ -18,14 +18,22 @@ final class TrainingDisplay {
             let perplexity = step.stage == .finetune ? String(format: "  perplexity %.2f", exp(step.loss)) : ""
             let skipped = step.skipped > 0 ? "  \(step.skipped) skipped" : ""
             try bar.update(
-                step.step,
+                step.step, of: step.totalSteps,
                 note: step.stage.rawValue + String(format: "  loss %.4f", step.loss) + perplexity
                     + String(format: "  %.0f tok/s", step.tokensPerSecond) + skipped)
+        case .asking(let questions):
+            let lengths = questions.kinds.map { String($0.length) }.joined(separator: " / ")
+            let teacher = questions.kinds.compactMap(\.teacher).map(Self.share).joined(separator: " / ")
+            bar.note(
+                "recall: \(questions.kinds.first?.questions ?? 0) questions each about lists of \(lengths) tokens; "
+                    + (teacher.isEmpty ? "" : "teacher \(teacher), ") + "chance \(Self.share(questions.chance))")
         case .measured(let measurement):
+            let recall = measurement.recalled.map { Self.share($0.share) }.joined(separator: " / ")
             let place = String(format: "step %6d  %9d tokens", measurement.step, measurement.tokens)
             bar.note(
                 "\(place)  \(measurement.stage.rawValue)".padded(to: 42)
                     + String(format: "validation perplexity %9.3f", measurement.perplexity)
+                    + (recall.isEmpty ? "" : "  recall \(recall)")
                     + (measurement.isBest && measurement.step > 0 ? "  best" : ""))
             try Interrupt.check()
         case .selecting(let done, let total):
@@ -37,10 +45,13 @@ final class TrainingDisplay {
             selecting?.finish()
             selecting = nil
             for line in result.table() { bar.note(line) }
+        case .noticed(let notice): bar.note("step \(notice.step): \(notice.text)")
         case .warning(let text): bar.note("warning: \(text)")
         case .alignment, .saved, .stageEnded, .ended: break
         }
     }
+
+    private static func share(_ share: Double) -> String { String(format: "%.2f", share) }
 
     func finish() { bar.finish() }
 }

@@ -31,6 +31,14 @@ struct MetricsLogTests {
             start(),
             .memory(.init(teacher: .init(constant: 0, perToken: 46_080), student: .init(constant: 5_000, perToken: 0))),
             .validation(.init(step: 0, stage: "align", tokens: 0, loss: 4.25, isBest: true)),
+            .recall(
+                .init(
+                    step: 0, chance: 0.1,
+                    answers: [
+                        .init(length: 256, questions: 20, student: 0.15, teacher: 0.75),
+                        .init(length: 512, questions: 20, student: 0.05, teacher: nil),
+                    ])),
+            .notice(.init(.init(step: 1, stage: "align", kind: .rise, text: "a \"text\""))),
             step(1), step(2), .alignment(.init(step: 2, layers: [0.5, nil, 0.25])),
             .positions(.init(step: 2, ranges: [0..<16, 16..<32], teacher: [30, 20.5], student: [31, 25])),
             .positions(.init(step: 2, ranges: [0..<16], teacher: nil, student: [31])),
@@ -66,7 +74,7 @@ struct MetricsLogTests {
                 == #"{"event":"memory","teacher":{"constant_bytes":0,"bytes_per_token":46080},"#
                 + #""student":{"constant_bytes":5000,"bytes_per_token":0}}"#)
         #expect(
-            JSONValue.object(events[6].json).text()
+            JSONValue.object(events[8].json).text()
                 == #"{"event":"positions","step":2,"ranges":[[0,16],[16,32]],"teacher":[30.0,20.5],"student":[31.0,25.0]}"#
         )
     }

@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import Support
 import TestSupport
 import Testing
 import Training
@@ -62,10 +63,80 @@ struct RunReportTests {
         #expect(rows.contains { $0.contains("dropped") && $0.contains("0.50% of the source") })
         #expect(parsed.texts("p").contains("From SmolLM2; layers: 2 gsa, 1 attention."))
         #expect(
-            parsed.texts("figcaption").contains(
-                "The student needs 5.9 MB whatever the length; the teacher 4.61 GB for 100k tokens, 781 times as much.")
+            parsed.texts("p").contains(
+                "the student needs 5.9 MB whatever the length; the teacher 4.61 GB for 100k tokens, 781 times as much")
         )
     }
+
+    @Test("what a student remembers is a row for each distance, and notices are shown")
+    func recall() throws {
+        func recall(_ step: Int, _ shares: [Double]) -> MetricsEvent {
+            .recall(
+                .init(
+                    step: step, chance: 0.1,
+                    answers: zip([256, 1024], shares).map {
+                        .init(length: $0, questions: 20, student: $1, teacher: $0 == 256 ? 0.75 : nil)
+                    }))
+        }
+        let notice = RunNotice(step: 60, stage: "distil", kind: .plateau, text: "it <has> not fallen")
+        let events =
+            SyntheticRun().events + [recall(0, [0.1, 0.15]), recall(100, [0.45, 0.2]), .notice(.init(notice))]
+        try folder.write("run/metrics.jsonl", events.map { JSONValue.object($0.json).text() + "\n" }.joined())
+        let parsed = try PageParser(text())
+        let rows = parsed.texts("tr").filter { $0.contains("finds a fact") }
+        #expect(
+            rows == [
+                "finds a fact up to 256 tokens back10%45%75%10%", "finds a fact up to 1,024 tokens back15%20%–10%",
+            ])
+        #expect(parsed.texts("li").contains("distil, step 60: it <has> not fallen"))
+        let points = parsed.elements.filter { $0.attributes["class"] == "point" }.map(\.text)
+        #expect(points.first == "best 22.00, 1.1 times the teacher's 20.00")
+        #expect(points.contains("from position 32 on: student 21.00, teacher 17.00"), "\(points)")
+    }
+
+    @Test("the browser reads the page again only while it is kept fresh")
+    func refreshing() throws {
+        try SyntheticRun().write(to: folder)
+        func refreshes() throws -> [String?] {
+            try PageParser(String(contentsOfFile: page, encoding: .utf8)).elements
+                .filter { $0.attributes["http-equiv"] == "refresh" }.map { $0.attributes["content"] }
+        }
+        try RunReport(folder: run).write(to: page, refreshing: 5)
+        #expect(try refreshes() == ["5"])
+        try RunReport(folder: run).write(to: page)
+        #expect(try refreshes() == [])
+    }
+
+    @Test("a watch waits for a run, shows what is new, and sees how the run ends")
+    func watch() throws {
+        var watch = ReportWatch(folder: run, path: page)
+        #expect(try watch.look() == .waiting)
+        try folder.write("run/metrics.jsonl", "")
+        #expect(try watch.look() == .waiting && !FileManager.default.fileExists(atPath: page))
+        let lines = SyntheticRun().events.map { JSONValue.object($0.json).text() + "\n" }
+        let lock = try FileLock(path: "\(run)/.lock")
+        try folder.write("run/metrics.jsonl", lines.dropLast(9).joined())
+        guard case .running(let bytes) = try watch.look() else { return #expect(Bool(false)) }
+        #expect(try bytes ?? 0 > 1000 && text(page).contains("http-equiv"))
+        // Nothing new, nothing written.
+        let before = try text(page)
+        for _ in 0..<6 { #expect(try watch.look() == .running(written: nil)) }
+        try folder.write("run/metrics.jsonl", lines.dropLast(2).joined())
+        guard case .running(let more?) = try watch.look() else { return #expect(Bool(false)) }
+        #expect(try more > 1000 && text(page) != before)
+        try folder.write("run/metrics.jsonl", lines.joined())
+        #expect(try watch.look() == .ended(reason: "complete") && !text(page).contains("http-equiv"))
+        // Another, that is killed.
+        lock.remove()
+        try folder.write("run/metrics.jsonl", lines.dropLast(3).joined())
+        var other = ReportWatch(folder: run, path: page)
+        guard case .running = try other.look() else { return #expect(Bool(false)) }
+        #expect(
+            try [other.look(), other.look(), other.look()] == [.running(written: nil), .running(written: nil), .gone])
+        #expect(try !text(page).contains("http-equiv"))
+    }
+
+    private func text(_ path: String) throws -> String { try String(contentsOfFile: path, encoding: .utf8) }
 
     @Test("what a run does not have is left out")
     func missing() throws {

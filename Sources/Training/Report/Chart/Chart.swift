@@ -27,6 +27,8 @@ struct Chart: Sendable {
         static let wide = Size(width: 960, height: 316)
         static let half = Size(width: 470, height: 286)
         static let third = Size(width: 310, height: 190)
+        /// As wide as a telephone's screen leaves room for, so that the drawing is not scaled.
+        static let narrow = Size(width: 326, height: 230)
     }
 
     /// What the chart shows, for those who cannot see it.
