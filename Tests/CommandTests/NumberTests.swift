@@ -79,6 +79,7 @@ struct NumberTests {
             Case(command: bench, option: "--repeats"), Case(command: train, option: "--length"),
             Case(command: train, option: "--seed"), Case(command: train, option: "--recall", values: numbers),
             Case(command: train, option: "--answer-weight", values: numbers),
+            Case(command: train, option: "--max-line-bytes", values: numbers),
             Case(command: train, option: "--stages", values: numbers, prefix: "finetune="),
             Case(command: train, option: "--stages", values: numbers, prefix: "finetune=32@"),
             Case(

@@ -136,7 +136,7 @@ struct TrainCommandTests {
         for option in [
             [place.model], ["--seed", "1"], ["--length", "8"], ["--stages", "align=1k"], ["--cache", "x"],
             ["--validation", "x"], ["--data", "x"], ["--teacher", "x"], ["--config", "x"],
-            ["--on-plateau", "stop"],
+            ["--on-plateau", "stop"], ["--text-key", "messages"], ["--max-line-bytes", "1000"],
         ] {
             let result = try MoultProcess(arguments: ["train", "--resume", "--output", output] + option)
             expectRefusal(place, result, "--resume", "no other settings", option.last ?? "")

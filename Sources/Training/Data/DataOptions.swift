@@ -23,6 +23,8 @@ public struct DataOptions: Sendable, Equatable {
     public var maximumPieceBytes = 1 << 20
     /// The longest line of JSON, bytes.
     public var maximumLineBytes = 16 << 20
+    /// What ``maximumLineBytes`` may be.
+    public static let lineBytes = 64...1 << 30
     /// Tokens of one shard file.
     public var shardTokens = 16 << 20
     /// Threads that tokenise. The result does not depend on it.
@@ -37,7 +39,7 @@ public struct DataOptions: Sendable, Equatable {
     func validate() throws {
         let ranges: [(name: String, value: Int, range: ClosedRange<Int>)] = [
             ("maximumPieceBytes", maximumPieceBytes, 64...1 << 30),
-            ("maximumLineBytes", maximumLineBytes, 64...1 << 30), ("shardTokens", shardTokens, 16...1 << 30),
+            ("maximumLineBytes", maximumLineBytes, Self.lineBytes), ("shardTokens", shardTokens, 16...1 << 30),
             ("threads", threads, 1...1024),
         ]
         for (name, value, range) in ranges where !range.contains(value) {

@@ -22,7 +22,7 @@ extension TrainingConfiguration {
             .number("recall", \.recall, in: RecallShare.range),
             .number("answer_weight", \.answerWeight, in: answerWeights), .text("text_key", \.textKey),
             .optional("separator", \.separator), .choice("on_error", \.onError), .optional("cache", \.cache),
-            .count("max_line_bytes", \.maximumLineBytes, in: 64...1 << 30),
+            .count("max_line_bytes", \.maximumLineBytes, in: DataOptions.lineBytes),
         ]
     }
 
