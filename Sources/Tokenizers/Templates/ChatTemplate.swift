@@ -54,6 +54,7 @@ extension Tokenizer {
         for (name, id) in names where values[name] == nil {
             if let id, let token = token(for: id) { values[name] = .string(token) }
         }
+        for (name, text) in templateTokens where values[name] == nil { values[name] = .string(text) }
         return try ChatTemplate(chatTemplate).render(
             messages: messages, addGenerationPrompt: addGenerationPrompt, variables: values)
     }
