@@ -1,4 +1,5 @@
 import Foundation
+import Support
 
 /// A parser for JSON text that keeps the order of keys, refuses invalid UTF-8 and deep nesting, and never traps.
 struct JSONParser {
@@ -11,9 +12,12 @@ struct JSONParser {
     private var position = 0
     private var values = 0
 
-    /// Parses `data`, which must hold one JSON value. `file` names it in errors.
+    /// Parses `data`, which must hold one JSON value, behind a mark of UTF-8 where there is one. `file` names it in errors.
     static func parse(_ data: Data, file: String) throws -> JSONValue {
-        try data.withUnsafeBytes { raw in
+        if let found = TextEncoding.foreign(data) {
+            throw TokenizerError.invalidJSON(file: file, offset: 0, reason: "it is \(found)")
+        }
+        return try Data(TextEncoding.unmarked(data)).withUnsafeBytes { raw in
             var parser = JSONParser(bytes: raw.bindMemory(to: UInt8.self), file: file)
             let value = try parser.value(depth: 0)
             parser.skipSpace()

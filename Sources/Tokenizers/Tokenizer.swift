@@ -15,6 +15,8 @@ public final class Tokenizer: Sendable {
     public let eosToken: Int32?
     /// The id of the token that stands for unknown text.
     public let unknownToken: Int32?
+    /// Texts of tokens by the names that chat templates know them by, such as "sep_token".
+    let templateTokens: [String: String]
     /// The id of the token that fills up a batch.
     public let paddingToken: Int32?
     /// The Jinja template that turns the messages of a conversation into text.
@@ -45,6 +47,7 @@ public final class Tokenizer: Sendable {
         bosToken = parts.bosToken
         eosToken = parts.eosToken
         unknownToken = parts.unknownToken
+        templateTokens = parts.templateTokens
         paddingToken = parts.paddingToken
         chatTemplate = parts.chatTemplate
         normalizers = parts.normalizers

@@ -1,4 +1,5 @@
 import Foundation
+import Support
 
 /// What the files of a tokenizer say, checked.
 struct TokenizerParts {
@@ -12,6 +13,12 @@ struct TokenizerParts {
     var bosToken: Int32?
     var eosToken: Int32?
     var unknownToken: Int32?
+    /// Texts of tokens by the names that chat templates know them by.
+    var templateTokens: [String: String] = [:]
+    /// SPECIAL_TOKENS_ATTRIBUTES of transformers, which gives these to chat templates.
+    private static let templateNames: Set<String> = [
+        "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token",
+    ]
     var paddingToken: Int32?
     var chatTemplate: String?
 
@@ -52,9 +59,10 @@ struct TokenizerParts {
         _ files: TokenizerFiles, _ configuration: JSONNode?, _ tokens: AddedTokenList
     ) throws {
         if let template = files.chatTemplate {
-            guard let text = String(validating: template, as: UTF8.self) else {
+            let found = TextEncoding.foreign(template)
+            guard found == nil, let text = String(validating: TextEncoding.unmarked(template), as: UTF8.self) else {
                 throw TokenizerError.invalidValue(
-                    file: "chat_template.jinja", path: "the file", expected: "UTF-8", found: "other bytes")
+                    file: "chat_template.jinja", path: "the file", expected: "UTF-8", found: found ?? "other bytes")
             }
             chatTemplate = text
         }
@@ -62,6 +70,7 @@ struct TokenizerParts {
         bosToken = token("bos_token")
         eosToken = token("eos_token")
         unknownToken = token("unk_token")
+        templateTokens = tokens.names.filter { Self.templateNames.contains($0.key) }
         paddingToken = token("pad_token")
         guard let root = configuration else { return }
         if chatTemplate == nil, let template = root.optional("chat_template") {

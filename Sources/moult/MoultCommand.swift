@@ -9,7 +9,10 @@ struct MoultCommand: ParsableCommand {
         abstract: "Turn a pretrained Transformer into a recurrent model and run it with constant memory.",
         discussion: """
             MODEL and SOURCE are a Hugging Face folder (config.json, *.safetensors, tokenizer.json) or a .gguf file.
-            Begin with: moult convert SOURCE --output student; moult generate student --prompt "Once upon a time"
+
+            Begin with:
+              moult convert SOURCE --output student
+              moult generate student --prompt "Once upon a time"
 
             With --json, standard output holds one JSON object and nothing else; progress goes to standard error.
             """,

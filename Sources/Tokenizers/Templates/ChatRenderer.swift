@@ -12,7 +12,9 @@ public struct ChatRenderer: Sendable {
             "bos_token": tokenizer.bosToken, "eos_token": tokenizer.eosToken, "unk_token": tokenizer.unknownToken,
             "pad_token": tokenizer.paddingToken,
         ]
-        tokens = names.compactMapValues { id in id.flatMap { tokenizer.token(for: $0) }.map { .string($0) } }
+        let known = names.compactMapValues { id in id.flatMap { tokenizer.token(for: $0) } }
+        let named = Dictionary(tokenizer.templateTokens.map { ($0.0, $0.1) }) { $1 }
+        tokens = known.merging(named) { known, _ in known }.mapValues { .string($0) }
     }
 
     /// The text of a conversation.
