@@ -28,6 +28,7 @@ struct MoultCommand: ParsableCommand {
         Interrupt.ignore(SIGXFSZ)
         Interrupt.install()
         do {
+            try ForeignOption.check(Array(CommandLine.arguments.dropFirst()))
             var command = try parseAsRoot()
             try command.run()
             try Output.finish()
