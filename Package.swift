@@ -22,6 +22,7 @@ let package = Package(
         .target(name: "CKernels"),
         .target(name: "CCUDA", exclude: ["kernels"]),
         .target(name: "CCompression"),
+        .target(name: "CTerminal"),
         .target(name: "Tensors", dependencies: ["CKernels", "CCUDA"]),
         .target(name: "Checkpoints", dependencies: ["CSupport", "Support", "Tensors"]),
         .target(name: "Tokenizers", dependencies: ["CSupport", "Support", "Checkpoints"]),
@@ -40,8 +41,8 @@ let package = Package(
         .executableTarget(
             name: "moult",
             dependencies: [
-                "Support", "Tensors", "Checkpoints", "Tokenizers", "Models", "Conversion", "Evaluation", "Training",
-                "Generation",
+                "Support", "CTerminal", "Tensors", "Checkpoints", "Tokenizers", "Models", "Conversion", "Evaluation",
+                "Training", "Generation",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]
         ),

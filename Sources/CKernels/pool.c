@@ -44,24 +44,29 @@ static int64_t nanoseconds(void) {
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-static int default_threads(void) {
+int moult_thread_limit(void) {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
 #if defined(__linux__)
     cpu_set_t allowed;
     if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) cores = CPU_COUNT(&allowed);
 #endif
     if (cores < 1) cores = 1;
+    return cores > most_threads ? most_threads : (int)cores;
+}
+
+static int default_threads(void) {
+    int cores = moult_thread_limit();
     const char *text = getenv("MOULT_THREADS");
     if (text && *text) {
         char *end;
         long asked = strtol(text, &end, 10);
         if (*end == 0 && asked >= 1) {
-            if (asked < cores) cores = asked;
+            if (asked < cores) cores = (int)asked;
         } else {
             fprintf(stderr, "warning: MOULT_THREADS=%s is not a positive number; ignored\n", text);
         }
     }
-    return cores > most_threads ? most_threads : (int)cores;
+    return cores;
 }
 
 int moult_thread_count(void) {

@@ -42,6 +42,7 @@ struct MoultCommand: ParsableCommand {
         do {
             let words = Array(CommandLine.arguments.dropFirst())
             try CommandWords.check(words, commands: commands.compactMap { $0.configuration.commandName })
+            try ForeignOption.check(words)
             var command = try parseAsRoot(CommandWords.joiningNegativeNumbers(words))
             try command.run()
             try Output.finish()

@@ -116,6 +116,11 @@ final class RunningMoult {
         isErrorElsewhere = true
     }
 
+    /// Sets variables of its environment.
+    func set(_ variables: [String: String]) {
+        process.environment = ProcessInfo.processInfo.environment.merging(variables) { $1 }
+    }
+
     /// Goes away as a reader of standard output.
     func closeOutput() {
         isReaderGone = true

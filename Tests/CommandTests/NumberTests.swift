@@ -49,6 +49,7 @@ struct NumberTests {
             Case(command: generate, option: "--seed"),
             Case(command: Array(generate.dropLast(2)), option: "--max-tokens", endless: ["9223372036854775807"]),
             Case(command: ["chat", "MODEL"], option: "--max-tokens"),
+            Case(command: generate, option: "--threads"), Case(command: generate, option: "--temp", values: numbers),
             Case(command: ["generate", "MODEL", "--prompts", "LINES", "--max-tokens", "1"], option: "--batch"),
             Case(command: ["generate", "MODEL", "--stream", "--max-tokens", "1"], option: "--every"),
             Case(command: generate + ["--prompt-cache", "NEW"], option: "--prompt-cache-size", values: numbers),

@@ -38,6 +38,10 @@ struct OutputTests {
             ("quantize", ["quantize", place.model, "--bits", "8", "--output", "\(place.path)/quantised"]),
             ("generate", ["generate", place.model, "--prompt", "The fox", "--max-tokens", "3"]),
             ("generate --json", ["generate", place.model, "--prompt", "The fox", "--max-tokens", "3", "--json"]),
+            (
+                "generate --json-lines",
+                ["generate", place.model, "--prompt", "The fox", "--max-tokens", "3", "--json-lines"]
+            ),
             ("generate --prompts", ["generate", place.model, "--prompts", prompts, "--max-tokens", "3"]),
             ("bench", ["bench", place.model, "--prefill", "4", "--decode", "2", "--repeats", "1"]),
             ("bench --json", ["bench", place.model, "--prefill", "4", "--decode", "2", "--repeats", "1", "--json"]),

@@ -90,7 +90,7 @@ struct StateCommandTests {
                 /switch nowhere
                 /reset
                 /stats
-                """, "chat", smolLM2, "--max-tokens", "24")
+                """, "chat", smolLM2, "--max-tokens", "24", "--temperature", "0")
         // Two of the lines fail, and nobody watches.
         #expect(result.status == 1)
         #expect(result.output.contains("Paris"))

@@ -9,7 +9,11 @@ struct TerminalTests {
     /// Runs `moult` with standard output on a terminal, of a conversation the input and standard error too.
     private func onTerminal(_ arguments: [String], typing: String? = nil) throws -> String {
         let terminal = try PseudoTerminal()
-        let process = try RunningMoult(arguments) { $0.use(terminal, isConversation: typing != nil) }
+        let process = try RunningMoult(arguments) {
+            $0.use(terminal, isConversation: typing != nil)
+            // Without readline, which writes control characters of its own.
+            $0.set(["MOULT_LINE_EDITOR": "none"])
+        }
         if let typing { terminal.type(typing) }
         let shown = terminal.readToEnd()
         _ = process.finish()

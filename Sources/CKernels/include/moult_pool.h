@@ -16,6 +16,9 @@ void moult_parallel_for(int64_t count, int64_t grain, moult_body body, void *con
 /// Threads that moult_parallel_for may use, the caller included: the process's cores, or MOULT_THREADS.
 int moult_thread_count(void);
 
+/// The most that are used by default: the processors that the process may use, at most 256.
+int moult_thread_limit(void);
+
 /// Sets the number of threads; values below 1 mean the default.
 void moult_set_threads(int count);
 

@@ -13,8 +13,7 @@ public struct ChatRenderer: Sendable {
             "pad_token": tokenizer.paddingToken,
         ]
         let known = names.compactMapValues { id in id.flatMap { tokenizer.token(for: $0) } }
-        let named = Dictionary(tokenizer.templateTokens.map { ($0.0, $0.1) }) { $1 }
-        tokens = known.merging(named) { known, _ in known }.mapValues { .string($0) }
+        tokens = known.merging(tokenizer.templateTokens) { known, _ in known }.mapValues { .string($0) }
     }
 
     /// The text of a conversation.

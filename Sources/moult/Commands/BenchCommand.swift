@@ -18,7 +18,7 @@ struct BenchCommand: ParsableCommand {
 
     enum Format: String, ExpressibleByArgument, CaseIterable { case table, md, csv, json }
 
-    @Argument(help: "A Hugging Face folder or a .gguf file.") var model: String
+    @OptionGroup var model: ModelArgument
     @Option(help: ArgumentHelp("Tokens to read in one call, such as 512,4096; 0 for none.", valueName: "tokens"))
     var prefill = IntegerList([512])
     @Option(help: "Tokens to generate at each depth; 0 for none.") var decode = 128
@@ -50,7 +50,7 @@ struct BenchCommand: ParsableCommand {
     }
 
     func run() throws {
-        let model = try weights.loadModel(self.model)
+        let model = try weights.loadModel(self.model.path)
         let benchmark = SpeedBenchmark(
             prefill: prefill.values.filter { $0 > 0 }, depths: decode > 0 ? depth.values : [], batches: batch.values,
             decode: decode, repeats: repeats)
@@ -67,7 +67,7 @@ struct BenchCommand: ParsableCommand {
         }
         bar.finish()
         let summary = Summary(
-            model: self.model, backend: try model.device.backend.name, weightBytes: weightBytes,
+            model: self.model.path, backend: try model.device.backend.name, weightBytes: weightBytes,
             bandwidth: SpeedBenchmark.bandwidth(measured: measured, results, weightBytes: weightBytes),
             decode: decode, results: results)
         switch output.json ? .json : format {

@@ -18,7 +18,7 @@ struct EvaluateCommand: ParsableCommand {
             Example: moult evaluate student --tasks recall,needle --length 1024
             """)
 
-    @Argument(help: "A Hugging Face folder or a .gguf file.") var model: String
+    @OptionGroup var model: ModelArgument
     @Option(help: "Tasks separated by commas: \(TaskList.names).") var tasks: TaskList
     @Option(help: "The folder of the tasks' files; with a filler.txt, needles are put into that text.")
     var data: String?
@@ -67,12 +67,12 @@ struct EvaluateCommand: ParsableCommand {
     }
 
     func run() throws {
-        let tokenizer = try WeightOptions.tokenizer(self.model)
+        let tokenizer = try WeightOptions.tokenizer(self.model.path)
         var options = EvaluationTask.Options()
         (options.data, options.limit, options.seed) = (data, limit, seed)
         (options.lengths, options.depths, options.method) = (length?.values, depth.values, by)
         let groups = try tasks.values.flatMap { try $0.groups(options, tokenizer: tokenizer) }
-        let model = try weights.loadModel(self.model)
+        let model = try weights.loadModel(self.model.path)
         let bar = ProgressBar("evaluate", total: groups.reduce(0) { $0 + $1.count })
         defer { bar.finish() }
         var done = 0
@@ -119,7 +119,7 @@ struct EvaluateCommand: ParsableCommand {
             return .object(object)
         }
         try output.print([
-            "model": .string(model), "seed": .integer(Int(truncatingIfNeeded: seed)), "results": .array(entries),
+            "model": .string(model.path), "seed": .integer(Int(truncatingIfNeeded: seed)), "results": .array(entries),
             "peak_memory_bytes": .integer(peakMemory()),
         ])
     }

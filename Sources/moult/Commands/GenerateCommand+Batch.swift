@@ -33,7 +33,8 @@ struct PromptList {
 }
 
 extension GenerateCommand {
-    /// Continues all prompts of a file, `batch` at once, and prints a JSON line for each, in the order of the file.
+    /// Continues all prompts of a file, `batch` at once, and prints a JSON line for each, in the order of the file; with
+    /// --json-lines one for each part of a text, as it comes.
     func generateAll(_ path: String, _ model: DecoderModel, _ tokenizer: Tokenizer) throws {
         let prompts = try PromptList(path: path).prompts
         let batch = try BatchGenerator(model, capacity: min(self.batch, prompts.count))
@@ -54,18 +55,30 @@ extension GenerateCommand {
         defer { bar.finish() }
         let start = ContinuousClock.now
         var (printed, tokens) = (0, 0)
+        func show(_ piece: String, of id: Int) throws {
+            if jsonLines, !piece.isEmpty { try printLine(["index": .integer(id), "text": .string(piece)]) }
+        }
+        func end(_ id: Int) throws {
+            if jsonLines { try printLine(results[id].totals(index: id)) }
+        }
         while !batch.isEmpty {
             for event in try batch.advance() {
                 switch event {
                 case .token(let id, let token):
                     tokens += 1
-                    try results[id].push(token)
-                    if results[id].end != nil { batch.cancel(id) }
-                case .finished(let id, let reason): results[id].finish(reason)
+                    try show(results[id].push(token), of: id)
+                    if results[id].end != nil {
+                        batch.cancel(id)
+                        try end(id)
+                    }
+                case .finished(let id, let reason):
+                    guard results[id].end == nil else { break }
+                    try show(results[id].finish(reason), of: id)
+                    try end(id)
                 }
             }
             while printed < results.count, let line = results[printed].line(index: printed) {
-                try Output.text(line + "\n")
+                if !jsonLines { try Output.text(line + "\n") }
                 results[printed] = results[printed].released
                 printed += 1
             }
@@ -90,28 +103,42 @@ extension GenerateCommand {
         var end: TextContinuation.End?
         var isDamaged = false
 
-        mutating func push(_ token: Int32) throws {
+        /// - Returns: the text that is certain now.
+        mutating func push(_ token: Int32) throws -> String {
             tokens += 1
-            generated += try text?.push(token) ?? ""
+            let piece = try text?.push(token) ?? ""
+            generated += piece
             if text?.isStopped == true { end = .stopString }
+            return piece
         }
 
-        mutating func finish(_ reason: BatchGenerator.FinishReason) {
-            guard end == nil else { return }
-            generated += text?.finish() ?? ""
+        /// - Returns: the rest of the text.
+        mutating func finish(_ reason: BatchGenerator.FinishReason) -> String {
+            guard end == nil else { return "" }
+            let rest = text?.finish() ?? ""
+            generated += rest
             isDamaged = reason == .nonFinite
             end = text?.isStopped == true ? .stopString : reason == .stop ? .stopToken : .limit
+            return rest
         }
 
         /// The finished result as a line of JSON.
         func line(index: Int) -> String? {
-            guard let end else { return nil }
+            guard end != nil else { return nil }
             var object: Checkpoints.JSONObject = [
                 "index": .integer(index), "prompt": .string(prompt), "text": .string(generated),
-                "tokens": .integer(tokens), "end": .string(end.rawValue),
+            ]
+            for (key, value) in totals(index: index).pairs where key != "index" { object[key] = value }
+            return Checkpoints.JSONValue.object(object).text()
+        }
+
+        /// What is said at the end of its text.
+        func totals(index: Int) -> Checkpoints.JSONObject {
+            var object: Checkpoints.JSONObject = [
+                "index": .integer(index), "tokens": .integer(tokens), "end": .string(end?.rawValue ?? ""),
             ]
             if isDamaged { object["error"] = .string(GenerationError.nonFiniteLogits.description) }
-            return Checkpoints.JSONValue.object(object).text()
+            return object
         }
 
         /// Nothing is kept of what was printed.

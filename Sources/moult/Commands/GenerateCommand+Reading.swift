@@ -105,7 +105,9 @@ extension GenerateCommand {
             try feed.append(tokens, goesOn: goesOn, progress: Interrupt.check) {
                 var sampler = sampler
                 let text = try continuation(of: session.fork(), tokenizer, &sampler)
-                try Output.text("[\(session.state.position)]\(text)\n")
+                let position = session.state.position
+                guard jsonLines else { return try Output.text("[\(position)]\(text)\n") }
+                try printLine(["context": .integer(position), "text": .string(text)])
             }
             let now = ContinuousClock.now
             guard Terminal.isInteractive, shown.duration(to: now) > .milliseconds(100) else { return }

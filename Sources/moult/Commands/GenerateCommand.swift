@@ -13,12 +13,12 @@ struct GenerateCommand: ParsableCommand {
             lengths. With --load-state the text goes on where it was saved; --prompt may add to it.
             """)
 
-    @Argument(help: "A Hugging Face folder or a .gguf file.") var model: String
+    @OptionGroup var model: ModelArgument
     @Option(
         name: [.long, .customShort("p")],
         help: "The text to continue; - or no text at all: what is piped into standard input.")
     var prompt: String?
-    @Option(help: "A UTF-8 file with the text to continue.") var promptFile: String?
+    @Option(name: [.long, .customShort("f")], help: "A UTF-8 file with the text to continue.") var promptFile: String?
     @Option(
         help: ArgumentHelp(
             "Continue every prompt of this file, several at once, and print a JSON line for each: a .jsonl file with a "
@@ -46,6 +46,8 @@ struct GenerateCommand: ParsableCommand {
     var promptCacheSize = ByteSize(bytes: 1_000_000_000)
     @OptionGroup var weights: WeightOptions
     @OptionGroup var output: OutputOptions
+    @Flag(help: "Print JSON lines while the text comes: its parts, and at the end tokens, speed and why it ended.")
+    var jsonLines = false
 
     func validate() throws {
         guard maxTokens >= 0 else { throw ValidationError("--max-tokens: expected 0 or more, found \(maxTokens).") }
@@ -57,6 +59,9 @@ struct GenerateCommand: ParsableCommand {
         }
         guard !chat || prompts == nil && !stream && (texts == 1 || loadState == nil) else {
             throw ValidationError("--chat: expected one question, found --prompts, --stream or none.")
+        }
+        guard !jsonLines || !output.json else {
+            throw ValidationError("--json-lines: expected without --json, which prints one object at the end.")
         }
         guard system == nil || chat else { throw ValidationError("--system: expected together with --chat.") }
         guard (1...4096).contains(batch) else { throw ValidationError("--batch: expected 1 to 4096, found \(batch).") }
@@ -95,11 +100,11 @@ struct GenerateCommand: ParsableCommand {
         var states = OwnStates()
         if let loadState { states.add(loadState) }
         if let saveState { try states.check(saveState, force: force) }
-        let files = try ModelFiles.noted(self.model)
+        let files = try ModelFiles.noted(self.model.path)
         let (model, tokenizer) = try weights.load(files)
         if let prompts { return try generateAll(prompts, model, tokenizer) }
         var sampler = try sampling.sampler(
-            tokenizer, defaults: chat ? SamplingArguments.recommended(files) : .greedy)
+            tokenizer, defaults: chat ? SamplingArguments.recommended(files) ?? .greedy : .greedy)
         let reading = ContinuousClock.now
         let text = try read(model, tokenizer, &sampler, &states)
         let session = text.session
@@ -110,9 +115,19 @@ struct GenerateCommand: ParsableCommand {
         /// Shows a part of the text. That it cannot be shown ends the text, which is saved all the same.
         func show(_ piece: String) {
             guard !output.json, failure == nil else { return }
-            do { try Output.text(piece) } catch { failure = error }
+            do { try jsonLines ? line(piece) : Output.text(piece) } catch { failure = error }
         }
-        if echo ?? !chat { show(text.prompt) }
+        func line(_ piece: String) throws { if !piece.isEmpty { try printLine(["text": .string(piece)]) } }
+        if jsonLines {
+            do {
+                try printLine([
+                    "prompt": .string(text.prompt), "prompt_tokens": .integer(text.tokens),
+                    "cached_tokens": .integer(text.tokens - text.read),
+                ])
+            } catch { failure = failure ?? error }
+        } else if echo ?? !chat {
+            show(text.prompt)
+        }
         let start = ContinuousClock.now
         var result = TextContinuation(tokens: 0, end: .stopped)
         if failure == nil, !Interrupt.isRequested {
@@ -129,21 +144,24 @@ struct GenerateCommand: ParsableCommand {
         }
         let seconds = start.duration(to: .now) / .seconds(1)
         try save(session, sampler, &states)
-        show("\n")
+        if !jsonLines { show("\n") }
         if let failure { throw failure }
         try Interrupt.check()
 
         // The first token comes from reading the prompt; the others are a step each.
         let stepRate = result.tokens > 1 ? Double(result.tokens - 1) / seconds : 0
         let readRate = Double(text.read) / readSeconds
+        let totals: [(String, Checkpoints.JSONValue)] = [
+            ("prompt_tokens", .integer(text.tokens)), ("cached_tokens", .integer(text.tokens - text.read)),
+            ("tokens", .integer(result.tokens)), ("end", .string(result.end.rawValue)),
+            ("prompt_tokens_per_second", .number(readRate)), ("tokens_per_second", .number(stepRate)),
+            ("state_bytes", .integer(session.state.byteCount)), ("context", .integer(session.state.position)),
+            ("peak_memory_bytes", .integer(peakMemory())),
+        ]
+        if jsonLines { return try printLine(Checkpoints.JSONObject(totals)) }
         if output.json {
-            return try output.print([
-                "prompt": .string(text.prompt), "text": .string(generated), "prompt_tokens": .integer(text.tokens),
-                "cached_tokens": .integer(text.tokens - text.read), "tokens": .integer(result.tokens),
-                "end": .string(result.end.rawValue), "prompt_tokens_per_second": .number(readRate),
-                "tokens_per_second": .number(stepRate), "state_bytes": .integer(session.state.byteCount),
-                "context": .integer(session.state.position), "peak_memory_bytes": .integer(peakMemory()),
-            ])
+            return try output.print(
+                Checkpoints.JSONObject([("prompt", .string(text.prompt)), ("text", .string(generated))] + totals))
         }
         let cached = text.tokens > text.read ? ", \(text.tokens - text.read) of them cached" : ""
         Terminal.note(
@@ -151,6 +169,11 @@ struct GenerateCommand: ParsableCommand {
                 + String(format: "prompt %.0f tok/s, generation %.1f tok/s", readRate, stepRate)
                 + ", state \(megabytes(session.state.byteCount))"
                 + (saveState.map { " saved to \($0)" } ?? ""))
+    }
+
+    /// Prints one of the lines of --json-lines.
+    func printLine(_ object: Checkpoints.JSONObject) throws {
+        try Output.text(Checkpoints.JSONValue.object(object).text() + "\n")
     }
 
     /// Saves the state where --save-state says.

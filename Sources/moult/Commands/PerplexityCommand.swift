@@ -13,7 +13,7 @@ struct PerplexityCommand: ParsableCommand {
             Example: moult perplexity student --data held.txt --by-position
             """)
 
-    @Argument(help: "A Hugging Face folder or a .gguf file.") var model: String
+    @OptionGroup var model: ModelArgument
     @Option(help: "A UTF-8 text file.") var data: String
     @Option(help: "Tokens per window.") var window = 1024
     @Option(help: "The most windows to read. (default: all)") var limit: Int?
@@ -30,7 +30,7 @@ struct PerplexityCommand: ParsableCommand {
 
     func run() throws {
         let text = try TextFile.read(data)
-        let (model, tokenizer) = try weights.load(self.model)
+        let (model, tokenizer) = try weights.load(self.model.path)
         let bar = ProgressBar("perplexity", total: limit ?? 1, unit: .windows)
         defer { bar.finish() }
         let result = try Perplexity.measure(model, tokenizer: tokenizer, text: text, window: window, limit: limit) {
@@ -40,7 +40,7 @@ struct PerplexityCommand: ParsableCommand {
         let peak = peakMemory()
         if output.json {
             var json: JSONObject = [
-                "model": .string(self.model), "data": .string(data), "window": .integer(window),
+                "model": .string(self.model.path), "data": .string(data), "window": .integer(window),
                 "perplexity": .number(result.perplexity), "bits_per_byte": .number(result.bitsPerByte),
                 "tokens": .integer(result.tokens), "windows": .integer(result.windows),
                 "available_windows": .integer(result.availableWindows),

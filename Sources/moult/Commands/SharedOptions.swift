@@ -25,7 +25,17 @@ struct WeightOptions: ParsableArguments {
     @Option(help: "How keys and values of past tokens are held: f32, bf16 or q8. (default: f32; on a GPU bf16)")
     var cacheType: CacheType?
 
+    @Option(
+        name: [.long, .customShort("t")],
+        help: "How many threads compute on the CPU. (default: one for each processor, or as MOULT_THREADS says)")
+    var threads: Int?
+
     func validate() throws {
+        if let threads, !(1...CPUThreads.most).contains(threads) {
+            throw ValidationError(
+                "--threads: expected 1 to \(CPUThreads.most), the processors that this program may use, found \(threads)."
+            )
+        }
         guard device != .cpu, let cacheType, cacheType != .bfloat16 else { return }
         throw ValidationError(
             "--cache-type: expected bf16 with --device \(device), as keys and values are held there; found "
@@ -41,6 +51,7 @@ struct WeightOptions: ParsableArguments {
     }
 
     private func model(_ files: ModelFiles) throws -> DecoderModel {
+        if let threads { CPUThreads.use(threads) }
         var model = try DecoderModel.load(files, as: dtype?.dtype).to(device)
         if device == .cpu, let cacheType { model.cacheType = cacheType }
         return model

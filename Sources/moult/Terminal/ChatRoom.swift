@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import Generation
 import Models
+import Support
 import Tokenizers
 
 /// The lines that a person types, and what comes of them.
@@ -27,65 +28,90 @@ struct ChatRoom {
     }
 
     private static let help = """
-        /save FILE      save the conversation; with --force behind FILE in the place of another state
-        /load FILE      go on with a saved one, or talk about a text whose state was saved
-        /fork [NAME]    go on in a copy, and keep this one
-        /switch NAME    go to another conversation
-        /reset          begin again
-        /stats          tokens, speed and memory
-        /quit           end
+        /save FILE    save the conversation
+        /load FILE    go on with what was saved
+        /fork [NAME]  go on in a copy, and keep this
+        /switch NAME  go to another conversation
+        /reset        begin again
+        /stats        tokens, speed and memory
+        /forget       forget what was typed, in its file too
+        /exit         end; so do /quit, /bye and Ctrl-D
+
+        A line that ends in \\ goes on in the next; \"\"\" begins and ends a text of several lines; what is pasted is one \
+        message. A message may begin with / behind a space. Ctrl-C stops an answer. /save FILE --force takes the place of \
+        another state; /load takes the state of a text too, to talk about it.
         """
 
-    /// Reads lines until the input ends.
+    /// Reads messages until the input ends.
     /// - Throws: an exit with code 1 when a line has failed that nobody watches.
-    mutating func talk() throws {
-        let isTerminal = isatty(STDIN_FILENO) == 1
-        try readLines(isTerminal: isTerminal)
-        if hasFailed, !isTerminal { throw ExitCode.failure }
+    mutating func talk(_ input: ChatInput) throws {
+        var input = input
+        try readMessages(&input)
+        if hasFailed, !input.isTerminal { throw ExitCode.failure }
     }
 
-    private mutating func readLines(isTerminal: Bool) throws {
+    private mutating func readMessages(_ input: inout ChatInput) throws {
         while true {
-            if isTerminal { try Output.text("\(name == "main" ? "" : name)> ") }
-            guard let line = readLine() else { break }
+            let message: String
+            switch try input.next("\(name == "main" ? "" : ForeignText.line(name, limit: 40))> ") {
+            case .end: return
+            case .refused(let reason):
+                fail(reason)
+                continue
+            case .message(let text): message = text
+            }
             // A Ctrl-C while nothing was generated has nothing to stop.
             Interrupt.forget()
-            let text = line.trimmingCharacters(in: .whitespaces)
+            let text = message.trimmingCharacters(in: .whitespacesAndNewlines)
             if text.isEmpty { continue }
-            if text == "/quit" { return }
+            let command = message.hasPrefix("/") && !text.contains("\n") ? ChatWords(text) : nil
+            if command?.isEnd == true { return }
             do {
-                if text.hasPrefix("/") { try obey(text) } else { try answer(text) }
+                if command?.name == "/forget" {
+                    input.forget()
+                } else if let command {
+                    try obey(command)
+                } else {
+                    try answer(text, isWrapped: input.isConversation && self.command.wrap)
+                }
             } catch let code as ExitCode where code.isInterrupt {
                 // Stopped while the question was read: as if it had not been asked.
                 Interrupt.forget()
             } catch let failure as Output.Failure {
                 throw failure
             } catch {
-                Terminal.note("Error: \(error)")
-                hasFailed = true
+                fail("\(error)")
             }
         }
-        if isTerminal { try Output.line() }
     }
 
-    private mutating func answer(_ question: String) throws {
+    private mutating func fail(_ reason: String) {
+        Terminal.remark("Error: \(reason)")
+        hasFailed = true
+    }
+
+    /// - Parameter isWrapped: whether the answer's lines end between words at the terminal's width.
+    private mutating func answer(_ question: String, isWrapped: Bool) throws {
+        var wrap = isWrapped ? WordWrap(width: Terminal.outputWidth) : nil
+        func show(_ piece: String) throws {
+            try Output.text(wrap?.push(ForeignText.whole(piece)) ?? piece)
+        }
         last = try conversation.ask(
             question, limit: command.maxTokens, sampler: &sampler,
             stops: tokenizer.stops(model.configuration.decoder.eosTokens), strings: command.sampling.stop,
             progress: { _, _ in try Interrupt.check() }
         ) { piece in
-            try Output.text(piece)
+            try show(piece)
             return !Interrupt.isRequested
         }
         Interrupt.forget()
-        try Output.line()
+        try Output.text((wrap?.finish() ?? "") + "\n")
     }
 
-    private mutating func obey(_ line: String) throws {
-        let words = line.split(separator: " ", maxSplits: 1).map(String.init)
-        let argument = words.count > 1 ? words[1].trimmingCharacters(in: .whitespaces) : nil
-        switch (words[0], argument) {
-        case ("/help", nil): Terminal.lines(Self.help)
+    private mutating func obey(_ words: ChatWords) throws {
+        let argument = words.argument
+        switch (words.name, argument) {
+        case ("/help", nil): Terminal.wrapped(Self.help)
         case ("/save", let path?):
             try save(path)
         case ("/load", let path?): try load(path)
@@ -98,7 +124,7 @@ struct ChatRoom {
             }
             others[name] = conversation
             name = fork
-            Terminal.note("in '\(fork)'; /switch goes back")
+            Terminal.remark("in '\(fork)'; /switch goes back")
         case ("/switch", let other?):
             guard other != name else { return }
             guard let found = others.removeValue(forKey: other) else {
@@ -108,11 +134,11 @@ struct ChatRoom {
             }
             others[name] = conversation
             (name, conversation) = (other, found)
-            Terminal.note("in '\(name)', after \(conversation.messages.count) messages")
+            Terminal.remark("in '\(name)', after \(conversation.messages.count) messages")
         case ("/reset", nil): conversation = conversation.reset()
-        case ("/stats", nil): Terminal.note(statistics)
+        case ("/stats", nil): Terminal.remark(statistics)
         default:
-            throw GenerationError.conversation(expected: "a command of /help", found: "'\(line)'")
+            throw ValidationError(words.refusal)
         }
     }
 
@@ -124,7 +150,7 @@ struct ChatRoom {
         }
         let path = (force ? String(argument.dropLast(8)) : argument).trimmingCharacters(in: .whitespaces)
         try conversation.save(to: path, generatorState: sampler.generatorState, own: &states, force: force)
-        Terminal.note("saved \(megabytes(conversation.session.state.byteCount)) to \(path)")
+        Terminal.remark("saved \(megabytes(conversation.session.state.byteCount)) to \(path)")
     }
 
     /// Goes on with the state at `path`.
@@ -134,7 +160,7 @@ struct ChatRoom {
             file, path: path, tokenizer: tokenizer, format: conversation.format, system: command.system)
         states.add(path)
         if let generatorState = file.generatorState { sampler.generatorState = generatorState }
-        Terminal.note("loaded \(path): \(conversation.messages.count) messages, \(file.session.state.position) tokens")
+        Terminal.remark("loaded \(path): \(conversation.messages.count) messages, \(file.session.state.position) tokens")
     }
 
     private var statistics: String {

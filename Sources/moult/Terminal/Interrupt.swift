@@ -1,4 +1,5 @@
 import ArgumentParser
+import CTerminal
 import Foundation
 import Synchronization
 
@@ -20,6 +21,8 @@ enum Interrupt {
             signal(number) { number in
                 let isFirst = Interrupt.requested.exchange(number, ordering: .relaxed) == 0
                 if isFirst, Interrupt.held.load(ordering: .relaxed) & 1 << UInt64(number) != 0 { return }
+                // From a line that is edited.
+                moult_editor_restore()
                 // Behind a bar or a text that has not ended.
                 if Terminal.isInteractive { _ = write(STDERR_FILENO, "\n", 1) }
                 _exit(128 + number)

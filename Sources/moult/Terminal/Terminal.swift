@@ -7,9 +7,14 @@ enum Terminal {
     static let isInteractive = isatty(STDERR_FILENO) == 1
 
     /// Columns of the terminal.
-    static var width: Int {
+    static var width: Int { width(of: STDERR_FILENO) ?? 100 }
+
+    /// Columns of the terminal that standard output is.
+    static var outputWidth: Int { width(of: STDOUT_FILENO) ?? 80 }
+
+    private static func width(of descriptor: Int32) -> Int? {
         var size = winsize()
-        return ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0 ? Int(size.ws_col) : 100
+        return ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0 ? Int(size.ws_col) : nil
     }
 
     /// Writes one line, whatever text of others it holds.
@@ -17,6 +22,17 @@ enum Terminal {
 
     /// Writes lines of our own.
     static func lines(_ text: some StringProtocol) { draw(ForeignText.lines(text) + "\n") }
+
+    /// Writes one line, on a terminal broken between words.
+    static func remark(_ text: some StringProtocol) { wrapped(ForeignText.line(text)) }
+
+    /// Writes lines of our own, on a terminal broken between words.
+    static func wrapped(_ text: String) {
+        guard isInteractive else { return lines(text) }
+        var wrap = WordWrap(width: width)
+        let safe = ForeignText.lines(text)
+        draw(wrap.push(safe) + wrap.finish() + "\n")
+    }
 
     /// Writes what the terminal is to obey.
     static func draw(_ text: String) { _ = StandardStreams.write(text, to: STDERR_FILENO) }
