@@ -160,7 +160,8 @@ struct ChatRoom {
             file, path: path, tokenizer: tokenizer, format: conversation.format, system: command.system)
         states.add(path)
         if let generatorState = file.generatorState { sampler.generatorState = generatorState }
-        Terminal.remark("loaded \(path): \(conversation.messages.count) messages, \(file.session.state.position) tokens")
+        Terminal.remark(
+            "loaded \(path): \(conversation.messages.count) messages, \(file.session.state.position) tokens")
     }
 
     private var statistics: String {
