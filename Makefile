@@ -1,7 +1,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup fetch build static install release test lint format demo bench fixtures torture fuzz sanitize kernels clean
+.PHONY: help setup fetch build static install release test lint docs format demo bench fixtures torture fuzz sanitize kernels clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,8 +28,11 @@ test: setup fetch ## Run every test, in release
 	swift build --build-tests -c release
 	@scripts/run-tests -c release --disable-testable-imports
 
-lint: ## Check the format, and that nothing of ours compiles with a warning
+lint: ## Check the format, the documentation, and that nothing of ours compiles with a warning
 	@scripts/lint
+
+docs: build ## Write the documentation of the libraries: .build/docs/Moult.doccarchive
+	@scripts/docs
 
 format: ## Format the Swift sources in place
 	swift format -i -r Sources Tests Examples Tools/fuzz Package.swift

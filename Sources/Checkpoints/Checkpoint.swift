@@ -6,6 +6,7 @@ public struct TensorDescription: Sendable, Equatable {
     public let name: String
     /// Extents, outermost first.
     public let shape: [Int]
+    /// How its elements are stored.
     public let format: StoredFormat
     /// Bytes in the file.
     public let byteCount: Int
@@ -36,7 +37,7 @@ public protocol Checkpoint: Sendable {
     ///   Floating-point types convert into each other, rounding to nearest, ties to even, and quantised ones into them;
     ///   others do not convert.
     /// - Throws: ``CheckpointError/missingTensor(path:name:)``, ``CheckpointError/conversion(file:name:from:to:)``, or
-    ///   ``TensorError/outOfMemory(bytes:)``.
+    ///   `TensorError.outOfMemory`.
     func load(_ name: String, as dtype: DType?) throws -> Tensor
 }
 

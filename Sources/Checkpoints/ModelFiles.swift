@@ -2,12 +2,16 @@ import Foundation
 
 /// A model on disk: a Hugging Face folder, or a GGUF file. Opening reads only headers and the configuration.
 public struct ModelFiles: Sendable {
+    /// How a model lies on the disk: a Hugging Face folder, or one GGUF file.
     public enum Kind: String, Sendable { case folder, gguf }
 
     /// The folder or file.
     public let path: String
+    /// How the model lies on the disk.
     public let kind: Kind
+    /// The decoder's dimensions, from config.json or the file's metadata.
     public private(set) var configuration: DecoderConfiguration
+    /// The weights, mapped.
     public private(set) var checkpoint: any Checkpoint
     /// What was taken otherwise than the files say, for whoever loads them; a line each.
     public private(set) var remarks: [String] = []

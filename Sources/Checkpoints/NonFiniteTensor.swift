@@ -2,8 +2,11 @@ import Tensors
 
 /// A tensor with elements that are not finite.
 public struct NonFiniteTensor: Sendable, Equatable {
+    /// The tensor's name.
     public let name: String
+    /// Elements that are NaN.
     public let nanCount: Int
+    /// Elements that are infinite.
     public let infinityCount: Int
 
     package init(name: String, nanCount: Int, infinityCount: Int) {

@@ -6,6 +6,7 @@ import Tensors
 public struct ConversionOptions: Sendable {
     /// The mixer that replaces softmax attention, by its registered name.
     public var mixer = GatedSlotAttention.name
+    /// What the mixer is compatible with: the source's attention, or flash-linear-attention's model.
     public var profile = GatedSlotAttention.Profile.softmaxPreserving
     /// Slots per key/value head, M. Nil takes 16 beside a window, else 64.
     public var slots: Int?
@@ -27,6 +28,7 @@ public struct ConversionOptions: Sendable {
     /// Converts weights that are NaN or infinite instead of refusing.
     public var allowNonFinite = false
 
+    /// The defaults: the source's attention is kept as far as its window goes, and slots remember the rest.
     public init() {}
 
     /// The mixer's options that these describe.

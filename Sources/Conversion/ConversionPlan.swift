@@ -5,9 +5,13 @@ import Tensors
 
 /// What a conversion will do with every tensor of the source and of the target, known before any weight is read.
 public struct ConversionPlan: Sendable {
+    /// The source's folder or file.
     public let sourcePath: String
+    /// The source's dimensions.
     public let source: DecoderConfiguration
+    /// The target's whole configuration.
     public let target: ModelConfiguration
+    /// What was asked for.
     public let options: ConversionOptions
     /// One entry per tensor of the target, in file order.
     public let entries: [Entry]
@@ -16,13 +20,19 @@ public struct ConversionPlan: Sendable {
 
     /// A tensor of the target.
     public struct Entry: Sendable, Equatable {
+        /// The tensor's name in the target.
         public let name: String
+        /// Extents, outermost first.
         public let shape: [Int]
+        /// The type in which the target holds it.
         public let dtype: DType
+        /// Where it comes from.
         public let action: Action
+        /// Number of elements.
         public var count: Int { shape.reduce(1, *) }
     }
 
+    /// Where a tensor of the target comes from.
     public enum Action: Sendable, Equatable {
         /// Taken from the source under the same name.
         case copied
@@ -34,14 +44,17 @@ public struct ConversionPlan: Sendable {
 
     /// A tensor of the source that is left behind.
     public struct Dropped: Sendable, Equatable {
+        /// The tensor's name in the source.
         public let name: String
+        /// Number of elements.
         public let count: Int
+        /// Why it is left behind, in words.
         public let reason: String
     }
 
     /// Plans the conversion of `files`.
     /// - Throws: ``ConversionError`` when the source is not a Transformer of a known architecture, lacks a tensor, has
-    ///   one of a wrong shape or one that nothing explains; ``ModelError`` when the target cannot be built.
+    ///   one of a wrong shape or one that nothing explains; `ModelError` when the target cannot be built.
     public init(_ files: ModelFiles, options: ConversionOptions) throws {
         let checkpoint = files.checkpoint
         let target = try Self.target(files, options: options)

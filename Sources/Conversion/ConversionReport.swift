@@ -4,13 +4,16 @@ import Models
 
 /// What a conversion did (or, from a plan alone, would do): for people, as JSON, and as a step of the model's record.
 public struct ConversionReport: Sendable {
+    /// What was, or would be, done with each tensor.
     public let plan: ConversionPlan
     /// Tensors with NaN or infinite values, and how many.
     public let nonFinite: [String: Int]
+    /// Names of the files of the tokenizer that the target has.
     public let tokenizerFiles: [String]
     /// Why the target has no tokenizer.
     public let tokenizerWarning: String?
 
+    /// A report on `plan`; without the other arguments on a plan alone.
     public init(
         _ plan: ConversionPlan, nonFinite: [String: Int] = [:], tokenizerFiles: [String] = [],
         tokenizerWarning: String? = nil
@@ -25,15 +28,21 @@ public struct ConversionReport: Sendable {
 
     /// Tensors and parameters of one kind.
     public struct Share: Codable, Sendable, Equatable {
+        /// Number of tensors.
         public let tensors: Int
+        /// Elements of all of them.
         public let parameters: Int
         /// Of the target's parameters (dropped: of the source's), from 0 to 100.
         public let percent: Double
     }
 
+    /// Elements of all tensors of the target.
     public var targetParameters: Int { plan.entries.reduce(0) { $0 + $1.count } }
+    /// What the target takes from the source.
     public var reused: Share { share { if case .initialised = $0 { false } else { true } } }
+    /// What is new in the target.
     public var initialised: Share { share { if case .initialised = $0 { true } else { false } } }
+    /// What the target does not take; the share is of the source's parameters.
     public var dropped: Share {
         let parameters = plan.dropped.reduce(0) { $0 + $1.count }
         let source = reused.parameters + parameters

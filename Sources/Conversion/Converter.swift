@@ -5,10 +5,14 @@ import Tensors
 
 /// Carries out a ``ConversionPlan``: one tensor at a time, so that memory is bounded by the largest tensor.
 public struct Converter {
+    /// What the conversion does with every tensor.
     public let plan: ConversionPlan
     let files: ModelFiles
     private let record: ModelRecord
 
+    /// Plans the conversion of `files`; no weight is read yet.
+    /// - Throws: ``ConversionError`` when the source is not a Transformer of a known architecture, or options cannot be
+    ///   served; `ModelError` when the target cannot be built.
     public init(_ files: ModelFiles, options: ConversionOptions) throws {
         self.files = files
         plan = try ConversionPlan(files, options: options)

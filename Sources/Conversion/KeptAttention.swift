@@ -6,6 +6,7 @@ public struct KeptAttention: Sendable, Equatable, ExpressibleByArrayLiteral {
     /// The heads by layer; nil for all of them.
     private var parts: [Int: Set<Int>?] = [:]
 
+    /// Nothing: all layers get the new mixer.
     public init() {}
 
     /// Whole layers.
@@ -25,6 +26,7 @@ public struct KeptAttention: Sendable, Equatable, ExpressibleByArrayLiteral {
         }
     }
 
+    /// Whether nothing keeps its attention.
     public var isEmpty: Bool { parts.isEmpty }
 
     private mutating func insert(_ head: KeptHead) {

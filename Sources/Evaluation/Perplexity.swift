@@ -8,6 +8,7 @@ import Tokenizers
 public struct Perplexity: Sendable {
     /// Tokens predicted.
     public let tokens: Int
+    /// Windows that were read.
     public let windows: Int
     /// Windows that the whole text has.
     public let availableWindows: Int
@@ -17,12 +18,14 @@ public struct Perplexity: Sendable {
     public let totalLoss: Double
     /// Sum of the loss and number of tokens at every position of a window.
     public let lossByPosition: [Double]
+    /// Seconds that the model took.
     public let seconds: Double
 
     /// exp(loss per token).
     public var perplexity: Double { exp(totalLoss / Double(tokens)) }
     /// Loss in bits per byte of text, comparable between tokenizers.
     public var bitsPerByte: Double { totalLoss / log(2) / Double(max(1, bytes)) }
+    /// Tokens predicted per second.
     public var tokensPerSecond: Double { Double(tokens) / seconds }
 
     /// Perplexity of the tokens at positions within each of `ranges` of a window.
@@ -36,6 +39,7 @@ public struct Perplexity: Sendable {
         return length < 10 ? [] : (0..<10).map { $0 * length / 10..<($0 + 1) * length / 10 }
     }
 
+    /// Ranges of this window's positions that double, as ``positionRanges(length:)`` has them.
     public var positionRanges: [Range<Int>] { Self.positionRanges(length: lossByPosition.count) }
 
     /// Ranges of positions that double: 0..<16, 16..<32, 32..<64, ..., to the end of a window of `length` tokens.

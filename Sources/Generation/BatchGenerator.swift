@@ -6,13 +6,16 @@ import Models
 public final class BatchGenerator {
     /// A prompt to continue.
     public struct Request: Sendable {
+        /// Token ids; at least one.
         public var prompt: [Int32]
+        /// Picks each token; its random numbers go on from where they stand.
         public var sampler: Sampler
         /// The most tokens to generate.
         public var limit: Int
         /// Tokens that end the sequence and are not part of it.
         public var stops: Set<Int32>
 
+        /// A request to continue `prompt` by at most `limit` tokens.
         public init(prompt: [Int32], sampler: Sampler, limit: Int, stops: Set<Int32> = []) {
             (self.prompt, self.sampler, self.limit, self.stops) = (prompt, sampler, limit, stops)
         }
@@ -26,6 +29,7 @@ public final class BatchGenerator {
         case finished(id: Int, FinishReason)
     }
 
+    /// Why a request ended: as many tokens as were asked for, a stop token, or logits that are not finite.
     public enum FinishReason: String, Sendable { case limit, stop, nonFinite }
 
     private final class Sequence {
@@ -47,6 +51,7 @@ public final class BatchGenerator {
         var isReading: Bool { read < request.prompt.count }
     }
 
+    /// The model that continues all of them.
     public let model: DecoderModel
     /// The most sequences of one step.
     public var capacity: Int { step.capacity }
@@ -55,6 +60,9 @@ public final class BatchGenerator {
     private var active: [Sequence] = []
     private var nextID = 0
 
+    /// A generator without requests.
+    /// - Parameter capacity: the most sequences of one step, at least 1.
+    /// - Throws: `ModelError` for a model on a GPU, and `TensorError` when memory runs out.
     public init(_ model: DecoderModel, capacity: Int = 8) throws {
         self.model = model
         step = try DecoderStep(model, capacity: capacity)
@@ -62,6 +70,7 @@ public final class BatchGenerator {
 
     /// Requests that have not ended.
     public var count: Int { waiting.count + active.count }
+    /// Whether all requests have ended.
     public var isEmpty: Bool { count == 0 }
 
     /// Queues a request.

@@ -3,6 +3,7 @@ import Models
 import Tokenizers
 
 extension DecoderModel: TextContinuer {
+    /// What the model generates after a prompt, always picking the most likely token.
     public func continuation(
         of prompt: [Int32], limit: Int, tokenizer: Tokenizer, until isEnough: (String) -> Bool,
         progress: () throws -> Void

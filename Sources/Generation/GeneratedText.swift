@@ -5,6 +5,10 @@ public struct GeneratedText: Sendable {
     private var decoder: StreamingDecoder
     private var strings: StopStrings
 
+    /// An empty text.
+    /// - Parameters:
+    ///   - tokenizer: turns the tokens into text.
+    ///   - strings: end the text and are not part of it.
     public init(_ tokenizer: Tokenizer, strings: StopStrings) {
         decoder = StreamingDecoder(tokenizer, continues: true)
         self.strings = strings

@@ -3,7 +3,9 @@ import Tensors
 
 /// One sequence being read and continued.
 public final class GenerationSession {
+    /// The model that reads and continues.
     public let model: DecoderModel
+    /// What the model remembers of the sequence: one state per layer. It grows only with attention that is kept.
     public let state: DecoderState
     /// Prompts are read in segments of this many tokens, so that memory does not depend on their length.
     public static let segment = 512
@@ -15,6 +17,8 @@ public final class GenerationSession {
     /// A hash of all tokens read.
     public private(set) var digest = TokenDigest()
 
+    /// A session that has read nothing.
+    /// - Throws: `TensorError` when the memory for its state runs out.
     public init(_ model: DecoderModel) throws {
         self.model = model
         state = try model.makeState()
@@ -28,7 +32,7 @@ public final class GenerationSession {
     }
 
     /// An independent continuation of the same sequence.
-    /// - Throws: ``TensorError/outOfMemory(bytes:)``.
+    /// - Throws: `TensorError.outOfMemory`.
     public func fork() throws -> GenerationSession {
         GenerationSession(model, state: state.copy(), logits: try logits(), recent: recent, digest: digest)
     }

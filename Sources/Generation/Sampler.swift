@@ -5,12 +5,14 @@ import Tensors
 /// Picks the next token from logits as ``SamplingOptions`` says. A choice costs a few passes over the vocabulary and, but
 /// for the first one, no memory.
 public struct Sampler: Sendable {
+    /// How tokens are picked.
     public let options: SamplingOptions
     private var generator: SplitMix64
     private var choice = WeightedChoice()
     /// Logits with bias and penalty.
     private var adjusted: [Float] = []
 
+    /// A sampler whose random numbers begin at `seed`: the same seed and logits give the same tokens.
     public init(_ options: SamplingOptions, seed: UInt64 = 0) {
         self.options = options
         generator = SplitMix64(seed: seed)

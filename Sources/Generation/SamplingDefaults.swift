@@ -2,15 +2,21 @@ import Checkpoints
 
 /// How a model's makers would have its tokens chosen, where nobody says otherwise: generation_config.json.
 public struct SamplingDefaults: Sendable, Equatable {
+    /// What logits are divided by; 0 always picks the most likely token.
     public var temperature: Float = 0
+    /// How many of the most likely tokens may be picked; nil for all.
     public var topK: Int?
+    /// The probability that the most likely tokens that may be picked have together; 1 for all.
     public var topP: Float = 1
+    /// The least probability, as a share of the most likely token's; 0 for none.
     public var minP: Float = 0
+    /// What repeated tokens' logits are divided by, or multiplied with when negative; 1 for no penalty.
     public var repetitionPenalty: Float = 1
 
     /// The most likely token, always.
     public static let greedy = SamplingDefaults()
 
+    /// Defaults with these values; without arguments the most likely token, always.
     public init(
         temperature: Float = 0, topK: Int? = nil, topP: Float = 1, minP: Float = 0, repetitionPenalty: Float = 1
     ) {

@@ -12,17 +12,21 @@ public struct SpeedBenchmark: Sendable {
         case decode(depth: Int, batch: Int)
     }
 
+    /// The speed of one kind of work.
     public struct Result: Sendable {
+        /// What was measured.
         public let kind: Kind
         /// Tokens per second of every repetition, of all sequences together; warm-up excluded.
         public let rates: [Double]
         /// Bytes of one sequence's state afterwards.
         public let stateBytes: Int
 
+        /// The median of the rates, tokens per second.
         public var median: Double {
             let sorted = rates.sorted()
             return (sorted[(sorted.count - 1) / 2] + sorted[sorted.count / 2]) / 2
         }
+        /// The mean of the rates, tokens per second.
         public var mean: Double { rates.reduce(0, +) / Double(rates.count) }
         /// The sample's standard deviation; 0 for one repetition.
         public var standardDeviation: Double {
@@ -31,6 +35,7 @@ public struct SpeedBenchmark: Sendable {
             return (rates.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(rates.count - 1)).squareRoot()
         }
 
+        /// A result of at least one repetition.
         public init(kind: Kind, rates: [Double], stateBytes: Int) {
             (self.kind, self.rates, self.stateBytes) = (kind, rates, stateBytes)
         }
@@ -53,13 +58,18 @@ public struct SpeedBenchmark: Sendable {
         }
     }
 
+    /// Lengths of the prompts that are read, tokens.
     public var prefill: [Int]
+    /// Tokens of context that are behind each sequence when decoding is timed.
     public var depths: [Int]
+    /// Numbers of sequences that are decoded at once.
     public var batches: [Int]
     /// Tokens generated per sequence and repetition.
     public var decode: Int
+    /// Repetitions of every measurement, after one to warm up.
     public var repeats: Int
 
+    /// A benchmark of all combinations of `depths` and `batches`, and of every length of `prefill`.
     public init(prefill: [Int] = [512], depths: [Int] = [16], batches: [Int] = [1], decode: Int = 128, repeats: Int = 5)
     {
         (self.prefill, self.depths, self.batches) = (prefill, depths, batches)

@@ -16,8 +16,10 @@ public struct TextContinuation: Sendable, Equatable {
 
     /// Tokens picked, without a stop token.
     public var tokens: Int
+    /// Why it ended.
     public var end: End
 
+    /// A continuation of `tokens` tokens.
     public init(tokens: Int = 0, end: End = .limit) { (self.tokens, self.end) = (tokens, end) }
 }
 

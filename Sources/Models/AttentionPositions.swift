@@ -18,6 +18,7 @@ public struct AttentionPositions: Sendable, Equatable {
     /// The same in words, for command lines.
     public static let expected = "\(Int(divisors.lowerBound)) to \(Int(divisors.upperBound)), or \(none)"
 
+    /// Positions divided by `divisor`; without arguments those of the source.
     public init(divisor: Double? = 1, hasLogScale: Bool = false) {
         (self.divisor, self.hasLogScale) = (divisor, hasLogScale)
     }

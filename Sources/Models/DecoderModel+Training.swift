@@ -46,6 +46,7 @@ public struct Recomputation {
     /// Layers from the first on.
     let layers: Int
 
+    /// Computes the first `layers` layers again on the way back through `tape`.
     public init(_ tape: GradientTape, layers: Int) {
         self.tape = tape
         self.layers = layers

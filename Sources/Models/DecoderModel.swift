@@ -3,6 +3,7 @@ import Tensors
 
 /// A decoder-only language model of the Llama family whose layers may have any mixer.
 public struct DecoderModel: Sendable {
+    /// The decoder's dimensions, and each layer's mixer.
     public let configuration: ModelConfiguration
     let embedding: Tensor
     let blocks: [DecoderBlock]
@@ -65,6 +66,10 @@ public struct DecoderModel: Sendable {
         try load(ModelFiles.open(path), as: dtype)
     }
 
+    /// Reads the parameters of a model that is open, whose files stay mapped.
+    /// - Parameter dtype: the type to hold weight matrices in; nil keeps the stored one (float32 for quantised files).
+    /// - Throws: ``ModelError`` for a configuration that no model has, `CheckpointError` for a tensor that is missing
+    ///   or damaged.
     public static func load(_ files: ModelFiles, as dtype: DType? = nil) throws -> DecoderModel {
         let configuration = try ModelConfiguration(files.configuration)
         let parameters = try Parameters(rules(configuration), from: files.checkpoint, as: dtype)
@@ -87,7 +92,6 @@ public struct DecoderModel: Sendable {
     ///   - state: the B sequences so far, advanced by T tokens; nil scores whole sequences.
     ///   - documents: ascending starts of packed documents (B = 1), the first being 0.
     ///   - recomputation: layers that keep nothing of their inside for training.
-    ///   - carried: what the rows of a batch in training go on with, instead of a state.
     ///   - progress: called before every layer; throwing stops, and `state` is then as it was.
     public func hidden(
         _ tokens: [[Int32]], state: DecoderState? = nil, documents: Documents? = nil,
@@ -99,6 +103,7 @@ public struct DecoderModel: Sendable {
     }
 
     /// The same for token ids (B, T) in a tensor on the model's device, int32, all within the vocabulary.
+    /// - Parameter carried: what the rows of a batch in training go on with, instead of a state.
     public func hidden(
         ids: Tensor, state: DecoderState? = nil, documents: Documents? = nil, recomputation: Recomputation? = nil,
         carried: CarriedRows? = nil, progress: (() throws -> Void)? = nil
@@ -230,7 +235,9 @@ public struct DecoderModel: Sendable {
 /// Everything a model remembers of one sequence, or of several that are read in step: one state per layer and the number
 /// of tokens seen.
 public final class DecoderState {
+    /// Sequences that are read in step, B.
     public let rows: Int
+    /// Tokens of each sequence that were read.
     public internal(set) var position = 0
     let layers: [any MixerState]
     /// Positions that there is room for.

@@ -3,6 +3,7 @@ import Tensors
 /// A model's next-token step for several sequences at once, recorded for the CPU: what decoding runs. The time of a step
 /// does not depend on how much a recurrent model has read. Sequences are independent; any of them may take part in any step.
 public final class DecoderStep {
+    /// The model whose step this is.
     public let model: DecoderModel
     private let step: RecordedStep
     private let angles: StepAngles
@@ -27,6 +28,7 @@ public final class DecoderStep {
         output = try step.linear(normed, weights: [model.head], biases: [nil])[0]
     }
 
+    /// The most sequences of one step.
     public var capacity: Int { step.capacity }
     /// The weights that a step reads, once for all sequences.
     public var weights: [Tensor] { step.weights }
@@ -34,7 +36,7 @@ public final class DecoderStep {
     public var weightBytes: Int { step.weightBytes }
 
     /// Reads `tokens[i]` after what `states[i]` has seen; the states must be different ones.
-    /// - Throws: ``ModelError`` for tokens and states that do not fit, before any state has changed; ``TensorError`` when
+    /// - Throws: ``ModelError`` for tokens and states that do not fit, before any state has changed; `TensorError` when
     ///   memory runs out or a state is that of a model of other dimensions, after which the states are undefined.
     public func read(_ tokens: [Int32], states: [DecoderState]) throws {
         guard tokens.count == states.count, (1...capacity).contains(tokens.count) else {

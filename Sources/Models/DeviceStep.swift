@@ -4,6 +4,7 @@ import Tensors
 /// one call, which also chooses the likeliest next tokens and goes on to the next position: greedy decoding leaves the GPU
 /// only to report. Time and memory of a step do not depend on how much a recurrent model has read.
 public final class DeviceStep {
+    /// The model whose step this is.
     public let model: DecoderModel
     private let state: DecoderState
     private let tokens: DecodingTokens

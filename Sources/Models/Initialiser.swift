@@ -46,6 +46,7 @@ public struct SplitMix64: RandomNumberGenerator, Sendable {
     /// All that the generator remembers: one seeded with it goes on where this one is.
     public private(set) var state: UInt64
 
+    /// A generator that begins at `seed`, which may be any number.
     public init(seed: UInt64) { state = seed }
 
     /// A stream of `seed` that belongs to `stream`, mixed in with FNV-1a.
@@ -55,6 +56,7 @@ public struct SplitMix64: RandomNumberGenerator, Sendable {
         state = seed ^ hash
     }
 
+    /// The next 64 bits.
     public mutating func next() -> UInt64 {
         state &+= 0x9E37_79B9_7F4A_7C15
         var z = state

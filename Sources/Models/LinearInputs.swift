@@ -8,6 +8,7 @@ public final class LinearInputs: Sendable {
 
     @TaskLocal static var current: LinearInputs?
 
+    /// A collection of nothing yet.
     public init() {}
 
     /// Adds the inputs of every linear map that `body` applies.

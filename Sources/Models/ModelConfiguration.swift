@@ -3,6 +3,7 @@ import Tensors
 
 /// A model's whole configuration: the decoder's dimensions, and which mixer each layer has.
 public struct ModelConfiguration: Sendable, Equatable {
+    /// The decoder's dimensions.
     public var decoder: DecoderConfiguration
     /// The mixer of each layer, by ``TokenMixer/name``.
     public var mixers: [String]
@@ -15,6 +16,7 @@ public struct ModelConfiguration: Sendable, Equatable {
     /// ``SoftmaxAttention/Options/version``.
     private static let versions: ClosedRange<Double> = 1...3
 
+    /// A configuration of these parts, which are not checked: `DecoderModel` does that when it is made.
     public init(decoder: DecoderConfiguration, mixers: [String], mixerOptions: JSONObject, names: ParameterNames) {
         self.decoder = decoder
         self.mixers = mixers

@@ -1,4 +1,5 @@
 /// The program.
 public enum Moult {
+    /// The version, as `moult --version` prints it.
     public static let version = "0.1.0"
 }

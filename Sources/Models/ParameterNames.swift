@@ -5,15 +5,20 @@ public enum ParameterNames: Sendable, Equatable {
     /// flash-linear-attention's models.
     case flashLinearAttention
 
+    /// The token embedding (vocabulary, D).
     public var embedding: String {
         self == .huggingFace ? "model.embed_tokens.weight" : "model.embeddings.weight"
     }
+    /// The weight (D) of the norm after the last layer.
     public var finalNorm: String { "model.norm.weight" }
+    /// The output layer (vocabulary, D), where it is not the embedding.
     public var head: String { "lm_head.weight" }
 
+    /// The weight (D) of the norm before the mixer of `layer`.
     public func mixerNorm(_ layer: Int) -> String {
         "model.layers.\(layer)." + (self == .huggingFace ? "input_layernorm.weight" : "attn_norm.weight")
     }
+    /// The weight (D) of the norm before the MLP of `layer`.
     public func mlpNorm(_ layer: Int) -> String {
         "model.layers.\(layer)." + (self == .huggingFace ? "post_attention_layernorm.weight" : "mlp_norm.weight")
     }
@@ -21,5 +26,6 @@ public enum ParameterNames: Sendable, Equatable {
     public func mixer(_ layer: Int) -> String {
         "model.layers.\(layer)." + (self == .huggingFace ? "self_attn" : "attn")
     }
+    /// The prefix of the MLP's parameters in `layer`, without a final dot.
     public func mlp(_ layer: Int) -> String { "model.layers.\(layer).mlp" }
 }

@@ -2,10 +2,14 @@
 /// converted. The list of a model's rules is the single statement of what it is made of: loading checks files against
 /// it and conversion plans from it.
 public struct ParameterRule: Sendable, Equatable {
+    /// The parameter's name in the model's checkpoint.
     public let name: String
+    /// Extents, outermost first.
     public let shape: [Int]
+    /// Where it comes from when a Transformer is converted.
     public let origin: Origin
 
+    /// Where a parameter of a converted model comes from.
     public enum Origin: Sendable, Equatable {
         /// Copied unchanged from the source's tensor of this (Hugging Face) name.
         case reused(String)

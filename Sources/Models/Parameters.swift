@@ -60,7 +60,9 @@ public struct Parameters: Sendable {
 public struct Linear: Sendable {
     /// The parameters' common prefix.
     public let name: String
+    /// (O, I): float32, half-precision or quantised, as it was loaded.
     public let weight: Tensor
+    /// (O), float32; nil for none.
     public let bias: Tensor?
 
     /// x (..., I) → (..., O).

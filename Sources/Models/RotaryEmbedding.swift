@@ -17,6 +17,7 @@ public struct RotaryEmbedding: Sendable {
     private let scaling: RopeScaling?
     private let tables = TableCache()
 
+    /// The rotary positions of a model, with their scaling.
     public init(_ configuration: DecoderConfiguration) {
         (headDim, base) = (configuration.headDim, configuration.ropeTheta)
         scaling = configuration.ropeScaling
@@ -106,7 +107,9 @@ private final class TableCache: Sendable {
 /// Cosines and sines, (T, K/2) each, for the positions of one call; or for a stretch of positions on a GPU, of which a
 /// recorded step takes the one that stands in its memory.
 public struct RotaryTable: Sendable {
+    /// cos(position · frequency), (T, K/2), float32.
     public let cosines: Tensor
+    /// sin(position · frequency), (T, K/2), float32.
     public let sines: Tensor
     /// int32; see ``MixerContext/recordedPosition``.
     var position: Tensor?

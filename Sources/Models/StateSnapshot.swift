@@ -3,13 +3,16 @@ import Tensors
 /// What a state consists of: the number of tokens seen, and float32 tensors by name in a fixed order. Stored, and put
 /// into a state of the same model, it continues the sequence bit for bit.
 public struct StateSnapshot: Sendable {
+    /// The number of tokens seen.
     public let position: Int
+    /// The state's tensors in their order, float32 each.
     public private(set) var tensors: [(name: String, value: Tensor)] = []
     private var places: [String: Int] = [:]
 
     /// The most tokens that a state can have seen: positions up to here are exact in float64.
     public static let maximumPosition = 1 << 53
 
+    /// A snapshot without tensors, of a state that has seen `position` tokens.
     public init(position: Int) { self.position = position }
 
     /// Adds a tensor.

@@ -6,6 +6,7 @@ public struct AttentionSpan: Sendable, Hashable {
     /// Positions from the document's first on; without a window they are among the others.
     public var sinks: Int
 
+    /// The last `window` positions and the first `sinks`; without arguments all.
     public init(window: Int? = nil, sinks: Int = 0) { (self.window, self.sinks) = (window, sinks) }
 
     /// The most keys that any query sees; nil without a window.

@@ -96,9 +96,12 @@ public protocol Backend: GradientBackend {
 
 /// The recurrent state of one GSA layer: slot keys (B, N, M, K) and slot values (B, N, M, V), float32.
 public struct GatedSlotState: Sendable {
+    /// Slot keys (B, N, M, K), float32.
     public var keys: Tensor
+    /// Slot values (B, N, M, V), float32.
     public var values: Tensor
 
+    /// A state of slots; the shapes are checked where it is used.
     public init(keys: Tensor, values: Tensor) {
         self.keys = keys
         self.values = values
@@ -113,5 +116,6 @@ public struct GatedSlotState: Sendable {
             values: try .zeros([batch, heads, slots, valueDim], on: device))
     }
 
+    /// Bytes of keys and values.
     public var byteCount: Int { keys.byteCount + values.byteCount }
 }

@@ -54,6 +54,7 @@ public enum DType: String, Sendable, CaseIterable, Codable {
 
 /// A Swift type that a tensor's elements can be read as.
 public protocol TensorElement: BitwiseCopyable, Sendable {
+    /// The type of a tensor of such elements.
     static var dtype: DType { get }
 }
 
@@ -68,8 +69,10 @@ extension Bool: TensorElement { public static var dtype: DType { .bool } }
 
 /// A 16-bit float with float32's exponent: the upper half of a float32.
 public struct BFloat16: BitwiseCopyable, Sendable, Equatable {
+    /// Sign, 8 bits of exponent and 7 of fraction.
     public var bits: UInt16
 
+    /// The number with these bits.
     public init(bits: UInt16) { self.bits = bits }
 
     /// Rounds to nearest, ties to even; NaN stays NaN.
@@ -82,5 +85,6 @@ public struct BFloat16: BitwiseCopyable, Sendable, Equatable {
         }
     }
 
+    /// The same number, exactly.
     public var float: Float { Float(bitPattern: UInt32(bits) << 16) }
 }

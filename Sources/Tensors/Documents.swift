@@ -1,10 +1,11 @@
 /// Where packed documents begin: no token sees another document.
 public struct Documents: Sendable, ExpressibleByArrayLiteral {
-    /// Ascending starts within one sequence (B = 1), the first being 0; empty where only ``firstPositions`` is known.
+    /// Ascending starts within one sequence (B = 1), the first being 0; empty where only `firstPositions` is known.
     public let starts: [Int]
     /// int32 (B, T): the first position, within its row, of each token's document.
     let firstPositions: Tensor?
 
+    /// Documents that begin at these positions, ascending.
     public init(_ starts: [Int]) { (self.starts, firstPositions) = (starts, nil) }
 
     public init(arrayLiteral starts: Int...) { self.init(starts) }

@@ -11,6 +11,7 @@ public struct GatedSlotGradients: Sendable {
     /// Keys (B, N, M, K) and values (B, N, M, V); nil where there was no initial state.
     public var initial: GatedSlotState?
 
+    /// Gradients of the shapes of what they belong to.
     public init(q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, initial: GatedSlotState?) {
         self.q = q
         self.k = k

@@ -11,8 +11,11 @@ public struct HeadSet: Sendable, Hashable {
         bits = heads.reduce(0) { (0..<Self.mostHeads).contains($1) ? $0 | 1 << UInt64($1) : $0 }
     }
 
+    /// Whether no head is in the set.
     public var isEmpty: Bool { bits == 0 }
+    /// Heads in the set.
     public var count: Int { bits.nonzeroBitCount }
+    /// Whether `head` is in the set; false for numbers that no head has.
     public func contains(_ head: Int) -> Bool { (0..<Self.mostHeads).contains(head) && bits >> UInt64(head) & 1 == 1 }
     /// The heads in ascending order.
     public var heads: [Int] { (0..<Self.mostHeads).filter(contains) }

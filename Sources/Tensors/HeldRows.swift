@@ -2,6 +2,7 @@ import CKernels
 
 /// Keys or values (S, N, K) of past tokens on the processor, held in as many bits as their type says.
 public struct HeldRows: Sendable {
+    /// How elements are held.
     public let type: CacheType
     /// (S, N, K): float32, bfloat16, or the bytes of codes.
     private var elements: Tensor
@@ -23,6 +24,7 @@ public struct HeldRows: Sendable {
 
     /// (S, N, K).
     public var shape: [Int] { elements.shape }
+    /// Bytes of elements and scales.
     public var byteCount: Int { elements.byteCount + scales.byteCount }
     var count: Int { elements.count }
 

@@ -16,6 +16,7 @@ public struct KeyValueRing: Sendable {
 
     /// Tokens that it holds at most, W, its sinks among them.
     public var capacity: Int { keys.shape[2] }
+    /// Bytes of keys and values.
     public var byteCount: Int { keys.byteCount + values.byteCount }
 
     /// Attention of T new tokens, q (R, T, H, K), k and v (R, T, N, K), the first at `position`, over what the ring holds and

@@ -7,6 +7,7 @@ public struct LossWeighting {
     /// A weight for each row, float32 (R), of the losses that are given back too; 1 when nil.
     public var weights: Tensor?
 
+    /// A weighting by a number, a scalar on the device, and a weight for each row.
     public init(scale: Float, factor: Tensor? = nil, weights: Tensor? = nil) {
         (self.scale, self.factor, self.weights) = (scale, factor, weights)
     }

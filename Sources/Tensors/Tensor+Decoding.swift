@@ -28,7 +28,7 @@ extension Tensor {
         return try Tensor(indices, shape: [shape[0]])
     }
 
-    /// ``rope(cosines:sines:offset:)`` on a GPU for self (B, T, H, K) whose first token stands at `position`, int32 in the
+    /// `rope` on a GPU for self (B, T, H, K) whose first token stands at `position`, int32 in the
     /// GPU's memory, with row `position` + t mod R of `cosines` and `sines` (R, K/2).
     public func rope(cosines: Tensor, sines: Tensor, position: Tensor) throws -> Tensor {
         try requireActivation("rope", "x", [nil, nil, nil, nil])
@@ -47,6 +47,7 @@ public struct DecodingTokens: Sendable {
     /// Those that were chosen at position p, in row p mod L: (L, R) int32.
     public let history: Tensor
 
+    /// Zeros on the GPU, for `rows` sequences (R) and the last `length` tokens of each (L).
     public init(rows: Int, length: Int) throws {
         ids = try .zeros([rows, 1], .int32, on: .cuda)
         position = try .zeros([1], .int32, on: .cuda)

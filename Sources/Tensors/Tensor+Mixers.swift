@@ -108,7 +108,7 @@ extension Tensor {
 
     /// Gradients of the inputs of ``gatedSlotAttention(q:k:v:logGates:scale:state:documents:)`` begun from `initial`, from
     /// the gradient self (B, T, H, V) of its outputs and, where it is used, that of its final state; see
-    /// ``Backend/gatedSlotAttentionBackward(_:q:k:v:logGates:scale:initial:finalGradient:documents:)``.
+    /// `GradientBackend`.
     public func gatedSlotAttentionBackward(
         q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, scale: Float, initial: GatedSlotState,
         finalGradient: GatedSlotState? = nil, documents: Documents? = nil

@@ -2,6 +2,7 @@
 public struct Tensor: Sendable {
     /// Extents, outermost first. An empty shape is a scalar.
     public let shape: [Int]
+    /// The type of the elements.
     public let dtype: DType
     var storage: Storage
     /// Where this tensor's first element lies in `storage`, in bytes.
@@ -23,6 +24,7 @@ public struct Tensor: Sendable {
         // A tensor that exists has a byte count.
         dtype.isQuantised ? dtype.byteCount(of: shape) ?? 0 : count * dtype.size
     }
+    /// Number of extents; 0 of a scalar.
     public var rank: Int { shape.count }
 
     // MARK: Making tensors

@@ -21,9 +21,13 @@ public struct GGUFVocabulary: Sendable {
     public var merges: [String]
     /// SentencePiece's score of each token, by which neighbours are merged; empty if the file has none.
     public var scores: [Float]
+    /// The id of the token that begins texts; nil for none.
     public var bosToken: Int?
+    /// The id of the token that ends texts; nil for none.
     public var eosToken: Int?
+    /// The id of the token of what has no other; nil for none.
     public var unknownToken: Int?
+    /// The id of the token that fills up batches; nil for none.
     public var paddingToken: Int?
     /// Whether texts begin with the BOS token; where the file does not say, as llama.cpp has it for this kind.
     public var addsBOS: Bool?
@@ -31,8 +35,10 @@ public struct GGUFVocabulary: Sendable {
     public var addsEOS: Bool?
     /// Whether texts are given a space in front; where the file does not say, SentencePiece's are.
     public var addsSpacePrefix: Bool?
+    /// The Jinja template of conversations; nil for none.
     public var chatTemplate: String?
 
+    /// A vocabulary of these parts, which are checked when a tokenizer is made of it.
     public init(
         model: String, preTokenizer: String = "default", tokens: [String], tokenTypes: [Int] = [],
         merges: [String] = [], scores: [Float] = [], bosToken: Int? = nil, eosToken: Int? = nil,

@@ -40,8 +40,10 @@ public enum JSONValue: Sendable {
 
 /// A JSON object: keys and values in their order.
 public struct JSONObject: Sendable {
+    /// The pairs in their order; a key may stand in several.
     public private(set) var entries: [(key: String, value: JSONValue)] = []
 
+    /// An object of `entries`, in this order.
     public init(_ entries: [(key: String, value: JSONValue)] = []) {
         self.entries = entries
     }

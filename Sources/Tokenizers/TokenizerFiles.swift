@@ -17,6 +17,7 @@ public struct TokenizerFiles: Sendable, Equatable {
     /// added_tokens.json, which counts where tokenizer_config.json lists no tokens itself.
     public var addedTokens: Data?
 
+    /// The files' bytes; nil for a file that is not there.
     public init(
         tokenizer: Data, configuration: Data? = nil, chatTemplate: Data? = nil, specialTokens: Data? = nil,
         addedTokens: Data? = nil

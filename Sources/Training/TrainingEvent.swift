@@ -1,39 +1,55 @@
 import Foundation
 import Models
 
-/// What a run tells whoever watches it, in this order: ``started``, then steps, measurements and checkpoints, then
-/// ``ended``.
+/// What a run tells whoever watches it, in this order: ``started(done:total:)``, then steps, measurements and checkpoints,
+/// then ``ended(complete:)``.
 public enum TrainingEvent: Sendable {
+    /// The figures of a step.
     public struct Step: Sendable {
+        /// Steps of the run so far, counted from 1.
         public var step: Int
+        /// The stage that it belongs to.
         public var stage: StageConfiguration.Kind
+        /// Steps of the stage so far, counted from 1.
         public var stageStep: Int
+        /// Steps of the whole stage.
         public var stageSteps: Int
         /// Of the whole run, less what stages were cut short by.
         public var totalSteps: Int
+        /// Tokens of the run so far.
         public var tokens: Int
         /// Of `align` the mean relative squared error of the layers; otherwise nats per token.
         public var loss: Double
+        /// The rate of this step.
         public var learningRate: Double
         /// Before clipping; nil when the step was skipped.
         public var gradientNorm: Double?
+        /// Tokens of the step per second.
         public var tokensPerSecond: Double
+        /// Steps of the run that were left out because their gradients were not finite.
         public var skipped: Int
+        /// Seconds that the step took.
         public var seconds: Double
     }
 
+    /// A measurement on rows that were held apart.
     public struct Measurement: Sendable {
+        /// Steps of the run so far.
         public var step: Int
+        /// The stage that it belongs to.
         public var stage: StageConfiguration.Kind
+        /// Tokens of the run so far.
         public var tokens: Int
         let result: HeldRows.Result
         /// Answers to the questions of recall, by length of the lists.
         var recall: [HeldRecall.Result] = []
+        /// Whether no earlier perplexity was as low.
         public var isBest: Bool
         /// Whether no step comes after it.
         var isLast: Bool
         /// Nats per token of the rows that are held apart.
         public var loss: Double { result.loss }
+        /// exp(loss).
         public var perplexity: Double { exp(loss) }
         /// The share of the questions of recall that are answered, by ascending length of the lists.
         public var recalled: [(length: Int, share: Double)] { recall.map { ($0.length, $0.accuracy) } }

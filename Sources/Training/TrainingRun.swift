@@ -15,9 +15,11 @@ public final class TrainingRun {
     private let teacher: (name: String, model: DecoderModel)?
     private var watch: (TrainingEvent) throws -> Void = { _ in }
 
-    /// Steps of the whole run, and of them those that are done.
+    /// Steps of the whole run.
     public var totalSteps: Int { trainer.totalSteps }
+    /// Steps that are done.
     public var step: Int { trainer.step }
+    /// Whether all steps are done.
     public var isComplete: Bool { trainer.isComplete }
     /// What whoever starts the run should know.
     private let warnings: [String]

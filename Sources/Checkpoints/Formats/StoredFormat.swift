@@ -11,9 +11,9 @@ public enum StoredFormat: String, Sendable, CaseIterable {
     case i32 = "I32"
     case u8 = "U8"
     case bool = "BOOL"
-    /// ``DType/q8``
+    /// `DType.q8`
     case q8 = "q8"
-    /// ``DType/q4``
+    /// `DType.q4`
     case q4 = "q4"
     case q40 = "Q4_0"
     case q41 = "Q4_1"

@@ -7,7 +7,9 @@ import Tensors
 /// the rows of q and k of the "llama" architecture is undone. RoPE factors (`rope_freqs.weight`) are configuration and
 /// not listed. Others are as the file has them.
 public struct GGUFCheckpoint: Checkpoint {
+    /// The file.
     public let path: String
+    /// The metadata of the file's header.
     public let metadata: GGUFMetadata
     private let table: TensorTable
     /// Llama 3's RoPE factors, one per pair of dimensions, when the file has them.

@@ -24,31 +24,40 @@ public struct GGUFMetadata: Sendable {
         self.values = values
     }
 
+    /// The value of `key`; nil when the file has none.
     public subscript(key: String) -> GGUFValue? { values[key] }
 
+    /// An integer.
+    /// - Returns: nil when the file has no such key.
+    /// - Throws: ``CheckpointError/configuration(file:key:expected:found:)`` for a value of another type.
     public func integer(_ key: String) throws -> Int? { try get(key, "an integer") { $0.integer } }
 
     /// A floating-point number or an integer.
     public func number(_ key: String) throws -> Double? { try get(key, "a number") { $0.number } }
 
+    /// A boolean; errors as ``integer(_:)``.
     public func bool(_ key: String) throws -> Bool? {
         try get(key, "a boolean") { if case .bool(let bool) = $0 { bool } else { nil } }
     }
 
+    /// A text; errors as ``integer(_:)``.
     public func string(_ key: String) throws -> String? {
         try get(key, "a string") { if case .string(let string) = $0 { string } else { nil } }
     }
 
+    /// An array of texts; errors as ``integer(_:)``.
     public func strings(_ key: String) throws -> [String]? {
         try get(key, "an array of strings") { if case .array(let array) = $0 { try array.strings(key) } else { nil } }
     }
 
+    /// An array of integers; errors as ``integer(_:)``.
     public func integers(_ key: String) throws -> [Int]? {
         try get(key, "an array of integers") {
             if case .array(let array) = $0 { try array.map(\.integer) } else { nil }
         }
     }
 
+    /// An array of numbers, integers or not; errors as ``integer(_:)``.
     public func numbers(_ key: String) throws -> [Double]? {
         try get(key, "an array of numbers") { if case .array(let array) = $0 { try array.map(\.number) } else { nil } }
     }

@@ -4,6 +4,7 @@ public struct GGUFTokenizer: Sendable, Equatable {
     public let model: String
     /// `tokenizer.ggml.pre`: the pre-tokeniser, such as "smollm" or "llama-bpe".
     public let pre: String?
+    /// The tokens, by id.
     public let tokens: [String]
     /// 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte. Empty or one per token.
     public let tokenTypes: [Int]
@@ -11,8 +12,21 @@ public struct GGUFTokenizer: Sendable, Equatable {
     public let merges: [String]
     /// Empty or one per token.
     public let scores: [Float]
-    public let bosToken, eosToken, unknownToken, padToken: Int?
-    public let addBOS, addEOS, addSpacePrefix: Bool?
+    /// The id of the token that begins texts; nil for none.
+    public let bosToken: Int?
+    /// The id of the token that ends texts; nil for none.
+    public let eosToken: Int?
+    /// The id of the token of what has no other; nil for none.
+    public let unknownToken: Int?
+    /// The id of the token that fills up batches; nil for none.
+    public let padToken: Int?
+    /// Whether texts begin with the BOS token; nil where the file does not say.
+    public let addBOS: Bool?
+    /// Whether texts end with the EOS token; nil where the file does not say.
+    public let addEOS: Bool?
+    /// Whether texts are given a space in front; nil where the file does not say.
+    public let addSpacePrefix: Bool?
+    /// The Jinja template of conversations; nil for none.
     public let chatTemplate: String?
 
     /// - Throws: ``CheckpointError/configuration(file:key:expected:found:)`` when a key is missing, or of the wrong type,

@@ -57,7 +57,9 @@ public enum GGUFType: UInt32, Sendable {
 
 /// An array in a GGUF file's metadata, which stays in the mapped file until it is asked for.
 public struct GGUFArray: Sendable {
+    /// The type of all elements.
     public let type: GGUFType
+    /// Number of elements.
     public let count: Int
     let file: MappedFile
     /// The elements' bytes in the file.

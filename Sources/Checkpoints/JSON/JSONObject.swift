@@ -1,8 +1,10 @@
 /// A JSON object that keeps the order of its keys. Two objects are equal when their keys and values are, in any order.
 public struct JSONObject: Sendable, Equatable {
+    /// The keys in their order.
     public private(set) var keys: [String] = []
     private var values: [String: JSONValue] = [:]
 
+    /// An object without keys.
     public init() {}
 
     /// An object of these pairs; of pairs with one key the last counts.
@@ -10,6 +12,7 @@ public struct JSONObject: Sendable, Equatable {
         for (key, value) in pairs { self[key] = value }
     }
 
+    /// Number of keys.
     public var count: Int { keys.count }
 
     /// The value under `key`. Setting nil removes the key; setting a new key appends it.

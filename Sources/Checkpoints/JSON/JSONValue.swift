@@ -82,10 +82,15 @@ public enum JSONValue: Sendable, Equatable {
         if case .object(let object) = self { object[key] } else { nil }
     }
 
+    /// The object; nil for other values.
     public var objectValue: JSONObject? { if case .object(let object) = self { object } else { nil } }
+    /// The array's elements; nil for other values.
     public var arrayValue: [JSONValue]? { if case .array(let array) = self { array } else { nil } }
+    /// The string; nil for other values.
     public var stringValue: String? { if case .string(let string) = self { string } else { nil } }
+    /// The boolean; nil for other values.
     public var boolValue: Bool? { if case .bool(let bool) = self { bool } else { nil } }
+    /// The integer; nil for other values, numbers with a fraction among them.
     public var integerValue: Int? { if case .integer(let integer) = self { integer } else { nil } }
     /// An integer or another number.
     public var doubleValue: Double? {

@@ -3,11 +3,13 @@ import Tensors
 
 /// Tensors in the safetensors format: one file, or the shards that an index names.
 public struct SafetensorsCheckpoint: Checkpoint {
+    /// The file, or the folder of its shards.
     public let path: String
     /// The header's free-form text, such as `format`; of all shards together.
     public private(set) var metadata: [String: String] = [:]
     private var table = TensorTable()
 
+    /// The file of a folder whose weights are not split.
     public static let fileName = "model.safetensors"
     static let indexName = "model.safetensors.index.json"
 

@@ -6,8 +6,9 @@ import Tensors
 /// Rounds a model's weight matrices, its embedding and its head to 8 or 4 bits, one layer at a time.
 ///
 /// With a calibration text, each layer is run on what the rounded layers before it give, the second moments of its maps'
-/// inputs are collected, and rounding errors are fed back into the weights that come after (``ErrorFeedback``).
+/// inputs are collected, and rounding errors are fed back into the weights that come after (`ErrorFeedback`).
 public struct ModelQuantiser {
+    /// How weights are rounded.
     public let options: QuantisationOptions
     let files: ModelFiles
     private let configuration: ModelConfiguration

@@ -13,6 +13,7 @@ public struct QuantisationOptions: Sendable {
     /// The name of the file that those are from.
     public var calibrationText: String?
 
+    /// The defaults: 8 bits, without calibration.
     public init() {}
 
     /// The types of rounded weights: of the layers' matrices, and of the embedding and the head.

@@ -4,7 +4,9 @@ import Tensors
 
 /// What a quantisation did: for people and as JSON.
 public struct QuantisationReport: Sendable {
+    /// The source's folder or file.
     public let sourcePath: String
+    /// Bits of a code in the layers: 8 or 4.
     public let bits: Int
     /// Tokens that the rounding was calibrated on.
     public let calibrationTokens: Int
@@ -15,24 +17,33 @@ public struct QuantisationReport: Sendable {
 
     /// One tensor.
     public struct Entry: Sendable, Equatable {
+        /// The tensor's name.
         public let name: String
+        /// Extents, outermost first.
         public let shape: [Int]
+        /// The type that it has now.
         public let dtype: DType
+        /// Bytes that it takes now, scales included.
         public let byteCount: Int
         /// The rounding's error as a share of the weights, root mean squares of both; nil for a tensor that stayed.
         public let relativeError: Double?
         /// The share of groups whose zero is in the middle of the codes, from 0 to 1.
         public let symmetricShare: Double?
 
+        /// Number of elements.
         public var count: Int { shape.reduce(1, *) }
     }
 
+    /// The tensors that were rounded.
     public var quantised: [Entry] { tensors.filter { $0.dtype.isQuantised } }
+    /// Elements of all tensors.
     public var parameters: Int { tensors.reduce(0) { $0 + $1.count } }
+    /// Bytes of all tensors.
     public var byteCount: Int { tensors.reduce(0) { $0 + $1.byteCount } }
     /// Bits of file per parameter.
     public var bitsPerParameter: Double { 8 * Double(byteCount) / Double(max(1, parameters)) }
 
+    /// The report as JSON, with an object for each tensor.
     public var json: JSONObject {
         [
             "source": .string(sourcePath), "bits": .integer(bits), "group_size": 32,

@@ -3,10 +3,13 @@ extension ModelRecord {
     public struct Conversion: Codable, Sendable, Equatable {
         /// The version of Moult.
         public var moult: String
-        /// What replaces softmax attention, and its options.
+        /// What replaces softmax attention.
         public var mixer: String
+        /// The mixer's profile: see `GatedSlotAttention.Profile`.
         public var profile: String
+        /// Slots per key/value head, M.
         public var slots: Int
+        /// Tokens of local softmax attention beside the slots; 0 for none.
         public var window: Int
         /// Tokens at the beginning that bounded softmax attention sees; nil in records of before there were any.
         public var sinks: Int?
@@ -14,13 +17,17 @@ extension ModelRecord {
         public var attentionWindow: Int?
         /// Where it places them, in words; nil as the source does.
         public var attentionPositions: String?
-        /// What keeps softmax attention: layers, and heads as "LAYER:HEAD"; nil in records of before.
+        /// Layers that keep softmax attention; nil in records of before.
         public var keptLayers: [Int]?
+        /// Single heads that keep softmax attention, as "LAYER:HEAD"; nil in records of before.
         public var keptHeads: [String]?
         /// Of the new parameters. A text, since JSON's numbers do not hold all seeds.
         public var seed: String
+        /// Of the target's parameters, those taken from the source.
         public var reused: ConversionReport.Share
+        /// Of the target's parameters, the new ones.
         public var initialised: ConversionReport.Share
+        /// Of the source's parameters, those that were left behind.
         public var dropped: ConversionReport.Share
         /// Tensors that were made new, and that were left behind.
         var new: [Kind]

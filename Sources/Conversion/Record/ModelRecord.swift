@@ -4,6 +4,7 @@ import Support
 /// What was done to make a model, from its source on: moult.json of every folder that Moult writes. Each command adds a step
 /// to what its input has, and the model card is written from the whole.
 public struct ModelRecord: Codable, Sendable, Equatable {
+    /// The record's file in a model's folder.
     public static let fileName = "moult.json"
     private static let currentVersion = 1
 
@@ -15,12 +16,14 @@ public struct ModelRecord: Codable, Sendable, Equatable {
     /// The hash of the card that was written with this, by which a card that somebody has edited is known.
     var card: String?
 
+    /// What a command did to a model.
     public enum Step: Sendable, Equatable {
         case conversion(Conversion)
         case training(Training)
         case quantisation(Quantisation)
     }
 
+    /// The record of a model from `source`, to which `steps` were done.
     public init(source: ModelSource, steps: [Step] = []) { (self.source, self.steps) = (source, steps) }
 
     /// The latest conversion.

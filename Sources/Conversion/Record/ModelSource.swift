@@ -6,16 +6,20 @@ import Support
 public struct ModelSource: Codable, Sendable, Equatable {
     /// The name of its folder or file.
     public var name: String
+    /// `model_type` of its config.json.
     public var modelType: String
     /// Its name on the Hugging Face Hub, such as "HuggingFaceTB/SmolLM2-135M"; nil when nothing says it.
     public var repository: String?
     /// Nil when nothing says it.
     public var license: License?
 
+    /// A model's licence, as its files name it.
     public struct License: Codable, Sendable, Equatable {
         /// As the Hub has it, such as "apache-2.0".
         public var id: String
+        /// Its full name, where the files give one.
         public var name: String?
+        /// Where its text is, where the files say so.
         public var link: String?
         /// Where it was read.
         public var origin: String

@@ -30,6 +30,7 @@ public enum EvaluationTask: String, CaseIterable, Sendable {
         sets.first { $0.key == name }?.value ?? EvaluationTask(rawValue: name).map { [$0] }
     }
 
+    /// What is asked of a task, and how much.
     public struct Options: Sendable {
         /// The folder of the question files, and of the filler.txt that needles are hidden in.
         public var data: String?
@@ -39,10 +40,12 @@ public enum EvaluationTask: String, CaseIterable, Sendable {
         public var lengths: [Int]?
         /// Where the needle stands, per cent of the text before it.
         public var depths = [0, 25, 50, 75, 100]
+        /// Seed of the texts and of the choice of questions.
         public var seed: UInt64 = 0
         /// How questions are answered; nil for each task's own way.
         public var method: EvaluationMethod?
 
+        /// All examples, each task at its own lengths.
         public init() {}
     }
 

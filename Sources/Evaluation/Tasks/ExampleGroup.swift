@@ -2,11 +2,13 @@ import Tokenizers
 
 /// Examples of one task whose figures are given together.
 public struct ExampleGroup {
+    /// The task that they are of.
     public let task: EvaluationTask
     /// Tokens of context; nil where the questions have what length they have.
     public let length: Int?
     /// Where the needle stands, per cent of the text before it.
     public let depth: Int?
+    /// Examples of the group.
     public let count: Int
     let examples: Examples
     /// A scorer gets prompts of at least this many tokens at once.
@@ -33,13 +35,17 @@ public struct ExampleGroup {
         if case .completions = examples { .generation } else { .likelihood }
     }
 
+    /// What a model made of the examples.
     public struct Result: Sendable {
+        /// The group's figures.
         public let metrics: [Metric]
         /// By example, of the choices of all its queries one after the other; none of what was generated.
         public let scores: [[ContinuationScore]]
         /// By example; none of what was answered by likelihood.
         public let answers: [GeneratedAnswer]
+        /// Examples that were answered.
         public let examples: Int
+        /// Seconds that answering took.
         public let seconds: Double
     }
 

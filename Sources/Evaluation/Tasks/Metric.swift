@@ -1,6 +1,8 @@
 /// A figure over examples, with its standard error.
 public struct Metric: Sendable, Equatable {
+    /// Such as "string_match_all".
     public let name: String
+    /// The mean over the examples.
     public let value: Double
     /// Of the mean over the examples; nil for a single one.
     public let standardError: Double?

@@ -1,9 +1,11 @@
 /// A text, and what is asked after it.
 public struct Passage: Sendable, Equatable {
+    /// What the model reads before every question.
     public let context: String
     /// At least one; each follows the context alone, and not the other queries.
     public let queries: [Query]
 
+    /// A text with at least one question.
     public init(context: String, queries: [Query]) { (self.context, self.queries) = (context, queries) }
 
     /// A question, and texts that may follow it.
@@ -15,6 +17,7 @@ public struct Passage: Sendable, Equatable {
         /// Index of the right choice.
         public let gold: Int
 
+        /// A question to which choice `gold` is right.
         public init(question: String = "", choices: [String], gold: Int) {
             (self.question, self.choices, self.gold) = (question, choices, gold)
         }

@@ -8,9 +8,11 @@ import Tokenizers
 /// session has read, the rest is read. A template that writes an earlier answer otherwise than it was generated (trimmed,
 /// or without its reasoning) breaks that; then the turn goes back to the state before that answer, or to the beginning.
 public struct Conversation {
+    /// The messages so far, from the system's on if there is one.
     public private(set) var messages: [ChatMessage]
     /// What the model has seen: what came before the conversation, and the conversation.
     public private(set) var session: GenerationSession
+    /// How messages become text.
     public let format: ChatFormat
     private let tokenizer: Tokenizer
     /// Before the first message; never advanced.
@@ -22,10 +24,13 @@ public struct Conversation {
 
     /// What a turn took.
     public struct Turn: Sendable {
+        /// How the answer ended, and its tokens.
         public var answer: TextContinuation
-        /// Tokens read before the answer, and the seconds that took.
+        /// Tokens read before the answer.
         public var read: Int
+        /// Seconds that reading the question took, and what came before it where that was new.
         public var readSeconds: Double
+        /// Seconds that generating the answer took.
         public var answerSeconds: Double
     }
 

@@ -8,6 +8,7 @@ import Support
 public struct OwnStates: Sendable {
     private var files: Set<FileIdentity> = []
 
+    /// No place yet is the program's own.
     public init() {}
 
     /// Takes the file at `path` for one of the program's own.

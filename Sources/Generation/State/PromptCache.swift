@@ -10,6 +10,7 @@ import Support
 /// otherwise. Several processes may use one folder: entries appear whole, by renaming. Nothing in the folder is removed or
 /// replaced but regular files that have such a name and begin as a state.
 public struct PromptCache {
+    /// The folder that holds the entries; it is made when it is not there.
     public let folder: String
     /// Bytes that the entries may take; the least recently used go first.
     public let limit: Int

@@ -2,6 +2,7 @@ import Checkpoints
 import Tensors
 
 extension GatedSlotAttention {
+    /// What the mixer is compatible with: flash-linear-attention's model, or the source's attention.
     public enum Profile: String, Sendable, CaseIterable {
         /// Loads in flash-linear-attention as GSAForCausalLM.
         case fla
@@ -11,12 +12,14 @@ extension GatedSlotAttention {
 
     /// What config.json says of the mixer.
     public struct Options: Sendable, Equatable {
+        /// What the mixer is compatible with.
         public var profile: Profile
         /// Slots per key/value head, M.
         public var slots: Int
         /// Tokens of the softmax window; 0 for none.
         public var window: Int
 
+        /// Options of these values, as they would stand in config.json.
         public init(profile: Profile = .softmaxPreserving, slots: Int = 64, window: Int = 64) {
             self.profile = profile
             self.slots = slots

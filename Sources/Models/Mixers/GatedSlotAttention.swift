@@ -9,6 +9,7 @@ import Tensors
 /// ``Profile/fla`` is flash-linear-attention's layer, so that its tools load the result. Kept heads
 /// (``SoftmaxAttention/Options/heads``) have no slots but softmax attention over a window of their own.
 public struct GatedSlotAttention: TokenMixer {
+    /// "gsa".
     public static let name = "gsa"
 
     /// The log gate is logsigmoid(f) / 8, so that a gate of 0 forgets slowly (paper, section 3).

@@ -17,6 +17,7 @@ extension SoftmaxAttention {
         /// What ``window`` may be.
         public static let windowRange = 1...1_048_576
 
+        /// Options of these values; without arguments whole layers that see all tokens where the source has them.
         public init(
             window: Int? = nil, sinks: Int = 0, heads: [Int: HeadSet] = [:], positions: AttentionPositions = .source
         ) {

@@ -4,6 +4,7 @@ import Tensors
 /// Grouped-query softmax attention with rotary positions (Vaswani et al. 2017; Ainslie et al. 2023, arXiv 2305.13245),
 /// causal, with the source's sliding window if it has one, or bounded by conversion. Its state is the key/value cache.
 public struct SoftmaxAttention: TokenMixer {
+    /// "attention".
     public static let name = "attention"
 
     let projections: AttentionProjections

@@ -50,11 +50,15 @@ public typealias StateBinding = (_ state: any MixerState, _ row: Int) throws -> 
 
 /// Memory of one sequence: bytes whatever its length, and bytes that every token adds.
 public struct StateCost: Sendable, Equatable {
+    /// Bytes whatever the sequence's length.
     public var constant: Int
+    /// Bytes that every token adds.
     public var perToken: Int
 
+    /// A cost of `constant` bytes, and of `perToken` bytes for every token.
     public init(constant: Int, perToken: Int) { (self.constant, self.perToken) = (constant, perToken) }
 
+    /// Both costs together.
     public static func + (a: StateCost, b: StateCost) -> StateCost {
         StateCost(constant: a.constant + b.constant, perToken: a.perToken + b.perToken)
     }
@@ -62,6 +66,7 @@ public struct StateCost: Sendable, Equatable {
 
 /// What all mixers of one call share.
 public struct MixerContext: Sendable {
+    /// By which queries and keys turn.
     public var rotary: RotaryTable
     /// By which queries turn for sinks, when some stand further from the first token than the model was trained on.
     public var sinkRotary: RotaryTable?
@@ -95,6 +100,7 @@ extension MixerContext {
 public protocol MixerState: AnyObject {
     /// Bytes held now.
     var byteCount: Int { get }
+    /// An independent copy, which may share memory until either is written.
     func copy() -> MixerState
 
     /// What brings the state back to where it is now, on which nothing may have been read but one segment since.
@@ -136,6 +142,7 @@ extension MixerState {
 
 /// The mixers that Moult knows.
 public enum MixerRegistry {
+    /// All of them, in the order in which errors name them.
     public static let all: [any TokenMixer.Type] = [SoftmaxAttention.self, GatedSlotAttention.self]
 
     /// The mixer called `name`.

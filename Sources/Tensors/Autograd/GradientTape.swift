@@ -16,6 +16,7 @@ public final class GradientTape {
     /// Whether operations are recorded now; false inside the forward pass of a checkpointed part.
     private(set) var isRecording = true
 
+    /// An empty tape, which watches nothing.
     public init() {}
 
     /// Operations recorded and not yet played back.

@@ -8,6 +8,7 @@ public struct InputMoment: Sendable {
     /// H (I, I), float32; nil before the first row.
     public private(set) var sum: Tensor?
 
+    /// The moment of no rows, for a map of `inputs` inputs.
     public init(inputs: Int) { self.inputs = inputs }
 
     /// Adds the rows of x (..., I), float32.

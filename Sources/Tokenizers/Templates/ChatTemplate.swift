@@ -3,7 +3,7 @@
 /// Jinja as Hugging Face transformers sets it up (`trim_blocks`, `lstrip_blocks`, loop controls, `generation` blocks, `tojson`
 /// of its own, Python's values as Python writes them), without other templates: `include`, `import` and `extends` are
 /// refused. A filter, test, function or method that is not known is an error when it is reached. Length, nesting, work and
-/// output are limited (``TemplateBudget``), so that a template from a stranger can neither hang nor exhaust memory.
+/// output are limited, so that a template from a stranger can neither hang nor exhaust memory.
 public struct ChatTemplate: Sendable {
     /// The most bytes of a template; those of models have at most 20,000.
     private static let maximumLength = 1 << 20

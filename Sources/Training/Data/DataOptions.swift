@@ -10,6 +10,7 @@ public struct DataOptions: Sendable, Equatable {
         case skip
     }
 
+    /// What to do with a record or a file that cannot be read.
     public var onError = ErrorPolicy.refuse
     /// The key of a JSON line, and the column of a Parquet file, that holds the text or a list of messages. A dot leads into
     /// a Parquet group. Where there is no ``defaultTextKey``, `messages` and `conversations` are looked for too.
@@ -30,6 +31,7 @@ public struct DataOptions: Sendable, Equatable {
     /// Threads that tokenise. The result does not depend on it.
     public var threads = ProcessInfo.processInfo.activeProcessorCount
 
+    /// The defaults: errors stop, and a .txt file is one document.
     public init() {}
 
     /// The keys that may hold the text; the first that is there does.

@@ -8,6 +8,7 @@ public struct DataSource: Sendable, Equatable {
     /// The source's share of the rows, relative to the other weights; nil where shares follow the sources' sizes.
     public let weight: Double?
 
+    /// The file, folder or pattern `path` as it is.
     public init(path: String, weight: Double? = nil) {
         self.path = path
         self.weight = weight

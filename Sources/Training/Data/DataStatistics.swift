@@ -12,10 +12,12 @@ public struct DataStatistics: Sendable, Equatable, Codable {
     public var problems: [String] = []
     /// UTF-8 bytes of text.
     public var textBytes = 0
+    /// Tokens of all documents.
     public var tokens = 0
 
     private static let maximumProblems = 20
 
+    /// Nothing read yet.
     public init() {}
 
     mutating func skip(_ error: DataError) {

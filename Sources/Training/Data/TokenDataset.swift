@@ -7,15 +7,19 @@ import Tokenizers
 public struct TokenDataset: Sendable {
     /// What became of a source.
     public struct SourceReport: Sendable, Equatable {
+        /// The source, as it was named.
         public let path: String
+        /// What became of its files.
         public let statistics: DataStatistics
-        /// Rows of T tokens that are trained on, and that are held apart.
+        /// Rows of T tokens that are trained on.
         public let trainingRows: Int
+        /// Rows of T tokens that are held apart.
         public let validationRows: Int
     }
 
     /// T, tokens of a row without its last target.
     public let length: Int
+    /// What the rows' order depends on.
     public let seed: UInt64
     /// A hash of all that ``row(_:)`` depends on: equal for equal rows.
     public let fingerprint: String
@@ -35,7 +39,7 @@ public struct TokenDataset: Sendable {
     /// - Parameters:
     ///   - sources: what to train on; either all have weights, or none, and then every row is visited once an epoch.
     ///   - length: T, at least 2.
-    ///   - recall: the share of rows that are ``RecallRows``, 0 to 0.999.
+    ///   - recall: the share of rows that are made to ask for what stands in them, 0 to 0.999.
     ///   - cache: a folder for tokens, created where it is missing.
     ///   - progress: called with bytes done and in all, from the calling thread; throwing stops.
     /// - Throws: ``DataError``, or what `progress` throws.

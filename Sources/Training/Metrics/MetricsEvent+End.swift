@@ -3,9 +3,12 @@ import Checkpoints
 extension MetricsEvent {
     /// A stage has had all its steps.
     public struct StageEnd: Record {
+        /// Steps of the run so far.
         public var step: Int
+        /// The stage's name.
         public var stage: String
 
+        /// The end of `stage` at `step`.
         public init(step: Int, stage: String) { (self.step, self.stage) = (step, stage) }
 
         static let name = "stage_end"
@@ -20,10 +23,12 @@ extension MetricsEvent {
 
     /// The run is complete, or was stopped.
     public struct End: Record {
+        /// Steps of the run so far.
         public var step: Int
         /// Such as "complete", "stopped", or the error that ended the run.
         public var reason: String
 
+        /// The end of a run at `step`.
         public init(step: Int, reason: String) { (self.step, self.reason) = (step, reason) }
 
         static let name = "end"

@@ -4,9 +4,12 @@ import Models
 extension MetricsEvent {
     /// What the state of one sequence takes.
     public struct Memory: Record {
+        /// Bytes of one sequence's state in the teacher; nil without one.
         public var teacher: StateCost?
+        /// Bytes of one sequence's state in the student.
         public var student: StateCost
 
+        /// What both models' states take.
         public init(teacher: StateCost?, student: StateCost) { (self.teacher, self.student) = (teacher, student) }
 
         static let name = "memory"

@@ -3,8 +3,10 @@ import Checkpoints
 extension MetricsEvent {
     /// What a person should know of the run.
     public struct Notice: Record {
+        /// What is to be known.
         public var notice: RunNotice
 
+        /// A line of `notice`.
         public init(_ notice: RunNotice) { self.notice = notice }
 
         static let name = "notice"

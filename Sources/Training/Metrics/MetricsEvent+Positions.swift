@@ -3,13 +3,16 @@ import Checkpoints
 extension MetricsEvent {
     /// Perplexity by position in the row: what the student makes of a context that grows.
     public struct Positions: Record {
+        /// Steps of the run so far.
         public var step: Int
         /// Positions that are taken together, from 0.
         public var ranges: [Range<Int>]
-        /// A perplexity for each range.
+        /// The perplexity of the teacher in each range; nil without one.
         public var teacher: [Double]?
+        /// The perplexity of the student in each range.
         public var student: [Double]
 
+        /// A measurement at `step`, a figure for each of `ranges`.
         public init(step: Int, ranges: [Range<Int>], teacher: [Double]?, student: [Double]) {
             (self.step, self.ranges, self.teacher, self.student) = (step, ranges, teacher, student)
         }

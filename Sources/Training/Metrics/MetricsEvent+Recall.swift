@@ -7,22 +7,27 @@ extension MetricsEvent {
         public struct Answers: Sendable, Equatable {
             /// The most tokens of a list.
             public var length: Int
+            /// Questions that were asked.
             public var questions: Int
-            /// The shares that are answered, 0 to 1.
+            /// The share that the student answers, 0 to 1.
             public var student: Double
+            /// The share that the teacher answers; nil without one.
             public var teacher: Double?
 
+            /// Shares of right answers to questions about texts of `length` tokens.
             public init(length: Int, questions: Int, student: Double, teacher: Double?) {
                 (self.length, self.questions, self.student, self.teacher) = (length, questions, student, teacher)
             }
         }
 
+        /// Steps of the run so far.
         public var step: Int
         /// The share that guessing answers.
         public var chance: Double
         /// By ascending length.
         public var answers: [Answers]
 
+        /// A measurement at `step`, one of ``answers`` for each length.
         public init(step: Int, chance: Double, answers: [Answers]) {
             (self.step, self.chance, self.answers) = (step, chance, answers)
         }

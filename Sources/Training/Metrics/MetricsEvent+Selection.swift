@@ -3,14 +3,18 @@ import Checkpoints
 extension MetricsEvent {
     /// Which heads a stage has given their softmax attention back, and how those that were tried did.
     public struct Selection: Record {
+        /// Steps of the run so far.
         public var step: Int
-        /// Nats of an answer.
+        /// The score of the teacher, nats of an answer.
         public var teacher: Double
+        /// The student's score before anything was chosen.
         public var student: Double
+        /// What was chosen, in order.
         public var chosen: [HeadSelection.Trial]
         /// All trials of each choice.
         public var rounds: [[HeadSelection.Trial]]
 
+        /// What a selection at `step` gave.
         public init(_ result: HeadSelection.Result, step: Int) {
             (self.step, teacher, student) = (step, result.teacher.recall, result.student.recall)
             (chosen, rounds) = (result.chosen, result.rounds)

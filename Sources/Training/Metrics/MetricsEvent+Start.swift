@@ -6,15 +6,18 @@ extension MetricsEvent {
     public struct Start: Record {
         /// What one stage is to do.
         public struct Stage: Sendable, Equatable {
+            /// The stage's name.
             public var name: String
-            /// The budget, and the updates that it gives.
+            /// The budget.
             public var tokens: Int
+            /// Steps that it will take.
             public var steps: Int
             /// Rows of one update.
             public var sequences: Int
             /// Tokens of a row, where it is not the run's.
             public var length: Int?
 
+            /// A stage of `steps` steps with `sequences` rows each.
             public init(name: String, tokens: Int, steps: Int, sequences: Int, length: Int? = nil) {
                 (self.name, self.tokens, self.steps, self.sequences) = (name, tokens, steps, sequences)
                 self.length = length
@@ -23,10 +26,12 @@ extension MetricsEvent {
 
         /// The model that the student learns from.
         public struct Teacher: Sendable, Equatable {
+            /// The name of its folder or file.
             public var name: String
             /// On the rows on which the student is measured.
             public var perplexity: Double?
 
+            /// The teacher called `name`.
             public init(name: String, perplexity: Double? = nil) { (self.name, self.perplexity) = (name, perplexity) }
         }
 
@@ -34,18 +39,22 @@ extension MetricsEvent {
         public var version: String
         /// To the second.
         public var time: Date
+        /// The stages in their order.
         public var stages: [Stage]
         /// Tokens of a row.
         public var sequenceLength: Int
         /// The share of rows that ask for what stands in them; 0 where there are none.
         public var recallShare: Double
-        /// Of the student; and how many of them any stage trains.
+        /// Parameters of the student.
         public var parameters: Int
+        /// Parameters of the student that any stage trains.
         public var trainedParameters: Int
+        /// The model that is learned from; nil where no stage needs one.
         public var teacher: Teacher?
         /// The step of the checkpoint from which the run goes on.
         public var resumedFrom: Int?
 
+        /// The beginning of a run of `stages`.
         public init(
             version: String, time: Date = Date(), stages: [Stage], sequenceLength: Int,
             recallShare: Double = 0, parameters: Int, trainedParameters: Int, teacher: Teacher? = nil,

@@ -3,23 +3,28 @@ import Checkpoints
 extension MetricsEvent {
     /// One update of the parameters.
     public struct Step: Record {
-        /// Updates in all, this one included; of its stage.
+        /// Steps of the run so far, this one included.
         public var step: Int
+        /// The stage's name.
         public var stage: String
+        /// Steps of the stage so far, counted from 1.
         public var stageStep: Int
         /// Tokens trained on so far, in all stages.
         public var tokens: Int
         /// Of `align` the mean relative squared error of the layers; otherwise nats per token.
         public var loss: Double
+        /// The rate of this step.
         public var learningRate: Double
         /// Before clipping; nil when the step was skipped.
         public var gradientNorm: Double?
+        /// Tokens of the step per second.
         public var tokensPerSecond: Double
         /// Steps skipped so far because gradients were not finite.
         public var skipped: Int
         /// What this update took.
         public var seconds: Double
 
+        /// A step with these figures.
         public init(
             step: Int, stage: String, stageStep: Int, tokens: Int, loss: Double, learningRate: Double,
             gradientNorm: Double?, tokensPerSecond: Double, skipped: Int, seconds: Double

@@ -4,6 +4,7 @@ import Foundation
 /// Appends to a run's metrics.jsonl: one JSON object a line, given to the system as soon as it is written, so that
 /// whatever ends the program leaves every earlier line whole.
 public final class MetricsLog {
+    /// The file that lines are appended to.
     public let path: String
     private let descriptor: Int32
 

@@ -3,14 +3,18 @@ import Tensors
 /// AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) over the parameters that a ``TrainableModel`` trains, after
 /// clipping the norm of all gradients together (Pascanu et al. 2013, arXiv 1211.5063).
 public struct AdamW: Sendable, Equatable {
+    /// How much of the running mean of gradients each step keeps.
     public var beta1: Float = 0.9
+    /// How much of the running mean of their squares each step keeps.
     public var beta2: Float = 0.95
+    /// What is added to the root of the second mean.
     public var epsilon: Float = 1e-8
     /// Decoupled weight decay, of matrices only: norms, biases and gates' half-lives are not pulled to zero.
     public var weightDecay: Float = 0.01
     /// The norm above which gradients are scaled down to it; nil never does.
     public var clip: Double? = 1
 
+    /// The defaults of a recipe.
     public init() {}
 
     /// What a step did.

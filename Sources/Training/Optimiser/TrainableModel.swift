@@ -5,7 +5,9 @@ import Tensors
 /// A model whose parameters are being trained: what the products read (the file's type, such as bfloat16), and for
 /// every parameter that was ever trained its float32 master, which alone is updated.
 public final class TrainableModel {
+    /// The model's configuration; selecting heads changes it.
     public private(set) var configuration: ModelConfiguration
+    /// All parameters of the model, in their order.
     public private(set) var rules: [ParameterRule]
     /// Where the model is trained.
     public let device: Device

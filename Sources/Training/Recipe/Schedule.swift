@@ -3,6 +3,7 @@ import Foundation
 /// The learning rate over the steps of a stage: a linear warm-up to the peak, then one of three courses down to
 /// `final` times the peak.
 public struct Schedule: Sendable, Equatable {
+    /// What the rate does after the warm-up.
     public enum Course: String, Sendable, CaseIterable {
         /// Half a cosine over all steps after the warm-up (Loshchilov and Hutter 2017, arXiv 1608.03983).
         case cosine
@@ -13,14 +14,18 @@ public struct Schedule: Sendable, Equatable {
         case constant
     }
 
+    /// What the rate does after the warm-up.
     public var course = Course.cosine
+    /// The highest rate.
     public var peak = 3e-5
+    /// Steps that the rate rises over; at most half of the stage.
     public var warmUpSteps = 1000
     /// The last rate as a share of the peak.
     public var final = 0.1
     /// The share of the steps that `wsd` spends going down.
     public var decay = 0.2
 
+    /// The defaults: a cosine from 3e-5 down to a tenth of it.
     public init() {}
 
     /// The rate of step `step` of `steps`, counted from 1.

@@ -1,5 +1,6 @@
 /// One stage of the recipe: what is minimised, over which parameters, for how many tokens, and how.
 public struct StageConfiguration: Sendable, Equatable {
+    /// What a stage minimises, and over which parameters.
     public enum Kind: String, Sendable, CaseIterable {
         /// Each mixer learns to give the teacher's mixer's output for the teacher's own input of its layer: relative
         /// squared error, summed over layers; only mixers are trained. (LoLCATs, arXiv 2410.10254, and MOHAWK,
@@ -14,6 +15,7 @@ public struct StageConfiguration: Sendable, Equatable {
         case finetune
     }
 
+    /// What is minimised, and over which parameters.
     public var kind: Kind
     /// The stage's budget.
     public var tokens: Int
@@ -24,12 +26,15 @@ public struct StageConfiguration: Sendable, Equatable {
     public var carry = 1
     /// The share of rows that do; the others are ordinary ones beside them.
     public var carryShare = 1.0
-    /// Rows of a batch, and batches whose gradients are added up before an update.
+    /// Rows of a batch.
     public var sequences = 2
+    /// Batches whose gradients are added up before an update.
     public var accumulation = 1
+    /// The learning rate over the stage's steps.
     public var schedule = Schedule()
     /// The learning rate of parameters that conversion made, relative to that of reused ones.
     public var newParameterRate = 1.0
+    /// How parameters are updated.
     public var optimiser = AdamW()
     /// Parameters that are not trained: names, in which * stands for anything.
     public var freeze: [String] = []

@@ -75,6 +75,10 @@ extension TrainingConfiguration {
         try self.init(yaml: text, path: path)
     }
 
+    /// Reads a configuration; what is left out keeps its default.
+    /// - Parameter path: the file's name in errors.
+    /// - Throws: ``TrainingError/configuration(path:line:reason:)`` for what is not YAML, unknown keys and wrong
+    ///   values.
     public init(yaml: String, path: String) throws {
         self.init()
         let root: Node?

@@ -4,12 +4,17 @@ public struct TrainingConfiguration: Sendable, Equatable {
     public var model = ""
     /// The Transformer that it was made from; stages `align` and `distil` need it.
     public var teacher: String?
+    /// Of the rows' order and of all that is random in a run.
     public var seed = 0
     /// Tokens of a row, T.
     public var length = 512
+    /// The stages in their order.
     public var stages: [StageConfiguration] = []
+    /// The text.
     public var data = Data()
+    /// When and on how much is measured.
     public var validation = Validation()
+    /// When the run is saved.
     public var checkpoints = Checkpoints()
     /// What activations kept for the way back may take, bytes: layers beyond it are computed again.
     public var activationMemory = 1_000_000_000
@@ -23,23 +28,29 @@ public struct TrainingConfiguration: Sendable, Equatable {
     /// What an answer's tokens may weigh.
     static let answerWeights = 1.0...1000
 
+    /// The defaults, without a model, text or stages.
     public init() {}
 
     /// Tokens of a row of `stage`.
     func length(of stage: StageConfiguration) -> Int { stage.length ?? length }
 
+    /// The text, and how it is read.
     public struct Data: Sendable, Equatable {
         /// Files, folders and patterns, each with a weight after = or all without.
         public var train: [String] = []
         /// The same to validate on; none holds a share of the training text apart.
         public var validation: [String] = []
+        /// The share of the rows that is held apart where no text to validate on is named, 0 to 1.
         public var validationShare = 0.005
-        /// The share of rows that ask for what stands in them (``RecallRows``) rather than hold text, 0 to 0.999.
+        /// The share of rows that ask for what stands in them rather than hold text, 0 to 0.999.
         public var recall = 0.0
         /// What a token of an answer in a recall row weighs in the loss of `distil` and `finetune`, other tokens being 1.
         public var answerWeight = 1.0
+        /// The key that holds the text: see ``DataOptions/textKey``.
         public var textKey = "text"
+        /// What parts the documents of a .txt file; nil makes each file one document.
         public var separator: String?
+        /// What to do with a record or a file that cannot be read.
         public var onError = DataOptions.ErrorPolicy.refuse
         /// The longest line of JSON that is read.
         public var maximumLineBytes = DataOptions().maximumLineBytes
@@ -47,15 +58,17 @@ public struct TrainingConfiguration: Sendable, Equatable {
         public var cache: String?
     }
 
+    /// When and on how much is measured.
     public struct Validation: Sendable, Equatable {
         /// Steps between two measurements; there is one at the end of every stage as well.
         public var every = 50
         /// Rows to measure on, at most, spread over all that are held apart.
         public var rows = 16
-        /// Questions about what was read before (``HeldRecall``), of lists of each length; 0 asks none.
+        /// Questions about what was read before, of lists of each length; 0 asks none.
         public var recallQuestions = 20
     }
 
+    /// When a run is saved, and how often.
     public struct Checkpoints: Sendable, Equatable {
         /// Steps between two checkpoints; there is one at the end of every stage as well.
         public var every = 200

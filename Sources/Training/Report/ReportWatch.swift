@@ -25,6 +25,7 @@ public struct ReportWatch {
     private var seen: (size: Int, seconds: Int)?
     private var looksAlone = 0
 
+    /// A watch of the run in `folder`, whose page is the file `path`.
     public init(folder: String, path: String) { (self.folder, self.path) = (folder, path) }
 
     /// Looks at the run, and writes the page when it has more to show.

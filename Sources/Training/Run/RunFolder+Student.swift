@@ -7,6 +7,7 @@ import Tensors
 /// The models of a run. A new one takes the place of the previous one, which steps aside first; a process that is killed in
 /// between leaves it aside, and ``RunFolder/recover()`` brings it back. Files that somebody has added to the folder stay.
 extension RunFolder {
+    /// Which of the run's models: the one with the lowest perplexity, or the last.
     public enum Student: String, Sendable, CaseIterable { case best, final = "student" }
 
     private func place(_ student: Student) -> String { "\(path)/\(student.rawValue)" }

@@ -8,6 +8,7 @@ import Support
 ///     checkpoints/       where to go on after a stop
 ///     best/, student/    the model with the lowest validation loss, and the last one: Hugging Face folders
 public struct RunFolder: Sendable {
+    /// The run's folder.
     public let path: String
     /// The folder of the model that is trained: its configuration and tokenizer go with every student.
     let source: String
@@ -15,7 +16,7 @@ public struct RunFolder: Sendable {
     /// What a preparation that was cut off leaves behind: tokens of the training data, and the lock's file.
     private static let (tokens, lock) = ("tokens", ".lock")
 
-    /// A run's folder; a new one is made by ``RunHold``.
+    /// A run's folder; a new one is made when the run begins.
     /// - Parameter resuming: whether the folder must be there already, or must not.
     public init(path: String, model source: String, resuming: Bool) throws {
         (self.path, self.source) = (path, source)
@@ -54,8 +55,11 @@ public struct RunFolder: Sendable {
 
     var tokenFolder: String { "\(path)/\(Self.tokens)" }
     var lockPath: String { "\(path)/\(Self.lock)" }
+    /// The run's configuration, config.yaml.
     public var configurationPath: String { "\(path)/config.yaml" }
+    /// What happened in the run, metrics.jsonl.
     public var metricsPath: String { "\(path)/metrics.jsonl" }
+    /// The folder of TensorBoard's event files.
     public var tensorBoardFolder: String { "\(path)/tensorboard" }
     var checkpointFolder: String { "\(path)/checkpoints" }
     var checkpoints: [TrainingCheckpoint] { TrainingCheckpoint.all(in: checkpointFolder) }

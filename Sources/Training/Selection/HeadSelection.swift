@@ -5,9 +5,11 @@ import Tensors
 /// was read back, given one after the other, the best first (greedily). Heads that retrieve are few (Wu et al. 2024,
 /// arXiv 2404.15574), and they show in the student: the teacher without them tells little.
 public struct HeadSelection {
+    /// How much is selected.
     public struct Options: Sendable, Equatable {
         /// How many heads, or layers, at most.
         public var count = 3
+        /// Whether whole layers are selected rather than heads.
         public var wholeLayers = false
         /// All layers are tried on so many of the probe's lists; so many of the best then on all of them.
         var (firstLists, layersWithAllLists) = (4, 8)
@@ -17,6 +19,7 @@ public struct HeadSelection {
         /// What ``count`` may be.
         public static let counts = 1...1024
 
+        /// At most `count` heads, or layers.
         public init(count: Int = 3, wholeLayers: Bool = false) {
             (self.count, self.wholeLayers) = (count, wholeLayers)
         }
@@ -24,9 +27,11 @@ public struct HeadSelection {
 
     /// Heads of a layer that were tried beside those that had been chosen.
     public struct Trial: Sendable, Equatable {
+        /// The layer, from 0 on.
         public var layer: Int
         /// Nil for all heads of the layer that had no softmax attention yet.
         public var head: Int?
+        /// The student's score with them.
         public var score: SelectionProbe.Score
 
         /// "18:2", or "18".
@@ -35,8 +40,11 @@ public struct HeadSelection {
         var kept: KeptHead? { head.map { KeptHead(layer: layer, head: $0) } }
     }
 
+    /// What a selection gave.
     public struct Result: Sendable, Equatable {
+        /// The teacher's score.
         public var teacher: SelectionProbe.Score
+        /// The student's score before anything was chosen.
         public var student: SelectionProbe.Score
         /// What was chosen, in order, each with those before it.
         public var chosen: [Trial] = []

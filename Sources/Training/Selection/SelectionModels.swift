@@ -6,7 +6,9 @@ import Tokenizers
 
 /// A student and its teacher, checked as a run's are, to select heads with.
 public struct SelectionModels: Sendable {
+    /// The model whose heads are selected.
     public let student: DecoderModel
+    /// The Transformer that it was made from.
     public let teacher: DecoderModel
 
     /// - Throws: ``TrainingError`` when the folders are no student and teacher, or `CheckpointError` and `ModelError`.

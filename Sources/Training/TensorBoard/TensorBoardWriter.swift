@@ -3,6 +3,7 @@ import Foundation
 /// Writes the scalars of a run as a TensorBoard event file: records of TensorFlow's TFRecord format, each an `Event`
 /// message (tensorflow/core/util/event.proto, framework/summary.proto).
 public final class TensorBoardWriter {
+    /// The event file.
     public let path: String
     private let descriptor: Int32
     private let now: () -> Date

@@ -18,6 +18,9 @@ public final class RecordedStep {
     /// Their bytes.
     public var weightBytes: Int { weights.reduce(0) { $0 + $1.byteCount } }
 
+    /// A step without operations.
+    /// - Parameter capacity: the most sequences of one run, at least 1.
+    /// - Throws: ``TensorError``.
     public init(capacity: Int) throws {
         guard capacity > 0, capacity <= Self.mostRows, let handle = moult_step_create(Int64(capacity)) else {
             throw TensorError.range(
@@ -42,6 +45,7 @@ public final class RecordedStep {
     /// Activations (rows, width) that one operation writes and later ones read.
     public struct Rows {
         let pointer: UnsafePointer<moult_step_rows>
+        /// Elements of a row.
         public var width: Int { Int(pointer.pointee.width) }
         var values: UnsafeMutablePointer<Float> { pointer.pointee.values }
     }
@@ -122,11 +126,17 @@ public final class RecordedStep {
 
     /// Projections that a mixer joins: q (rows, H · K), k (rows, N · K), v (rows, N · V).
     public struct Heads {
+        /// Queries (rows, H · K).
         public var q: Rows
+        /// Keys (rows, N · K).
         public var k: Rows
+        /// Values (rows, N · V).
         public var v: Rows
+        /// Query heads, H.
         public var heads: Int
+        /// Key/value heads, N.
         public var keyValueHeads: Int
+        /// What scores of queries and keys are multiplied with.
         public var scale: Float
         /// Angles by which q and k turn; nil for no positions.
         public var angles: Angles?
@@ -135,6 +145,7 @@ public final class RecordedStep {
         /// The key/value heads that are joined; nil for all.
         public private(set) var set: HeadSet?
 
+        /// Projections of all heads.
         public init(
             q: Rows, k: Rows, v: Rows, heads: Int, keyValueHeads: Int, scale: Float, angles: Angles?, silu: Bool
         ) {
@@ -200,6 +211,7 @@ public final class RecordedStep {
         }
     }
 
+    /// Angles of `count` frequencies, K/2, which are set for every row before a run.
     public func angles(count: Int) throws -> Angles {
         func turns() throws -> Angles.Turns {
             Angles.Turns(cosines: try rows(width: count), sines: try rows(width: count))
@@ -239,7 +251,7 @@ public final class RecordedStep {
         return (out, SlotTable(entries: table, keyCount: count * heads.keyDim, valueCount: count * heads.valueDim))
     }
 
-    /// Where ``attention(_:)`` finds the keys and values of the rows.
+    /// Where `attention` finds the keys and values of the rows.
     public struct CacheTable {
         let entries: UnsafeMutablePointer<moult_step_cache>
         let keyWidth: Int
