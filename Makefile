@@ -9,7 +9,7 @@ help: ## Say what can be made
 setup: ## Check Swift, install the system packages that are missing
 	@scripts/setup
 
-fetch: ## Fetch the demonstration model and text into .models and .data
+fetch: ## Fetch the demonstration model, text and questions into .models and .data
 	@scripts/fetch
 
 build: ## Build the moult executable in release: .build/release/moult

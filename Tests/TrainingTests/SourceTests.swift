@@ -36,7 +36,9 @@ import Training
             try DataSource(path: path).files()
         }
         let error = #expect(throws: DataError.self) { try files("*.md") }
-        #expect(error?.description.contains("no file there ends in .txt, .txt.zst, .jsonl") == true)
+        #expect(
+            error?.description.contains(
+                "no file there ends in .txt, .jsonl, .ndjson (these also with .zst or .gz) or .parquet") == true)
         #expect(throws: DataError.self) { try files("notes.md") }
         #expect(throws: DataError.self) { try files("missing.txt") }
     }

@@ -60,6 +60,9 @@ public enum StoredFormat: String, Sendable, CaseIterable {
     /// Whether no more than the size is known.
     public var isOpaque: Bool { dtype == nil && !isGGML }
 
+    /// Whether only GGML has it: numbers in blocks, read or not.
+    var isGGMLBlock: Bool { blockElements >= 32 }
+
     /// Whether it is one of GGML's quantised types, which are widened when they are read.
     var isGGML: Bool {
         switch self {

@@ -17,7 +17,7 @@ struct StoredTensor: Sendable {
         guard !format.isOpaque else {
             throw CheckpointError.conversion(
                 file: description.file, name: description.name, from: format.rawValue,
-                to: StoredFormat.ggml.values.contains(format)
+                to: format.isGGMLBlock
                     ? "a weight; take a file of the model in another type, such as Q4_K_M, or quantise it anew"
                     : "a weight; save the model with weights in bfloat16 first")
         }

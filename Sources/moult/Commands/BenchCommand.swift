@@ -2,6 +2,7 @@ import ArgumentParser
 import Checkpoints
 import Generation
 import Models
+import Support
 import Tensors
 
 struct BenchCommand: ParsableCommand {
@@ -110,12 +111,14 @@ extension BenchCommand {
                 line += String(format: "%9.1f tok/s  ± %5.1f", result.median, result.standardDeviation)
                 if let share = bandwidthShare(result) {
                     line +=
-                        String(format: "   %3.0f%% of bandwidth   state ", 100 * share) + megabytes(result.stateBytes)
+                        String(format: "   %3.0f%% of bandwidth   state ", 100 * share)
+                        + ByteCount.text(result.stateBytes)
                 }
                 try Output.line(line)
             }
             try Output.line(
-                "weights \(megabytes(weightBytes)), memory reads \(String(format: "%.1f", bandwidth / 1e9)) GB/s, \(backend)"
+                "weights \(ByteCount.text(weightBytes)), memory reads \(String(format: "%.1f", bandwidth / 1e9)) GB/s, "
+                    + "\(backend)"
             )
         }
 
@@ -126,9 +129,9 @@ extension BenchCommand {
                 try Output.line(
                     "| \(name(result.kind)) | " + String(format: "%.1f", result.median)
                         + String(format: " | %.1f ± %.1f | ", result.mean, result.standardDeviation)
-                        + "\(share) | \(result.stateBytes > 0 ? megabytes(result.stateBytes) : "") |")
+                        + "\(share) | \(result.stateBytes > 0 ? ByteCount.text(result.stateBytes) : "") |")
             }
-            try Output.line("\n\(model), weights \(megabytes(weightBytes)), \(backend)")
+            try Output.line("\n\(model), weights \(ByteCount.text(weightBytes)), \(backend)")
         }
 
         func printCSV() throws {

@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import Generation
 import Models
+import Support
 import Tokenizers
 
 extension GenerateCommand {
@@ -115,7 +116,7 @@ extension GenerateCommand {
             let rate = Double(feed.read) / (start.duration(to: now) / .seconds(1))
             Terminal.draw(
                 "\r\(grouped(feed.read)) tokens  \(String(format: "%.0f", rate)) tok/s  "
-                    + "state \(megabytes(session.state.byteCount))\u{1B}[K")
+                    + "state \(ByteCount.text(session.state.byteCount))\u{1B}[K")
         }
         var failure: (any Error)?
         do {

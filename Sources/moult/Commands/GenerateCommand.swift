@@ -3,6 +3,7 @@ import Checkpoints
 import Foundation
 import Generation
 import Models
+import Support
 import Tokenizers
 
 struct GenerateCommand: ParsableCommand {
@@ -167,7 +168,7 @@ struct GenerateCommand: ParsableCommand {
         Terminal.note(
             "\(text.tokens) + \(result.tokens) tokens\(cached): "
                 + String(format: "prompt %.0f tok/s, generation %.1f tok/s", readRate, stepRate)
-                + ", state \(megabytes(session.state.byteCount))"
+                + ", state \(ByteCount.text(session.state.byteCount))"
                 + (saveState.map { " saved to \($0)" } ?? ""))
     }
 

@@ -2,6 +2,7 @@ import ArgumentParser
 import Checkpoints
 import Evaluation
 import Models
+import Support
 
 struct PerplexityCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -66,7 +67,7 @@ struct PerplexityCommand: ParsableCommand {
         try Output.line(
             "tokens        \(grouped(result.tokens)) in \(result.windows) of \(result.availableWindows) windows")
         try Output.line("speed         \(String(format: "%.0f", result.tokensPerSecond)) tok/s")
-        try Output.line("peak memory   \(megabytes(peak))")
+        try Output.line("peak memory   \(ByteCount.text(peak))")
         guard byPosition else { return }
         try Output.line("\nposition          perplexity")
         for range in result.positionRanges + result.tenths {

@@ -46,9 +46,9 @@ struct ChatGreeting {
             let configuration = model.configuration
             let cost = try configuration.stateCost(on: model.device, cache: model.cacheType)
             let perToken = String(format: "%.1f kB", Double(cost.perToken) / 1000)
-            guard cost.perToken > 0 else { return "\(megabytes(cost.constant)), constant" }
+            guard cost.perToken > 0 else { return "\(ByteCount.text(cost.constant)), constant" }
             return cost.constant > 0
-                ? "\(megabytes(cost.constant)) and \(perToken) more with every token"
+                ? "\(ByteCount.text(cost.constant)) and \(perToken) more with every token"
                 : "grows by \(perToken) with every token"
         }
     }

@@ -150,7 +150,7 @@ struct ChatRoom {
         }
         let path = (force ? String(argument.dropLast(8)) : argument).trimmingCharacters(in: .whitespaces)
         try conversation.save(to: path, generatorState: sampler.generatorState, own: &states, force: force)
-        Terminal.remark("saved \(megabytes(conversation.session.state.byteCount)) to \(path)")
+        Terminal.remark("saved \(ByteCount.text(conversation.session.state.byteCount)) to \(path)")
     }
 
     /// Goes on with the state at `path`.
@@ -160,13 +160,14 @@ struct ChatRoom {
             file, path: path, tokenizer: tokenizer, format: conversation.format, system: command.system)
         states.add(path)
         if let generatorState = file.generatorState { sampler.generatorState = generatorState }
-        Terminal.remark("loaded \(path): \(conversation.messages.count) messages, \(file.session.state.position) tokens")
+        Terminal.remark(
+            "loaded \(path): \(conversation.messages.count) messages, \(file.session.state.position) tokens")
     }
 
     private var statistics: String {
         let state = conversation.session.state
         var text =
-            "\(name): \(conversation.messages.count) messages, \(state.position) tokens, state \(megabytes(state.byteCount))"
+            "\(name): \(conversation.messages.count) messages, \(state.position) tokens, state \(ByteCount.text(state.byteCount))"
         if let last {
             text += String(
                 format: "; last turn read %d tokens at %.0f tok/s and answered with %d at %.1f tok/s", last.read,

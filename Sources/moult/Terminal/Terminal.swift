@@ -48,9 +48,6 @@ func grouped(_ value: Int) -> String {
     return String(result.reversed())
 }
 
-/// Bytes as "123.4 MB".
-func megabytes(_ bytes: Int) -> String { ByteCount.text(bytes) }
-
 /// The most memory that this process has held, in bytes.
 func peakMemory() -> Int {
     var usage = rusage()

@@ -10,8 +10,8 @@ package enum DataFormat: String, CaseIterable {
     private enum Compression: String, CaseIterable { case zstandard = ".zst", gzip = ".gz" }
 
     static let list =
-        "\(allCases.map(\.rawValue).joined(separator: ", ")), and text and lines with "
-        + "\(Compression.allCases.map(\.rawValue).joined(separator: " or ")) behind"
+        ".txt, .jsonl, .ndjson (these also with \(Compression.allCases.map(\.rawValue).joined(separator: " or "))) or "
+        + ".parquet"
 
     /// The format of the file at `path`; nil for other names.
     package init?(path: String) {
