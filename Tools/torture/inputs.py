@@ -76,7 +76,7 @@ class Inputs:
         self.must("generate", self.hybrid, "--prompt", "The fox jumps", "--max-tokens", 4, "--save-state",
                   self.hybrid_state)
         self.conversation = folder / "chat.moult-state"
-        self.must("chat", self.student, "--temperature", 0, "--max-tokens", 4, text=f"Hello\nAnd then?\n/save {self.conversation}\n".encode())
+        self.must("chat", self.student, "--seed", 0, "--max-tokens", 4, text=f"Hello\nAnd then?\n/save {self.conversation}\n".encode())
 
     def must(self, *arguments, text=b"", folder=None):
         outcome = self.programs.run(arguments, folder or self.folder, text=text, limit=120)

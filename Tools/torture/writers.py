@@ -46,7 +46,7 @@ def writers(inputs):
                "output.moult-state"),
         Writer("save-state, same session", ["generate", inputs.student, "--load-state", "output.moult-state", *PROMPT,
                                             "--save-state", "output.moult-state"], "output.moult-state", inputs.state),
-        Writer("chat, /save", ["chat", inputs.student, "--temperature", 0, "--max-tokens", 3], "output.moult-state",
+        Writer("chat, /save", ["chat", inputs.student, "--seed", 0, "--max-tokens", 3], "output.moult-state",
                text=b"Hello\nAnd then?\n/save output.moult-state\n", lenient=True),
         Writer("stream", ["generate", inputs.student, "--stream", "--max-tokens", 0, "--save-state",
                           "output.moult-state"], "output.moult-state", text=b"The fox jumps over the dog.\n" * 400),

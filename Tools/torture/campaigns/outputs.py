@@ -44,7 +44,7 @@ class Outputs(Campaign):
             ("generate --stream", ["generate", inputs.student, "--stream", "--every", 50, "--max-tokens", 3, "--save-state",
                                    "output.moult-state"], lines, "output.moult-state"),
             ("generate --prompts", ["generate", inputs.student, "--prompts", inputs.prompts, "--max-tokens", 3], b"", None),
-            ("chat", ["chat", inputs.student, "--temperature", 0, "--max-tokens", 3], b"Hello\nAnd then?\n/stats\n", None),
+            ("chat", ["chat", inputs.student, "--seed", 0, "--max-tokens", 3], b"Hello\nAnd then?\n/stats\n", None),
             ("perplexity", ["perplexity", inputs.student, "--data", inputs.validation, "--by-position"], b"", None),
             ("evaluate", ["evaluate", inputs.student, "--tasks", "lambada", "--data", inputs.questions, "--limit", 1], b"",
              None),

@@ -27,7 +27,7 @@ class States(MutationCampaign):
             found.append(Subject(f"state, {name}", state, "", command, mutations.BLIND, weight=3,
                                  covered=("-", "output.moult-state"), mend=mend))
         turns = b"Go on\n/stats\n/save output.moult-state\n"
-        chat = ["chat", inputs.student, "--temperature", 0, "--load-state", f"input{inputs.state.suffix}", "--max-tokens", 3]
+        chat = ["chat", inputs.student, "--seed", 0, "--load-state", f"input{inputs.state.suffix}", "--max-tokens", 3]
         found.append(Subject("conversation", inputs.conversation, "", chat, mutations.BLIND, turns,
                              covered=("-", "output.moult-state"), mend=mend, weight=2))
         # A damaged entry of a prompt cache is removed, or left alone where it no longer looks like one; it is never used.

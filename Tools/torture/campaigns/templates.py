@@ -34,6 +34,6 @@ class Templates(Campaign):
         configuration["chat_template"] = template
         (model / "tokenizer_config.json").write_text(json.dumps(configuration))
         words = chance.choice(["Hello", "a " * 1000, "é" * 20_000])
-        _, found = self.judge(["chat", "model", "--temperature", 0, "--max-tokens", 1], folder, subject, text=words.encode() + b"\n",
+        _, found = self.judge(["chat", "model", "--seed", 0, "--max-tokens", 1], folder, subject, text=words.encode() + b"\n",
                               one_line=False)
         return found

@@ -19,7 +19,7 @@ class Tokenizers(MutationCampaign):
         (inputs.folder / "words.txt").write_text(TEXT)
         tokens = ["debug-tokens", "input", "--data", inputs.folder / "words.txt"]
         generate = ["generate", "input", "--prompt", TEXT, "--max-tokens", 2]
-        chat = ["chat", "input", "--temperature", 0, "--max-tokens", 2]
+        chat = ["chat", "input", "--seed", 0, "--max-tokens", 2]
         turns = b"Hello\nAnd then?\n"
         found = [
             Subject("tokenizer.json, generate", inputs.student, "tokenizer.json", generate, mutations.JSON),
