@@ -10,7 +10,7 @@ import Tokenizers
 /// checkpoint goes on bit for bit as if it had not been stopped.
 final class Trainer {
     private let configuration: TrainingConfiguration
-    private let phases: [Phase]
+    private let phases: [TrainingPhase]
     private let student: TrainableModel
     /// What conversion made: the stages' ``StageConfiguration/newParameterRate`` is theirs.
     private let newParameters: Set<String>
@@ -47,21 +47,6 @@ final class Trainer {
     /// The rows of a stage that carries the state.
     private var long: LongRows?
 
-    /// A stage, or of `align` the part of it that trains some layers.
-    private struct Phase {
-        let stage: StageConfiguration
-        let layers: [Int]
-        /// Tokens of a row.
-        let length: Int
-        let steps: Int
-        /// Whether it is the first part of its stage.
-        var isFirst = true
-
-        /// What an update reads.
-        var rowsPerStep: Int { stage.sequences * stage.accumulation }
-        var tokensPerStep: Int { rowsPerStep * length }
-    }
-
     /// - Parameters:
     ///   - teacher: the Transformer, when a stage needs it.
     ///   - origin: a hash of the model and the teacher as they are before the run.
@@ -88,52 +73,11 @@ final class Trainer {
         questions = try HeldRecall(
             tokenizer, length: configuration.length,
             questions: held.isEmpty ? 0 : configuration.validation.recallQuestions)
-        phases = try Self.phases(configuration, of: student.configuration)
+        phases = try TrainingPhase.list(configuration, of: student.configuration)
         rows = try phases.map { try data.rows(length: $0.length * $0.stage.carry) }
         ordinaryRows = try zip(phases, rows).map { $0.stage.carry == 1 ? $1 : try data.rows(length: $0.length) }
         dataFingerprint = data.fingerprint
         state.held.rows = held.count
-    }
-
-    /// The stages in parts, each with something to train.
-    /// - Throws: ``TrainingError/option(name:expected:found:)``.
-    private static func phases(
-        _ configuration: TrainingConfiguration, of model: ModelConfiguration
-    ) throws -> [Phase] {
-        let layers = model.convertedLayers
-        let phases = configuration.stages.flatMap { stage in
-            let length = configuration.length(of: stage)
-            let steps = stage.steps(length: length)
-            guard stage.kind == .align, stage.layersAtOnce > 0, !layers.isEmpty else {
-                return [Phase(stage: stage, layers: layers, length: length, steps: steps)]
-            }
-            return stride(from: 0, to: layers.count, by: stage.layersAtOnce).map { start in
-                let some = layers[start..<min(start + stage.layersAtOnce, layers.count)]
-                return Phase(stage: stage, layers: Array(some), length: length, steps: steps, isFirst: start == 0)
-            }
-        }
-        let rules = try DecoderModel.rules(model)
-        for phase in phases {
-            if phase.stage.kind == .select { try HeadSelection.check(model) }
-            let long = phase.length * phase.stage.carry
-            if phase.stage.carry > 1, try model.attention.positions.hasLogScale, long > model.decoder.maximumPositions {
-                throw TrainingError.option(
-                    name: "stage \(phase.stage.kind.rawValue): carry",
-                    expected: "rows of at most \(model.decoder.maximumPositions) tokens together, for beyond them kept "
-                        + "attention's queries grow with what they see of a document", found: "\(long)")
-            }
-            try phase.stage.checkFrozen(rules)
-            guard phase.stage.trained(rules, configuration: model, layers: phase.layers).isEmpty else { continue }
-            throw TrainingError.option(
-                name: "stage \(phase.stage.kind.rawValue)", expected: "parameters to train",
-                found: "none: every layer keeps softmax attention, or everything is frozen")
-        }
-        return phases
-    }
-
-    /// Refuses stages that have nothing to train in `model`, before anything is computed.
-    static func check(_ configuration: TrainingConfiguration, of model: ModelConfiguration) throws {
-        _ = try phases(configuration, of: model)
     }
 
     /// Steps of the whole run, less what stages were cut short by.
@@ -161,8 +105,8 @@ final class Trainer {
             resumedFrom: resuming ? step : nil)
     }
 
-    private func trained(_ phase: Phase) -> Set<String> {
-        phase.stage.trained(student.rules, configuration: student.configuration, layers: phase.layers)
+    private func trained(_ phase: TrainingPhase) -> Set<String> {
+        phase.trained(student.rules, configuration: student.configuration)
     }
 
     // MARK: The run
@@ -296,7 +240,7 @@ final class Trainer {
         throw stop
     }
 
-    private func run(_ phase: Phase) throws {
+    private func run(_ phase: TrainingPhase) throws {
         let objective = Objective(
             phase.stage, student: student, teacher: teacher,
             layers: phase.layers.filter { student.configuration.mixers[$0] != SoftmaxAttention.name },
@@ -343,7 +287,7 @@ final class Trainer {
         var outcome: AdamW.Outcome
     }
 
-    private func step(_ phase: Phase, _ work: TrainingStep) throws -> StepResult {
+    private func step(_ phase: TrainingPhase, _ work: TrainingStep) throws -> StepResult {
         let stage = phase.stage
         let batches = prepared.flatMap { $0.first == state.rows ? $0.batches : nil } ?? batches(phase)
         prepared = nil
@@ -358,7 +302,7 @@ final class Trainer {
     }
 
     /// The batches of the next update.
-    private func batches(_ phase: Phase) -> [TrainingBatch] {
+    private func batches(_ phase: TrainingPhase) -> [TrainingBatch] {
         let (rows, sequences) = (rows[state.stage], phase.stage.sequences)
         let firstOfStage = state.rows - state.stageStep * phase.rowsPerStep
         if let batches = long?.batches(step: state.stageStep, first: firstOfStage) { return batches }
@@ -370,7 +314,7 @@ final class Trainer {
         }
     }
 
-    private func longRows(_ phase: Phase) -> LongRows? {
+    private func longRows(_ phase: TrainingPhase) -> LongRows? {
         guard phase.stage.carry > 1 else { return nil }
         return LongRows(
             phase.stage, length: phase.length, rows: rows[state.stage], ordinary: ordinaryRows[state.stage],
@@ -378,7 +322,7 @@ final class Trainer {
     }
 
     /// What comes after an update: the report, and measurements and checkpoints when they are due.
-    private func follow(_ phase: Phase, _ result: StepResult, seconds: Double) throws {
+    private func follow(_ phase: TrainingPhase, _ result: StepResult, seconds: Double) throws {
         let stage = phase.stage
         var (norm, findings): (Double?, [RunWatch.Finding]) = (nil, state.watch.stepped(result.loss))
         switch result.outcome {
@@ -415,7 +359,7 @@ final class Trainer {
     }
 
     /// Layers that must be computed again for activations to fit the budget.
-    private func recomputedLayers(_ phase: Phase) throws -> Int {
+    private func recomputedLayers(_ phase: TrainingPhase) throws -> Int {
         let tokens = phase.stage.sequences * phase.length
         let size = student.device.activationType.size
         let layer = DecoderModel.activationFloats(student.configuration) * tokens * size

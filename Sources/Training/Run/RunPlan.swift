@@ -24,7 +24,7 @@ struct RunPlan {
         try configuration.validate()
         let student = try Self.student(configuration.model)
         let model = try ModelConfiguration(student.configuration)
-        try Trainer.check(configuration, of: model)
+        _ = try TrainingPhase.list(configuration, of: model)
         guard let tokenizer = try Tokenizer.load(student) else {
             throw TrainingError.run(path: configuration.model, expected: "a tokenizer.json", found: "none")
         }
