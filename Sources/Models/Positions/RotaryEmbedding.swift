@@ -12,24 +12,32 @@ public struct RotaryEmbedding: Sendable {
     public let frequencies: [Float]
     /// What cosines and sines are multiplied by.
     let attentionFactor: Double
+    /// Dimensions that turn, and as many as a head has.
+    private let turning: Int
     private let headDim: Int
-    private let base: Double
+    /// Nil where nothing turns.
+    private let base: Double?
     private let scaling: RopeScaling?
     private let tables = TableCache()
 
-    /// The rotary positions of a model, with their scaling.
-    public init(_ configuration: DecoderConfiguration) {
-        (headDim, base) = (configuration.headDim, configuration.ropeTheta)
-        scaling = configuration.ropeScaling
+    /// The rotary positions of a model's layers, with their scaling; nil for none, which turn nothing.
+    public init(_ configuration: DecoderConfiguration, _ rope: DecoderConfiguration.Rope?) {
+        (headDim, turning) = (configuration.headDim, configuration.rotaryDim ?? configuration.headDim)
+        (base, scaling) = (rope?.theta, rope?.scaling)
         attentionFactor = scaling?.attentionFactor ?? 1
-        frequencies = Self.frequencies(headDim, base, scaling, length: 0)
+        frequencies = Self.frequencies(headDim, turning, base, scaling, length: 0)
     }
 
-    private static func frequencies(_ headDim: Int, _ base: Double, _ scaling: RopeScaling?, length: Int) -> [Float] {
-        let divisors = scaling?.divisors(headDim: headDim, theta: base, length: length)
-        return (0..<headDim / 2).map { pair in
-            Float(1 / pow(base, Double(2 * pair) / Double(headDim)) / (divisors?[pair] ?? 1))
+    /// K/2 of them, of which those beyond the dimensions that turn are 0.
+    private static func frequencies(
+        _ headDim: Int, _ turning: Int, _ base: Double?, _ scaling: RopeScaling?, length: Int
+    ) -> [Float] {
+        guard let base else { return [Float](repeating: 0, count: headDim / 2) }
+        let divisors = scaling?.divisors(headDim: turning, theta: base, length: length)
+        let own = (0..<turning / 2).map { pair in
+            Float(1 / pow(base, Double(2 * pair) / Double(turning)) / (divisors?[pair] ?? 1))
         }
+        return own + [Float](repeating: 0, count: headDim / 2 - turning / 2)
     }
 
     /// `length` as far as frequencies depend on it.
@@ -43,7 +51,7 @@ public struct RotaryEmbedding: Sendable {
     func frequencies(_ positions: AttentionPositions, length: Int = 0) -> [Float] {
         guard let divisor = positions.divisor else { return frequencies.map { _ in 0 } }
         let length = scaledLength(length)
-        let own = length == 0 ? frequencies : Self.frequencies(headDim, base, scaling, length: length)
+        let own = length == 0 ? frequencies : Self.frequencies(headDim, turning, base, scaling, length: length)
         return divisor == 1 ? own : own.map { Float(Double($0) / divisor) }
     }
 
@@ -115,6 +123,20 @@ public struct RotaryTable: Sendable {
     var position: Tensor?
     /// Packed documents, at each of which positions begin again; nil where they run on.
     var documents: Documents?
+
+    /// Takes over the values of another table of the same shape, on the processor.
+    func overwrite(_ table: RotaryTable) throws {
+        try cosines.overwrite(table.cosines.array(Float.self))
+        try sines.overwrite(table.sines.array(Float.self))
+    }
+
+    /// A table of memory of its own on `device`, which may be overwritten.
+    /// - Parameter position: where a recorded step finds the position whose row it takes.
+    func copy(on device: Device, position: Tensor? = nil) throws -> RotaryTable {
+        RotaryTable(
+            cosines: try Tensor(cosines.array(Float.self), shape: cosines.shape).to(device),
+            sines: try Tensor(sines.array(Float.self), shape: sines.shape).to(device), position: position)
+    }
 
     /// Turns x (B, T, H, K).
     func callAsFunction(_ x: Tensor) throws -> Tensor {

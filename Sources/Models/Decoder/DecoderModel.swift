@@ -1,21 +1,16 @@
 import Checkpoints
 import Tensors
 
-/// A decoder-only language model of the Llama family whose layers may have any mixer.
+/// A decoder-only language model of any family, whose layers may have any mixer.
 public struct DecoderModel: Sendable {
     /// The decoder's dimensions, and each layer's mixer.
     public let configuration: ModelConfiguration
-    let embedding: Tensor
+    let embedding: DecoderEmbedding
     let blocks: [DecoderBlock]
-    let finalNorm: Tensor
+    let finalNorm: Normalisation
     /// (vocabulary, D); the embedding itself when tied.
     let head: Tensor
-    let rotary: RotaryEmbedding
-    let hasSinks: Bool
-    /// See ``ModelConfiguration/farthestDistance``.
-    let farthest: Int
-    /// Nil where they are the mixers'.
-    let keptPositions: KeptPositions?
+    let positions: DecoderPositions
     let parameters: Parameters
     /// How states on the processor hold keys and values.
     public var cacheType = CacheType.float32
@@ -28,35 +23,31 @@ public struct DecoderModel: Sendable {
         let decoder = configuration.decoder
         let (names, source) = (configuration.names, ParameterNames.huggingFace)
         let table = [decoder.vocabularySize, decoder.hiddenSize]
-        var rules: [ParameterRule] = [.reused(names.embedding, from: source.embedding, shape: table)]
-        for (layer, mixer) in configuration.mixers.enumerated() {
-            let norm = [decoder.hiddenSize]
-            rules.append(.reused(names.mixerNorm(layer), from: source.mixerNorm(layer), shape: norm))
-            rules += try MixerRegistry.mixer(named: mixer).rules(configuration, layer: layer)
-            rules.append(.reused(names.mlpNorm(layer), from: source.mlpNorm(layer), shape: norm))
-            rules += MLP.rules(configuration, layer: layer)
-        }
-        rules.append(.reused(names.finalNorm, from: source.finalNorm, shape: [decoder.hiddenSize]))
+        var rules = embeddingRules(configuration)
+        for layer in configuration.mixers.indices { rules += try DecoderBlock.rules(configuration, layer: layer) }
+        rules += Normalisation.rules(decoder, names.finalNorm, from: source.finalNorm)
         if !decoder.tiedEmbeddings { rules.append(.reused(names.head, from: source.head, shape: table)) }
         return rules
     }
 
+    /// The parameters before the first layer.
+    public static func embeddingRules(_ configuration: ModelConfiguration) -> [ParameterRule] {
+        DecoderEmbedding.rules(configuration)
+    }
+
     /// - Parameter rotary: that of another model of this configuration, whose tables are used again.
     public init(
-        _ configuration: ModelConfiguration, parameters: Parameters, rotary: RotaryEmbedding? = nil
+        _ configuration: ModelConfiguration, parameters: Parameters, rotary: DecoderRotary? = nil
     ) throws {
         let (decoder, names) = (configuration.decoder, configuration.names)
         self.configuration = configuration
-        embedding = try parameters[names.embedding]
+        embedding = try DecoderEmbedding(configuration, parameters: parameters)
         blocks = try configuration.mixers.indices.map {
             try DecoderBlock(configuration, layer: $0, parameters: parameters)
         }
-        finalNorm = try parameters[names.finalNorm]
-        head = decoder.tiedEmbeddings ? embedding : try parameters[names.head]
-        self.rotary = rotary ?? RotaryEmbedding(decoder)
-        hasSinks = try configuration.attention.sinks > 0
-        farthest = try configuration.farthestDistance
-        keptPositions = try KeptPositions(configuration)
+        finalNorm = try parameters.norm(names.finalNorm, decoder)
+        head = decoder.tiedEmbeddings ? embedding.table : try parameters[names.head]
+        positions = try DecoderPositions(configuration, rotary: rotary)
         self.parameters = parameters
     }
 
@@ -83,7 +74,7 @@ public struct DecoderModel: Sendable {
     }
 
     /// Where the model computes.
-    public var device: Device { embedding.device }
+    public var device: Device { head.device }
 
     // MARK: Forward
 
@@ -116,52 +107,35 @@ public struct DecoderModel: Sendable {
             try state.reserve(state.position + ids.shape[1])
             state.revision += 1
         }
-        var (x, context) = try embed(ids, position: state?.position ?? 0, documents: documents)
+        var context = try positions.context(
+            offset: state?.position ?? 0, count: ids.shape[1], documents: documents, on: device)
         if let carried {
-            (context.rotary, context.kept) = (carried.rotary, carried.kept.map { Turns($0) })
+            context.turns = carried.turns
             context.carried = try carried.documents(documents)
         }
         // In training there are none, and a layer that is computed again must not take them the first time.
-        if recomputation != nil {
-            context.sinkRotary = nil
-            context.kept?.sinkQueries = nil
-        }
+        if recomputation != nil { context.turns = context.turns.map(\.withoutSinks) }
+        var run = TensorRun(ids: ids, context, states: carried?.layers ?? state?.layers)
+        (run.recomputation, run.progress) = (recomputation, progress)
         let undo = progress == nil ? nil : state?.undo()
-        for (layer, block) in blocks.enumerated() {
-            do { try progress?() } catch {
-                undo?()
-                throw error
-            }
-            let before = carried?.layers[layer] ?? state?.layers[layer]
-            if let recomputation, layer < recomputation.layers {
-                x = try recomputation.tape.checkpoint(x) { [context] in try block($0, state: before, context: context) }
-            } else {
-                x = try block(x, state: before, context: context)
-            }
+        do {
+            let x = try hidden(run)
+            state?.position += ids.shape[1]
+            return x
+        } catch {
+            undo?()
+            throw error
         }
-        state?.position += ids.shape[1]
-        return try x.rmsNorm(weight: finalNorm, epsilon: configuration.decoder.normEpsilon)
     }
 
-    /// The embeddings (B, T, D) of token ids (B, T), the first of which stands at `position`, and the context of the
-    /// layers.
-    func embed(_ ids: Tensor, position: Int, documents: Documents?) throws -> (Tensor, MixerContext) {
-        let length = ids.shape[1]
-        var context = MixerContext(
-            rotary: try rotary.table(offset: position, count: length, on: device), documents: documents,
-            position: position)
-        if hasSinks, documents == nil, position + length - 1 > farthest {
-            context.sinkRotary = try rotary.table(offset: position, count: length, farthest: farthest, on: device)
-        }
-        context.kept = try keptTurns(offset: position, count: length, documents: documents)
-        let x = try Tensor.embedding(ids, table: embedding)
-            .reshaped([ids.shape[0], length, configuration.decoder.hiddenSize])
-        return (x, context)
+    /// The whole decoder but its head, which is the same for everything that runs it: the hidden states before the head.
+    func hidden<Run: DecoderRun>(_ run: Run) throws -> Run.Rows {
+        try run.norm(layers(run.embed(embedding), run, blocks[...]), finalNorm, readers: [head])
     }
 
-    /// The tables of kept attention; nil where they are the others'.
-    func keptTurns(offset: Int, count: Int, documents: Documents?) throws -> Turns? {
-        try keptPositions?.turns(rotary, offset: offset, count: count, documents: documents, on: device)
+    /// Some layers, one after another.
+    func layers<Run: DecoderRun>(_ x: Run.Rows, _ run: Run, _ blocks: ArraySlice<DecoderBlock>) throws -> Run.Rows {
+        try blocks.reduce(x) { try run.through($1, $0) }
     }
 
     /// Token ids (B, T) as a tensor on the model's device.
@@ -180,7 +154,7 @@ public struct DecoderModel: Sendable {
 
     /// Logits (B, T, vocabulary), float32, of token ids (B, T).
     public func logits(_ tokens: [[Int32]], state: DecoderState? = nil, documents: Documents? = nil) throws -> Tensor {
-        try hidden(tokens, state: state, documents: documents).logits(head: head)
+        try hidden(tokens, state: state, documents: documents).logits(head: head, cap: configuration.decoder.logitCap)
     }
 
     /// Logits (vocabulary) of the token after the last of `tokens`, which continue `state`.
@@ -198,7 +172,7 @@ public struct DecoderModel: Sendable {
         let hidden = try hidden(tokens, state: state, progress: progress)
         let (rows, length) = (hidden.shape[0], hidden.shape[1])
         let flat = try hidden.reshaped([rows * length, configuration.decoder.hiddenSize])
-        return try Tensor.embedding((1...rows).map { Int32($0 * length - 1) }, table: flat).logits(head: head)
+        return try Tensor.embedding((1...rows).map { Int32($0 * length - 1) }, table: flat).logits(head: head, cap: configuration.decoder.logitCap)
     }
 
     /// The negative log-likelihood, in nats, of every token of each sequence but its first: (B · (T - 1)) values.
@@ -212,7 +186,8 @@ public struct DecoderModel: Sendable {
         let hidden = try hidden(inputs, state: state, documents: documents)
         let rows = inputs.reduce(0) { $0 + $1.count }
         return try hidden.reshaped([rows, configuration.decoder.hiddenSize])
-            .negativeLogLikelihood(head: head, targets: tokens.flatMap { $0.dropFirst() })
+            .negativeLogLikelihood(
+                head: head, targets: tokens.flatMap { $0.dropFirst() }, cap: configuration.decoder.logitCap)
     }
 
     /// - Throws: ``ModelError/input(expected:found:)`` unless all `tokens` are in the vocabulary.

@@ -7,22 +7,24 @@ extension DecoderModel {
     /// mixer is not computed.
     public func visitMixers(
         _ ids: Tensor, documents: Documents? = nil,
-        _ visit: (_ layer: Int, _ input: Tensor, _ output: Tensor, _ context: MixerContext) throws -> Void
+        _ visit: @escaping (_ layer: Int, _ input: Tensor, _ output: Tensor, _ context: MixerContext) throws -> Void
     ) throws {
-        var (x, context) = try embed(ids, position: 0, documents: documents)
-        for (layer, block) in blocks.enumerated() {
-            let input = try x.rmsNorm(weight: block.mixerNorm, epsilon: block.epsilon)
-            let mixed = try block.mixer(input, state: nil, context: context)
-            try visit(layer, input, mixed, context)
-            if layer < blocks.count - 1 { x = try block.completing(x, mixed: mixed) }
-        }
+        let context = try positions.context(offset: 0, count: ids.shape[1], documents: documents, on: device)
+        var run = TensorRun(ids: ids, context)
+        run.visit = { try visit($0, $1, $2, context) }
+        let last = try layers(run.embed(embedding), run, blocks.dropLast())
+        _ = try blocks.last?.mix(last, run)
     }
 
     /// The output (B, T, D) of the mixer of `layer` for a normed input x (B, T, D).
     /// - Parameter context: that of this model or of another, whose kept attention may have other positions.
     public func mix(_ x: Tensor, layer: Int, context: MixerContext) throws -> Tensor {
         var context = context
-        context.kept = try keptTurns(offset: context.position, count: x.shape[1], documents: context.documents)
+        let length = x.shape[1]
+        for (kind, rotary) in positions.rotary.kinds.enumerated() {
+            context.turns[kind].kept = try positions.kept?.turns(
+                rotary, offset: context.position, count: length, documents: context.documents, on: device)
+        }
         return try blocks[layer].mixer(x, state: nil, context: context)
     }
 
@@ -35,7 +37,9 @@ extension DecoderModel {
         let (query, keyValue) = (decoder.headCount * decoder.headDim, decoder.keyValueHeadCount * decoder.headDim)
         // The residual stream and its norms; rotated projections; what mixers add of their own (gates, and two outputs to
         // mix); the MLP; and a tenth for what the allocator does not use again.
-        let kept = 4 * decoder.hiddenSize + 4 * query + 4 * keyValue + 3 * decoder.intermediateSize
+        var kept = 4 * decoder.hiddenSize + 4 * query + 4 * keyValue + 3 * decoder.intermediateSize
+        if decoder.normPlacement == .around { kept += 2 * decoder.hiddenSize }
+        if decoder.queryKeyNorm != nil { kept += query + keyValue }
         return kept + kept / 10
     }
 }

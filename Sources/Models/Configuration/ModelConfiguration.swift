@@ -13,8 +13,8 @@ public struct ModelConfiguration: Sendable, Equatable {
     public var names: ParameterNames
 
     /// Of the "moult" object in config.json: 2 where there is an "attention" object, which 1 would not see; see
-    /// ``SoftmaxAttention/Options/version``.
-    private static let versions: ClosedRange<Double> = 1...3
+    /// ``SoftmaxAttention/Options/version``; 4 where there is a "decoder" object, which 3 would not see.
+    private static let versions: ClosedRange<Double> = 1...4
 
     /// A configuration of these parts, which are not checked: `DecoderModel` does that when it is made.
     public init(decoder: DecoderConfiguration, mixers: [String], mixerOptions: JSONObject, names: ParameterNames) {
@@ -45,7 +45,7 @@ public struct ModelConfiguration: Sendable, Equatable {
             }
             guard let version = options["version"]?.doubleValue, Self.versions.contains(version) else {
                 throw ModelError.configuration(
-                    key: "moult.version", expected: "1 to 3, the versions this Moult reads",
+                    key: "moult.version", expected: "1 to 4, the versions this Moult reads",
                     found: (options["version"] ?? .null).summary)
             }
             guard case .array(let entries)? = options["layers"], entries.count == layers else {

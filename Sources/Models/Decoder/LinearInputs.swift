@@ -1,20 +1,13 @@
 import Synchronization
 import Tensors
 
-/// Collects the second moments of the inputs of linear maps while ``collecting(_:)`` runs a model.
+/// Collects the second moments of the inputs of linear maps while a ``LayerwiseForward`` runs.
 public final class LinearInputs: Sendable {
     /// By the names of all maps that share an input.
     private let sums = Mutex<[[String]: InputMoment]>([:])
 
-    @TaskLocal static var current: LinearInputs?
-
     /// A collection of nothing yet.
     public init() {}
-
-    /// Adds the inputs of every linear map that `body` applies.
-    public func collecting<Result>(_ body: () throws -> Result) rethrows -> Result {
-        try Self.$current.withValue(self, operation: body)
-    }
 
     /// The moments so far, each with the prefixes of the parameters of all maps that share the input.
     public var moments: [(names: [String], moment: InputMoment)] {

@@ -27,6 +27,8 @@ extension DecoderModel {
         ] {
             summary.add(size)
         }
+        // The first layer's positions; all that others have otherwise is said below.
+        let rotary = RotaryEmbedding(decoder, .init(theta: decoder.ropeTheta, scaling: decoder.ropeScaling))
         for number in [decoder.normEpsilon] + rotary.frequencies { summary.add(Int(number.bitPattern)) }
         // What most models have is left out, so that states saved earlier are known.
         if rotary.attentionFactor != 1 { summary.add(Int(Float(rotary.attentionFactor).bitPattern)) }
@@ -34,6 +36,8 @@ extension DecoderModel {
             let long = rotary.frequencies(.source, length: longest + 1)
             for number in long { summary.add(Int(number.bitPattern)) }
         }
+        let beyond = decoder.beyondLlama
+        if beyond.count > 0 { summary.add(JSONValue.object(beyond).text()) }
         for mixer in configuration.mixers { summary.add(mixer) }
         summary.add(JSONValue.object(configuration.mixerOptions).text())
         for rule in try Self.rules(configuration) {

@@ -65,14 +65,12 @@ public struct Linear: Sendable {
     /// (O), float32; nil for none.
     public let bias: Tensor?
 
-    /// x (..., I) → (..., O).
-    func callAsFunction(_ x: Tensor) throws -> Tensor { try x.linear([self])[0] }
 }
 
 extension Tensor {
-    /// Several linear maps of the same input, in one pass over it.
-    func linear(_ maps: [Linear]) throws -> [Tensor] {
-        try LinearInputs.current?.add(self, to: maps)
+    /// Several linear maps of the same input, in one pass over it: x (..., I) → (..., O).
+    func linear(_ maps: [Linear], _ context: MixerContext) throws -> [Tensor] {
+        try context.linearInputs?.add(self, to: maps)
         return try linear(maps.map(\.weight), biases: maps.map(\.bias))
     }
 }

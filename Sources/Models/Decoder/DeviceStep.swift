@@ -8,14 +8,10 @@ public final class DeviceStep {
     public let model: DecoderModel
     private let state: DecoderState
     private let tokens: DecodingTokens
-    /// The angles of the positions p/L·L ..< p/L·L + L around the next one, p.
-    private let angles: RotaryTable
+    /// By what heads turn at the positions p/L·L ..< p/L·L + L around the next one, p.
+    private let turns: [LayerTurns]
     /// L: positions whose angles and chosen tokens are on the GPU at a time.
     private static let stretch = 1024
-    /// That of the farthest position from which sinks are seen, for all positions.
-    private let sinkAngles: RotaryTable
-    /// The same of kept attention, where its positions are others: keys, queries and queries for sinks, of the stretch.
-    private let kept: Turns?
     /// Whether the graph is for positions beyond those from which sinks are seen; that of kept attention.
     private var isFar = (false, false)
     private var output: Tensor?
@@ -27,15 +23,9 @@ public final class DeviceStep {
     public init(_ model: DecoderModel, state: DecoderState) throws {
         (self.model, self.state) = (model, state)
         tokens = try DecodingTokens(rows: state.rows, length: Self.stretch)
-        let table = try model.rotary.table(offset: 0, count: Self.stretch)
-        angles = RotaryTable(
-            cosines: try table.cosines.to(.cuda), sines: try table.sines.to(.cuda), position: tokens.position)
-        let farthest = try model.rotary.table(offset: model.farthest, count: 1)
-        sinkAngles = RotaryTable(
-            cosines: try farthest.cosines.to(.cuda), sines: try farthest.sines.to(.cuda), position: tokens.position)
-        let position = tokens.position
-        kept = try model.keptPositions?.stretch(model.rotary, from: 0, count: Self.stretch).map {
-            RotaryTable(cosines: try $0.cosines.to(.cuda), sines: try $0.sines.to(.cuda), position: position)
+        let (device, position) = (model.device, tokens.position)
+        turns = try model.positions.stretch(from: 0, count: Self.stretch).map {
+            try $0.map { try $0.copy(on: device, position: position) }
         }
     }
 
@@ -76,8 +66,7 @@ public final class DeviceStep {
     private func advance() throws {
         try state.reserve(state.position + 1)
         let isFar = (
-            model.hasSinks && state.position > model.farthest,
-            model.keptPositions?.isFar(state.position) ?? false
+            model.positions.isFar(state.position), model.positions.kept?.isFar(state.position) ?? false
         )
         if isFar != self.isFar { (self.isFar, revision) = (isFar, nil) }
         if let revision, revision == state.revision {
@@ -97,46 +86,26 @@ public final class DeviceStep {
 
     private func fillAngles() throws {
         let first = state.position / Self.stretch * Self.stretch
-        let table = try model.rotary.table(offset: first, count: Self.stretch, length: first + 1)
-        try angles.overwrite(table)
-        guard let kept, let turns = try model.keptPositions?.stretch(model.rotary, from: first, count: Self.stretch)
-        else { return }
-        try kept.keys.overwrite(turns.keys)
-        try kept.queries.overwrite(turns.queries)
-        if let sinks = turns.sinkQueries { try kept.sinkQueries?.overwrite(sinks) }
+        for (own, other) in try zip(turns, model.positions.stretch(from: first, count: Self.stretch)) {
+            try own.overwrite(other)
+        }
     }
 
     /// Gives the GPU the work of one token.
     private func give() throws {
         let decoder = model.configuration.decoder
-        var context = MixerContext(rotary: angles, documents: nil)
-        if isFar.0 { context.sinkRotary = sinkAngles }
-        context.kept = kept
-        if !isFar.1 { context.kept?.sinkQueries = nil }
-        var x = try Tensor.embedding(tokens.ids, table: model.embedding)
-            .reshaped([state.rows, 1, decoder.hiddenSize])
-        for (layer, block) in model.blocks.enumerated() {
-            x = try block(x, state: state.layers[layer], context: context)
-        }
-        let logits = try x.rmsNorm(weight: model.finalNorm, epsilon: decoder.normEpsilon).logits(head: model.head)
-            .reshaped([state.rows, decoder.vocabularySize])
+        let context = MixerContext(turns: turns.map { $0.withSinks(mixer: isFar.0, kept: isFar.1) }, documents: nil)
+        let logits = try model.hidden(TensorRun(ids: tokens.ids, context, states: state.layers))
+            .logits(head: model.head, cap: decoder.logitCap).reshaped([state.rows, decoder.vocabularySize])
         try tokens.choose(logits)
         try tokens.advance()
         output = logits
     }
 }
 
-extension RotaryTable {
-    /// Takes over the values of another table of the same shape, on the processor.
-    fileprivate func overwrite(_ table: RotaryTable) throws {
-        try cosines.overwrite(table.cosines.array(Float.self))
-        try sines.overwrite(table.sines.array(Float.self))
-    }
-}
-
 extension DecoderModel {
     /// Bytes of weights that a step reads, once for all sequences.
     public var stepWeightBytes: Int {
-        parameters.byteCount - (configuration.decoder.tiedEmbeddings ? 0 : embedding.byteCount)
+        parameters.byteCount - (configuration.decoder.tiedEmbeddings ? 0 : embedding.table.byteCount)
     }
 }

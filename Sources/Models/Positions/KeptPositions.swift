@@ -14,7 +14,7 @@ struct KeptPositions: Sendable {
     init?(_ configuration: ModelConfiguration) throws {
         let (decoder, attention) = (configuration.decoder, try configuration.attention)
         positions = attention.positions
-        let span = attention.span(sliding: decoder.slidingWindow)
+        let span = attention.span(sliding: decoder.globalWindow)
         let most = positions.divisor.map { Double(decoder.farthestDistance) * $0 }
         farthest = max(most.flatMap { Int(exactly: $0.rounded(.down)) } ?? .max, span.firstBeyondSinks ?? 0)
         guard try positions != .source || farthest != configuration.farthestDistance else { return nil }

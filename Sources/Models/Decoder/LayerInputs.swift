@@ -11,22 +11,19 @@ public struct LayerInputs: Sendable {
 extension DecoderModel {
     /// Runs the model over `tokens`, one document.
     public func layerInputs(_ tokens: [Int32]) throws -> LayerInputs {
-        var (x, context) = try embed(requireRectangle([tokens], documents: nil), position: 0, documents: nil)
-        var inputs: [Tensor] = []
-        for (layer, block) in blocks.enumerated() {
-            inputs.append(x)
-            if layer < blocks.count - 1 { x = try block(x, state: nil, context: context) }
-        }
+        let ids = try requireRectangle([tokens], documents: nil)
+        let context = try positions.context(offset: 0, count: tokens.count, documents: nil, on: device)
+        let run = TensorRun(ids: ids, context)
+        var inputs = [try run.embed(embedding)]
+        for block in blocks.dropLast() { inputs.append(try run.through(block, inputs[inputs.count - 1])) }
         return LayerInputs(inputs: inputs, context: context)
     }
 
     /// The final hidden states (T, D), before the head, where `layer` and those above it are this model's, and what reaches
     /// it is that of another.
     public func hidden(_ below: LayerInputs, from layer: Int) throws -> Tensor {
-        var x = below.inputs[layer]
-        for block in blocks[layer...] { x = try block(x, state: nil, context: below.context) }
-        return try x.rmsNorm(weight: finalNorm, epsilon: configuration.decoder.normEpsilon)
-            .reshaped([x.shape[1], configuration.decoder.hiddenSize])
+        let run = TensorRun(below.context), x = try layers(below.inputs[layer], run, blocks[layer...])
+        return try run.norm(x, finalNorm, readers: [head]).reshaped([x.shape[1], configuration.decoder.hiddenSize])
     }
 
     /// The parameter `name`.
@@ -35,6 +32,6 @@ extension DecoderModel {
     /// This model with another configuration and other `tensors`, of which it needs no others.
     public func replacing(_ configuration: ModelConfiguration, _ tensors: [String: Tensor]) throws -> DecoderModel {
         try DecoderModel(
-            configuration, parameters: parameters.replacing(Parameters(tensors).to(device)), rotary: rotary)
+            configuration, parameters: parameters.replacing(Parameters(tensors).to(device)), rotary: positions.rotary)
     }
 }

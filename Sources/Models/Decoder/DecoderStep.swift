@@ -8,6 +8,8 @@ public final class DecoderStep {
     private let step: RecordedStep
     private let angles: StepAngles
     private let bindings: [StateBinding]
+    /// Learned positions; nil where attention alone knows them.
+    private let places: RecordedStep.Places?
     private let output: RecordedStep.Rows
 
     /// - Parameter capacity: the most sequences of one step.
@@ -19,13 +21,11 @@ public final class DecoderStep {
         }
         self.model = model
         step = try RecordedStep(capacity: capacity)
-        angles = try StepAngles(step, model)
-        let x = try step.embedding(model.embedding)
-        let (step, angles) = (step, angles)
-        bindings = try model.blocks.map { try $0.record(step, residual: x, angles: angles) }
-        let normed = try step.norm(
-            x, weight: model.finalNorm, epsilon: model.configuration.decoder.normEpsilon, readers: [model.head])
-        output = try step.linear(normed, weights: [model.head], biases: [nil])[0]
+        angles = try StepAngles(step, model.positions)
+        let run = StepRun(step, angles)
+        let hidden = try model.hidden(run)
+        (bindings, places) = (run.bindings, run.places)
+        output = try step.logits(hidden, head: model.head, cap: model.configuration.decoder.logitCap)
     }
 
     /// The most sequences of one step.
@@ -50,6 +50,8 @@ public final class DecoderStep {
         guard states.allSatisfy({ $0.layers.count == bindings.count }) else {
             throw ModelError.input(expected: "states of this model", found: "a state of another")
         }
+        // Before any state has changed.
+        for (row, state) in states.enumerated() { try places?.set(row: row, place: state.position) }
         for (row, state) in states.enumerated() {
             angles.set(row: row, position: state.position)
             for (layer, bind) in bindings.enumerated() { try bind(state.layers[layer], row) }

@@ -5,11 +5,9 @@ import Tensors
 /// begins. On a GPU everything that recorded work reads stays where it is.
 public final class CarriedRows {
     let layers: [any MixerState]
-    let rotary: RotaryTable
-    /// Those of kept attention, where its positions are others.
-    let kept: RotaryTable?
-    private let positions: AttentionPositions
-    private let embedding: RotaryEmbedding
+    /// By what heads turn.
+    let turns: [LayerTurns]
+    private let positions: DecoderPositions
     /// Tokens of a row, T.
     private let length: Int
     private var before: [Int]
@@ -17,12 +15,14 @@ public final class CarriedRows {
     private let counts: Tensor?
 
     init(_ model: DecoderModel, rows: Int, length: Int, layers: [any MixerState]) throws {
-        (self.layers, self.length, embedding) = (layers, length, model.rotary)
-        let positions = model.keptPositions?.positions
-        self.positions = positions ?? .source
-        rotary = try Self.copy(of: model.rotary.table(offset: 0, count: length), on: model.device)
-        kept = try positions.map {
-            try Self.copy(of: model.rotary.table(offset: 0, count: length, positions: $0), on: model.device)
+        guard !model.configuration.decoder.hasLearnedPositions else {
+            throw ModelError.input(
+                expected: "a model with rotary positions, whose rows may go on with others",
+                found: "one with learned positions")
+        }
+        (self.layers, self.length, positions) = (layers, length, model.positions)
+        turns = try Self.turns(model.positions, from: 0, count: length).map {
+            try $0.map { try $0.copy(on: model.device) }
         }
         before = [Int](repeating: 0, count: rows)
         counts = model.device == .cpu ? nil : try Tensor(before.map { Int32($0) }, shape: [rows]).to(model.device)
@@ -35,20 +35,19 @@ public final class CarriedRows {
     public func begin(before: [Int], position: Int) throws {
         self.before = before
         try counts?.overwrite(before.map { Int32($0) })
-        func turn(_ rotary: RotaryTable?, _ positions: AttentionPositions) throws {
-            let table = try embedding.table(offset: position, count: length, positions: positions)
-            try rotary?.cosines.overwrite(table.cosines.array(Float.self))
-            try rotary?.sines.overwrite(table.sines.array(Float.self))
+        for (own, other) in try zip(turns, Self.turns(positions, from: position, count: length)) {
+            try own.overwrite(other)
         }
-        try turn(rotary, .source)
-        try turn(kept, positions)
     }
 
-    /// A table of memory of its own, which is overwritten.
-    private static func copy(of table: RotaryTable, on device: Device) throws -> RotaryTable {
-        RotaryTable(
-            cosines: try Tensor(table.cosines.array(Float.self), shape: table.cosines.shape).to(device),
-            sines: try Tensor(table.sines.array(Float.self), shape: table.sines.shape).to(device))
+    /// Tables on the processor, without queries that grow or that are for sinks.
+    private static func turns(_ positions: DecoderPositions, from first: Int, count: Int) throws -> [LayerTurns] {
+        try positions.rotary.kinds.map { rotary in
+            let kept = try positions.kept.map {
+                Turns(try rotary.table(offset: first, count: count, positions: $0.positions))
+            }
+            return LayerTurns(mixer: Turns(try rotary.table(offset: first, count: count)), kept: kept)
+        }
     }
 
     /// What was left by the rows that have gone through the model becomes what the next take over.

@@ -16,7 +16,7 @@ extension ModelConfiguration {
         let isWhole = kept.count == decoder.keyValueHeadCount
         attention.heads[layer] = isWhole ? nil : kept
         if isWhole { result.mixers[layer] = SoftmaxAttention.name }
-        moult["version"] = .integer(attention.version)
+        if moult["decoder"] == nil { moult["version"] = .integer(attention.version) }
         moult["layers"] = .array(result.mixers.map { .string($0) })
         moult[SoftmaxAttention.name] = attention.json
         result.mixerOptions = moult
