@@ -36,10 +36,12 @@ extension DecoderBlock {
     func record(
         _ step: RecordedStep, residual: RecordedStep.Rows, angles: StepAngles
     ) throws -> StateBinding {
-        let input = try step.norm(residual, weight: mixerNorm, epsilon: epsilon, readers: mixer.inputWeights)
+        let input = try step.norm(
+            residual, Normalisation(.rms, weight: mixerNorm, epsilon: epsilon), readers: mixer.inputWeights)
         let binding = try mixer.record(step, input: input, residual: residual, angles: angles)
         let normed = try step.norm(
-            residual, weight: mlpNorm, epsilon: epsilon, readers: [mlp.gate.weight, mlp.up.weight])
+            residual, Normalisation(.rms, weight: mlpNorm, epsilon: epsilon),
+            readers: [mlp.gate.weight, mlp.up.weight])
         let inner = try step.gatedLinear(
             normed, gate: (mlp.gate.weight, mlp.gate.bias), up: (mlp.up.weight, mlp.up.bias),
             readers: [mlp.down.weight])
@@ -80,6 +82,6 @@ struct MLP: Sendable {
 
     func callAsFunction(_ x: Tensor) throws -> Tensor {
         let inner = try x.linear([gate, up])
-        return try down(Tensor.swiglu(gate: inner[0], up: inner[1]))
+        return try down(Tensor.gated(.silu, gate: inner[0], up: inner[1]))
     }
 }

@@ -24,7 +24,8 @@ public final class DecoderStep {
         let (step, angles) = (step, angles)
         bindings = try model.blocks.map { try $0.record(step, residual: x, angles: angles) }
         let normed = try step.norm(
-            x, weight: model.finalNorm, epsilon: model.configuration.decoder.normEpsilon, readers: [model.head])
+            x, Normalisation(.rms, weight: model.finalNorm, epsilon: model.configuration.decoder.normEpsilon),
+            readers: [model.head])
         output = try step.linear(normed, weights: [model.head], biases: [nil])[0]
     }
 

@@ -105,7 +105,7 @@ public struct GatedSlotAttention: TokenMixer {
         guard let keptHeads, let slotHeads else {
             let mixed = try mix(q: q, k: k, v: v, gates: extra, state: state, context)
             guard let outputNorm else { return try projections.output(mixed) }
-            let flat = try mixed.silu().reshaped(x.shape.prefix(2) + [projections.heads * projections.headDim])
+            let flat = try mixed.activated(.silu).reshaped(x.shape.prefix(2) + [projections.heads * projections.headDim])
             return try projections.outputMap(flat.rmsNorm(weight: outputNorm, epsilon: Self.outputNormEpsilon))
         }
         let all = projections.keyValueHeads
@@ -127,7 +127,8 @@ public struct GatedSlotAttention: TokenMixer {
             .reshaped(Array(q.shape.prefix(2)) + [k.shape[2], options.slots])
         var heads: AttentionHeads
         switch options.profile {
-        case .fla: heads = AttentionHeads(q: try q.silu(), k: try k.silu(), v: try v.silu())
+        case .fla: heads = AttentionHeads(
+                q: try q.activated(.silu), k: try k.activated(.silu), v: try v.activated(.silu))
         case .softmaxPreserving: heads = try projections.turned(q: q, k: k, v: v, span: span, context.turns)
         }
         let slots: Tensor
