@@ -74,8 +74,7 @@ struct moult_kernels {
 
     // elementwise.inc
     void (*add)(const float *x, const float *y, float *out, int64_t count);
-    void (*silu)(const float *x, float *out, int64_t count);
-    void (*swiglu)(const float *gate, const float *up, float *out, int64_t count);
+    void (*scale)(const float *x, float factor, float *out, int64_t count);
     void (*log_gate)(const float *x, float divisor, float *out, int64_t count);
     void (*widen)(const void *x, enum moult_type type, float *out, int64_t count);
     void (*narrow)(const float *x, enum moult_type type, uint16_t *out, int64_t count);
@@ -86,9 +85,6 @@ struct moult_kernels {
 
     // elementwise_backward.inc
     void (*add_scaled)(const float *x, float scale, float *y, int64_t count);
-    void (*silu_backward)(const float *gradient, const float *x, float *out, int64_t count);
-    void (*swiglu_backward)(
-        const float *gradient, const float *gate, const float *up, float *gate_out, float *up_out, int64_t count);
     void (*log_gate_backward)(const float *gradient, const float *x, float divisor, float *out, int64_t count);
     void (*mix_backward)(
         const float *gradient, const float *x, const float *y, const float *logits, float *x_out, float *y_out,
@@ -96,9 +92,19 @@ struct moult_kernels {
     /// Adds the sums of `columns` columns of x (rows, stride) to `sums`.
     void (*column_sums)(const float *x, int64_t rows, int64_t stride, float *sums, int64_t columns);
     /// Replaces `weight_sums` (dim).
-    void (*rms_norm_backward)(
-        const float *gradient, const float *x, const float *weight, float epsilon, float *out, float *weight_sums,
-        int64_t rows, int64_t dim);
+    void (*norm_backward)(
+        const struct moult_norm *norm, const float *gradient, const float *x, float *out, float *weight_sums,
+        int64_t rows);
+
+    // activations.inc
+    void (*activated)(enum moult_activation activation, const float *x, float *out, int64_t count);
+    void (*gated)(
+        enum moult_activation activation, const float *gate, const float *up, float *out, int64_t count);
+    void (*activated_backward)(
+        enum moult_activation activation, const float *gradient, const float *x, float *out, int64_t count);
+    void (*gated_backward)(
+        enum moult_activation activation, const float *gradient, const float *gate, const float *up, float *gate_out,
+        float *up_out, int64_t count);
 
     // losses.inc
     double (*sum_of_squares)(const float *x, int64_t count);
@@ -117,7 +123,7 @@ struct moult_kernels {
     void (*adam_w)(const struct moult_adam_w *step, int64_t begin, int64_t end);
 
     // rows.inc
-    void (*rms_norm)(const float *x, const float *weight, float epsilon, float *out, int64_t rows, int64_t dim);
+    void (*norm)(const struct moult_norm *norm, const float *x, float *out, int64_t rows);
     /// `direction` is 1, or -1 for the inverse rotation.
     void (*rope)(
         const float *x, const float *cosines, const float *sines, float direction, float *out, int64_t heads,

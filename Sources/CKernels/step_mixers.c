@@ -30,7 +30,7 @@ static void prepare(
         const int64_t angle = row * (dim / 2);
         kernels->rope(x, cosines + angle, sines + angle, 1, out, count, dim);
     } else if (heads->silu) {
-        kernels->silu(x, out, count * dim);
+        kernels->activated(moult_silu, x, out, count * dim);
     } else {
         memcpy(out, x, (size_t)(count * dim) * sizeof(float));
     }
@@ -241,11 +241,14 @@ static bool run_join(const struct operation *operation, int64_t rows, int64_t ta
     } else if (join->window) {
         kernels->mix(join->window + at, x, join->share + task * join->heads, values, join->heads, join->value_dim);
     } else if (join->silu) {
-        kernels->silu(x, values, out->width);
+        kernels->activated(moult_silu, x, values, out->width);
     } else {
         memcpy(values, x, (size_t)out->width * sizeof(float));
     }
-    if (join->norm_weight) kernels->rms_norm(values, join->norm_weight, join->norm_epsilon, values, 1, out->width);
+    if (join->norm_weight) {
+        const struct moult_norm norm = {.dim = out->width, .epsilon = join->norm_epsilon, .weight = join->norm_weight};
+        kernels->norm(&norm, values, values, 1);
+    }
     step_round(out, task, 0, out->width);
     return true;
 }

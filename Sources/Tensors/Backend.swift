@@ -14,18 +14,21 @@ public protocol Backend: GradientBackend {
     /// One product per weight, all of the same input: x (..., I), weight (O, I), bias (O) or nil → (..., O).
     func linear(_ x: Tensor, weights: [Tensor], biases: [Tensor?]) throws -> [Tensor]
 
-    /// x / sqrt(mean(x²) + ε) · weight over the last dimension. Statistics in float32 or better.
+    /// ``Normalisation`` of the last dimension. Statistics in float32 or better.
     /// - Returns: the result, and what a backend wants to be given back for the gradients, here and below.
-    func rmsNorm(_ x: Tensor, weight: Tensor, epsilon: Float) throws -> (result: Tensor, saved: Tensor?)
+    func normalised(_ x: Tensor, _ norm: Normalisation) throws -> (result: Tensor, saved: Tensor?)
 
     /// x + y, element by element.
     func add(_ x: Tensor, _ y: Tensor) throws -> Tensor
 
-    /// silu(gate) · up, element by element, with silu(x) = x / (1 + exp(-x)).
-    func swiglu(gate: Tensor, up: Tensor) throws -> Tensor
+    /// factor · x.
+    func scaled(_ x: Tensor, by factor: Float) throws -> Tensor
 
-    /// x / (1 + exp(-x)).
-    func silu(_ x: Tensor) throws -> Tensor
+    /// act(x), element by element.
+    func activated(_ x: Tensor, _ activation: Activation) throws -> Tensor
+
+    /// act(gate) · up, element by element.
+    func gated(_ activation: Activation, gate: Tensor, up: Tensor) throws -> Tensor
 
     /// Rotates pairs (i, i + K/2) of each head of x (B, T, H, K) by angles position · frequency.
     /// `cosines` and `sines` are (R, K/2); token t uses row `offset + t`.

@@ -12,6 +12,7 @@ static void check_chain(int64_t rows, int64_t width, int64_t hidden, enum moult_
     enum { vocabulary = 50 };
     float *table, *gate, *up, *down, *gates = space(rows * hidden), *ups = space(rows * hidden);
     const float *norm = normal(width, 1);
+    const struct moult_norm row_norm = {.dim = width, .epsilon = 1e-5f, .weight = norm};
     const struct moult_product embedding = {
         .weight = rounded(normal(vocabulary * width, 1), vocabulary * width, type, &table), .outputs = vocabulary, .type = type};
     const double deviation = 1 / sqrt((double)width);
@@ -28,8 +29,8 @@ static void check_chain(int64_t rows, int64_t width, int64_t hidden, enum moult_
         .weight = rounded(normal(width * hidden, deviation), width * hidden, type, &down), .out = x->values, .outputs = width,
         .type = type};
     check("a step has memory",
-          moult_step_embedding(step, tokens, &embedding, x) && moult_step_norm(step, x, norm, 1e-5f, y)
-              && moult_step_gated_linear(step, y, &gate_product, &up_product, z)
+          moult_step_embedding(step, tokens, &embedding, 1, false, x) && moult_step_norm(step, x, &row_norm, false, y)
+              && moult_step_gated_linear(step, y, moult_silu, &gate_product, &up_product, z)
               && moult_step_linear(step, z, &down_product, 1, true));
     double *expected = doubles(rows * width), *normed = doubles(width), *inner = doubles(hidden);
     for (int64_t count = rows; count > 0; count = count == 1 ? 0 : (count + 1) / 2) {

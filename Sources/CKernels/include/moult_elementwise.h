@@ -1,6 +1,7 @@
 #ifndef MOULT_ELEMENTWISE_H
 #define MOULT_ELEMENTWISE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "moult_types.h"
@@ -10,11 +11,14 @@
 /// out = x + y
 void moult_add(const float *x, const float *y, float *out, int64_t count);
 
-/// out = x / (1 + exp(-x))
-void moult_silu(const float *x, float *out, int64_t count);
+/// out = factor · x
+void moult_scale(const float *x, float factor, float *out, int64_t count);
 
-/// out = silu(gate) · up
-void moult_swiglu(const float *gate, const float *up, float *out, int64_t count);
+/// out = act(x)
+void moult_activated(enum moult_activation activation, const float *x, float *out, int64_t count);
+
+/// out = act(gate) · up
+void moult_gated(enum moult_activation activation, const float *gate, const float *up, float *out, int64_t count);
 
 /// out = logsigmoid(x) / divisor
 void moult_log_gate(const float *x, float divisor, float *out, int64_t count);
@@ -25,8 +29,16 @@ void moult_convert(const void *from, enum moult_type from_type, void *to, enum m
 /// out = w · x + (1 - w) · y with w = sigmoid(logits[row]), over (rows, dim).
 void moult_mix(const float *x, const float *y, const float *logits, float *out, int64_t rows, int64_t dim);
 
-/// out = x / sqrt(mean(x²) + epsilon) · weight, over (rows, dim).
-void moult_rms_norm(const float *x, const float *weight, float epsilon, float *out, int64_t rows, int64_t dim);
+/// y / sqrt(mean(y²) + epsilon) · weight + bias of rows of `dim`, with y = x, or, where it is `centred`, y = x - mean(x).
+struct moult_norm {
+    bool centred;
+    int64_t dim;
+    float epsilon;
+    const float *weight;  // (dim)
+    const float *bias;    // (dim); NULL for none, and where it is not centred
+};
+
+void moult_norm(const struct moult_norm *norm, const float *x, float *out, int64_t rows);
 
 /// Rotates pairs (i, i + dim/2) of x (batch, tokens, heads, dim); token t uses row `offset + t` of the (…, dim/2) tables.
 void moult_rope(

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "moult_elementwise.h"
 #include "moult_types.h"
 
 // Backward operations, losses and the optimiser. Each is the gradient of the function of moult_elementwise.h or
@@ -41,10 +42,12 @@ void moult_embedding_backward(const float *gradient, const int32_t *ids, int64_t
 /// y += scale · x
 void moult_add_scaled(const float *x, float scale, float *y, int64_t count);
 
-void moult_silu_backward(const float *gradient, const float *x, float *out, int64_t count);
+void moult_activated_backward(
+    enum moult_activation activation, const float *gradient, const float *x, float *out, int64_t count);
 
-void moult_swiglu_backward(
-    const float *gradient, const float *gate, const float *up, float *gate_out, float *up_out, int64_t count);
+void moult_gated_backward(
+    enum moult_activation activation, const float *gradient, const float *gate, const float *up, float *gate_out,
+    float *up_out, int64_t count);
 
 void moult_log_gate_backward(const float *gradient, const float *x, float divisor, float *out, int64_t count);
 
@@ -52,10 +55,10 @@ void moult_mix_backward(
     const float *gradient, const float *x, const float *y, const float *logits, float *x_out, float *y_out,
     float *logits_out, int64_t rows, int64_t dim);
 
-/// The weight's gradient is added to `weight_gradient` (dim).
-enum moult_status moult_rms_norm_backward(
-    const float *gradient, const float *x, const float *weight, float epsilon, float *out, float *weight_gradient,
-    int64_t rows, int64_t dim);
+/// The weight's gradient is added to `weight_gradient` (dim). That of the bias is moult_column_sums of `gradient`.
+enum moult_status moult_norm_backward(
+    const struct moult_norm *norm, const float *gradient, const float *x, float *out, float *weight_gradient,
+    int64_t rows);
 
 /// moult_rope by the negative angles.
 void moult_rope_backward(

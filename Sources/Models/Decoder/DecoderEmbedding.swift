@@ -42,8 +42,11 @@ extension MixerContext {
     /// - Throws: ``ModelError/input(expected:found:)`` beyond the `count` positions that were learned.
     fileprivate func places(rows: Int, length: Int, of count: Int, on device: Device) throws -> Tensor {
         if let recordedPosition {
-            // One token of each sequence, all at the position that stands on the device.
-            return try recordedPosition.repeated(rows)
+            guard rows == 1 else {
+                throw ModelError.input(
+                    expected: "one sequence at a time on a GPU of a model with learned positions", found: "\(rows)")
+            }
+            return recordedPosition
         }
         var places = Array(position..<position + length)
         if let documents {

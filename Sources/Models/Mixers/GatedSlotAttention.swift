@@ -105,7 +105,7 @@ public struct GatedSlotAttention: TokenMixer {
         guard let keptHeads, let slotHeads else {
             let mixed = try mix(q: q, k: k, v: v, gates: extra, state: state, context)
             guard let outputNorm else { return try projections.output(mixed, context) }
-            let flat = try mixed.silu().reshaped(x.shape.prefix(2) + [projections.heads * projections.headDim])
+            let flat = try mixed.activated(.silu).reshaped(x.shape.prefix(2) + [projections.heads * projections.headDim])
             let normed = try flat.rmsNorm(weight: outputNorm, epsilon: Self.outputNormEpsilon)
             return try normed.linear([projections.outputMap], context)[0]
         }
@@ -128,8 +128,12 @@ public struct GatedSlotAttention: TokenMixer {
             .reshaped(Array(q.shape.prefix(2)) + [k.shape[2], options.slots])
         var heads: AttentionHeads
         switch options.profile {
-        case .fla: heads = AttentionHeads(q: try q.silu(), k: try k.silu(), v: try v.silu())
-        case .softmaxPreserving: heads = try projections.turned(q: q, k: k, v: v, span: span, context.turns[projections.kind].mixer)
+        case .fla:
+            heads = AttentionHeads(
+                q: try q.activated(.silu), k: try k.activated(.silu), v: try v.activated(.silu))
+        case .softmaxPreserving:
+            heads = try projections.turned(
+                q: q, k: k, v: v, span: span, context.turns[projections.kind].mixer)
         }
         let slots: Tensor
         if let state, let carried = context.carried {
