@@ -19,7 +19,7 @@ let package = Package(
     targets: [
         .target(name: "CSupport"),
         .target(name: "Support", dependencies: ["CSupport"]),
-        .target(name: "CKernels"),
+        .target(name: "CKernels", cSettings: [.headerSearchPath(".")]),
         .target(name: "CCUDA", exclude: ["kernels"]),
         .target(name: "CCompression"),
         .target(name: "CTerminal"),

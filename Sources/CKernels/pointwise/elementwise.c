@@ -1,0 +1,164 @@
+#include "include/moult_elementwise.h"
+
+#include "foundation/body.h"
+#include "include/moult_training.h"
+#include "products/product.h"
+
+/// The arguments of one call, for whichever body runs it.
+struct job {
+    const float *x, *y, *z;
+    float *out;
+    float number;  // epsilon, divisor or direction
+    int64_t dim, heads, tokens;
+};
+
+BODY(add_body) {
+    JOB(job);
+    moult_kernels()->add(job->x + begin, job->y + begin, job->out + begin, end - begin);
+}
+
+void moult_add(const float *x, const float *y, float *out, int64_t count) {
+    struct job job = {.x = x, .y = y, .out = out};
+    moult_parallel_for(count, grain, add_body, &job);
+}
+
+BODY(silu_body) {
+    JOB(job);
+    moult_kernels()->silu(job->x + begin, job->out + begin, end - begin);
+}
+
+void moult_silu(const float *x, float *out, int64_t count) {
+    struct job job = {.x = x, .out = out};
+    moult_parallel_for(count, costly_grain, silu_body, &job);
+}
+
+BODY(swiglu_body) {
+    JOB(job);
+    moult_kernels()->swiglu(job->x + begin, job->y + begin, job->out + begin, end - begin);
+}
+
+void moult_swiglu(const float *gate, const float *up, float *out, int64_t count) {
+    struct job job = {.x = gate, .y = up, .out = out};
+    moult_parallel_for(count, costly_grain, swiglu_body, &job);
+}
+
+BODY(log_gate_body) {
+    JOB(job);
+    moult_kernels()->log_gate(job->x + begin, job->number, job->out + begin, end - begin);
+}
+
+void moult_log_gate(const float *x, float divisor, float *out, int64_t count) {
+    struct job job = {.x = x, .out = out, .number = divisor};
+    moult_parallel_for(count, costly_grain, log_gate_body, &job);
+}
+
+BODY(mix_body) {
+    JOB(job);
+    int64_t at = begin * job->dim;
+    moult_kernels()->mix(job->x + at, job->y + at, job->z + begin, job->out + at, end - begin, job->dim);
+}
+
+void moult_mix(const float *x, const float *y, const float *logits, float *out, int64_t rows, int64_t dim) {
+    struct job job = {.x = x, .y = y, .z = logits, .out = out, .dim = dim};
+    moult_parallel_for(rows, rows_per_chunk(dim), mix_body, &job);
+}
+
+BODY(rms_norm_body) {
+    JOB(job);
+    int64_t at = begin * job->dim;
+    moult_kernels()->rms_norm(job->x + at, job->y, job->number, job->out + at, end - begin, job->dim);
+}
+
+void moult_rms_norm(const float *x, const float *weight, float epsilon, float *out, int64_t rows, int64_t dim) {
+    struct job job = {.x = x, .y = weight, .out = out, .number = epsilon, .dim = dim};
+    moult_parallel_for(rows, rows_per_chunk(dim), rms_norm_body, &job);
+}
+
+BODY(rope_body) {
+    JOB(job);
+    int64_t half = job->dim / 2, size = job->heads * job->dim;
+    for (int64_t i = begin; i < end; i++) {
+        int64_t angle = i % job->tokens * half;
+        moult_kernels()->rope(
+            job->x + i * size, job->y + angle, job->z + angle, job->number, job->out + i * size, job->heads, job->dim);
+    }
+}
+
+static void rotate(
+    const float *x, const float *cosines, const float *sines, float direction, int64_t offset, float *out,
+    int64_t batch, int64_t tokens, int64_t heads, int64_t dim
+) {
+    int64_t skip = offset * (dim / 2);
+    struct job job = {
+        .x = x, .y = cosines + skip, .z = sines + skip, .out = out, .number = direction, .dim = dim, .heads = heads,
+        .tokens = tokens};
+    moult_parallel_for(batch * tokens, rows_per_chunk(heads * dim), rope_body, &job);
+}
+
+void moult_rope(
+    const float *x, const float *cosines, const float *sines, int64_t offset, float *out, int64_t batch,
+    int64_t tokens, int64_t heads, int64_t dim
+) {
+    rotate(x, cosines, sines, 1, offset, out, batch, tokens, heads, dim);
+}
+
+void moult_rope_backward(
+    const float *gradient, const float *cosines, const float *sines, int64_t offset, float *out, int64_t batch,
+    int64_t tokens, int64_t heads, int64_t dim
+) {
+    rotate(gradient, cosines, sines, -1, offset, out, batch, tokens, heads, dim);
+}
+
+struct conversion {
+    const char *from;
+    char *to;
+    enum moult_type from_type, to_type;
+};
+
+BODY(convert_body) {
+    JOB(conversion);
+    const struct moult_kernels *kernels = moult_kernels();
+    const char *from = job->from + begin * size_of(job->from_type);
+    char *to = job->to + begin * size_of(job->to_type);
+    if (job->from_type == job->to_type) {
+        memcpy(to, from, (size_t)((end - begin) * size_of(job->to_type)));
+    } else if (job->to_type == moult_float32) {
+        kernels->widen(from, job->from_type, (float *)to, end - begin);
+    } else if (job->from_type == moult_float32) {
+        kernels->narrow((const float *)from, job->to_type, (uint16_t *)to, end - begin);
+    } else {
+        float wide[512];
+        for (int64_t i = 0; i < end - begin; i += 512) {
+            int64_t some = end - begin - i < 512 ? end - begin - i : 512;
+            kernels->widen(from + i * 2, job->from_type, wide, some);
+            kernels->narrow(wide, job->to_type, (uint16_t *)to + i, some);
+        }
+    }
+}
+
+void moult_convert(const void *from, enum moult_type from_type, void *to, enum moult_type to_type, int64_t count) {
+    struct conversion job = {from, to, from_type, to_type};
+    moult_parallel_for(count, grain, convert_body, &job);
+}
+
+struct gather {
+    const int32_t *ids;
+    const char *table;
+    enum moult_type type;
+    int64_t dim;
+    float *out;
+};
+
+BODY(embedding_body) {
+    JOB(gather);
+    for (int64_t i = begin; i < end; i++) {
+        widen_table_row(job->table, job->type, job->dim, job->ids[i], job->out + i * job->dim);
+    }
+}
+
+void moult_embedding(
+    const int32_t *ids, int64_t count, const void *table, enum moult_type type, int64_t dim, float *out
+) {
+    struct gather job = {ids, table, type, dim, out};
+    moult_parallel_for(count, rows_per_chunk(dim), embedding_body, &job);
+}

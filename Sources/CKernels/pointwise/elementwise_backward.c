@@ -1,0 +1,138 @@
+#include "foundation/body.h"
+#include "include/moult_training.h"
+
+/// The arguments of one call, for whichever body runs it.
+struct job {
+    const float *gradient, *x, *y, *logits;
+    float *out, *second_out, *logits_out;
+    float number;  // scale, divisor or epsilon
+    int64_t rows, dim;
+};
+
+BODY(add_scaled_body) {
+    JOB(job);
+    moult_kernels()->add_scaled(job->x + begin, job->number, job->out + begin, end - begin);
+}
+
+void moult_add_scaled(const float *x, float scale, float *y, int64_t count) {
+    struct job job = {.x = x, .out = y, .number = scale};
+    moult_parallel_for(count, grain, add_scaled_body, &job);
+}
+
+BODY(silu_body) {
+    JOB(job);
+    moult_kernels()->silu_backward(job->gradient + begin, job->x + begin, job->out + begin, end - begin);
+}
+
+void moult_silu_backward(const float *gradient, const float *x, float *out, int64_t count) {
+    struct job job = {.gradient = gradient, .x = x, .out = out};
+    moult_parallel_for(count, costly_grain, silu_body, &job);
+}
+
+BODY(swiglu_body) {
+    JOB(job);
+    moult_kernels()->swiglu_backward(
+        job->gradient + begin, job->x + begin, job->y + begin, job->out + begin, job->second_out + begin, end - begin);
+}
+
+void moult_swiglu_backward(
+    const float *gradient, const float *gate, const float *up, float *gate_out, float *up_out, int64_t count
+) {
+    struct job job = {.gradient = gradient, .x = gate, .y = up, .out = gate_out, .second_out = up_out};
+    moult_parallel_for(count, costly_grain, swiglu_body, &job);
+}
+
+BODY(log_gate_body) {
+    JOB(job);
+    moult_kernels()->log_gate_backward(
+        job->gradient + begin, job->x + begin, job->number, job->out + begin, end - begin);
+}
+
+void moult_log_gate_backward(const float *gradient, const float *x, float divisor, float *out, int64_t count) {
+    struct job job = {.gradient = gradient, .x = x, .out = out, .number = divisor};
+    moult_parallel_for(count, costly_grain, log_gate_body, &job);
+}
+
+BODY(mix_body) {
+    JOB(job);
+    int64_t at = begin * job->dim;
+    moult_kernels()->mix_backward(
+        job->gradient + at, job->x + at, job->y + at, job->logits + begin, job->out + at, job->second_out + at,
+        job->logits_out + begin, end - begin, job->dim);
+}
+
+void moult_mix_backward(
+    const float *gradient, const float *x, const float *y, const float *logits, float *x_out, float *y_out,
+    float *logits_out, int64_t rows, int64_t dim
+) {
+    struct job job = {
+        .gradient = gradient, .x = x, .y = y, .logits = logits, .out = x_out, .second_out = y_out,
+        .logits_out = logits_out, .dim = dim};
+    moult_parallel_for(rows, rows_per_chunk(dim), mix_body, &job);
+}
+
+/// `begin` and `end` count groups of columns.
+enum { column_group = 64 };
+
+BODY(column_sums_body) {
+    JOB(job);
+    int64_t first = begin * column_group, last = end * column_group < job->dim ? end * column_group : job->dim;
+    moult_kernels()->column_sums(job->x + first, job->rows, job->dim, job->out + first, last - first);
+}
+
+void moult_column_sums(const float *x, int64_t rows, int64_t columns, float *sums) {
+    struct job job = {.x = x, .out = sums, .rows = rows, .dim = columns};
+    moult_parallel_for((columns + column_group - 1) / column_group, 1, column_sums_body, &job);
+}
+
+/// Rows whose part of the weight's gradient is summed on its own, so that the sum does not depend on the threads.
+enum { norm_rows = 64 };
+
+/// `begin` and `end` count blocks of rows; block i leaves its part of the weight's gradient in row i of `second_out`.
+BODY(rms_norm_body) {
+    JOB(job);
+    for (int64_t block = begin; block < end; block++) {
+        int64_t row = block * norm_rows, at = row * job->dim;
+        int64_t rows = job->rows - row < norm_rows ? job->rows - row : norm_rows;
+        moult_kernels()->rms_norm_backward(
+            job->gradient + at, job->x + at, job->y, job->number, job->out + at, job->second_out + block * job->dim,
+            rows, job->dim);
+    }
+}
+
+enum moult_status moult_rms_norm_backward(
+    const float *gradient, const float *x, const float *weight, float epsilon, float *out, float *weight_gradient,
+    int64_t rows, int64_t dim
+) {
+    int64_t blocks = (rows + norm_rows - 1) / norm_rows;
+    float *parts = moult_call_scratch((size_t)(blocks * dim) * sizeof *parts);
+    if (!parts) return moult_out_of_memory;
+    struct job job = {
+        .gradient = gradient, .x = x, .y = weight, .out = out, .second_out = parts, .number = epsilon, .rows = rows,
+        .dim = dim};
+    moult_parallel_for(blocks, 1, rms_norm_body, &job);
+    moult_column_sums(parts, blocks, dim, weight_gradient);
+    return moult_success;
+}
+
+struct scatter {
+    const float *gradient;
+    const int32_t *ids;
+    int64_t count, dim;
+    float *table;
+};
+
+/// `begin` and `end` count groups of columns: rows of one id are added in order.
+BODY(embedding_body) {
+    JOB(scatter);
+    int64_t first = begin * column_group, last = end * column_group < job->dim ? end * column_group : job->dim;
+    for (int64_t i = 0; i < job->count; i++) {
+        moult_kernels()->add_scaled(
+            job->gradient + i * job->dim + first, 1, job->table + job->ids[i] * job->dim + first, last - first);
+    }
+}
+
+void moult_embedding_backward(const float *gradient, const int32_t *ids, int64_t count, int64_t dim, float *table) {
+    struct scatter job = {gradient, ids, count, dim, table};
+    moult_parallel_for((dim + column_group - 1) / column_group, 1, embedding_body, &job);
+}
