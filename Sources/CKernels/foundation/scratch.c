@@ -1,7 +1,7 @@
+#include "foundation/scratch.h"
+
 #include <pthread.h>
 #include <stdlib.h>
-
-#include "instruction_sets/kernels.h"
 
 struct block {
     void *memory;

@@ -8,6 +8,10 @@ typedef int32_t vi __attribute__((ext_vector_type(VECTOR_WIDTH)));
 typedef uint32_t vu __attribute__((ext_vector_type(VECTOR_WIDTH)));
 typedef uint16_t vh __attribute__((ext_vector_type(VECTOR_WIDTH)));
 
+// Loops over vectors; the last may be partial.
+#define EACH_VECTOR(count) \
+    for (int64_t i = 0, left = (count); left > 0; i += VECTOR_WIDTH, left -= VECTOR_WIDTH)
+
 // MARK: Loads and stores, at any alignment
 
 INLINE vf vf_load(const float *p) {

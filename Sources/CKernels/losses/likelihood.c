@@ -1,6 +1,6 @@
 #include <stdatomic.h>
 
-#include "include/moult_linear.h"
+#include "include/moult_losses.h"
 #include "include/moult_pool.h"
 #include "products/product.h"
 

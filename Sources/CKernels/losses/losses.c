@@ -4,7 +4,7 @@
 #include <stdatomic.h>
 
 #include "foundation/body.h"
-#include "include/moult_training.h"
+#include "include/moult_losses.h"
 #include "products/product.h"
 
 // Rows whose logits are held at once, and the columns of the vocabulary that a tile of them covers.

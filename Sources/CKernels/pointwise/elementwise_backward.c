@@ -1,5 +1,6 @@
 #include "foundation/body.h"
-#include "include/moult_training.h"
+#include "foundation/scratch.h"
+#include "include/moult_elementwise.h"
 
 /// The arguments of one call, for whichever body runs it.
 struct job {
@@ -113,26 +114,4 @@ enum moult_status moult_rms_norm_backward(
     moult_parallel_for(blocks, 1, rms_norm_body, &job);
     moult_column_sums(parts, blocks, dim, weight_gradient);
     return moult_success;
-}
-
-struct scatter {
-    const float *gradient;
-    const int32_t *ids;
-    int64_t count, dim;
-    float *table;
-};
-
-/// `begin` and `end` count groups of columns: rows of one id are added in order.
-BODY(embedding_body) {
-    JOB(scatter);
-    int64_t first = begin * column_group, last = end * column_group < job->dim ? end * column_group : job->dim;
-    for (int64_t i = 0; i < job->count; i++) {
-        moult_kernels()->add_scaled(
-            job->gradient + i * job->dim + first, 1, job->table + job->ids[i] * job->dim + first, last - first);
-    }
-}
-
-void moult_embedding_backward(const float *gradient, const int32_t *ids, int64_t count, int64_t dim, float *table) {
-    struct scatter job = {gradient, ids, count, dim, table};
-    moult_parallel_for((dim + column_group - 1) / column_group, 1, embedding_body, &job);
 }

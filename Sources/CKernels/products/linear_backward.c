@@ -1,4 +1,4 @@
-#include "include/moult_training.h"
+#include "include/moult_linear.h"
 #include "products/product.h"
 
 enum moult_status moult_linear_backward(

@@ -3,17 +3,13 @@
 
 #include <stdlib.h>
 
-#include "include/moult_elementwise.h"
+#include "foundation/numbers.h"
+#include "foundation/scratch.h"
+#include "include/moult_convert.h"
 #include "include/moult_grouped.h"
 #include "include/moult_linear.h"
 #include "instruction_sets/kernels.h"
 #include "products/onednn.h"
-
-static inline int64_t size_of(enum moult_type type) { return type == moult_float32 ? 4 : 2; }
-
-static inline int64_t divide_up(int64_t count, int64_t size) { return (count + size - 1) / size; }
-
-static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /// Rounds x into `memory`, which it returns; NULL where the processor does not multiply bfloat16, or without memory. Memory
 /// is the call's scratch: fresh pages for every call cost as much as the rounding.

@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 
 #include "foundation/body.h"
+#include "foundation/scratch.h"
 
 struct rounding {
     const struct moult_quantise *weight;

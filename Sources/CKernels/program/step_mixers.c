@@ -160,7 +160,7 @@ static bool run_attention(const struct operation *operation, int64_t rows, int64
         .held_v = cache->values, .k_scales = cache->key_scales, .v_scales = cache->value_scales};
     float *scratch = moult_scratch((size_t)moult_kernels()->attention_scratch(&job, 1) * sizeof(float));
     if (!scratch) return false;
-    moult_kernels()->attention(
+    moult_kernels()->attention_block(
         &job, 0, place, 0, 1, first, last, scratch,
         splits > 1 ? operation->partials + task * operation->partial_size : NULL);
     return true;

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "foundation/scratch.h"
 #include "include/moult_pool.h"
 #include "instruction_sets/kernels.h"
 
@@ -43,7 +44,7 @@ static void run_tasks(void *context, int64_t begin, int64_t end, int thread) {
         const int64_t first = block * plan->tokens, rest = job->queries - first;
         const int64_t last = first + (rest < plan->tokens ? rest : plan->tokens);
         const bool whole = plan->splits == 1;
-        plan->kernels->attention(
+        plan->kernels->attention_block(
             job, head / job->key_value_heads, head % job->key_value_heads, first, last,
             whole ? 0 : split * plan->keys_per_split, whole ? job->keys : (split + 1) * plan->keys_per_split, scratch,
             whole ? NULL : plan->partials + task * plan->partial_size);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "include/moult_attention.h"
+#include "foundation/scratch.h"
 #include "include/moult_pool.h"
 #include "instruction_sets/kernels.h"
 

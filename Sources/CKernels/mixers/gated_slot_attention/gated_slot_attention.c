@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "foundation/scratch.h"
 #include "include/moult_pool.h"
 #include "instruction_sets/kernels.h"
 

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "include/moult_gated_slot_attention.h"
+#include "foundation/scratch.h"
 #include "include/moult_pool.h"
 #include "instruction_sets/kernels.h"
 
@@ -129,7 +130,7 @@ size_t moult_gated_slot_attention_backward(const struct moult_gated_slot_attenti
     struct run run = {
         .job = job, .kernels = kernels, .chunks = (forward->tokens + moult_slot_chunk - 1) / moult_slot_chunk,
         .boundary = kernels->slot_boundary(forward), .adjoint = kernels->slot_adjoint(forward),
-        .trace = aligned(kernels->slot_trace(forward))};
+        .trace = aligned(kernels->slot_trace_size(forward))};
     const int64_t segment = segment_chunks(&run, heads);
     const int64_t states = heads * (run.chunks + 1) * run.boundary, adjoints = heads * run.adjoint;
     const size_t needed = (size_t)(states + adjoints + heads * segment * run.trace) * sizeof(float);
