@@ -90,7 +90,10 @@ let package = Package(
             exclude: ["Fixtures"]),
         .target(
             name: "CUDAEmulator", dependencies: ["CCUDA"], path: "Tests/CUDAEmulator",
-            cxxSettings: [.define("MOULT_EMULATED"), .headerSearchPath(".")]),
+            cxxSettings: [
+                .define("MOULT_EMULATED"), .headerSearchPath("."), .headerSearchPath("../../Sources/CCUDA/kernels"),
+                .headerSearchPath("../../Sources/CCUDA/kernels/foundation"),
+            ]),
         .testTarget(
             name: "CUDATests",
             dependencies: [

@@ -1,9 +1,0 @@
-#include "../../../Sources/CCUDA/kernels/elementwise.cu"
-
-#include "../registry.h"
-
-REGISTER_KERNEL(add);
-REGISTER_KERNEL(scale_add<bf16>);
-REGISTER_KERNEL(scale_add<float>);
-REGISTER_KERNEL(cast<float,bf16>);
-REGISTER_KERNEL(copy_columns);

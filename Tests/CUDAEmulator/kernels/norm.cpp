@@ -1,6 +1,0 @@
-#include "../../../Sources/CCUDA/kernels/norm.cu"
-
-#include "../registry.h"
-
-REGISTER_KERNEL(rms_norm);
-REGISTER_KERNEL(rms_norm_backward);
