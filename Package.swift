@@ -19,7 +19,7 @@ let package = Package(
     targets: [
         .target(name: "CSupport"),
         .target(name: "Support", dependencies: ["CSupport"]),
-        .target(name: "CKernels"),
+        .target(name: "CKernels", cSettings: [.headerSearchPath(".")]),
         .target(name: "CCUDA", exclude: ["kernels"]),
         .target(name: "CCompression"),
         .target(name: "CTerminal"),
@@ -90,7 +90,10 @@ let package = Package(
             exclude: ["Fixtures"]),
         .target(
             name: "CUDAEmulator", dependencies: ["CCUDA"], path: "Tests/CUDAEmulator",
-            cxxSettings: [.define("MOULT_EMULATED"), .headerSearchPath(".")]),
+            cxxSettings: [
+                .define("MOULT_EMULATED"), .headerSearchPath("."), .headerSearchPath("../../Sources/CCUDA/kernels"),
+                .headerSearchPath("../../Sources/CCUDA/kernels/foundation"),
+            ]),
         .testTarget(
             name: "CUDATests",
             dependencies: [
