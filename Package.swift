@@ -9,7 +9,8 @@ let package = Package(
         .library(
             name: "Moult",
             targets: [
-                "Support", "Tensors", "Checkpoints", "Tokenizers", "Text", "Models", "Conversion", "Evaluation", "Records",
+                "Support", "Tensors", "Checkpoints", "Tokenizers", "Text", "Models", "Conversion", "Evaluation",
+                "Records",
                 "Reports", "Training", "Generation",
             ]),
     ],
@@ -96,7 +97,8 @@ let package = Package(
         .testTarget(
             name: "TrainingTests",
             dependencies: [
-                "TestSupport", "Support", "Training", "Reports", "Records", "Conversion", "Evaluation", "Models", "Text",
+                "TestSupport", "Support", "Training", "Reports", "Records", "Conversion", "Evaluation", "Models",
+                "Text",
                 "Tensors", "Checkpoints", "Tokenizers",
             ],
             exclude: ["Fixtures"]),

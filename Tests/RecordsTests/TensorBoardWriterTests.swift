@@ -7,8 +7,9 @@ import Testing
 struct TensorBoardWriterTests {
     /// What Tools/fixtures/tensorboard_events.py made.
     private static func fixture(_ name: String) throws -> Data {
-        try Data(contentsOf: URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-            .appendingPathComponent("Fixtures/\(name)"))
+        try Data(
+            contentsOf: URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+                .appendingPathComponent("Fixtures/\(name)"))
     }
 
     /// The vectors of RFC 3720, appendix B.4, and the check value of the catalogue of CRCs.

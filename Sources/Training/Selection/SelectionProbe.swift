@@ -2,7 +2,6 @@ import Models
 import Records
 import Tensors
 import Text
-import Text
 import Tokenizers
 
 /// What heads are selected by: lists of keys and values with questions, and ordinary text.
