@@ -13,8 +13,9 @@ extension ModelConfiguration {
             : moultFile(slotAttention, attention, dtype: dtype)
     }
 
-    private func moultFile(
-        _ slotAttention: GatedSlotAttention.Options, _ attention: SoftmaxAttention.Options, dtype: DType
+    /// The config.json of the model in Moult's own form: Llama's keys and tensors, and a "moult" object.
+    func moultFile(
+        _ slotAttention: GatedSlotAttention.Options?, _ attention: SoftmaxAttention.Options, dtype: DType
     ) -> JSONObject {
         var json = decoder.huggingFaceJSON()
         json["model_type"] = .string("moult")
@@ -24,9 +25,9 @@ extension ModelConfiguration {
         var moult: JSONObject = [
             "version": .integer(beyond.count > 0 ? 4 : attention.version), "layers": .array(mixers.map { .string($0) }),
             SoftmaxAttention.name: attention.json,
-            GatedSlotAttention.name: slotAttention.json,
-            "source_model_type": .string(decoder.modelType),
         ]
+        if let slotAttention { moult[GatedSlotAttention.name] = slotAttention.json }
+        moult["source_model_type"] = .string(decoder.modelType)
         if beyond.count > 0 { moult["decoder"] = .object(beyond) }
         json["moult"] = .object(moult)
         return json

@@ -1,5 +1,4 @@
 import Foundation
-import Support
 
 /// Numbers as the report writes them.
 package enum Figures {

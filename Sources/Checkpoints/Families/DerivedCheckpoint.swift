@@ -6,6 +6,8 @@ public struct DerivedCheckpoint: Checkpoint {
     public let tensors: [TensorDescription]
     private let recipes: [String: TensorRecipe]
     private let places: [String: Int]
+    /// Tensors of the files of which nothing is made.
+    public let unused: [TensorDescription]
 
     /// - Throws: ``CheckpointError`` where recipes do not fit the tensors or give one name twice.
     init(_ base: any Checkpoint, _ derivation: TensorDerivation) throws {
@@ -33,6 +35,8 @@ public struct DerivedCheckpoint: Checkpoint {
                     byteCount: recipe == .stored(source) ? stored.byteCount : bytes, file: stored.file))
         }
         (self.tensors, self.recipes, self.places) = (tensors, recipes, places)
+        let used = Set(derivation.recipes.flatMap(\.recipe.sources))
+        unused = base.tensors.filter { !used.contains($0.name) }
     }
 
     public var path: String { base.path }

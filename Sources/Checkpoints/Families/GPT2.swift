@@ -15,8 +15,6 @@ public enum GPT2: Family {
     }, derive: { tensors, decoder in tensors.splitAttention("qkv_proj", decoder) })
 
     public static func decoder(_ file: ConfigurationReader) throws -> DecoderConfiguration {
-        try file.require("scale_attn_weights", true)
-        try file.require("scale_attn_by_inverse_layer_idx", false)
         try file.require("add_cross_attention", false)
         var decoder = try file.decoder(
             keys: .init {
@@ -31,6 +29,7 @@ public enum GPT2: Family {
         try file.requireEvenHeads(decoder)
         (decoder.attentionBias, decoder.outputBias, decoder.mlpBias) = (true, true, true)
         (decoder.norm, decoder.isGated, decoder.hasLearnedPositions) = (.layer, false, true)
+        if try !file.bool("scale_attn_weights", default: true) { decoder.attentionScale = 1 }
         return decoder
     }
 
@@ -47,5 +46,11 @@ public enum GPT2: Family {
         let maps = ["c_attn", "o_proj", "up_proj", "down_proj"].map { ".\($0).weight" }
         tensors.change({ name in maps.contains { name.hasSuffix($0) } }) { .transposed($0) }
         tensors.splitAttention("c_attn", decoder)
+        guard decoder.json["scale_attn_by_inverse_layer_idx"] == true else { return }
+        for layer in 1..<max(1, decoder.layerCount) {
+            tensors.change({ $0.hasPrefix("model.layers.\(layer).self_attn.q_proj.") }) {
+                .scaled($0, by: 1 / Float(layer + 1), plus: 0)
+            }
+        }
     }
 }

@@ -49,7 +49,13 @@ public struct ModelQuantiser {
             var report = try writeWeights(to: folder, progress: progress)
             report.tokenizerWarning = try folder.writeTokenizer(of: files).warning
             _ = try folder.copy("conversion.json", of: files)
-            var json = files.configuration.json
+            // A Transformer of another family than Llama's has Moult's form from here on: its tensors have.
+            let isOther = files.family.isTransformer && ![Llama.modelTypes, Mistral.modelTypes].joined().contains(
+                files.configuration.modelType)
+            var json =
+                isOther
+                ? configuration.moultFile(nil, try configuration.attention, dtype: .bfloat16)
+                : files.configuration.json
             json["quantization_config"] = .object([
                 "quant_method": .string("moult"), "bits": .integer(options.bits), "group_size": 32,
                 "calibration_tokens": .integer(report.calibrationTokens),
