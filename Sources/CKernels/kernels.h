@@ -75,6 +75,8 @@ struct moult_kernels {
     // elementwise.inc
     void (*add)(const float *x, const float *y, float *out, int64_t count);
     void (*scale)(const float *x, float factor, float *out, int64_t count);
+    /// out = cap · tanh(x / cap).
+    void (*cap)(const float *x, float cap, float *out, int64_t count);
     void (*log_gate)(const float *x, float divisor, float *out, int64_t count);
     void (*widen)(const void *x, enum moult_type type, float *out, int64_t count);
     void (*narrow)(const float *x, enum moult_type type, uint16_t *out, int64_t count);
@@ -85,6 +87,8 @@ struct moult_kernels {
 
     // elementwise_backward.inc
     void (*add_scaled)(const float *x, float scale, float *y, int64_t count);
+    /// gradient *= the slope of `cap` where it gave `capped`.
+    void (*cap_backward)(const float *capped, float cap, float *gradient, int64_t count);
     void (*log_gate_backward)(const float *gradient, const float *x, float divisor, float *out, int64_t count);
     void (*mix_backward)(
         const float *gradient, const float *x, const float *y, const float *logits, float *x_out, float *y_out,

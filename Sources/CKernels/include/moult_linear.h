@@ -22,7 +22,7 @@ enum moult_status moult_linear(
 /// losses[r] = logsumexp(hidden[r] · headᵀ) - (hidden[r] · headᵀ)[targets[r]]: hidden (rows, inputs), head
 /// (outputs, inputs). Holds one tile of logits per thread at a time.
 enum moult_status moult_negative_log_likelihood(
-    const float *hidden, int64_t rows, int64_t inputs, const void *head, enum moult_type type, int64_t outputs,
+    const float *hidden, int64_t rows, int64_t inputs, const void *head, enum moult_type type, int64_t outputs, float cap,
     const int32_t *targets, float *losses);
 
 #endif
