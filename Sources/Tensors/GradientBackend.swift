@@ -62,15 +62,15 @@ public protocol GradientBackend: Sendable {
     /// scale · factor · Σ losses with respect to hidden; that with respect to the head (O, D) is added to `headGradient`
     /// unless it is nil. `targets` is int32 (R).
     func crossEntropy(
-        _ hidden: Tensor, head: Tensor, targets: Tensor, weighting: LossWeighting, headGradient: inout Tensor?
+        _ hidden: Tensor, head: Tensor, cap: Float?, targets: Tensor, weighting: LossWeighting, headGradient: inout Tensor?
     ) throws -> (losses: Tensor, hiddenGradient: Tensor)
 
     /// The divergence KL(teacher ‖ student) of softmax(hidden · headᵀ), the student's, from
     /// softmax(teacherHidden · teacherHeadᵀ): hidden (R, D), head (O, D), and the teacher's with a width of their own.
-    /// Results as of ``crossEntropy(_:head:targets:weighting:headGradient:)``; the teacher gets no gradient.
+    /// Results as of ``crossEntropy(_:head:cap:targets:weighting:headGradient:)``; the teacher gets no gradient.
     func klDivergence(
-        _ hidden: Tensor, head: Tensor, teacherHidden: Tensor, teacherHead: Tensor, weighting: LossWeighting,
-        headGradient: inout Tensor?
+        _ hidden: Tensor, head: Tensor, cap: Float?, teacherHidden: Tensor, teacherHead: Tensor, teacherCap: Float?,
+        weighting: LossWeighting, headGradient: inout Tensor?
     ) throws -> (losses: Tensor, hiddenGradient: Tensor)
 
     /// mean((x - target)²) / mean(target²) and its gradient with respect to x. Not finite for a target of zeros.

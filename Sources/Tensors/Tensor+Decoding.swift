@@ -1,11 +1,16 @@
 /// What decoding needs beside the operations of a model. Nothing here is recorded for gradients.
 extension Tensor {
     /// Logits self (..., D) · headᵀ (D, O) → (..., O), float32 on every device: where they are close, rounding would choose.
-    public func logits(head: Tensor) throws -> Tensor {
-        if device == .cpu { return try linear(head) }
+    /// - Parameter cap: they are cap · tanh(logit / cap); nil for none.
+    public func logits(head: Tensor, cap: Float? = nil) throws -> Tensor {
+        try Tensor.requireCap(cap, "logits")
+        if device == .cpu {
+            let logits = try linear(head)
+            return try cap.map { try CPUBackend.shared.capped(logits.detached, by: $0) } ?? logits
+        }
         try requireActivation("logits", "hidden")
         try head.requireShape("logits", "head", [nil, try requireLastDimension("logits", "hidden")])
-        return try CUDABackend.opened.get().logits(self, head: head)
+        return try CUDABackend.opened.get().logits(self, head: head, cap: cap)
     }
 
     /// The index of the largest of each row of self (R, O), float32; of equal ones the first: (R) int32.

@@ -69,8 +69,10 @@ extension Tensor {
 
     /// Negative log-likelihood, in nats, of one target per row under softmax(self · headᵀ): self (..., D),
     /// head (O, D). Holds no row of logits in full.
-    public func negativeLogLikelihood(head: Tensor, targets: [Int32]) throws -> [Float] {
+    /// - Parameter cap: logits are cap · tanh(logit / cap); nil for none.
+    public func negativeLogLikelihood(head: Tensor, targets: [Int32], cap: Float? = nil) throws -> [Float] {
         let operation = "negativeLogLikelihood"
+        try Tensor.requireCap(cap, operation)
         try requireActivation(operation, "hidden")
         let inputs = try requireLastDimension(operation, "hidden")
         try head.requireWeight(operation, "head")
@@ -81,7 +83,7 @@ extension Tensor {
                 found: "\(targets.count)")
         }
         try Tensor.requireIds(targets, below: head.shape[0], operation, "targets")
-        return try device.backend.negativeLogLikelihood(self, head: head, targets: targets)
+        return try device.backend.negativeLogLikelihood(self, head: head, cap: cap, targets: targets)
     }
 
     // MARK: Element by element

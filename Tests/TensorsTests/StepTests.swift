@@ -94,5 +94,70 @@ extension KernelTests {
                 try expectClose(foundPlain, doubles(plain), 2e-5, "without a gate \(choice)")
             }
         }
+
+        @Test("logits, capped and not", arguments: [DType.float32, .bfloat16, .q8])
+        func logits(_ dtype: DType) throws {
+            var random = Random(84)
+            let table = try random.tensor([5, 64], scale: 3), weight = try random.tensor([300, 64], scale: 0.5)
+            let head = dtype == .q8 ? try weight.quantised(to: .q8).tensor : try weight.converted(to: dtype)
+            let norm = Normalisation(.rms, weight: try random.tensor([64]), epsilon: 1e-5)
+            let x = try Tensor.embedding(Self.ids, table: table).normalised(norm)
+            for cap in [nil, Float(1.5)] {
+                try withEveryKernel { choice in
+                    let expected = try x.logits(head: head, cap: cap)
+                    let found = try step {
+                        try $0.logits($0.norm($0.embedding(table), norm, readers: [head]), head: head, cap: cap)
+                    }
+                    try expectClose(found, doubles(expected), 2e-5, "\(cap ?? 0) \(choice)")
+                }
+            }
+        }
+
+        @Test("attention over caches of every type, capped", arguments: CacheType.allCases)
+        func attention(_ type: CacheType) throws {
+            var random = Random(85)
+            let (held, heads, group, dim) = (700, 2, 3, 16)
+            let table = try random.tensor([5, heads * (group + 2) * dim], scale: 2)
+            var (keys, values): ([HeldRows], [HeldRows]) = ([], [])
+            for _ in 0..<2 {
+                for isKeys in [true, false] {
+                    var rows = try HeldRows(type, rows: held, heads: heads, dim: dim)
+                    try rows.replace(at: 0, with: random.tensor([held, heads, dim], scale: 2))
+                    if isKeys { keys.append(rows) } else { values.append(rows) }
+                }
+            }
+            let all = try Tensor.embedding(Self.ids, table: table)
+            for cap in [nil, Float(1.5)] {
+                let step = try RecordedStep(capacity: 2)
+                let widths = [heads * group * dim, heads * dim, heads * dim]
+                let parts = try widths.indices.map { index -> RecordedStep.Rows in
+                    let first = widths[..<index].reduce(0, +)
+                    let part = try Tensor(
+                        (0..<5).flatMap { row in
+                            try table.array(Float.self)[(row * table.shape[1] + first)...].prefix(widths[index])
+                        }, shape: [5, widths[index]])
+                    return try step.embedding(part)
+                }
+                let (out, caches) = try step.attention(
+                    .init(
+                        q: parts[0], k: parts[1], v: parts[2], heads: heads * group, keyValueHeads: heads, scale: 0.4,
+                        cap: cap, angles: nil, silu: false), most: nil)
+                var (ownKeys, ownValues) = (keys, values)
+                for row in 0..<2 {
+                    try caches.bind(
+                        keys: &ownKeys[row], values: &ownValues[row], place: held - 1, held: held, row: row)
+                }
+                try step.run(tokens: Self.ids)
+                for row in 0..<2 {
+                    let (k, v) = (try ownKeys[row].rows(0..<held), try ownValues[row].rows(0..<held))
+                    let q = try all.rows(row..<row + 1).array(Float.self).prefix(widths[0])
+                    let expected = try Oracle.attention(
+                        q: Tensor(Array(q), shape: [1, 1, heads * group, dim]), k: k.reshaped([1, held, heads, dim]),
+                        v: v.reshaped([1, held, heads, dim]), scale: 0.4, cap: cap)
+                    expectClose(
+                        step.withRow(row, of: out) { $0.map(Double.init) }, expected, 1e-5, "\(cap ?? 0), row \(row)")
+                }
+            }
+        }
     }
 }

@@ -14,6 +14,9 @@ void moult_add(const float *x, const float *y, float *out, int64_t count);
 /// out = factor · x
 void moult_scale(const float *x, float factor, float *out, int64_t count);
 
+/// out = cap · tanh(x / cap)
+void moult_cap(const float *x, float cap, float *out, int64_t count);
+
 /// out = act(x)
 void moult_activated(enum moult_activation activation, const float *x, float *out, int64_t count);
 

@@ -42,9 +42,11 @@ bool moult_step_norm(
     struct moult_step *step, const struct moult_step_rows *x, const struct moult_norm *norm, bool add,
     const struct moult_step_rows *out);
 
-/// out = x · weightᵀ + bias for every product, or, where `add` is set, out += that.
+/// out = x · weightᵀ + bias for every product, or, where `add` is set, out += that; then, unless `cap` is 0, out = cap ·
+/// tanh(out / cap).
 bool moult_step_linear(
-    struct moult_step *step, const struct moult_step_rows *x, const struct moult_product *products, int64_t count, bool add);
+    struct moult_step *step, const struct moult_step_rows *x, const struct moult_product *products, int64_t count, bool add,
+    float cap);
 
 /// out = act(gate) · up with the two products of x, or act(gate) where `up` is NULL; the products' own `out` keeps their
 /// results.
@@ -57,6 +59,7 @@ struct moult_step_heads {
     int64_t heads, key_value_heads, key_dim, value_dim;
     uint64_t set;  // the key/value heads that are joined, by bits; 0 for all. Others of `out` are left alone
     float scale;
+    float cap;  // of the scores of softmax attention; 0 for none
     const float *q, *k, *v;
     const float *cosines, *sines;  // (rows, K / 2), by which q and k turn; NULL for no positions
     const float *sink_cosines, *sink_sines;  // by which q turns for sinks, where a cache says so; or NULL

@@ -6,7 +6,7 @@
 struct job {
     const float *x, *y, *z;
     float *out;
-    float number;  // factor, divisor or direction
+    float number;  // factor, cap, divisor or direction
     const struct moult_norm *norm;
     int64_t dim, heads, tokens;
 };
@@ -29,6 +29,16 @@ BODY(scale_body) {
 void moult_scale(const float *x, float factor, float *out, int64_t count) {
     struct job job = {.x = x, .out = out, .number = factor};
     moult_parallel_for(count, grain, scale_body, &job);
+}
+
+BODY(cap_body) {
+    JOB(job);
+    moult_kernels()->cap(job->x + begin, job->number, job->out + begin, end - begin);
+}
+
+void moult_cap(const float *x, float cap, float *out, int64_t count) {
+    struct job job = {.x = x, .out = out, .number = cap};
+    moult_parallel_for(count, costly_grain, cap_body, &job);
 }
 
 BODY(log_gate_body) {

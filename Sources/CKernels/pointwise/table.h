@@ -3,11 +3,15 @@
 // elementwise.inc
 KERNEL(add, void, (const float *x, const float *y, float *out, int64_t count))
 KERNEL(scale, void, (const float *x, float factor, float *out, int64_t count))
+/// out = cap · tanh(x / cap).
+KERNEL(cap, void, (const float *x, float cap, float *out, int64_t count))
 KERNEL(log_gate, void, (const float *x, float divisor, float *out, int64_t count))
 KERNEL(mix, void, (const float *x, const float *y, const float *logits, float *out, int64_t rows, int64_t dim))
 
 // elementwise_backward.inc
 KERNEL(add_scaled, void, (const float *x, float scale, float *y, int64_t count))
+/// gradient *= the slope of `cap` where it gave `capped`.
+KERNEL(cap_backward, void, (const float *capped, float cap, float *gradient, int64_t count))
 KERNEL(log_gate_backward, void, (const float *gradient, const float *x, float divisor, float *out, int64_t count))
 KERNEL(mix_backward, void, (
     const float *gradient, const float *x, const float *y, const float *logits, float *x_out, float *y_out,

@@ -22,6 +22,7 @@ struct operation {
     struct moult_product products[8];
     int64_t product_count, units;
     bool add;
+    float cap;  // of a product's results; 0 for none
     const int32_t *tokens;
     float scale;  // of what is embedded
     enum moult_activation activation;

@@ -154,6 +154,7 @@ static bool run_attention(const struct operation *operation, int64_t rows, int64
     const struct moult_attention job = {
         .batch = 1, .queries = 1, .keys = cache->held, .heads = count * group, .key_value_heads = count, .key_dim = keys,
         .value_dim = values, .window = cache->held - cache->sinks, .sinks = sinks, .scale = heads->scale * cache->scale,
+        .cap = heads->cap,
         .q = operation->q + queries, .k = cache->keys, .v = cache->values,
         .sink_q = sinks ? operation->sink_q + queries : NULL,
         .out = heads->out + (row * all + head - place) * group * values, .held_type = cache->type, .held_k = cache->keys,

@@ -133,6 +133,10 @@ static bool multiply(const struct operation *operation, int64_t rows, int64_t ta
                 &operation->x, rows, product, from * unit, least(to * unit, product->outputs), operation->add)) {
             return false;
         }
+        for (int64_t r = 0; from < to && operation->cap > 0 && r < rows; r++) {
+            float *out = product->out + r * product->outputs + from * unit;
+            moult_kernels()->cap(out, operation->cap, out, least(to * unit, product->outputs) - from * unit);
+        }
         begin -= units;
         end -= units;
     }
@@ -155,7 +159,8 @@ static const char *multiplied_weights(const struct operation *operation, int64_t
 }
 
 bool moult_step_linear(
-    struct moult_step *step, const struct moult_step_rows *x, const struct moult_product *products, int64_t count, bool add
+    struct moult_step *step, const struct moult_step_rows *x, const struct moult_product *products, int64_t count, bool add,
+    float cap
 ) {
     struct operation *operation = step_append(step);
     if (!operation || count > (int64_t)(sizeof operation->products / sizeof *products)) return false;
@@ -164,6 +169,7 @@ bool moult_step_linear(
     operation->weights = multiplied_weights;
     operation->x = *x;
     operation->add = add;
+    operation->cap = cap;
     operation->product_count = count;
     for (int64_t p = 0; p < count; p++) {
         operation->products[p] = products[p];

@@ -85,6 +85,21 @@ extension KernelTests {
             }
         }
 
+        @Test func cappedAttention() throws {
+            let inputs = try tensors(9, [1, 7, 4, 3], [1, 7, 2, 3], [1, 7, 2, 5], scale: 2)
+            try TapeGradients.check("capped attention", inputs) {
+                [
+                    try $0[0].attention(
+                        k: $0[1], v: $0[2], scale: 0.6, cap: 1.5, span: AttentionSpan(window: 3, sinks: 1))
+                ]
+            }
+            for cap in [0, -1, Float.nan, .infinity] {
+                #expect(throws: TensorError.self) {
+                    try inputs[0].attention(k: inputs[1], v: inputs[2], scale: 1, cap: cap)
+                }
+            }
+        }
+
         @Test(arguments: [AttentionSpan(), .init(window: 3), .init(window: 2, sinks: 2)], [nil, [0, 2, 6]])
         func attention(span: AttentionSpan, documents: [Int]?) throws {
             let inputs = try tensors(9, [1, 7, 4, 3], [1, 7, 2, 3], [1, 7, 2, 5], scale: 2)

@@ -13,6 +13,13 @@ extension CPUBackend {
         }
     }
 
+    /// cap · tanh(x / cap).
+    func capped(_ x: Tensor, by cap: Float) throws -> Tensor {
+        try withExtendedLifetime(x) {
+            try .filled(x.shape) { moult_cap(x.floats, cap, $0, Int64(x.count)) }
+        }
+    }
+
     public func activated(_ x: Tensor, _ activation: Activation) throws -> Tensor {
         try withExtendedLifetime(x) {
             try .filled(x.shape) { moult_activated(activation.kernel, x.floats, $0, Int64(x.count)) }

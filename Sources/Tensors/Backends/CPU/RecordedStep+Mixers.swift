@@ -17,6 +17,8 @@ extension RecordedStep {
         public var keyValueHeads: Int
         /// What scores of queries and keys are multiplied with.
         public var scale: Float
+        /// Scores of softmax attention go through cap · tanh(score / cap); nil for none.
+        public var cap: Float?
         /// Angles by which q and k turn; nil for no positions.
         public var angles: Angles?
         /// Whether q, k and v go through silu.
@@ -26,10 +28,11 @@ extension RecordedStep {
 
         /// Projections of all heads.
         public init(
-            q: Rows, k: Rows, v: Rows, heads: Int, keyValueHeads: Int, scale: Float, angles: Angles?, silu: Bool
+            q: Rows, k: Rows, v: Rows, heads: Int, keyValueHeads: Int, scale: Float, cap: Float? = nil,
+            angles: Angles?, silu: Bool
         ) {
             (self.q, self.k, self.v, self.heads, self.keyValueHeads) = (q, k, v, heads, keyValueHeads)
-            (self.scale, self.angles, self.silu) = (scale, angles, silu)
+            (self.scale, self.cap, self.angles, self.silu) = (scale, cap, angles, silu)
         }
 
         /// The same for some of the key/value heads.
@@ -54,7 +57,7 @@ extension RecordedStep {
         func job(out: Rows) -> moult_step_heads {
             moult_step_heads(
                 heads: Int64(heads), key_value_heads: Int64(keyValueHeads), key_dim: Int64(keyDim),
-                value_dim: Int64(valueDim), set: set?.bits ?? 0, scale: scale, q: q.values, k: k.values,
+                value_dim: Int64(valueDim), set: set?.bits ?? 0, scale: scale, cap: cap ?? 0, q: q.values, k: k.values,
                 v: v.values, cosines: angles?.turns.cosines.values, sines: angles?.turns.sines.values,
                 sink_cosines: angles?.sinkTurns.cosines.values, sink_sines: angles?.sinkTurns.sines.values, silu: silu,
                 out: out.values)
@@ -171,6 +174,7 @@ extension RecordedStep {
     ///   - most: how many rows a cache ever holds; nil without bound.
     /// - Returns: the heads' outputs (rows, H · V) and where the caches go.
     public func attention(_ heads: Heads, into out: Rows? = nil, most: Int?) throws -> (out: Rows, caches: CacheTable) {
+        try Tensor.requireCap(heads.cap, "attention")
         let out = try out ?? rows(width: heads.valueDim * heads.heads)
         var job = heads.job(out: out)
         guard let table = moult_step_attention(handle, &job, most.map(Int64.init) ?? .max) else {

@@ -133,8 +133,19 @@ public final class RecordedStep {
             products.append(try product(weight, bias: biases[index], out: outs[index].values))
         }
         self.weights += weights
-        try check(moult_step_linear(handle, x.pointer, products, Int64(products.count), false), x.width)
+        try check(moult_step_linear(handle, x.pointer, products, Int64(products.count), false, 0), x.width)
         return outs
+    }
+
+    /// Logits x · headᵀ, capped by cap · tanh(logit / cap) unless `cap` is nil.
+    public func logits(_ x: Rows, head: Tensor, cap: Float? = nil) throws -> Rows {
+        try head.requireShape("logits", "head", [nil, x.width])
+        try Tensor.requireCap(cap, "logits")
+        let out = try rows(width: head.shape[0])
+        var product = try product(head, bias: nil, out: out.values)
+        weights.append(head)
+        try check(moult_step_linear(handle, x.pointer, &product, 1, false, cap ?? 0), x.width)
+        return out
     }
 
     /// sum += x · weightᵀ + bias.
@@ -142,7 +153,7 @@ public final class RecordedStep {
         try weight.requireShape("linear", "weight", [sum.width, x.width])
         var product = try product(weight, bias: bias, out: sum.values)
         weights.append(weight)
-        try check(moult_step_linear(handle, x.pointer, &product, 1, true), x.width)
+        try check(moult_step_linear(handle, x.pointer, &product, 1, true, 0), x.width)
     }
 
     /// act(gate(x)) · up(x) for weights (F, I), to be read by the weights `readers`.
