@@ -23,13 +23,13 @@ def source(file, included=None):
     if file in included:
         return ""
     included.add(file)
-    text = (KERNELS / file).read_text().replace("#pragma once\n", "")
+    text = next(KERNELS.rglob(file)).read_text().replace("#pragma once\n", "")
     # emulated_device.h belongs to the tests: only they define what asks for it.
     return re.sub(r'#include "(\w+\.cuh)"', lambda found: source(found[1], included), text)
 
 
 def compiled(text, expression, architecture):
-    """The machine code of a kernel and its name there, with Moult's options (Sources/CCUDA/compiler.c), kept in a cache."""
+    """The machine code of a kernel and its name there, with Moult's options (Sources/CCUDA/driver/compiler.c), kept in a cache."""
     key = hashlib.sha256("\0".join((text, expression, architecture, str(nvrtc.getVersion()))).encode()).hexdigest()
     place = CUBINS / f"{key}.cubin"
     name = place.with_suffix(".name")

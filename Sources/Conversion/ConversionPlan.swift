@@ -96,10 +96,10 @@ public struct ConversionPlan: Sendable {
     private static func target(_ files: ModelFiles, options: ConversionOptions) throws -> ModelConfiguration {
         let source = try ModelConfiguration(files.configuration)
         let type = files.configuration.modelType
-        guard ["llama", "mistral"].contains(type) else {
+        guard files.family.isTransformer else {
             let what = type == "moult" ? "a model that is converted already" : "a recurrent model"
             throw ConversionError.source(
-                path: files.path, expected: "a Transformer (llama or mistral)",
+                path: files.path, expected: "a Transformer",
                 found: "\(what) (model_type '\(type)'); train it with: moult train \(ShellWord.quoted(files.path)) "
                     + "--teacher SOURCE --data FILE --output RUN")
         }
@@ -121,7 +121,8 @@ public struct ConversionPlan: Sendable {
         var target = source
         let kept = options.keptAttention.layers(of: source.decoder.keyValueHeadCount)
         target.mixers = (0..<source.decoder.layerCount).map {
-            kept.contains($0) ? SoftmaxAttention.name : GatedSlotAttention.name
+            // What the source bounds itself, beside layers that see all, stays as it is.
+            kept.contains($0) || source.decoder.isLocal($0) ? SoftmaxAttention.name : GatedSlotAttention.name
         }
         target.names = slotAttention.profile == .fla ? .flashLinearAttention : .huggingFace
         target.mixerOptions = JSONObject([(GatedSlotAttention.name, slotAttention.json)])

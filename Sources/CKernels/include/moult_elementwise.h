@@ -26,9 +26,6 @@ void moult_gated(enum moult_activation activation, const float *gate, const floa
 /// out = logsigmoid(x) / divisor
 void moult_log_gate(const float *x, float divisor, float *out, int64_t count);
 
-/// Rounds or widens between float32, bfloat16 and float16.
-void moult_convert(const void *from, enum moult_type from_type, void *to, enum moult_type to_type, int64_t count);
-
 /// out = w · x + (1 - w) · y with w = sigmoid(logits[row]), over (rows, dim).
 void moult_mix(const float *x, const float *y, const float *logits, float *out, int64_t rows, int64_t dim);
 
@@ -48,8 +45,37 @@ void moult_rope(
     const float *x, const float *cosines, const float *sines, int64_t offset, float *out, int64_t batch,
     int64_t tokens, int64_t heads, int64_t dim);
 
-/// Row ids[i] of `table` (…, dim), of any type, widened, for each i.
-void moult_embedding(
-    const int32_t *ids, int64_t count, const void *table, enum moult_type type, int64_t dim, float *out);
+// MARK: Gradients
+
+// Each is the gradient of the function that its name starts with. Sums are in an order that does not depend on the number of threads.
+
+/// y += scale · x
+void moult_add_scaled(const float *x, float scale, float *y, int64_t count);
+
+void moult_activated_backward(
+    enum moult_activation activation, const float *gradient, const float *x, float *out, int64_t count);
+
+void moult_gated_backward(
+    enum moult_activation activation, const float *gradient, const float *gate, const float *up, float *gate_out,
+    float *up_out, int64_t count);
+
+void moult_log_gate_backward(const float *gradient, const float *x, float divisor, float *out, int64_t count);
+
+void moult_mix_backward(
+    const float *gradient, const float *x, const float *y, const float *logits, float *x_out, float *y_out,
+    float *logits_out, int64_t rows, int64_t dim);
+
+/// The weight's gradient is added to `weight_gradient` (dim). That of the bias is moult_column_sums of `gradient`.
+enum moult_status moult_norm_backward(
+    const struct moult_norm *norm, const float *gradient, const float *x, float *out, float *weight_gradient,
+    int64_t rows);
+
+/// moult_rope by the negative angles.
+void moult_rope_backward(
+    const float *gradient, const float *cosines, const float *sines, int64_t offset, float *out, int64_t batch,
+    int64_t tokens, int64_t heads, int64_t dim);
+
+/// sums (columns) += the sum of the rows of x (rows, columns).
+void moult_column_sums(const float *x, int64_t rows, int64_t columns, float *sums);
 
 #endif

@@ -1,6 +1,7 @@
 #ifndef MOULT_LINEAR_H
 #define MOULT_LINEAR_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "moult_types.h"
@@ -19,10 +20,26 @@ struct moult_product {
 enum moult_status moult_linear(
     const float *x, int64_t rows, int64_t inputs, const struct moult_product *products, int64_t count);
 
-/// losses[r] = logsumexp(hidden[r] · headᵀ) - (hidden[r] · headᵀ)[targets[r]]: hidden (rows, inputs), head
-/// (outputs, inputs). Holds one tile of logits per thread at a time.
-enum moult_status moult_negative_log_likelihood(
-    const float *hidden, int64_t rows, int64_t inputs, const void *head, enum moult_type type, int64_t outputs, float cap,
-    const int32_t *targets, float *losses);
+// MARK: Gradients
+
+// Sums are in an order that does not depend on the number of threads.
+
+/// One term of moult_linear_backward: gradient (rows, outputs) and weight (outputs, inputs).
+struct moult_term {
+    const float *gradient;
+    const void *weight;
+    int64_t outputs;
+    enum moult_type type;
+};
+
+/// out (rows, inputs) = the sum of gradient · weight over the terms.
+enum moult_status moult_linear_backward(
+    const struct moult_term *terms, int64_t count, int64_t rows, int64_t inputs, float *out);
+
+/// weight (outputs, inputs) = gradientᵀ · x, or with `add` +=: gradient (rows, outputs), x (rows, inputs). `half` allows
+/// both to be rounded to bfloat16.
+enum moult_status moult_linear_weight_gradient(
+    const float *gradient, const float *x, int64_t rows, int64_t outputs, int64_t inputs, bool half, bool add,
+    float *weight);
 
 #endif

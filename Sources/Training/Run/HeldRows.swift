@@ -1,5 +1,6 @@
 import Evaluation
 import Models
+import Text
 
 /// Rows that are held apart, and how well a model predicts them.
 struct HeldRows {
@@ -33,7 +34,9 @@ struct HeldRows {
         for batch in batches {
             let losses = try model.hidden(batch.inputs, documents: batch.documents)
                 .reshaped([batch.tokens, model.configuration.decoder.hiddenSize])
-                .negativeLogLikelihood(head: model.headWeight, targets: batch.targets.map { max($0, 0) })
+                .negativeLogLikelihood(
+                    head: model.headWeight, targets: batch.targets.map { max($0, 0) },
+                    cap: model.configuration.decoder.logitCap)
             for (position, target) in batch.targets.enumerated() where target >= 0 {
                 sums[position] += Double(losses[position])
                 counts[position] += 1

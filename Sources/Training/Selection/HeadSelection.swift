@@ -1,4 +1,5 @@
 import Models
+import Records
 import Tensors
 
 /// Finds the key/value heads, or layers, of a student that should keep softmax attention: those that bring the recall of what
@@ -25,20 +26,8 @@ public struct HeadSelection {
         }
     }
 
-    /// Heads of a layer that were tried beside those that had been chosen.
-    public struct Trial: Sendable, Equatable {
-        /// The layer, from 0 on.
-        public var layer: Int
-        /// Nil for all heads of the layer that had no softmax attention yet.
-        public var head: Int?
-        /// The student's score with them.
-        public var score: SelectionProbe.Score
-
-        /// "18:2", or "18".
-        public var name: String { kept?.description ?? "\(layer)" }
-        /// Nil for the whole layer.
-        var kept: KeptHead? { head.map { KeptHead(layer: layer, head: $0) } }
-    }
+    /// Heads of a layer that were tried.
+    public typealias Trial = HeadTrial
 
     /// What a selection gave.
     public struct Result: Sendable, Equatable {
@@ -77,7 +66,7 @@ public struct HeadSelection {
             try teacher.hidden([tokens]).reshaped([tokens.count, teacher.configuration.decoder.hiddenSize])
         }
         teacherTexts = try probe.texts.map(ended)
-        let recall = try probe.recall(probe.lists.map { try ended($0.tokens) }, head: teacher.headWeight)
+        let recall = try probe.recall(probe.lists.map { try ended($0.tokens) }, by: teacher)
         result = Result(
             teacher: .init(recall: recall, divergence: nil), student: .init(recall: .infinity, divergence: nil))
         try readInputs()
@@ -171,12 +160,13 @@ public struct HeadSelection {
     /// The score of a model that differs from ``student`` in layers from `layer` on.
     private func score(_ model: DecoderModel, from layer: Int, lists: Int? = nil) throws -> SelectionProbe.Score {
         let read = inputs.prefix(lists ?? inputs.count)
-        let recall = try probe.recall(read.map { try model.hidden($0, from: layer) }, head: model.headWeight)
+        let recall = try probe.recall(read.map { try model.hidden($0, from: layer) }, by: model)
         guard !textInputs.isEmpty else { return .init(recall: recall, divergence: nil) }
         var (sum, count) = (0.0, 0)
         for (inputs, target) in zip(textInputs, teacherTexts) {
             let losses = try model.hidden(inputs, from: layer).klDivergence(
-                head: model.headWeight, teacher: target, teacherHead: teacher.headWeight, scale: 1)
+                head: model.headWeight, teacher: target, teacherHead: teacher.headWeight, scale: 1,
+                cap: model.configuration.decoder.logitCap, teacherCap: teacher.configuration.decoder.logitCap)
             sum += try losses.sum().scalar()
             count += target.shape[0]
         }

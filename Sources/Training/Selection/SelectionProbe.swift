@@ -1,15 +1,12 @@
 import Models
+import Records
 import Tensors
+import Text
 import Tokenizers
 
 /// What heads are selected by: lists of keys and values with questions, and ordinary text.
 public struct SelectionProbe: Sendable {
-    /// A document, and where in it the answers stand.
-    struct Document: Sendable {
-        let tokens: [Int32]
-        let answers: [Range<Int>]
-    }
-    let lists: [Document]
+    let lists: [PackedRow]
     let texts: [[Int32]]
 
     /// Lengths of the lists in tokens, and how many there are of each. Longer ones tell whether a head looks far, and cost
@@ -26,20 +23,17 @@ public struct SelectionProbe: Sendable {
     }
 
     /// What a model makes of the probe.
-    public struct Score: Sendable, Equatable {
-        /// The negative log-likelihood of an answer, all its tokens, in nats: the mean over the questions.
-        public var recall: Double
-        /// The divergence of the text's next-token distributions from the teacher's, in nats per token; nil without text.
-        public var divergence: Double?
-    }
+    public typealias Score = HeadTrial.Score
 
-    /// The negative log-likelihood of an answer given the final hidden states (T, D) of each list.
-    func recall(_ hidden: [Tensor], head: Tensor) throws -> Double {
+    /// The negative log-likelihood of an answer given the final hidden states (T, D) of each list, by the head of `model`.
+    func recall(_ hidden: [Tensor], by model: DecoderModel) throws -> Double {
         var (sum, count) = (0.0, 0)
         for (document, hidden) in zip(lists, hidden) {
             let places = document.answers.flatMap { Array($0) }
             let rows = try Tensor.embedding(places.map { Int32($0 - 1) }, table: hidden)
-            let losses = try rows.negativeLogLikelihood(head: head, targets: places.map { document.tokens[$0] })
+            let losses = try rows.negativeLogLikelihood(
+                head: model.headWeight, targets: places.map { document.tokens[$0] },
+                cap: model.configuration.decoder.logitCap)
             sum += losses.reduce(0) { $0 + Double($1) }
             count += document.answers.count
         }

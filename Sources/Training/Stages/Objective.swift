@@ -1,5 +1,6 @@
 import Models
 import Tensors
+import Text
 
 /// What a stage minimises: runs a batch forwards and back, so that the gradients of the student's trained parameters
 /// grow by the batch's.
@@ -93,13 +94,14 @@ struct Objective {
             result.divergence = try hidden.klDivergence(
                 head: model.headWeight, teacher: target, teacherHead: teacher.headWeight,
                 scale: Float(batch.weights == nil ? share / Double(batch.targets.count) : share),
-                factor: batch.weights == nil ? nil : batch.share, weights: batch.weights
+                factor: batch.weights == nil ? nil : batch.share, weights: batch.weights,
+                cap: model.configuration.decoder.logitCap, teacherCap: teacher.configuration.decoder.logitCap
             ).sum()
         }
         if share < 1 {
             result.crossEntropy = try hidden.crossEntropy(
                 head: model.headWeight, targets: batch.targets, scale: Float(1 - share), factor: batch.predictedShare,
-                weights: batch.weights
+                weights: batch.weights, cap: model.configuration.decoder.logitCap
             ).sum()
         }
         try tape.playBack()

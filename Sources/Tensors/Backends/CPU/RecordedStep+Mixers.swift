@@ -210,6 +210,12 @@ extension RecordedStep {
         }
     }
 
+    /// x itself, to be read by `readers`, of which some may want it rounded.
+    public func rounded(_ x: Rows, readers: [Tensor]) throws -> Rows {
+        guard readers.contains(where: \.dtype.isQuantised) else { return x }
+        return try join(readers: readers, width: x.width) { $0.x = UnsafePointer(x.values) }
+    }
+
     private func join(readers: [Tensor], width: Int, _ set: (inout moult_step_join) -> Void) throws -> Rows {
         let out = try rows(width: width, readers: readers)
         var job = moult_step_join()

@@ -1,0 +1,221 @@
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "CCUDA.h"
+#include "compiler.h"
+#include "library.h"
+#include "products.h"
+
+// The driver API's types, as cuda.h has them: handles are pointers, device addresses 64-bit integers, results ints.
+typedef void *CUcontext, *CUstream, *CUmodule, *CUfunction, *CUgraph, *CUgraphExec;
+enum {
+    attribute_major = 75,
+    attribute_minor = 76,
+    function_shared_bytes = 8,
+    stream_non_blocking = 1,
+    // Allocating stays allowed while work is recorded.
+    capture_relaxed = 2,
+    error_out_of_memory = 2,
+};
+
+#define DRIVER_FUNCTIONS(F)                                                                                            \
+    F(cuInit, (unsigned))                                                                                              \
+    F(cuGetErrorString, (int, const char**))                                                                           \
+    F(cuDeviceGet, (int*, int))                                                                                        \
+    F(cuDeviceGetName, (char*, int, int))                                                                              \
+    F(cuDeviceGetAttribute, (int*, int, int))                                                                          \
+    F(cuDevicePrimaryCtxRetain, (CUcontext*, int))                                                                     \
+    F(cuCtxSetCurrent, (CUcontext))                                                                                    \
+    F(cuMemGetInfo_v2, (size_t*, size_t*))                                                                             \
+    F(cuMemAlloc_v2, (uint64_t*, size_t))                                                                              \
+    F(cuMemFree_v2, (uint64_t))                                                                                        \
+    F(cuMemcpyHtoDAsync_v2, (uint64_t, const void*, size_t, CUstream))                                                 \
+    F(cuMemcpyDtoHAsync_v2, (void*, uint64_t, size_t, CUstream))                                                       \
+    F(cuMemcpyDtoDAsync_v2, (uint64_t, uint64_t, size_t, CUstream))                                                    \
+    F(cuMemsetD8Async, (uint64_t, unsigned char, size_t, CUstream))                                                    \
+    F(cuStreamCreate, (CUstream*, unsigned))                                                                           \
+    F(cuStreamSynchronize, (CUstream))                                                                                 \
+    F(cuStreamBeginCapture_v2, (CUstream, int))                                                                        \
+    F(cuStreamEndCapture, (CUstream, CUgraph*))                                                                        \
+    F(cuGraphInstantiateWithFlags, (CUgraphExec*, CUgraph, unsigned long long))                                        \
+    F(cuGraphLaunch, (CUgraphExec, CUstream))                                                                          \
+    F(cuGraphDestroy, (CUgraph))                                                                                       \
+    F(cuGraphExecDestroy, (CUgraphExec))                                                                               \
+    F(cuModuleLoadData, (CUmodule*, const void*))                                                                      \
+    F(cuModuleGetFunction, (CUfunction*, CUmodule, const char*))                                                       \
+    F(cuFuncSetAttribute, (CUfunction, int, int))                                                                      \
+    F(cuLaunchKernel,                                                                                                  \
+      (CUfunction, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, CUstream, void**, void**))
+
+#define DECLARE(name, parameters) static int(*name) parameters;
+DRIVER_FUNCTIONS(DECLARE)
+
+static CUcontext context;
+static CUstream stream;
+static int compute_major, compute_minor;
+static char device_name[256];
+
+static int check(int result, const char* call, const char* what) {
+    if (result == 0) return 0;
+    const char* text = NULL;
+    if (cuGetErrorString) cuGetErrorString(result, &text);
+    return moult_cuda_fail("%s%s%s: %s (%d)", call, *what ? " of " : "", what, text ? text : "unknown error", result);
+}
+#define CHECK(name, ...) check(name(__VA_ARGS__), #name, "")
+
+/// A thread that has not used the device yet has no context.
+static int enter(void) {
+    static _Thread_local int entered;
+    if (entered) return 0;
+    if (CHECK(cuCtxSetCurrent, context)) return 1;
+    entered = 1;
+    return 0;
+}
+
+// Memory
+
+static int memory(size_t* free_bytes, size_t* total) {
+    return enter() || CHECK(cuMemGetInfo_v2, free_bytes, total);
+}
+
+static int allocate(size_t bytes, uint64_t* address) {
+    if (enter()) return 1;
+    int result = cuMemAlloc_v2(address, bytes);
+    check(result, "cuMemAlloc", "");
+    return result == error_out_of_memory ? 2 : result != 0;
+}
+
+static int release(uint64_t address) { return enter() || CHECK(cuMemFree_v2, address); }
+
+static int upload(uint64_t to, const void* from, size_t bytes) {
+    return enter() || CHECK(cuMemcpyHtoDAsync_v2, to, from, bytes, stream);
+}
+
+static int download(void* to, uint64_t from, size_t bytes) {
+    return enter() || CHECK(cuMemcpyDtoHAsync_v2, to, from, bytes, stream) || CHECK(cuStreamSynchronize, stream);
+}
+
+static int copy(uint64_t to, uint64_t from, size_t bytes) {
+    return enter() || CHECK(cuMemcpyDtoDAsync_v2, to, from, bytes, stream);
+}
+
+static int zero(uint64_t to, size_t bytes) { return enter() || CHECK(cuMemsetD8Async, to, 0, bytes, stream); }
+
+static int synchronise(void) { return enter() || CHECK(cuStreamSynchronize, stream); }
+
+// Kernels
+
+struct kernel {
+    CUfunction function;
+    size_t shared_bytes;
+    char name[256];
+};
+
+static int load_kernel(const char* source, const char* expression, void** result) {
+    if (enter()) return 1;
+    void* image;
+    char symbol[512];
+    if (moult_cuda_compile(source, expression, compute_major, compute_minor, &image, symbol)) return 1;
+    CUmodule module;
+    int failed = check(cuModuleLoadData(&module, image), "cuModuleLoadData", expression);
+    free(image);
+    if (failed) return 1;
+    struct kernel* kernel = calloc(1, sizeof *kernel);
+    if (!kernel) return moult_cuda_fail("out of memory");
+    snprintf(kernel->name, sizeof kernel->name, "%s", expression);
+    if (check(cuModuleGetFunction(&kernel->function, module, symbol), "cuModuleGetFunction", expression)) {
+        free(kernel);
+        return 1;
+    }
+    *result = kernel;
+    return 0;
+}
+
+static int launch(
+    void* handle, const unsigned grid[3], const unsigned block[3], size_t shared_bytes, void** arguments) {
+    struct kernel* kernel = handle;
+    if (enter()) return 1;
+    // More than 48 KB must be asked for, once.
+    if (shared_bytes > (48 << 10) && shared_bytes > kernel->shared_bytes) {
+        if (check(
+                cuFuncSetAttribute(kernel->function, function_shared_bytes, (int)shared_bytes), "cuFuncSetAttribute",
+                kernel->name))
+            return 1;
+        kernel->shared_bytes = shared_bytes;
+    }
+    int result = cuLaunchKernel(
+        kernel->function, grid[0], grid[1], grid[2], block[0], block[1], block[2], (unsigned)shared_bytes, stream,
+        arguments, NULL);
+    if (result == 0) return 0;
+    char what[512];
+    snprintf(
+        what, sizeof what, "%s, grid (%u, %u, %u), block (%u, %u, %u), %zu bytes shared", kernel->name, grid[0],
+        grid[1], grid[2], block[0], block[1], block[2], shared_bytes);
+    return check(result, "cuLaunchKernel", what);
+}
+
+// Graphs
+
+static int begin_capture(void) { return enter() || CHECK(cuStreamBeginCapture_v2, stream, capture_relaxed); }
+
+static int end_capture(void** result) {
+    CUgraph graph = NULL;
+    if (enter() || CHECK(cuStreamEndCapture, stream, &graph)) return 1;
+    CUgraphExec executable = NULL;
+    int failed = CHECK(cuGraphInstantiateWithFlags, &executable, graph, 0);
+    cuGraphDestroy(graph);
+    *result = executable;
+    return failed;
+}
+
+static int replay(void* graph) { return enter() || CHECK(cuGraphLaunch, graph, stream); }
+
+static void forget(void* graph) {
+    if (!enter()) cuGraphExecDestroy(graph);
+}
+
+// Opening
+
+static const char* name(void) { return device_name; }
+
+static const struct moult_cuda functions = {
+    .error = moult_cuda_error, .name = name, .memory = memory, .allocate = allocate, .release = release, .upload = upload,
+    .download = download, .copy = copy, .zero = zero, .synchronise = synchronise, .kernel = load_kernel,
+    .launch = launch, .multiply = moult_cuda_multiply, .begin_capture = begin_capture, .end_capture = end_capture,
+    .replay = replay, .forget = forget,
+};
+
+static int open_device(void) {
+    void* library = moult_cuda_library((const char* const[]){"libcuda.so.1", "libcuda.so", NULL});
+    if (!library) return moult_cuda_fail("libcuda.so.1 cannot be loaded: no NVIDIA driver is installed");
+#define LOAD(name, parameters)                                                                                         \
+    if (!(*(void**)&name = dlsym(library, #name))) return moult_cuda_fail("libcuda.so.1 has no " #name);
+    DRIVER_FUNCTIONS(LOAD)
+    int device;
+    char model[128];
+    if (CHECK(cuInit, 0) || CHECK(cuDeviceGet, &device, 0) || CHECK(cuDeviceGetName, model, sizeof model, device)
+        || CHECK(cuDeviceGetAttribute, &compute_major, attribute_major, device)
+        || CHECK(cuDeviceGetAttribute, &compute_minor, attribute_minor, device))
+        return 1;
+    snprintf(device_name, sizeof device_name, "%s, sm_%d%d", model, compute_major, compute_minor);
+    if (compute_major < 8)
+        return moult_cuda_fail("%s: bfloat16 products need compute capability 8.0 or later", device_name);
+    if (CHECK(cuDevicePrimaryCtxRetain, &context, device) || enter()
+        || CHECK(cuStreamCreate, &stream, stream_non_blocking))
+        return 1;
+    // As cuBLAS uses on these cards.
+    size_t workspace_bytes = 64 << 20;
+    uint64_t workspace;
+    return allocate(workspace_bytes, &workspace) != 0
+        || moult_cuda_products_open(stream, workspace, workspace_bytes);
+}
+
+const struct moult_cuda* moult_cuda_open(const char** error) {
+    if (open_device()) {
+        *error = moult_cuda_error();
+        return NULL;
+    }
+    return &functions;
+}

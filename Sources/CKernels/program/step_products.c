@@ -1,0 +1,230 @@
+#include "program/step.h"
+
+// Embeddings, norms and products of a step.
+
+/// Outputs that a task takes at once: two tile rows of a quantised weight, a group of the next product's input.
+enum { unit = 32, task_bytes = 524288, most_tasks_per_thread = 4 };
+
+static inline int64_t share(int64_t units, int64_t task, int64_t tasks) { return units * task / tasks; }
+
+// MARK: Rows
+
+const struct moult_step_rows *moult_step_make_rows(struct moult_step *step, int64_t width, bool rounded) {
+    struct moult_step_rows *rows = step_memory(step, sizeof *rows);
+    if (!rows) return NULL;
+    const size_t count = (size_t)(step->capacity * width);
+    rows->width = width;
+    rows->values = step_memory(step, count * sizeof(float));
+    if (!rows->values) return NULL;
+    if (!rounded) return rows;
+    rows->codes = step_memory(step, count);
+    rows->scales = step_memory(step, count / 32 * sizeof(float));
+    rows->sums = step_memory(step, count / 32 * sizeof(float));
+    return rows->codes && rows->scales && rows->sums ? rows : NULL;
+}
+
+void step_round(const struct moult_step_rows *x, int64_t row, int64_t first, int64_t count) {
+    if (!x->codes) return;
+    const int64_t at = row * x->width + first;
+    moult_kernels()->round_rows(x->values + at, 1, count, x->codes + at, x->scales + at / 32, x->sums + at / 32);
+}
+
+// MARK: Embedding
+
+static bool embed(const struct operation *operation, int64_t rows, int64_t task, int64_t tasks) {
+    (void)rows, (void)tasks;
+    const struct moult_product *table = &operation->products[0];
+    const int64_t width = operation->out.width;
+    float *out = operation->out.values + task * width, *row = operation->add ? operation->row + task * width : out;
+    widen_table_row(table->weight, table->type, width, operation->tokens[task], row);
+    if (operation->scale != 1) moult_kernels()->scale(row, operation->scale, row, width);
+    if (operation->add) moult_kernels()->add(out, row, out, width);
+    return true;
+}
+
+/// Gives the operation a place for what it adds to `out`.
+static bool make_row(struct moult_step *step, struct operation *operation, const struct moult_step_rows *out) {
+    operation->add = true;
+    operation->row = step_memory(step, (size_t)(step->capacity * out->width) * sizeof(float));
+    return operation->row;
+}
+
+bool moult_step_embedding(
+    struct moult_step *step, const int32_t *ids, const struct moult_product *table, float scale, bool add,
+    const struct moult_step_rows *out
+) {
+    struct operation *operation = step_append(step);
+    if (!operation) return false;
+    operation->tasks = step_task_per_row;
+    operation->run = embed;
+    operation->tokens = ids;
+    operation->products[0] = *table;
+    operation->scale = scale;
+    operation->out = *out;
+    return !add || make_row(step, operation, out);
+}
+
+// MARK: Norm
+
+static bool norm(const struct operation *operation, int64_t rows, int64_t task, int64_t tasks) {
+    (void)rows, (void)tasks;
+    const struct moult_step_rows *out = &operation->out;
+    const int64_t at = task * out->width;
+    float *row = (operation->add ? operation->row : out->values) + at;
+    moult_kernels()->norm(&operation->norm, operation->x.values + at, row, out->width / operation->norm.dim);
+    if (operation->add) moult_kernels()->add(out->values + at, row, out->values + at, out->width);
+    step_round(out, task, 0, out->width);
+    return true;
+}
+
+bool moult_step_norm(
+    struct moult_step *step, const struct moult_step_rows *x, const struct moult_norm *norm_of_rows, bool add,
+    const struct moult_step_rows *out
+) {
+    struct operation *operation = step_append(step);
+    if (!operation) return false;
+    operation->tasks = step_task_per_row;
+    operation->run = norm;
+    operation->x = *x;
+    operation->norm = *norm_of_rows;
+    operation->out = *out;
+    return !add || make_row(step, operation, out);
+}
+
+// MARK: Products
+
+static inline int64_t units_of(const struct moult_product *product) { return divide_up(product->outputs, unit); }
+
+static int64_t product_tasks(const struct operation *operation, int64_t rows, int64_t threads) {
+    (void)rows;
+    int64_t bytes = 0;
+    for (int64_t p = 0; p < operation->product_count; p++) {
+        const struct moult_product *product = &operation->products[p];
+        bytes += moult_weight_bytes(product->type, product->outputs, operation->x.width);
+    }
+    int64_t tasks = divide_up(bytes, task_bytes);
+    if (tasks > threads * most_tasks_per_thread) tasks = threads * most_tasks_per_thread;
+    // A multiple of the threads, so that none waits for another's last task.
+    tasks = divide_up(tasks, threads) * threads;
+    return least(tasks, operation->units);
+}
+
+/// Output `output`, a multiple of `unit`, of a weight.
+static const char *weights_from(const struct moult_product *product, int64_t inputs, int64_t output) {
+    return (const char *)product->weight + moult_weight_bytes(product->type, output, inputs);
+}
+
+/// Outputs [begin, end) of one product of all rows; `begin` is a multiple of `unit`.
+static bool product_part(
+    const struct moult_step_rows *x, int64_t rows, const struct moult_product *product, int64_t begin, int64_t end, bool add
+) {
+    const struct moult_grouped grouped = {x->codes, x->scales, x->sums};
+    return few_rows_product(
+        x->values, &grouped, rows, x->width, product, begin / moult_tile_outputs, moult_tile_rows(end), add);
+}
+
+static bool multiply(const struct operation *operation, int64_t rows, int64_t task, int64_t tasks) {
+    int64_t begin = share(operation->units, task, tasks), end = share(operation->units, task + 1, tasks);
+    for (int64_t p = 0; p < operation->product_count && end > 0; p++) {
+        const struct moult_product *product = &operation->products[p];
+        const int64_t units = units_of(product), from = begin > 0 ? begin : 0, to = least(end, units);
+        if (from < to
+            && !product_part(
+                &operation->x, rows, product, from * unit, least(to * unit, product->outputs), operation->add)) {
+            return false;
+        }
+        for (int64_t r = 0; from < to && operation->cap > 0 && r < rows; r++) {
+            float *out = product->out + r * product->outputs + from * unit;
+            moult_kernels()->cap(out, operation->cap, out, least(to * unit, product->outputs) - from * unit);
+        }
+        begin -= units;
+        end -= units;
+    }
+    return true;
+}
+
+static const char *multiplied_weights(const struct operation *operation, int64_t task, int64_t tasks, int64_t *bytes) {
+    int64_t begin = share(operation->units, task, tasks);
+    for (int64_t p = 0; p < operation->product_count; p++) {
+        const struct moult_product *product = &operation->products[p];
+        const int64_t units = units_of(product), inputs = operation->x.width;
+        if (begin < units) {
+            const char *weights = weights_from(product, inputs, begin * unit);
+            *bytes = (const char *)product->weight + moult_weight_bytes(product->type, product->outputs, inputs) - weights;
+            return weights;
+        }
+        begin -= units;
+    }
+    return NULL;
+}
+
+bool moult_step_linear(
+    struct moult_step *step, const struct moult_step_rows *x, const struct moult_product *products, int64_t count, bool add,
+    float cap
+) {
+    struct operation *operation = step_append(step);
+    if (!operation || count > (int64_t)(sizeof operation->products / sizeof *products)) return false;
+    operation->tasks = product_tasks;
+    operation->run = multiply;
+    operation->weights = multiplied_weights;
+    operation->x = *x;
+    operation->add = add;
+    operation->cap = cap;
+    operation->product_count = count;
+    for (int64_t p = 0; p < count; p++) {
+        operation->products[p] = products[p];
+        operation->units += units_of(&products[p]);
+    }
+    return true;
+}
+
+// MARK: Gated products
+
+static bool multiply_gated(const struct operation *operation, int64_t rows, int64_t task, int64_t tasks) {
+    const struct moult_product *gate = &operation->products[0], *up = &operation->products[1];
+    const struct moult_step_rows *out = &operation->out;
+    const bool has_up = operation->product_count > 1;
+    const int64_t begin = share(operation->units, task, tasks) * unit;
+    const int64_t end = least(share(operation->units, task + 1, tasks) * unit, out->width);
+    if (begin >= end) return true;
+    if (!product_part(&operation->x, rows, gate, begin, end, false)) return false;
+    if (has_up && !product_part(&operation->x, rows, up, begin, end, false)) return false;
+    for (int64_t r = 0; r < rows; r++) {
+        const int64_t at = r * out->width + begin;
+        if (has_up) {
+            moult_kernels()->gated(
+                operation->activation, gate->out + at, up->out + at, out->values + at, end - begin);
+        } else {
+            moult_kernels()->activated(operation->activation, gate->out + at, out->values + at, end - begin);
+        }
+        step_round(out, r, begin, end - begin);
+    }
+    return true;
+}
+
+static const char *gated_weights(const struct operation *operation, int64_t task, int64_t tasks, int64_t *bytes) {
+    const struct moult_product *gate = &operation->products[0];
+    const int64_t begin = share(operation->units, task, tasks) * unit;
+    const int64_t end = share(operation->units, task + 1, tasks) * unit;
+    *bytes = moult_weight_bytes(gate->type, least(end, gate->outputs) - begin, operation->x.width);
+    return weights_from(gate, operation->x.width, begin);
+}
+
+bool moult_step_gated_linear(
+    struct moult_step *step, const struct moult_step_rows *x, enum moult_activation activation,
+    const struct moult_product *gate, const struct moult_product *up, const struct moult_step_rows *out
+) {
+    struct operation *operation = step_append(step);
+    if (!operation) return false;
+    operation->tasks = product_tasks;
+    operation->run = multiply_gated;
+    operation->weights = gated_weights;
+    operation->x = *x;
+    operation->out = *out;
+    operation->activation = activation;
+    operation->product_count = up ? 2 : 1;
+    operation->products[0] = *gate;
+    if (up) operation->products[1] = *up;
+    operation->units = units_of(gate);
+    return true;
+}

@@ -1,0 +1,49 @@
+import Tensors
+
+/// Keys and values of several sequences on a GPU, in room that grows: all of them, or with a window until it holds the sinks
+/// and is a ring of the last `window` others.
+final class DeviceKeyValueCache: AttentionCache {
+    private let span: AttentionSpan
+    private var ring: KeyValueRing
+
+    init(rows: Int, heads: Int, dim: Int, span: AttentionSpan) throws {
+        self.span = span
+        ring = try KeyValueRing(
+            rows: rows, heads: heads, dim: dim, capacity: span.sinks + 1, sinks: span.window == nil ? 0 : span.sinks)
+    }
+
+    private init(copying other: DeviceKeyValueCache) { (span, ring) = (other.span, other.ring) }
+
+    func attend(_ heads: AttentionHeads, scale: Float, cap: Float?, context: MixerContext) throws -> Tensor {
+        guard context.documents == nil else {
+            throw ModelError.input(expected: "one document that goes on", found: "packed documents")
+        }
+        if let position = context.recordedPosition {
+            return try ring.attend(
+                q: heads.q, k: heads.k, v: heads.v, scale: scale, cap: cap, sinkQueries: heads.sinkQueries,
+                position: position)
+        }
+        return try ring.attend(
+            q: heads.q, k: heads.k, v: heads.v, scale: scale, cap: cap, span: span, sinkQueries: heads.sinkQueries,
+            position: context.position)
+    }
+
+    func reserve(_ positions: Int, count: Int) throws {
+        // While the ring is shorter than the window, it holds all that was read.
+        let wanted = min(positions, span.window.map { $0 + span.sinks } ?? .max)
+        if wanted > ring.capacity { try ring.grow(to: wanted, count: count) }
+    }
+
+    var byteCount: Int { ring.byteCount }
+
+    func copy() -> MixerState { DeviceKeyValueCache(copying: self) }
+
+    func undo() -> () -> Void { { [self, ring] in self.ring = ring } }
+
+    func store(in snapshot: inout StateSnapshot, prefix: String) throws { throw Self.staysHere }
+
+    func restore(_ snapshot: StateSnapshot, prefix: String) throws { throw Self.staysHere }
+
+    private static let staysHere = ModelError.input(
+        expected: "a state on the processor", found: "keys and values on a GPU, which are not saved")
+}

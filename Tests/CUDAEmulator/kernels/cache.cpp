@@ -1,6 +1,0 @@
-#include "../../../Sources/CCUDA/kernels/cache.cu"
-
-#include "../registry.h"
-
-REGISTER_KERNEL(cache_write);
-REGISTER_KERNEL(cache_read);

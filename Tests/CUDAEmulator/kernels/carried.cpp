@@ -1,7 +1,0 @@
-#include "../../../Sources/CCUDA/kernels/carried.cu"
-
-#include "../registry.h"
-
-REGISTER_KERNEL(carried_starts);
-REGISTER_KERNEL(carried_rows);
-REGISTER_KERNEL(carried_states);

@@ -1,6 +1,0 @@
-#include "../../../Sources/CCUDA/kernels/columns.cu"
-
-#include "../registry.h"
-
-REGISTER_KERNEL(column_parts<bf16>);
-REGISTER_KERNEL(add_column_sums);

@@ -1,7 +1,0 @@
-#include "../../../Sources/CCUDA/kernels/embedding.cu"
-
-#include "../registry.h"
-
-REGISTER_KERNEL(gather_rows<bf16>);
-REGISTER_KERNEL(embedding_gradient_runs);
-REGISTER_KERNEL(embedding_gradient_joins);

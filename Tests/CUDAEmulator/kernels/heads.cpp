@@ -1,6 +1,0 @@
-#include "../../../Sources/CCUDA/kernels/heads.cu"
-
-#include "../registry.h"
-
-REGISTER_KERNEL(pick_heads);
-REGISTER_KERNEL(join_heads);

@@ -1,0 +1,6 @@
+#include "losses/sampling.cu"
+
+#include "registry.h"
+
+REGISTER_KERNEL(argmax<float>);
+REGISTER_KERNEL(advance);

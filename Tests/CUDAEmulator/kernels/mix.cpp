@@ -1,6 +1,0 @@
-#include "../../../Sources/CCUDA/kernels/mix.cu"
-
-#include "../registry.h"
-
-REGISTER_KERNEL(mix);
-REGISTER_KERNEL(mix_backward);

@@ -1,7 +1,0 @@
-#include "../../../Sources/CCUDA/kernels/optimiser.cu"
-
-#include "../registry.h"
-
-REGISTER_KERNEL(gradient_squares);
-REGISTER_KERNEL(gradient_norm);
-REGISTER_KERNEL(adam_w);

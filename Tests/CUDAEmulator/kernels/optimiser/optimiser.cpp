@@ -1,0 +1,7 @@
+#include "optimiser/optimiser.cu"
+
+#include "registry.h"
+
+REGISTER_KERNEL(gradient_squares);
+REGISTER_KERNEL(gradient_norm);
+REGISTER_KERNEL(adam_w);

@@ -1,0 +1,5 @@
+#include "pointwise/rope.cu"
+
+#include "registry.h"
+
+REGISTER_KERNEL(rope);

@@ -1,0 +1,5 @@
+#include "products/sort.cu"
+
+#include "registry.h"
+
+REGISTER_KERNEL(sort_ids);

@@ -1,5 +1,0 @@
-#include "../../../Sources/CCUDA/kernels/rope.cu"
-
-#include "../registry.h"
-
-REGISTER_KERNEL(rope);

@@ -1,6 +1,0 @@
-#include "../../../Sources/CCUDA/kernels/sampling.cu"
-
-#include "../registry.h"
-
-REGISTER_KERNEL(argmax<float>);
-REGISTER_KERNEL(advance);

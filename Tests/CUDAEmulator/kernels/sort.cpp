@@ -1,5 +1,0 @@
-#include "../../../Sources/CCUDA/kernels/sort.cu"
-
-#include "../registry.h"
-
-REGISTER_KERNEL(sort_ids);
