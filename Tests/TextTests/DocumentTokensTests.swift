@@ -114,7 +114,7 @@ struct JSONLinesTests {
             try lines.next()
         }
         #expect(
-            throws: DataError.json(file: path, line: 2, offset: 6, problem: "half of a surrogate pair in the text")
+            throws: DataError.json(file: path, line: 2, offset: 5, problem: "half of a surrogate pair in the text")
         ) { try lines.next() }
         #expect(try lines.next() == 3)
     }

@@ -33,7 +33,7 @@ struct PromptList {
         return prompts
     }
 
-    private static func next(_ lines: inout JSONLines, _ path: String) throws -> JSONValue? {
+    private static func next(_ lines: inout JSONLines, _ path: String) throws -> Checkpoints.JSONValue? {
         do { return try lines.next() } catch DataError.json(_, let line, let offset, let problem) {
             throw Failure("\(path):\(line): not valid JSON at byte \(offset): \(problem).")
         }
