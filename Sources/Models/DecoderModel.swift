@@ -17,6 +17,8 @@ public struct DecoderModel: Sendable {
     /// Nil where they are the mixers'.
     let keptPositions: KeptPositions?
     let parameters: Parameters
+    /// What the model computes in.
+    public let precision: Precision
     /// How states on the processor hold keys and values.
     public var cacheType = CacheType.float32
     let knownFingerprint = KnownFingerprint()
@@ -41,9 +43,12 @@ public struct DecoderModel: Sendable {
         return rules
     }
 
-    /// - Parameter rotary: that of another model of this configuration, whose tables are used again.
+    /// - Parameters:
+    ///   - rotary: that of another model of this configuration, whose tables are used again.
+    ///   - precision: what the model computes in; nil for what its device computes in unless asked.
     public init(
-        _ configuration: ModelConfiguration, parameters: Parameters, rotary: RotaryEmbedding? = nil
+        _ configuration: ModelConfiguration, parameters: Parameters, rotary: RotaryEmbedding? = nil,
+        precision: Precision? = nil
     ) throws {
         let (decoder, names) = (configuration.decoder, configuration.names)
         self.configuration = configuration
@@ -58,6 +63,7 @@ public struct DecoderModel: Sendable {
         farthest = try configuration.farthestDistance
         keptPositions = try KeptPositions(configuration)
         self.parameters = parameters
+        self.precision = try embedding.device.precision(precision)
     }
 
     /// Opens a Hugging Face folder or a .gguf file.
@@ -77,9 +83,12 @@ public struct DecoderModel: Sendable {
     }
 
     /// The same model on `device`, with the weights that its products read.
-    public func to(_ device: Device) throws -> DecoderModel {
-        if device == self.device { return self }
-        return try DecoderModel(configuration, parameters: parameters.to(device))
+    /// - Parameter precision: what it computes in there; nil for what the device computes in unless asked.
+    /// - Throws: `TensorError` when there is no such device, or it does not compute in that.
+    public func to(_ device: Device, precision: Precision? = nil) throws -> DecoderModel {
+        let precision = try device.precision(precision)
+        if device == self.device, precision == self.precision { return self }
+        return try DecoderModel(configuration, parameters: parameters.to(device), precision: precision)
     }
 
     /// Where the model computes.
@@ -225,7 +234,7 @@ public struct DecoderModel: Sendable {
 
     /// The state of `rows` sequences that have not begun: several, of one length at all times, on a GPU.
     public func makeState(rows: Int = 1) throws -> DecoderState {
-        guard rows == 1 || rows > 1 && device == .cuda else {
+        guard rows == 1 || rows > 1 && device.traits.readsInStep else {
             throw ModelError.input(expected: "one sequence a state, or more on a GPU", found: "\(rows)")
         }
         return DecoderState(rows: rows, layers: try blocks.map { try $0.mixer.makeState(rows: rows, cache: cacheType) })

@@ -19,23 +19,26 @@ public final class DeviceStep {
     /// Whether the graph is for positions beyond those from which sinks are seen; that of kept attention.
     private var isFar = (false, false)
     private var output: Tensor?
-    private var graph: CUDAGraph?
+    private var graph: (any RecordedWork)?
     /// The revision of the state that the GPU's position and the graph are for.
     private var revision: Int?
 
     /// - Parameter state: what the step goes on from, and advances.
     public init(_ model: DecoderModel, state: DecoderState) throws {
         (self.model, self.state) = (model, state)
-        tokens = try DecodingTokens(rows: state.rows, length: Self.stretch)
+        tokens = try DecodingTokens(rows: state.rows, length: Self.stretch, on: model.device)
         let table = try model.rotary.table(offset: 0, count: Self.stretch)
         angles = RotaryTable(
-            cosines: try table.cosines.to(.cuda), sines: try table.sines.to(.cuda), position: tokens.position)
+            cosines: try table.cosines.to(model.device), sines: try table.sines.to(model.device),
+            position: tokens.position)
         let farthest = try model.rotary.table(offset: model.farthest, count: 1)
         sinkAngles = RotaryTable(
-            cosines: try farthest.cosines.to(.cuda), sines: try farthest.sines.to(.cuda), position: tokens.position)
+            cosines: try farthest.cosines.to(model.device), sines: try farthest.sines.to(model.device),
+            position: tokens.position)
         let position = tokens.position
         kept = try model.keptPositions?.stretch(model.rotary, from: 0, count: Self.stretch).map {
-            RotaryTable(cosines: try $0.cosines.to(.cuda), sines: try $0.sines.to(.cuda), position: position)
+            RotaryTable(
+                cosines: try $0.cosines.to(model.device), sines: try $0.sines.to(model.device), position: position)
         }
     }
 
@@ -82,7 +85,7 @@ public final class DeviceStep {
         if isFar != self.isFar { (self.isFar, revision) = (isFar, nil) }
         if let revision, revision == state.revision {
             if state.position % Self.stretch == 0 { try fillAngles() }
-            if graph == nil { graph = try CUDABackend.record { try give() } }
+            if graph == nil { graph = try model.device.record { try give() } }
             try graph?.run()
         } else {
             // The first step is done by hand: it compiles kernels, and memory that is shared becomes the state's own.

@@ -28,7 +28,8 @@ extension Tensor {
             try bias?.require("linear", "bias", [weight.shape[0]])
         }
         let all = biases.isEmpty ? [Tensor?](repeating: nil, count: weights.count) : biases
-        let backend = try device.backend
+        try requireDevice("linear", weights + all)
+        let backend = storage.runtime.backend
         let results = try backend.linear(self, weights: weights, biases: all)
         return Tensor.record(results, of: [self] + weights + all) { gradients in
             let used = gradients.enumerated().compactMap { index, gradient in gradient.map { (index, $0) } }
@@ -61,7 +62,7 @@ extension Tensor {
         try table.requireWeight("embedding", "table")
         if table.isRecorded { try table.requirePlain("embedding", "table") }
         try table.requireShape("embedding", "table", [nil, nil])
-        let backend = try table.device.backend
+        let backend = try table.backend("embedding", with: ids)
         return try backend.embedding(ids, table: table).recorded(of: table) { gradient in
             try table.withGradient { try backend.accumulateEmbeddingGradient(gradient, ids: ids, into: &$0) }
         }
@@ -81,7 +82,7 @@ extension Tensor {
                 found: "\(targets.count)")
         }
         try Tensor.requireIds(targets, below: head.shape[0], operation, "targets")
-        return try device.backend.negativeLogLikelihood(self, head: head, targets: targets)
+        return try backend(operation, with: head).negativeLogLikelihood(self, head: head, targets: targets)
     }
 
     // MARK: Element by element
@@ -90,7 +91,7 @@ extension Tensor {
     public func rmsNorm(weight: Tensor, epsilon: Float) throws -> Tensor {
         try requireActivation("rmsNorm", "x")
         try weight.require("rmsNorm", "weight", [try requireLastDimension("rmsNorm", "x")])
-        let backend = try device.backend
+        let backend = try backend("rmsNorm", with: weight)
         let (result, saved) = try backend.rmsNorm(self, weight: weight, epsilon: epsilon)
         return result.recorded(of: self, weight) { gradient in
             // What has gone past the norm, along the residual stream, is there already.
@@ -107,7 +108,8 @@ extension Tensor {
     public func adding(_ y: Tensor) throws -> Tensor {
         try requireActivation("adding", "x")
         try y.requireActivation("adding", "y", shape)
-        return try device.backend.add(self, y).recorded(of: self, y) { [variable, other = y.variable] gradient in
+        return try backend("adding", with: y).add(self, y).recorded(of: self, y) {
+            [variable, other = y.variable] gradient in
             try variable?.add(gradient)
             try other?.add(gradient)
         }
@@ -116,7 +118,7 @@ extension Tensor {
     /// x / (1 + exp(-x)).
     public func silu() throws -> Tensor {
         try requireActivation("silu", "x")
-        let backend = try device.backend
+        let backend = storage.runtime.backend
         return try backend.silu(self).recorded(of: self) {
             try variable?.add(backend.siluBackward($0, x: self))
         }
@@ -126,7 +128,7 @@ extension Tensor {
     public static func swiglu(gate: Tensor, up: Tensor) throws -> Tensor {
         try gate.requireActivation("swiglu", "gate")
         try up.requireActivation("swiglu", "up", gate.shape)
-        let backend = try gate.device.backend
+        let backend = try gate.backend("swiglu", with: up)
         return try backend.swiglu(gate: gate, up: up).recorded(of: gate, up) {
             let gradients = try backend.swigluBackward($0, gate: gate, up: up)
             try gate.variable?.add(gradients.gate)
@@ -141,7 +143,7 @@ extension Tensor {
             throw TensorError.range(
                 operation: "logGate", argument: "divisor", expected: "a positive number", found: "\(divisor)")
         }
-        let backend = try device.backend
+        let backend = storage.runtime.backend
         return try backend.logGate(self, divisor: divisor).recorded(of: self) {
             try variable?.add(backend.logGateBackward($0, x: self, divisor: divisor))
         }
@@ -152,7 +154,7 @@ extension Tensor {
         try x.requireActivation("mix", "x", [nil, nil, nil, nil])
         try y.requireActivation("mix", "y", x.shape)
         try logits.requireActivation("mix", "logits", Array(x.shape.dropLast()))
-        let backend = try x.device.backend
+        let backend = try x.backend("mix", with: y, logits)
         return try backend.mix(x, y, logits: logits).recorded(of: x, y, logits) {
             let gradients = try backend.mixBackward($0, x: x, y: y, logits: logits)
             try x.variable?.add(gradients.x)
@@ -177,7 +179,7 @@ extension Tensor {
                 expected: "positions within the \(cosines.shape[0]) rows of the tables",
                 found: "\(shape[1]) tokens from \(offset)")
         }
-        let backend = try device.backend
+        let backend = try backend("rope", with: cosines, sines, documents?.rows)
         let result = try backend.rope(self, cosines: cosines, sines: sines, offset: offset, documents: documents)
         return result.recorded(of: self) { [variable] in
             try variable?.add(
