@@ -9,7 +9,9 @@ let package = Package(
         .library(
             name: "Moult",
             targets: [
-                "Tensors", "Checkpoints", "Tokenizers", "Models", "Conversion", "Evaluation", "Training", "Generation",
+                "Support", "Tensors", "Checkpoints", "Tokenizers", "Text", "Models", "Conversion", "Evaluation",
+                "Records",
+                "Reports", "Training", "Generation",
             ]),
     ],
     dependencies: [
@@ -26,14 +28,17 @@ let package = Package(
         .target(name: "Tensors", dependencies: ["CKernels", "CCUDA"]),
         .target(name: "Checkpoints", dependencies: ["CSupport", "Support", "Tensors"]),
         .target(name: "Tokenizers", dependencies: ["CSupport", "Support", "Checkpoints"]),
+        .target(name: "Text", dependencies: ["Support", "CCompression", "Checkpoints", "Tokenizers"]),
         .target(name: "Models", dependencies: ["Support", "Tensors", "Checkpoints"]),
         .target(name: "Conversion", dependencies: ["Support", "Tensors", "Checkpoints", "Models", "Tokenizers"]),
         .target(name: "Evaluation", dependencies: ["Support", "Tensors", "Checkpoints", "Models", "Tokenizers"]),
+        .target(name: "Records", dependencies: ["Support", "Checkpoints", "Models"]),
+        .target(name: "Reports", dependencies: ["Support", "Checkpoints", "Models", "Records"]),
         .target(
             name: "Training",
             dependencies: [
-                "Support", "CCompression", "Tensors", "Checkpoints", "Tokenizers", "Models", "Conversion", "Evaluation",
-                "Yams",
+                "Support", "Tensors", "Checkpoints", "Tokenizers", "Text", "Models", "Conversion", "Evaluation",
+                "Records", "Yams",
             ]),
         .target(
             name: "Generation",
@@ -41,8 +46,8 @@ let package = Package(
         .executableTarget(
             name: "moult",
             dependencies: [
-                "Support", "CTerminal", "Tensors", "Checkpoints", "Tokenizers", "Models", "Conversion", "Evaluation",
-                "Training", "Generation",
+                "Support", "CTerminal", "Tensors", "Checkpoints", "Tokenizers", "Text", "Models", "Conversion",
+                "Evaluation", "Records", "Reports", "Training", "Generation",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]
         ),
@@ -66,26 +71,35 @@ let package = Package(
             exclude: ["Fixtures"]),
         .testTarget(name: "TokenizersTests", dependencies: ["TestSupport", "Tokenizers"], exclude: ["Fixtures"]),
         .testTarget(
+            name: "TextTests", dependencies: ["TestSupport", "Support", "Text", "Checkpoints", "Tokenizers"],
+            exclude: ["Fixtures"]),
+        .testTarget(
             name: "ModelsTests",
-            dependencies: ["TestSupport", "Models", "Tensors", "CKernels", "Checkpoints", "Tokenizers"],
+            dependencies: ["TestSupport", "Support", "Models", "Tensors", "CKernels", "Checkpoints", "Tokenizers"],
             exclude: ["Fixtures"]
         ),
         .testTarget(
             name: "EvaluationTests",
-            dependencies: ["TestSupport", "Evaluation", "Models", "Tensors", "Checkpoints", "Tokenizers"]),
+            dependencies: ["TestSupport", "Support", "Evaluation", "Models", "Tensors", "Checkpoints", "Tokenizers"]),
         .testTarget(
             name: "ConversionTests", dependencies: ["TestSupport", "Conversion", "Models", "Tensors", "Checkpoints"]),
         .testTarget(
             name: "GenerationTests",
             dependencies: [
-                "TestSupport", "Generation", "Evaluation", "Models", "Tensors", "Checkpoints", "Tokenizers",
+                "TestSupport", "Support", "Generation", "Evaluation", "Models", "Tensors", "Checkpoints", "Tokenizers",
             ],
             exclude: ["Fixtures"]),
         .testTarget(
+            name: "RecordsTests", dependencies: ["TestSupport", "Records", "Models", "Checkpoints"],
+            exclude: ["Fixtures"]),
+        .testTarget(
+            name: "ReportsTests", dependencies: ["TestSupport", "Support", "Reports", "Records", "Checkpoints"]),
+        .testTarget(
             name: "TrainingTests",
             dependencies: [
-                "TestSupport", "Support", "Training", "Conversion", "Evaluation", "Models", "Tensors", "Checkpoints",
-                "Tokenizers",
+                "TestSupport", "Support", "Training", "Reports", "Records", "Conversion", "Evaluation", "Models",
+                "Text",
+                "Tensors", "Checkpoints", "Tokenizers",
             ],
             exclude: ["Fixtures"]),
         .target(
@@ -97,7 +111,7 @@ let package = Package(
         .testTarget(
             name: "CUDATests",
             dependencies: [
-                "CUDAEmulator", "TestSupport", "Tensors", "Checkpoints", "Tokenizers", "Models", "Conversion",
+                "CUDAEmulator", "TestSupport", "Tensors", "Checkpoints", "Tokenizers", "Text", "Models", "Conversion",
                 "Evaluation", "Training", "Generation",
             ]),
         .testTarget(

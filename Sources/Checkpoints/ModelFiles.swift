@@ -13,13 +13,18 @@ public struct ModelFiles: Sendable {
     public private(set) var configuration: DecoderConfiguration
     /// The weights, mapped.
     public private(set) var checkpoint: any Checkpoint
+    /// The family of the model.
+    public let family: any Family.Type
+    /// The metadata of a GGUF file; nil for a folder.
+    public let gguf: GGUFMetadata?
     /// What was taken otherwise than the files say, for whoever loads them; a line each.
     public private(set) var remarks: [String] = []
 
     /// Opens the model at `path`: a file, a folder, a repository's folder in Hugging Face's cache, or the name of one that
     /// is there.
+    /// - Parameter families: those whose files are understood.
     /// - Throws: ``CheckpointError``.
-    public static func open(_ path: String) throws -> ModelFiles {
+    public static func open(_ path: String, families: [any Family.Type] = Families.all) throws -> ModelFiles {
         let path = try place(path)
         var isFolder: ObjCBool = false
         guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue else {
@@ -27,10 +32,14 @@ public struct ModelFiles: Sendable {
                 throw CheckpointError.notAModel(
                     path: path, expected: "the folder with config.json, or a .gguf file", found: "only the weights")
             }
-            let checkpoint = try GGUFCheckpoint(path: path)
-            return ModelFiles(
-                path: path, kind: .gguf, configuration: try DecoderConfiguration(gguf: checkpoint),
-                checkpoint: checkpoint)
+            let checkpoint = try GGUFCheckpoint(path: path, families: families)
+            let configuration = try DecoderConfiguration(gguf: checkpoint, families: families)
+            var files = ModelFiles(
+                path: path, kind: .gguf, configuration: configuration, checkpoint: checkpoint,
+                family: try family(configuration, among: families), gguf: checkpoint.metadata)
+            let gguf = files.family.gguf
+            try files.derive { try gguf?.derive(&$0, configuration) }
+            return files
         }
         try checkLinks(path)
         let file = path + "/config.json"
@@ -38,18 +47,39 @@ public struct ModelFiles: Sendable {
             throw CheckpointError.notAModel(
                 path: path, expected: "a folder with config.json, or a .gguf file", found: try found(path))
         }
-        let configuration = try DecoderConfiguration(json: JSONValue(file: file), file: file)
+        let configuration = try DecoderConfiguration(json: JSONValue(file: file), file: file, families: families)
         var files = ModelFiles(
-            path: path, kind: .folder, configuration: configuration, checkpoint: try SafetensorsCheckpoint(path: path))
+            path: path, kind: .folder, configuration: configuration, checkpoint: try SafetensorsCheckpoint(path: path),
+            family: try family(configuration, among: families), gguf: nil)
         try files.readAwayPrefixes()
+        let own = files.family
+        try files.derive { try own.derive(&$0, for: configuration) }
         try files.keepDifferentHead()
         files.configuration.eosTokens = try files.endTokens(files.generationConfiguration())
         return files
     }
 
+    private static func family(
+        _ configuration: DecoderConfiguration, among families: [any Family.Type]
+    ) throws -> any Family.Type {
+        guard let family = Families.family(of: configuration.modelType, among: families) else {
+            throw CheckpointError.unsupported(
+                file: "", what: "model_type", found: configuration.modelType, supported: "that of the file")
+        }
+        return family
+    }
+
+    /// Gives the tensors the decoder's names and shapes, where they have others.
+    private mutating func derive(_ derive: (inout TensorDerivation) throws -> Void) throws {
+        let plain = TensorDerivation(checkpoint.tensors)
+        var derivation = plain
+        try derive(&derivation)
+        if derivation != plain { checkpoint = try DerivedCheckpoint(checkpoint, derivation) }
+    }
+
     /// Takes names without what wraps them, where nothing else can be meant.
     private mutating func readAwayPrefixes() throws {
-        guard let (renamed, remark) = try RenamedCheckpoint.unwrapping(checkpoint, embedding: embeddingName) else {
+        guard let (renamed, remark) = try RenamedCheckpoint.unwrapping(checkpoint, embedding: family.embedding) else {
             return
         }
         checkpoint = renamed
@@ -58,19 +88,16 @@ public struct ModelFiles: Sendable {
 
     /// Two tables that are said to be one and differ: transformers 5 keeps both, as this does.
     private mutating func keepDifferentHead() throws {
-        let head = "lm_head.weight"
+        let names = ParameterNames(modelType: configuration.modelType)
+        let (head, embedding) = (names.head, names.embedding)
         guard configuration.tiedEmbeddings, let stored = checkpoint.description(of: head),
-            let table = checkpoint.description(of: embeddingName), stored.shape == table.shape,
+            let table = checkpoint.description(of: embedding), stored.shape == table.shape,
             try checkpoint.differs(stored, table)
         else { return }
         configuration.tiedEmbeddings = false
         remarks.append(
-            "\(path): tie_word_embeddings is true, but \(head) differs from \(embeddingName); the head of the file is kept, "
+            "\(path): tie_word_embeddings is true, but \(head) differs from \(embedding); the head of the file is kept, "
                 + "as in transformers 5")
-    }
-
-    private var embeddingName: String {
-        configuration.modelType == "gsa" ? "model.embeddings.weight" : "model.embed_tokens.weight"
     }
 
     /// What a folder without config.json is, and what to do with it.
@@ -92,8 +119,6 @@ public struct ModelFiles: Sendable {
         return kind == .folder && FileManager.default.fileExists(atPath: file) ? file : nil
     }
 
-    /// The metadata of a GGUF file; nil for a folder.
-    public var gguf: GGUFMetadata? { (checkpoint as? GGUFCheckpoint)?.metadata }
 
     /// The folder's generation_config.json, or what a .gguf file says of it, when there is one.
     public func generationConfiguration() throws -> JSONObject? {

@@ -67,10 +67,10 @@ struct RenamedCheckpoint: Checkpoint {
             }.map { ($0, "tensors are read without \(prefix) before their names") }
         }
         guard found.isEmpty, names.contains(bare) else { return nil }
-        let parts = [bare, "layers.", "norm."]
+        let outer = embedding.dropLast(bare.count)
         return RenamedCheckpoint(base) { name in
             let name = inner(name)
-            return parts.contains { name.hasPrefix($0) } ? "model.\(name)" : name
-        }.map { ($0, "tensors are read with model. before their names") }
+            return ["lm_head.", "embed_out.", outer].contains { name.hasPrefix($0) } ? name : outer + name
+        }.map { ($0, "tensors are read with \(outer) before their names") }
     }
 }

@@ -90,7 +90,7 @@ public struct ConversionOptions: Sendable {
         let expected: String? =
             profile == .fla
             ? "the source's positions with --profile fla, which cannot express others"
-            : source.slidingWindow.map {
+            : source.globalWindow.map {
                 "the source's positions, for its window of \($0) tokens goes no further than it was trained"
             }
         if let expected { throw ConversionError.option(name: name, expected: expected, found: found) }

@@ -38,6 +38,8 @@ public struct ConversionPlan: Sendable {
         case copied
         /// Taken from the source, where it has the name given.
         case renamed(from: String)
+        /// Made of tensors of the source, in whose files the decoder's tensor `name` is not as it is here: as `recipe` says.
+        case derived(name: String, recipe: TensorRecipe)
         /// Made new.
         case initialised(Initialiser)
     }
@@ -60,6 +62,7 @@ public struct ConversionPlan: Sendable {
         let target = try Self.target(files, options: options)
         let described = Dictionary(
             checkpoint.tensors.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        let derived = checkpoint as? DerivedCheckpoint
         var used: Set<String> = []
         entries = try DecoderModel.rules(target).map { rule in
             switch rule.origin {
@@ -77,7 +80,7 @@ public struct ConversionPlan: Sendable {
                 used.insert(name)
                 return Entry(
                     name: rule.name, shape: rule.shape, dtype: Self.dtype(stored, rule, options),
-                    action: name == rule.name ? .copied : .renamed(from: name))
+                    action: Self.action(rule.name, from: name, derived?.recipe(of: name)))
             }
         }
         dropped = try checkpoint.tensors.filter { !used.contains($0.name) }.map { tensor in
@@ -85,6 +88,8 @@ public struct ConversionPlan: Sendable {
                 throw ConversionError.unexplainedTensor(name: tensor.name, path: checkpoint.path)
             }
             return Dropped(name: tensor.name, count: tensor.shape.reduce(1, *), reason: reason)
+        } + (derived?.unused ?? []).map {
+            Dropped(name: $0.name, count: $0.count, reason: "a mask, which is computed")
         }
         sourcePath = files.path
         source = files.configuration
@@ -92,14 +97,22 @@ public struct ConversionPlan: Sendable {
         self.options = options
     }
 
+    private static func action(_ name: String, from source: String, _ recipe: TensorRecipe?) -> Action {
+        switch recipe {
+        case nil: source == name ? .copied : .renamed(from: source)
+        case .stored(let stored): stored == name ? .copied : .renamed(from: source)
+        case .some(let recipe): .derived(name: source, recipe: recipe)
+        }
+    }
+
     /// The configuration of the model to be made.
     private static func target(_ files: ModelFiles, options: ConversionOptions) throws -> ModelConfiguration {
         let source = try ModelConfiguration(files.configuration)
         let type = files.configuration.modelType
-        guard ["llama", "mistral"].contains(type) else {
+        guard files.family.isTransformer else {
             let what = type == "moult" ? "a model that is converted already" : "a recurrent model"
             throw ConversionError.source(
-                path: files.path, expected: "a Transformer (llama or mistral)",
+                path: files.path, expected: "a Transformer",
                 found: "\(what) (model_type '\(type)'); train it with: moult train \(ShellWord.quoted(files.path)) "
                     + "--teacher SOURCE --data FILE --output RUN")
         }
@@ -121,7 +134,8 @@ public struct ConversionPlan: Sendable {
         var target = source
         let kept = options.keptAttention.layers(of: source.decoder.keyValueHeadCount)
         target.mixers = (0..<source.decoder.layerCount).map {
-            kept.contains($0) ? SoftmaxAttention.name : GatedSlotAttention.name
+            // What the source bounds itself, beside layers that see all, stays as it is.
+            kept.contains($0) || source.decoder.isLocal($0) ? SoftmaxAttention.name : GatedSlotAttention.name
         }
         target.names = slotAttention.profile == .fla ? .flashLinearAttention : .huggingFace
         target.mixerOptions = JSONObject([(GatedSlotAttention.name, slotAttention.json)])

@@ -75,6 +75,21 @@ public struct ConversionReport: Sendable {
         return kinds
     }
 
+    /// Tensors that are made of others of the source, one line per kind.
+    public var derivedKinds: [(pattern: String, tensors: Int, how: String)] {
+        var kinds: [(pattern: String, tensors: Int, how: String)] = []
+        for entry in plan.entries {
+            guard case .derived(_, let recipe) = entry.action else { continue }
+            let pattern = Self.pattern(entry.name)
+            if let index = kinds.firstIndex(where: { $0.pattern == pattern }) {
+                kinds[index].tensors += 1
+            } else {
+                kinds.append((pattern, 1, Self.pattern(recipe.summary)))
+            }
+        }
+        return kinds
+    }
+
     /// model.layers.12.x → model.layers.*.x
     static func pattern(_ name: String) -> String {
         name.split(separator: ".").map { Int($0) == nil ? String($0) : "*" }.joined(separator: ".")
@@ -130,6 +145,9 @@ public struct ConversionReport: Sendable {
             case .renamed(let source):
                 object["action"] = .string("renamed")
                 object["source"] = .string(source)
+            case .derived(_, let recipe):
+                object["action"] = .string("derived")
+                object["source"] = .string(recipe.summary)
             case .initialised(let initialiser):
                 object["action"] = .string("initialised")
                 object["how"] = .string("\(initialiser)")
@@ -165,7 +183,11 @@ public struct ConversionReport: Sendable {
             return "  \(label.padding(toLength: 12, withPad: " ", startingAt: 0)) "
                 + "\(percent) of \(of)  \(share.tensors) tensors, \(Self.grouped(share.parameters)) parameters"
         }
-        var lines = [line("reused", reused, "the target"), line("initialised", initialised, "the target")]
+        var lines = [line("reused", reused, "the target")]
+        for kind in derivedKinds {
+            lines.append("               \(kind.pattern) × \(kind.tensors): \(kind.how)")
+        }
+        lines.append(line("initialised", initialised, "the target"))
         for kind in initialisedKinds {
             lines.append("               \(kind.pattern) × \(kind.tensors): \(kind.how)")
         }

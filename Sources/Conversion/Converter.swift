@@ -77,7 +77,7 @@ public struct Converter {
     private func make(_ entry: ConversionPlan.Entry) throws -> Tensor {
         switch entry.action {
         case .copied: try files.checkpoint.load(entry.name, as: entry.dtype)
-        case .renamed(let source): try files.checkpoint.load(source, as: entry.dtype)
+        case .renamed(let source), .derived(let source, _): try files.checkpoint.load(source, as: entry.dtype)
         case .initialised(let initialiser):
             try initialiser.make(name: entry.name, shape: entry.shape, seed: plan.options.seed).converted(
                 to: entry.dtype)

@@ -13,19 +13,23 @@ extension ModelConfiguration {
             : moultFile(slotAttention, attention, dtype: dtype)
     }
 
-    private func moultFile(
-        _ slotAttention: GatedSlotAttention.Options, _ attention: SoftmaxAttention.Options, dtype: DType
+    /// The config.json of the model in Moult's own form: Llama's keys and tensors, and a "moult" object.
+    func moultFile(
+        _ slotAttention: GatedSlotAttention.Options?, _ attention: SoftmaxAttention.Options, dtype: DType
     ) -> JSONObject {
         var json = decoder.huggingFaceJSON()
         json["model_type"] = .string("moult")
         json["architectures"] = .array([.string("MoultForCausalLM")])
         json["torch_dtype"] = .string(dtype.rawValue)
-        json["moult"] = .object([
-            "version": .integer(attention.version), "layers": .array(mixers.map { .string($0) }),
+        let beyond = decoder.beyondLlama
+        var moult: JSONObject = [
+            "version": .integer(beyond.count > 0 ? 4 : attention.version), "layers": .array(mixers.map { .string($0) }),
             SoftmaxAttention.name: attention.json,
-            GatedSlotAttention.name: slotAttention.json,
-            "source_model_type": .string(decoder.modelType),
-        ])
+        ]
+        if let slotAttention { moult[GatedSlotAttention.name] = slotAttention.json }
+        moult["source_model_type"] = .string(decoder.modelType)
+        if beyond.count > 0 { moult["decoder"] = .object(beyond) }
+        json["moult"] = .object(moult)
         return json
     }
 
@@ -95,7 +99,7 @@ extension DecoderConfiguration {
         result["rope_theta"] = .number(ropeTheta)
         result["rope_scaling"] = ropeScaling?.json ?? .null
         result["sliding_window"] = slidingWindow.map { .integer($0) } ?? .null
-        result["hidden_act"] = .string("silu")
+        result["hidden_act"] = .string(activation.rawValue)
         result["tie_word_embeddings"] = .bool(tiedEmbeddings)
         result["attention_bias"] = .bool(attentionBias)
         result["attention_output_bias"] = outputBias == attentionBias ? nil : .bool(outputBias)
@@ -109,34 +113,5 @@ extension DecoderConfiguration {
     fileprivate static func json(_ tokens: [Int]) -> JSONValue {
         let numbers = tokens.map { JSONValue.integer($0) }
         return numbers.count > 1 ? .array(numbers) : numbers.first ?? .null
-    }
-}
-
-extension RopeScaling {
-    /// As Hugging Face's `rope_scaling`.
-    var json: JSONValue {
-        switch self {
-        case .linear(let factor):
-            .object(["rope_type": .string("linear"), "factor": .number(factor)])
-        case .llama3(let factor, let low, let high, let positions):
-            .object([
-                "rope_type": .string("llama3"), "factor": .number(factor), "low_freq_factor": .number(low),
-                "high_freq_factor": .number(high), "original_max_position_embeddings": .integer(positions),
-            ])
-        case .yarn(let factor, let attention, let fast, let slow, let positions, let truncates):
-            .object([
-                "rope_type": .string("yarn"), "factor": .number(factor), "attention_factor": .number(attention),
-                "beta_fast": .number(fast), "beta_slow": .number(slow), "truncate": .bool(truncates),
-                "original_max_position_embeddings": .integer(positions),
-            ])
-        case .dynamic(let factor, _):
-            .object(["rope_type": .string("dynamic"), "factor": .number(factor)])
-        case .longRope(let short, let long, let attention, let positions):
-            .object([
-                "rope_type": .string("longrope"), "attention_factor": .number(attention),
-                "short_factor": .array(short.map { .number($0) }), "long_factor": .array(long.map { .number($0) }),
-                "original_max_position_embeddings": .integer(positions),
-            ])
-        }
     }
 }

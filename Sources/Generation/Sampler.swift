@@ -1,5 +1,5 @@
 import CKernels
-import Models
+import Support
 import Tensors
 
 /// Picks the next token from logits as ``SamplingOptions`` says. A choice costs a few passes over the vocabulary and, but

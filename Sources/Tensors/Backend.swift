@@ -14,18 +14,21 @@ public protocol Backend: GradientBackend {
     /// One product per weight, all of the same input: x (..., I), weight (O, I), bias (O) or nil → (..., O).
     func linear(_ x: Tensor, weights: [Tensor], biases: [Tensor?]) throws -> [Tensor]
 
-    /// x / sqrt(mean(x²) + ε) · weight over the last dimension. Statistics in float32 or better.
+    /// ``Normalisation`` of the last dimension. Statistics in float32 or better.
     /// - Returns: the result, and what a backend wants to be given back for the gradients, here and below.
-    func rmsNorm(_ x: Tensor, weight: Tensor, epsilon: Float) throws -> (result: Tensor, saved: Tensor?)
+    func normalised(_ x: Tensor, _ norm: Normalisation) throws -> (result: Tensor, saved: Tensor?)
 
     /// x + y, element by element.
     func add(_ x: Tensor, _ y: Tensor) throws -> Tensor
 
-    /// silu(gate) · up, element by element, with silu(x) = x / (1 + exp(-x)).
-    func swiglu(gate: Tensor, up: Tensor) throws -> Tensor
+    /// factor · x.
+    func scaled(_ x: Tensor, by factor: Float) throws -> Tensor
 
-    /// x / (1 + exp(-x)).
-    func silu(_ x: Tensor) throws -> Tensor
+    /// act(x), element by element.
+    func activated(_ x: Tensor, _ activation: Activation) throws -> Tensor
+
+    /// act(gate) · up, element by element.
+    func gated(_ activation: Activation, gate: Tensor, up: Tensor) throws -> Tensor
 
     /// Rotates pairs (i, i + K/2) of each head of x (B, T, H, K) by angles position · frequency.
     /// `cosines` and `sines` are (R, K/2); token t uses row `offset + t`.
@@ -35,9 +38,11 @@ public protocol Backend: GradientBackend {
     /// Query t sits at key position S - T + t and sees the last `window` positions up to its own (all when nil) and the
     /// first `sinks` of its document. `documents`, when given, are the ascending starts of packed documents among the keys
     /// (B = 1); a query sees only keys of its own document. `sinkQueries`, of q's shape, stand for q where a query sees a
-    /// sink that no window reaches of the up to 64 queries that a device takes together; nil for q itself.
+    /// sink that no window reaches of the up to 64 queries that a device takes together; nil for q itself. Scores s =
+    /// scale · q · k go through cap · tanh(s / cap), unless `cap` is nil.
     func attention(
-        q: Tensor, k: Tensor, v: Tensor, scale: Float, span: AttentionSpan, sinkQueries: Tensor?, documents: Documents?
+        q: Tensor, k: Tensor, v: Tensor, scale: Float, cap: Float?, span: AttentionSpan, sinkQueries: Tensor?,
+        documents: Documents?
     ) throws -> (result: Tensor, saved: Tensor?)
 
     /// logsigmoid(x) / divisor: the log forget gate of GSA. Finite for every finite x.
@@ -52,11 +57,11 @@ public protocol Backend: GradientBackend {
         documents: Documents?
     ) throws -> (result: Tensor, saved: [Tensor])
 
-    /// Gradients of ``attention(q:k:v:scale:span:sinkQueries:documents:)`` without queries for the sinks, whose result was
+    /// Gradients of ``attention(q:k:v:scale:cap:span:sinkQueries:documents:)`` without queries for the sinks, whose result was
     /// `output`, from the `gradient` of that result, both (B, T, H, V).
     func attentionBackward(
         _ gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, output: Tensor, saved: Tensor?, scale: Float,
-        span: AttentionSpan, documents: Documents?
+        cap: Float?, span: AttentionSpan, documents: Documents?
     ) throws -> (q: Tensor, k: Tensor, v: Tensor)
 
     /// Of x (B, T, N · G, W), G heads side by side for each of N = `count` key/value heads, those of the `heads`:
@@ -93,15 +98,16 @@ public protocol Backend: GradientBackend {
     /// w · x + (1 - w) · y with w = sigmoid(logits), one logit per head: x, y (B, T, H, V), logits (B, T, H).
     func mix(_ x: Tensor, _ y: Tensor, logits: Tensor) throws -> Tensor
 
-    /// Logits hidden (..., D) · headᵀ (D, O) → (..., O), float32 whatever the activations are.
-    func logits(_ hidden: Tensor, head: Tensor) throws -> Tensor
+    /// Logits hidden (..., D) · headᵀ (D, O) → (..., O), float32 whatever the activations are, capped unless `cap` is nil.
+    func logits(_ hidden: Tensor, head: Tensor, cap: Float?) throws -> Tensor
 
     /// The index of the largest of each row of x (R, O), float32; of equal ones the first: (R) int32.
     func indicesOfLargest(_ x: Tensor) throws -> Tensor
 
     /// Negative log-likelihood of each target under softmax(hidden · headᵀ): hidden (R, D), head (O, D),
-    /// targets R ids → R values, in nats. The logits of all rows are never held at once.
-    func negativeLogLikelihood(_ hidden: Tensor, head: Tensor, targets: [Int32]) throws -> [Float]
+    /// targets R ids → R values, in nats. The logits of all rows are never held at once; unless `cap` is nil, they go
+    /// through cap · tanh(logit / cap) first, here and in ``GradientBackend``.
+    func negativeLogLikelihood(_ hidden: Tensor, head: Tensor, cap: Float?, targets: [Int32]) throws -> [Float]
 }
 
 /// The recurrent state of one GSA layer: slot keys (B, N, M, K) and slot values (B, N, M, V), float32.

@@ -27,18 +27,20 @@ public protocol GradientBackend: Sendable {
     /// y += scale · x.
     func accumulate(_ x: Tensor, into y: inout Tensor, scale: Float) throws
 
-    /// The gradient of the input of ``Backend/rmsNorm(_:weight:epsilon:)``, plus `more`, which has reached the input on
-    /// other ways; that of the weight is added to `weightGradient`.
-    func rmsNormBackward(
-        _ gradient: Tensor, x: Tensor, weight: Tensor, epsilon: Float, saved: Tensor?, more: Tensor?,
+    /// The gradient of the input of ``Backend/normalised(_:_:)``, plus `more`, which has reached the input on other ways;
+    /// that of the weight is added to `weightGradient`. That of the bias is the sum of the rows of `gradient`.
+    func normalisedBackward(
+        _ gradient: Tensor, x: Tensor, _ norm: Normalisation, saved: Tensor?, more: Tensor?,
         weightGradient: inout Tensor
     ) throws -> Tensor
 
-    /// The gradients of ``Backend/swiglu(gate:up:)``.
-    func swigluBackward(_ gradient: Tensor, gate: Tensor, up: Tensor) throws -> (gate: Tensor, up: Tensor)
+    /// The gradients of ``Backend/gated(_:gate:up:)``.
+    func gatedBackward(
+        _ gradient: Tensor, _ activation: Activation, gate: Tensor, up: Tensor
+    ) throws -> (gate: Tensor, up: Tensor)
 
-    /// The gradient of ``Backend/silu(_:)``.
-    func siluBackward(_ gradient: Tensor, x: Tensor) throws -> Tensor
+    /// The gradient of ``Backend/activated(_:_:)``.
+    func activatedBackward(_ gradient: Tensor, _ activation: Activation, x: Tensor) throws -> Tensor
 
     /// The gradient of ``Backend/logGate(_:divisor:)``.
     func logGateBackward(_ gradient: Tensor, x: Tensor, divisor: Float) throws -> Tensor
@@ -60,15 +62,15 @@ public protocol GradientBackend: Sendable {
     /// scale · factor · Σ losses with respect to hidden; that with respect to the head (O, D) is added to `headGradient`
     /// unless it is nil. `targets` is int32 (R).
     func crossEntropy(
-        _ hidden: Tensor, head: Tensor, targets: Tensor, weighting: LossWeighting, headGradient: inout Tensor?
+        _ hidden: Tensor, head: Tensor, cap: Float?, targets: Tensor, weighting: LossWeighting, headGradient: inout Tensor?
     ) throws -> (losses: Tensor, hiddenGradient: Tensor)
 
     /// The divergence KL(teacher ‖ student) of softmax(hidden · headᵀ), the student's, from
     /// softmax(teacherHidden · teacherHeadᵀ): hidden (R, D), head (O, D), and the teacher's with a width of their own.
-    /// Results as of ``crossEntropy(_:head:targets:weighting:headGradient:)``; the teacher gets no gradient.
+    /// Results as of ``crossEntropy(_:head:cap:targets:weighting:headGradient:)``; the teacher gets no gradient.
     func klDivergence(
-        _ hidden: Tensor, head: Tensor, teacherHidden: Tensor, teacherHead: Tensor, weighting: LossWeighting,
-        headGradient: inout Tensor?
+        _ hidden: Tensor, head: Tensor, cap: Float?, teacherHidden: Tensor, teacherHead: Tensor, teacherCap: Float?,
+        weighting: LossWeighting, headGradient: inout Tensor?
     ) throws -> (losses: Tensor, hiddenGradient: Tensor)
 
     /// mean((x - target)²) / mean(target²) and its gradient with respect to x. Not finite for a target of zeros.

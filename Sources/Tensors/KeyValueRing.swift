@@ -25,7 +25,8 @@ public struct KeyValueRing: Sendable {
     ///   - span: with as many sinks as the ring has.
     ///   - sinkQueries: (R, T, H, K), for q where a query sees a sink that its window does not reach; nil for q itself.
     public mutating func attend(
-        q: Tensor, k: Tensor, v: Tensor, scale: Float, span: AttentionSpan, sinkQueries: Tensor? = nil, position: Int
+        q: Tensor, k: Tensor, v: Tensor, scale: Float, cap: Float? = nil, span: AttentionSpan,
+        sinkQueries: Tensor? = nil, position: Int
     ) throws -> Tensor {
         let backend = try keys.recordingBackend("attend", with: q, k, v, sinkQueries)
         let held = min(position, sinks)
@@ -38,7 +39,8 @@ public struct KeyValueRing: Sendable {
                 try backend.read(values, sinks: sinks, past: past, then: v, position: position)
             )
         // What lies between the sinks and the window is left out: places among the keys serve as positions.
-        let result = try q.attention(k: allKeys, v: allValues, scale: scale, span: span, sinkQueries: sinkQueries)
+        let result = try q.attention(
+            k: allKeys, v: allValues, scale: scale, cap: cap, span: span, sinkQueries: sinkQueries)
         try write(k, v, position: position)
         return result
     }
@@ -47,12 +49,12 @@ public struct KeyValueRing: Sendable {
     /// on the GPU, so that recorded work serves for all.
     /// - Parameter sinkQueries: (R, 1, H, K), for q with all sinks, also those that are among the last positions.
     public mutating func attend(
-        q: Tensor, k: Tensor, v: Tensor, scale: Float, sinkQueries: Tensor? = nil, position: Tensor
+        q: Tensor, k: Tensor, v: Tensor, scale: Float, cap: Float? = nil, sinkQueries: Tensor? = nil, position: Tensor
     ) throws -> Tensor {
         try makeUnique()
         return try keys.recordingBackend("attend", with: q, k, v, sinkQueries, position).attentionStep(
             q: q, k: k, v: v, keys: keys, values: values, sinks: sinks, sinkQueries: sinkQueries, position: position,
-            scale: scale)
+            scale: scale, cap: cap)
     }
 
     /// Makes room for `capacity` tokens; `count` have been read so far, and all are held.

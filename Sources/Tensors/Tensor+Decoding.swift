@@ -1,11 +1,14 @@
 /// What decoding needs beside the operations of a model. Nothing here is recorded for gradients on a GPU.
 extension Tensor {
     /// Logits self (..., D) · headᵀ (D, O) → (..., O), float32 on every device: where they are close, rounding would choose.
-    public func logits(head: Tensor) throws -> Tensor {
+    /// - Parameter cap: they are cap · tanh(logit / cap); nil for none.
+    public func logits(head: Tensor, cap: Float? = nil) throws -> Tensor {
+        try Tensor.requireCap(cap, "logits")
         try requireActivation("logits", "hidden")
-        if dtype == .float32 { return try linear(head) }
+        if dtype == .float32, cap == nil { return try linear(head) }
+        try head.requireWeight("logits", "head")
         try head.requireShape("logits", "head", [nil, try requireLastDimension("logits", "hidden")])
-        return try backend("logits", with: head).logits(self, head: head)
+        return try backend("logits", with: head).logits(detached, head: head, cap: cap)
     }
 
     /// The index of the largest of each row of self (R, O), float32; of equal ones the first: (R) int32.

@@ -1,12 +1,12 @@
 /// The token mixers, checked and run as the operations of Tensor+Operations.swift are.
 extension Tensor {
     /// Causal softmax attention of queries self (B, T, H, K) over k (B, S, N, K) and v (B, S, N, V) → (B, T, H, V);
-    /// see ``Backend/attention(q:k:v:scale:span:sinkQueries:documents:)``. With `sinkQueries` nothing may be watched.
+    /// see ``Backend/attention(q:k:v:scale:cap:span:sinkQueries:documents:)``. With `sinkQueries` nothing may be watched.
     public func attention(
-        k: Tensor, v: Tensor, scale: Float, span: AttentionSpan = AttentionSpan(), sinkQueries: Tensor? = nil,
-        documents: Documents? = nil
+        k: Tensor, v: Tensor, scale: Float, cap: Float? = nil, span: AttentionSpan = AttentionSpan(),
+        sinkQueries: Tensor? = nil, documents: Documents? = nil
     ) throws -> Tensor {
-        try requireAttention("attention", k: k, v: v, span: span, documents: documents)
+        try requireAttention("attention", k: k, v: v, cap: cap, span: span, documents: documents)
         if let sinkQueries {
             try sinkQueries.requireActivation("attention", "sinkQueries", shape.map { $0 })
             guard ![self, k, v].contains(where: \.isRecorded) else {
@@ -17,10 +17,10 @@ extension Tensor {
         }
         let backend = try backend("attention", with: k, v, sinkQueries, documents?.rows)
         let (output, saved) = try backend.attention(
-            q: self, k: k, v: v, scale: scale, span: span, sinkQueries: sinkQueries, documents: documents)
+            q: self, k: k, v: v, scale: scale, cap: cap, span: span, sinkQueries: sinkQueries, documents: documents)
         return output.recorded(of: self, k, v) { gradient in
             let gradients = try backend.attentionBackward(
-                gradient, q: self, k: k, v: v, output: output, saved: saved, scale: scale, span: span,
+                gradient, q: self, k: k, v: v, output: output, saved: saved, scale: scale, cap: cap, span: span,
                 documents: documents)
             try variable?.add(gradients.q)
             try k.variable?.add(gradients.k)
@@ -28,19 +28,20 @@ extension Tensor {
         }
     }
 
-    /// Gradients of q, k and v of ``attention(k:v:scale:span:sinkQueries:documents:)`` from the gradient self (B, T, H, V)
-    /// of its result `output`; see ``Backend/attentionBackward(_:q:k:v:output:saved:scale:span:documents:)``.
+    /// Gradients of q, k and v of ``attention(k:v:scale:cap:span:sinkQueries:documents:)`` from the gradient self (B, T, H, V)
+    /// of its result `output`; see ``Backend/attentionBackward(_:q:k:v:output:saved:scale:cap:span:documents:)``.
     public func attentionBackward(
-        q: Tensor, k: Tensor, v: Tensor, output: Tensor, scale: Float, span: AttentionSpan = AttentionSpan(),
-        documents: Documents? = nil
+        q: Tensor, k: Tensor, v: Tensor, output: Tensor, scale: Float, cap: Float? = nil,
+        span: AttentionSpan = AttentionSpan(), documents: Documents? = nil
     ) throws -> (q: Tensor, k: Tensor, v: Tensor) {
         let operation = "attentionBackward"
-        try q.requireAttention(operation, k: k, v: v, span: span, documents: documents)
+        try q.requireAttention(operation, k: k, v: v, cap: cap, span: span, documents: documents)
         let result = Array(q.shape.dropLast() + v.shape.suffix(1))
         try requireActivation(operation, "gradient", result)
         try output.requireActivation(operation, "output", result)
         return try backend(operation, with: q, k, v, output, documents?.rows).attentionBackward(
-            self, q: q, k: k, v: v, output: output, saved: nil, scale: scale, span: span, documents: documents)
+            self, q: q, k: k, v: v, output: output, saved: nil, scale: scale, cap: cap, span: span,
+            documents: documents)
     }
 
     /// Gated Slot Attention (Zhang et al. 2024, arXiv 2409.07146): q (B, T, H, K), k (B, T, N, K), v (B, T, N, V),
@@ -129,11 +130,12 @@ extension Tensor {
             documents: documents, saved: [])
     }
 
-    /// The arguments of ``attention(k:v:scale:span:sinkQueries:documents:)``.
+    /// The arguments of ``attention(k:v:scale:cap:span:sinkQueries:documents:)``.
     private func requireAttention(
-        _ operation: String, k: Tensor, v: Tensor, span: AttentionSpan, documents: Documents?
+        _ operation: String, k: Tensor, v: Tensor, cap: Float?, span: AttentionSpan, documents: Documents?
     ) throws {
         try requireHeads(operation, k: k, v: v)
+        try Tensor.requireCap(cap, operation)
         guard k.shape[1] >= shape[1] else {
             throw TensorError.shape(
                 operation: operation, argument: "k", expected: "at least \(shape[1]) positions", found: k.shape)

@@ -70,8 +70,10 @@ extension Tensor {
 
     /// Negative log-likelihood, in nats, of one target per row under softmax(self · headᵀ): self (..., D),
     /// head (O, D). Holds no row of logits in full.
-    public func negativeLogLikelihood(head: Tensor, targets: [Int32]) throws -> [Float] {
+    /// - Parameter cap: logits are cap · tanh(logit / cap); nil for none.
+    public func negativeLogLikelihood(head: Tensor, targets: [Int32], cap: Float? = nil) throws -> [Float] {
         let operation = "negativeLogLikelihood"
+        try Tensor.requireCap(cap, operation)
         try requireActivation(operation, "hidden")
         let inputs = try requireLastDimension(operation, "hidden")
         try head.requireWeight(operation, "head")
@@ -82,23 +84,37 @@ extension Tensor {
                 found: "\(targets.count)")
         }
         try Tensor.requireIds(targets, below: head.shape[0], operation, "targets")
-        return try backend(operation, with: head).negativeLogLikelihood(self, head: head, targets: targets)
+        return try backend(operation, with: head).negativeLogLikelihood(self, head: head, cap: cap, targets: targets)
     }
 
     // MARK: Element by element
 
-    /// x / sqrt(mean(x²) + ε) · weight over the last dimension (Zhang and Sennrich 2019, arXiv 1910.07467).
+    /// x / sqrt(mean(x²) + ε) · weight over the last dimension; see ``Normalisation``.
     public func rmsNorm(weight: Tensor, epsilon: Float) throws -> Tensor {
-        try requireActivation("rmsNorm", "x")
-        try weight.require("rmsNorm", "weight", [try requireLastDimension("rmsNorm", "x")])
-        let backend = try backend("rmsNorm", with: weight)
-        let (result, saved) = try backend.rmsNorm(self, weight: weight, epsilon: epsilon)
-        return result.recorded(of: self, weight) { gradient in
+        try normalised(Normalisation(.rms, weight: weight, epsilon: epsilon))
+    }
+
+    /// (x - mean) / sqrt(var + ε) · weight + bias over the last dimension; see ``Normalisation``.
+    public func layerNorm(weight: Tensor, bias: Tensor? = nil, epsilon: Float) throws -> Tensor {
+        try normalised(Normalisation(.layer, weight: weight, bias: bias, epsilon: epsilon))
+    }
+
+    /// The rows of the last dimension brought to one size.
+    public func normalised(_ norm: Normalisation) throws -> Tensor {
+        let operation = "\(norm.kind.rawValue)Norm"
+        try requireActivation(operation, "x")
+        try norm.require(operation, width: try requireLastDimension(operation, "x"))
+        let backend = try backend(operation, with: norm.weight, norm.bias)
+        let (result, saved) = try backend.normalised(self, norm)
+        return result.recorded(of: self, norm.weight, norm.bias) { gradient in
+            if let bias = norm.bias {
+                try bias.variable?.accumulate(like: bias) { try backend.accumulateColumnSums(gradient, into: &$0) }
+            }
             // What has gone past the norm, along the residual stream, is there already.
             let more = variable?.takeGradient()
-            let sum = try weight.withGradient {
-                try backend.rmsNormBackward(
-                    gradient, x: self, weight: weight, epsilon: epsilon, saved: saved, more: more, weightGradient: &$0)
+            let sum = try norm.weight.withGradient {
+                try backend.normalisedBackward(
+                    gradient, x: self, norm, saved: saved, more: more, weightGradient: &$0)
             }
             variable?.begin(with: sum)
         }
@@ -115,22 +131,31 @@ extension Tensor {
         }
     }
 
-    /// x / (1 + exp(-x)).
-    public func silu() throws -> Tensor {
-        try requireActivation("silu", "x")
+    /// factor · x.
+    public func scaled(by factor: Float) throws -> Tensor {
+        try requireActivation("scaled", "x")
         let backend = storage.runtime.backend
-        return try backend.silu(self).recorded(of: self) {
-            try variable?.add(backend.siluBackward($0, x: self))
+        return try backend.scaled(self, by: factor).recorded(of: self) { [variable] in
+            try variable?.add(backend.scaled($0, by: factor))
         }
     }
 
-    /// silu(gate) · up, of one shape (Shazeer 2020, arXiv 2002.05202).
-    public static func swiglu(gate: Tensor, up: Tensor) throws -> Tensor {
-        try gate.requireActivation("swiglu", "gate")
-        try up.requireActivation("swiglu", "up", gate.shape)
-        let backend = try gate.backend("swiglu", with: up)
-        return try backend.swiglu(gate: gate, up: up).recorded(of: gate, up) {
-            let gradients = try backend.swigluBackward($0, gate: gate, up: up)
+    /// act(x).
+    public func activated(_ activation: Activation) throws -> Tensor {
+        try requireActivation("activated", "x")
+        let backend = storage.runtime.backend
+        return try backend.activated(self, activation).recorded(of: self) {
+            try variable?.add(backend.activatedBackward($0, activation, x: self))
+        }
+    }
+
+    /// act(gate) · up, of one shape (Shazeer 2020, arXiv 2002.05202).
+    public static func gated(_ activation: Activation, gate: Tensor, up: Tensor) throws -> Tensor {
+        try gate.requireActivation("gated", "gate")
+        try up.requireActivation("gated", "up", gate.shape)
+        let backend = try gate.backend("gated", with: up)
+        return try backend.gated(activation, gate: gate, up: up).recorded(of: gate, up) {
+            let gradients = try backend.gatedBackward($0, activation, gate: gate, up: up)
             try gate.variable?.add(gradients.gate)
             try up.variable?.add(gradients.up)
         }

@@ -94,6 +94,13 @@ extension Tensor {
             operation: operation, argument: "\(argument)[\(index)]", expected: "0..<\(limit)", found: "\(ids[index])")
     }
 
+    /// A cap of scores or logits is a positive number.
+    static func requireCap(_ cap: Float?, _ operation: String) throws {
+        guard let cap, !(cap > 0 && cap.isFinite) else { return }
+        throw TensorError.range(
+            operation: operation, argument: "cap", expected: "a positive number, or none", found: "\(cap)")
+    }
+
     /// Ascending starts within `length` positions of one sequence, the first being 0.
     static func requireDocuments(_ documents: Documents?, batch: Int, length: Int, _ operation: String) throws {
         guard let documents else { return }

@@ -2,7 +2,10 @@ import Checkpoints
 import Conversion
 import Foundation
 import Models
+import Records
+import Support
 import Tensors
+import Text
 import Tokenizers
 
 /// Runs the stages of a configuration: batches, updates, measurements, checkpoints. Everything that it does depends on

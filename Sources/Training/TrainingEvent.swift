@@ -1,5 +1,6 @@
 import Foundation
 import Models
+import Records
 
 /// What a run tells whoever watches it, in this order: ``started(done:total:)``, then steps, measurements and checkpoints,
 /// then ``ended(complete:)``.

@@ -1,7 +1,9 @@
 import Checkpoints
 import Foundation
 import Models
+import Records
 import Tensors
+import Text
 import Tokenizers
 
 /// A run from its configuration: reads the models, prepares the data, and trains into a folder.

@@ -54,6 +54,36 @@ extension CUDATests {
             }
         }
 
+        @Test("logits with a cap")
+        func caps() throws {
+            for (rows, inputs, outputs) in Self.shapes {
+                try expectAgreement(
+                    "\(rows) × \(outputs)",
+                    [.activation(rows, inputs), .weight(outputs, inputs), .activation(rows, 16), .weight(outputs, 16)],
+                    tolerance: 0.02
+                ) {
+                    let targets = try Tensor(targets(rows, outputs), shape: [rows]).to($0[0].device)
+                    return [
+                        try $0[0].crossEntropy(head: $0[1], targets: targets, scale: 8, cap: 2),
+                        try $0[0].klDivergence(
+                            head: $0[1], teacher: $0[2], teacherHead: $0[3], scale: 4, cap: 2, teacherCap: 3),
+                        try $0[0].klDivergence(head: $0[1], teacher: $0[2], teacherHead: $0[3], scale: 4, teacherCap: 3),
+                    ]
+                }
+                var random = Random(6)
+                let hidden = try random.tensor([rows, inputs])
+                let head = try random.tensor([outputs, inputs]).converted(to: .bfloat16)
+                let (x, there) = (try hidden.converted(to: .bfloat16).to(.cuda), try head.to(.cuda))
+                try expectClose(
+                    x.logits(head: there, cap: 2), hidden.logits(head: head, cap: 2), 0.01, "logits \(outputs)")
+                let ids = targets(rows, outputs).map { max($0, 0) }
+                try expectClose(
+                    Tensor(x.negativeLogLikelihood(head: there, targets: ids, cap: 2), shape: [rows]),
+                    Tensor(hidden.negativeLogLikelihood(head: head, targets: ids, cap: 2), shape: [rows]), 0.01,
+                    "likelihood \(outputs)")
+            }
+        }
+
         @Test func negativeLogLikelihood() throws {
             var random = Random(5)
             for (rows, inputs, outputs) in Self.shapes {

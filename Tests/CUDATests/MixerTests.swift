@@ -5,10 +5,10 @@ extension CUDATests {
     @Suite("Mixers on a GPU and their gradients") struct MixerTests {
         private func attention(
             _ batch: Int, _ tokens: Int, _ keys: Int, heads: Int, group: Int, dim: Int, window: Int? = nil,
-            documents: Documents? = nil
+            sinks: Int = 0, cap: Float? = nil, documents: Documents? = nil
         ) throws {
             try expectAgreement(
-                "T \(tokens) S \(keys) N \(heads) G \(group) K \(dim) window \(window ?? 0)",
+                "T \(tokens) S \(keys) N \(heads) G \(group) K \(dim) window \(window ?? 0) sinks \(sinks) cap \(cap ?? 0)",
                 [
                     .activation(batch, tokens, heads * group, dim, scale: 2),
                     .activation(batch, keys, heads, dim, scale: 2),
@@ -17,7 +17,8 @@ extension CUDATests {
             ) {
                 [
                     try $0[0].attention(
-                        k: $0[1], v: $0[2], scale: 0.3, span: AttentionSpan(window: window), documents: documents)
+                        k: $0[1], v: $0[2], scale: 0.3, cap: cap, span: AttentionSpan(window: window, sinks: sinks),
+                        documents: documents)
                 ]
             }
         }
@@ -35,6 +36,20 @@ extension CUDATests {
             for window in [1, 9, 64] { try attention(2, 70, 90, heads: 1, group: 2, dim: 16, window: window) }
             try attention(1, 60, 60, heads: 1, group: 3, dim: 20, window: 17)
             try attention(1, 60, 300, heads: 1, group: 3, dim: 20, window: 280)
+        }
+
+        @Test("scores with a cap")
+        func caps() throws {
+            try attention(2, 70, 70, heads: 2, group: 2, dim: 16, cap: 2)
+            try attention(1, 5, 75, heads: 2, group: 2, dim: 16, cap: 50)
+            try attention(1, 67, 67, heads: 1, group: 3, dim: 20, cap: 1)
+            try attention(1, 20, 30, heads: 1, group: 2, dim: 256, cap: 20)
+            try attention(2, 70, 90, heads: 1, group: 2, dim: 16, window: 9, cap: 2)
+            try attention(1, 140, 140, heads: 1, group: 2, dim: 16, cap: 2, documents: [0, 3, 4, 63, 64, 130])
+            // Sinks of several blocks of keys.
+            try attention(1, 150, 200, heads: 1, group: 2, dim: 16, window: 33, sinks: 4, cap: 2)
+            try attention(
+                1, 140, 140, heads: 1, group: 2, dim: 16, window: 5, sinks: 9, cap: 1, documents: [0, 3, 4, 63, 64, 130])
         }
 
         @Test func documents() throws {

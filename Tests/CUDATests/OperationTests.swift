@@ -33,17 +33,40 @@ extension CUDATests {
                     [try $0[0].rmsNorm(weight: $0[1], epsilon: 1e-5)]
                 }
             }
+            for (tokens, heads, dim) in [(1, 1, 16), (5, 3, 20), (150, 4, 64), (9, 2, 128), (3, 1, 256)] {
+                try expectAgreement("heads of \(dim)", [.activation(2, tokens, heads, dim, scale: 3), .parameter(dim)]) {
+                    [try $0[0].rmsNorm(weight: $0[1], epsilon: 1e-5)]
+                }
+            }
             try expectAgreement("beside a residual stream", [.activation(5, 40), .parameter(40)]) {
                 [try $0[0].adding($0[0].rmsNorm(weight: $0[1], epsilon: 1e-5))]
+            }
+        }
+
+        @Test func layerNorm() throws {
+            for shape in [[1, 8], [3, 65], [70, 40], [5, 576], [1100, 257], [2, 2304]] {
+                try expectAgreement(
+                    "\(shape)", [.activation(shape[0], shape[1], scale: 3), .parameter(shape[1]), .parameter(shape[1])]
+                ) { [try $0[0].layerNorm(weight: $0[1], bias: $0[2], epsilon: 1e-5)] }
+            }
+            for dim in [40, 600] {
+                try expectAgreement("\(dim) beside a residual stream", [.activation(5, dim), .parameter(dim)]) {
+                    [try $0[0].adding($0[0].layerNorm(weight: $0[1], epsilon: 1e-5))]
+                }
             }
         }
 
         @Test func elementwise() throws {
             for count in [1, 7, 8, 2049, 5003] {
                 try expectAgreement("add", [.activation(count), .activation(count)]) { [try $0[0].adding($0[1])] }
-                try expectAgreement("silu", [.activation(count, scale: 6)]) { [try $0[0].silu()] }
-                try expectAgreement("swiglu", [.activation(count, scale: 6), .activation(count)]) {
-                    [try Tensor.swiglu(gate: $0[0], up: $0[1])]
+                try expectAgreement("scaled", [.activation(count)]) { [try $0[0].scaled(by: 5.5)] }
+                for activation in Activation.allCases {
+                    try expectAgreement("\(activation)", [.activation(count, scale: 6)]) {
+                        [try $0[0].activated(activation)]
+                    }
+                    try expectAgreement("gated \(activation)", [.activation(count, scale: 6), .activation(count)]) {
+                        [try Tensor.gated(activation, gate: $0[0], up: $0[1])]
+                    }
                 }
                 try expectAgreement("logGate", [.activation(count, scale: 20)]) { [try $0[0].logGate(divisor: 8)] }
             }
@@ -83,7 +106,7 @@ extension CUDATests {
         @Test("gradients of a tensor that is used twice add up")
         func usedTwice() throws {
             try expectAgreement("weights and biases", [.activation(5, 16), .weight(16, 16), .parameter(16)]) {
-                [try $0[0].linear($0[1], bias: $0[2]).silu().linear($0[1], bias: $0[2])]
+                [try $0[0].linear($0[1], bias: $0[2]).activated(.silu).linear($0[1], bias: $0[2])]
             }
         }
     }

@@ -74,9 +74,14 @@ extension CUDATests {
                 try expectAgreement("norm", [.activation(2, dim, scale: 3), .parameter(dim)]) {
                     [try $0[0].rmsNorm(weight: $0[1], epsilon: 1e-5)]
                 }
+                try expectAgreement("layer norm", [.activation(2, dim, scale: 3), .parameter(dim), .parameter(dim)]) {
+                    [try $0[0].layerNorm(weight: $0[1], bias: $0[2], epsilon: 1e-5)]
+                }
             }
-            try expectAgreement("swiglu", [.activation(2, dim), .activation(2, dim)]) {
-                [try Tensor.swiglu(gate: $0[0], up: $0[1])]
+            for activation in Activation.allCases {
+                try expectAgreement("gated \(activation)", [.activation(2, dim), .activation(2, dim)]) {
+                    [try Tensor.gated(activation, gate: $0[0], up: $0[1])]
+                }
             }
             try expectAgreement("product", [.activation(2, dim), .weight(9, dim)], tolerance: 0.02) {
                 [try $0[0].linear($0[1])]

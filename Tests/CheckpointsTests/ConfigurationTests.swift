@@ -154,7 +154,7 @@ import Testing
 
     @Test(
         arguments: [
-            ("model_type", "qwen3"), ("model_type", nil), ("hidden_act", "gelu"), ("partial_rotary_factor", 0.5),
+            ("model_type", "mamba"), ("model_type", nil), ("hidden_act", "relu"), ("partial_rotary_factor", 0.5),
             ("rope_scaling", ["type": "mrope"]), ("quantization_config", ["quant_method": "gptq"]),
         ] as [(String, JSONValue?)])
     func unsupported(_ key: String, _ value: JSONValue?) {

@@ -1,6 +1,7 @@
 import Evaluation
 import Foundation
 import Models
+import Support
 import Testing
 
 @Suite("Scores of continuations")

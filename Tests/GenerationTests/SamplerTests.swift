@@ -1,6 +1,6 @@
 import Foundation
 import Generation
-import Models
+import Support
 import Tensors
 import Testing
 

@@ -2,6 +2,7 @@ import Checkpoints
 import Foundation
 import Generation
 import Models
+import Support
 import Tensors
 import TestSupport
 import Testing

@@ -12,7 +12,14 @@ struct Fixture: Sendable, CustomTestStringConvertible {
     static let all = [
         "llama-tied", "llama-biases-llama3-rope", "llama-old-keys", "llama-linear-rope", "mistral-sliding-window",
         "fla-gsa-untied", "fla-gsa-tied", "fla-gsa-hybrid", "moult-gsa", "moult-gsa-window", "moult-hybrid",
-    ].map(Fixture.init)
+    ].map(Fixture.init) + families
+
+    /// Those of other families than Llama's, made by Tools/fixtures/families.py.
+    static let families = [
+        "qwen2", "qwen2-window", "qwen3", "qwen3-biases-window", "phi3", "phi3-longrope", "phi3-window", "gemma2",
+        "gemma2-scale", "gemma3", "gemma3-pattern", "olmo2", "olmo2-biases", "smollm3", "smollm3-window", "granite",
+        "granite-biases", "starcoder2", "starcoder2-window", "gpt_neox", "gpt_neox-sequential", "gpt2", "gpt2-scale",
+    ].map { Fixture(name: "families/\($0)") }
 
     static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Fixtures")
         .path

@@ -1,4 +1,5 @@
 import Models
+import Support
 import Tensors
 import Testing
 

@@ -19,7 +19,8 @@ extension KernelTests {
                 gradient = try random.tensor([test.batch, test.queries, test.heads, test.valueDim])
                 scale = 1 / Float(test.keyDim).squareRoot()
                 output = try q.attention(
-                    k: k, v: v, scale: scale, span: test.span, documents: test.documents.map(Documents.init(_:)))
+                    k: k, v: v, scale: scale, cap: test.cap, span: test.span,
+                    documents: test.documents.map(Documents.init(_:)))
             }
         }
 
@@ -32,17 +33,21 @@ extension KernelTests {
             Case(
                 queries: 1100, keys: 1100, heads: 2, keyHeads: 1, keyDim: 8, valueDim: 8, window: 64, sinks: 5,
                 documents: [0, 2, 250, 258, 600, 601]),
+            // The scores of a block are kept, and not.
+            Case(queries: 700, keys: 700, heads: 2, keyHeads: 1, keyDim: 8, valueDim: 8, size: 3, cap: 2),
+            Case(
+                queries: 1100, keys: 1200, heads: 2, keyHeads: 1, keyDim: 8, valueDim: 8, window: 70, sinks: 4, cap: 0.5),
         ]
 
         @Test(arguments: AttentionTests.cases + long) func isTheChainRule(_ test: Case) throws {
             let inputs = try Inputs(test)
             let expected = try Oracle.attentionBackward(
-                inputs.gradient, q: inputs.q, k: inputs.k, v: inputs.v, scale: inputs.scale, span: test.span,
+                inputs.gradient, q: inputs.q, k: inputs.k, v: inputs.v, scale: inputs.scale, cap: test.cap, span: test.span,
                 documents: test.documents)
             try withEveryKernel { choice in
                 let found = try inputs.gradient.attentionBackward(
                     q: inputs.q, k: inputs.k, v: inputs.v, output: inputs.output, scale: inputs.scale,
-                    span: test.span, documents: test.documents.map(Documents.init(_:)))
+                    cap: test.cap, span: test.span, documents: test.documents.map(Documents.init(_:)))
                 #expect(found.q.shape == inputs.q.shape)
                 #expect(found.k.shape == inputs.k.shape)
                 #expect(found.v.shape == inputs.v.shape)
@@ -59,6 +64,9 @@ extension KernelTests {
             Case(
                 queries: 8, keys: 9, heads: 2, keyHeads: 1, keyDim: 2, valueDim: 3, window: 2, sinks: 2,
                 documents: [0, 5]),
+            Case(
+                queries: 8, keys: 9, heads: 2, keyHeads: 1, keyDim: 2, valueDim: 3, window: 2, sinks: 2,
+                documents: [0, 5], size: 2, cap: 0.8),
         ])
         func chainRuleIsFiniteDifferences(_ test: Case) throws {
             let inputs = try Inputs(test)
@@ -68,13 +76,13 @@ extension KernelTests {
                     var inputs = inputs
                     inputs[keyPath: path] = moved
                     let out = try Oracle.attention(
-                        q: inputs.q, k: inputs.k, v: inputs.v, scale: inputs.scale, span: test.span,
+                        q: inputs.q, k: inputs.k, v: inputs.v, scale: inputs.scale, cap: test.cap, span: test.span,
                         documents: test.documents)
                     return zip(weights, out).reduce(0) { $0 + $1.0 * $1.1 }
                 }
             }
             let chainRule = try Oracle.attentionBackward(
-                inputs.gradient, q: inputs.q, k: inputs.k, v: inputs.v, scale: inputs.scale, span: test.span,
+                inputs.gradient, q: inputs.q, k: inputs.k, v: inputs.v, scale: inputs.scale, cap: test.cap, span: test.span,
                 documents: test.documents)
             try expectCloseInScale(chainRule.q, differences(\.q), 1e-5, "q")
             try expectCloseInScale(chainRule.k, differences(\.k), 1e-5, "k")
@@ -89,7 +97,7 @@ extension KernelTests {
                 try KernelChoice(set: String(cString: moult_kernels_name()), threads: threads, oneDNN: true).run {
                     let found = try inputs.gradient.attentionBackward(
                         q: inputs.q, k: inputs.k, v: inputs.v, output: inputs.output, scale: inputs.scale,
-                        span: test.span, documents: test.documents.map(Documents.init(_:)))
+                        cap: test.cap, span: test.span, documents: test.documents.map(Documents.init(_:)))
                     arrays = try [doubles(found.q), doubles(found.k), doubles(found.v)]
                 }
                 return arrays

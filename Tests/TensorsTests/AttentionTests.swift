@@ -16,12 +16,14 @@ extension KernelTests {
             var sinks = 0
             var documents: [Int]?
             var size: Float = 1
+            var cap: Float?
 
             var span: AttentionSpan { AttentionSpan(window: window, sinks: sinks) }
 
             var description: String {
                 "B \(batch) T \(queries) S \(keys) H \(heads) N \(keyHeads) K \(keyDim) V \(valueDim) "
-                    + "window \(window.map(String.init) ?? "none") sinks \(sinks) documents \(documents ?? []) size \(size)"
+                    + "window \(window.map(String.init) ?? "none") sinks \(sinks) documents \(documents ?? []) size \(size) "
+                    + "cap \(cap ?? 0)"
             }
         }
 
@@ -62,6 +64,15 @@ extension KernelTests {
             Case(queries: 150, keys: 150, heads: 2, keyHeads: 1, keyDim: 16, valueDim: 16, window: 33, sinks: 64),
             // Scores in the thousands: weights of one and zero.
             Case(queries: 90, keys: 90, heads: 3, keyHeads: 1, size: 60),
+            // Capped: many rows, few, split over the keys, windows with sinks in documents, and mostly at the cap.
+            Case(queries: 70, keys: 97, heads: 6, keyHeads: 2, keyDim: 20, valueDim: 12, size: 3, cap: 2),
+            Case(queries: 1, keys: 1700, cap: 0.5),
+            Case(batch: 2, queries: 5, keys: 5, heads: 4, keyHeads: 2, keyDim: 8, valueDim: 8, cap: 50),
+            Case(
+                queries: 140, keys: 140, heads: 3, keyHeads: 1, window: 5, sinks: 9, documents: [0, 3, 4, 63, 64, 130],
+                cap: 0.7),
+            Case(queries: 300, keys: 300, heads: 3, keyHeads: 1, keyDim: 16, valueDim: 16, window: 64, sinks: 4, cap: 1),
+            Case(queries: 90, keys: 90, heads: 3, keyHeads: 1, size: 60, cap: 30),
         ]
 
         @Test(arguments: cases) func isItsDefinition(_ test: Case) throws {
@@ -71,10 +82,11 @@ extension KernelTests {
             let v = try random.tensor([test.batch, test.keys, test.keyHeads, test.valueDim])
             let scale = 1 / Float(test.keyDim).squareRoot()
             let expected = try Oracle.attention(
-                q: q, k: k, v: v, scale: scale, span: test.span, documents: test.documents)
+                q: q, k: k, v: v, scale: scale, cap: test.cap, span: test.span, documents: test.documents)
             try withEveryKernel { choice in
                 let out = try q.attention(
-                    k: k, v: v, scale: scale, span: test.span, documents: test.documents.map(Documents.init(_:)))
+                    k: k, v: v, scale: scale, cap: test.cap, span: test.span,
+                    documents: test.documents.map(Documents.init(_:)))
                 #expect(out.shape == [test.batch, test.queries, test.heads, test.valueDim])
                 try expectClose(doubles(out), expected, test.size > 1 ? 2e-3 : 2e-6, "\(test), \(choice)")
             }
@@ -93,9 +105,9 @@ extension KernelTests {
             // a caller's are alike.
             guard test.documents == nil, test.queries + (test.window ?? test.keys) < test.keys else { return }
             let expected = try Oracle.attention(
-                q: q, k: k, v: v, scale: 0.4, span: test.span, sinkQueries: far)
+                q: q, k: k, v: v, scale: 0.4, cap: test.cap, span: test.span, sinkQueries: far)
             try withEveryKernel { choice in
-                let out = try q.attention(k: k, v: v, scale: 0.4, span: test.span, sinkQueries: far)
+                let out = try q.attention(k: k, v: v, scale: 0.4, cap: test.cap, span: test.span, sinkQueries: far)
                 try expectClose(doubles(out), expected, 2e-6, "\(test), \(choice)")
             }
         }

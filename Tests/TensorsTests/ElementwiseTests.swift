@@ -21,10 +21,16 @@ extension KernelTests {
                 try withEveryKernel { choice in
                     let what = "\(shape) \(choice)"
                     expectClose(try doubles(x.adding(y)), zip(a, b).map(+), Self.tolerance, "add \(what)")
-                    expectClose(try doubles(x.silu()), a.map { $0 * sigmoid($0) }, Self.tolerance, "silu \(what)")
-                    expectClose(
-                        try doubles(.swiglu(gate: x, up: y)), zip(a, b).map { $0 * sigmoid($0) * $1 }, Self.tolerance,
-                        "swiglu \(what)")
+                    expectClose(try doubles(x.scaled(by: 0.3)), a.map { $0 * Double(Float(0.3)) }, Self.tolerance, what)
+                    for activation in Activation.allCases {
+                        expectClose(
+                            try doubles(x.activated(activation)), GradientOracle.activated(activation, a),
+                            Self.tolerance, "\(activation) \(what)")
+                        expectClose(
+                            try doubles(.gated(activation, gate: x, up: y)),
+                            GradientOracle.gated(activation, gate: a, up: b), Self.tolerance,
+                            "gated \(activation) \(what)")
+                    }
                     expectClose(
                         try doubles(x.logGate(divisor: 8)), a.map { logSigmoid($0) / 8 }, Self.tolerance, "gate \(what)"
                     )
@@ -42,10 +48,14 @@ extension KernelTests {
                     // Relative: a gate near 1 has a log near 0 that must keep its digits.
                     #expect(abs(Double(gate) - expected) <= 0x1p-20 * abs(expected) + 0x1p-148, "\(value) \(choice)")
                 }
-                let silu = try x.silu().array(Float.self)
+                let silu = try x.activated(.silu).array(Float.self)
                 for (value, found) in zip(values, silu) {
                     let expected = Double(value) * sigmoid(Double(value))
                     #expect(abs(Double(found) - expected) <= 0x1p-20 * abs(expected) + 0x1p-120, "\(value) \(choice)")
+                }
+                for activation in [Activation.gelu, .geluTanh] {
+                    let found = try x.activated(activation).array(Float.self)
+                    #expect(found == [0, 0, 0, 0, 0, -5e-31, 0, 5e-31, 17, 88, 89, 1000, 3e38], "\(activation)")
                 }
             }
         }
@@ -81,6 +91,32 @@ extension KernelTests {
                     expectClose(
                         try doubles(x.rmsNorm(weight: weight, epsilon: 1e-5)), expected, Self.tolerance,
                         "\(shape) \(choice)")
+                }
+            }
+        }
+
+        @Test("heads are normed by themselves, and layers less their mean")
+        func normsMatch() throws {
+            var random = Random(71)
+            for shape in Self.shapes.filter({ $0.last != 1 }) + [[2, 7, 3, 20]] {
+                let dim = shape[shape.count - 1]
+                let x = try random.tensor(shape, scale: 3), weight = try random.tensor([dim])
+                let bias = try random.tensor([dim])
+                let (a, w, b) = try (doubles(x), doubles(weight), doubles(bias))
+                let epsilon = Double(Float(1e-5))
+                let expected = GradientOracle.layerNorm(a, weight: w, bias: b, epsilon: epsilon)
+                let plain = GradientOracle.layerNorm(a, weight: w, bias: nil, epsilon: epsilon)
+                let rms = GradientOracle.rmsNorm(a, weight: w, epsilon: epsilon)
+                try withEveryKernel { choice in
+                    let what = "\(shape) \(choice)"
+                    // Two elements may lie close together, and then their distance from their mean is their rounding.
+                    let tolerance = dim == 2 ? 0x1p-18 : 4 * Self.tolerance
+                    expectClose(
+                        try doubles(x.layerNorm(weight: weight, bias: bias, epsilon: 1e-5)), expected, tolerance, what)
+                    expectClose(
+                        try doubles(x.layerNorm(weight: weight, epsilon: 1e-5)), plain, tolerance, "no bias, \(what)")
+                    expectClose(
+                        try doubles(x.rmsNorm(weight: weight, epsilon: 1e-5)), rms, Self.tolerance, "rms, \(what)")
                 }
             }
         }

@@ -1,3 +1,4 @@
+import Tensors
 import Testing
 
 /// The oracles' gradients are those of the oracles' functions: central differences in float64.
@@ -41,12 +42,18 @@ import Testing
 
     @Test func activations() {
         let x = values(12, 34, scale: 5), y = values(12, 35), gradient = values(12, 36)
-        expectGradient(GradientOracle.siluBackward(gradient, x: x), at: x, "silu") {
-            dot(GradientOracle.silu($0), gradient)
+        for activation in Activation.allCases {
+            expectGradient(
+                GradientOracle.activatedBackward(activation, gradient, x: x), at: x, "\(activation)"
+            ) { dot(GradientOracle.activated(activation, $0), gradient) }
+            let gated = GradientOracle.gatedBackward(activation, gradient, gate: x, up: y)
+            expectGradient(gated.gate, at: x, "\(activation), gate") {
+                dot(GradientOracle.gated(activation, gate: $0, up: y), gradient)
+            }
+            expectGradient(gated.up, at: y, "\(activation), up") {
+                dot(GradientOracle.gated(activation, gate: x, up: $0), gradient)
+            }
         }
-        let swiglu = GradientOracle.swigluBackward(gradient, gate: x, up: y)
-        expectGradient(swiglu.gate, at: x, "gate") { dot(GradientOracle.swiglu(gate: $0, up: y), gradient) }
-        expectGradient(swiglu.up, at: y, "up") { dot(GradientOracle.swiglu(gate: x, up: $0), gradient) }
         expectGradient(GradientOracle.logGateBackward(gradient, x: x, divisor: 8), at: x, "log gate") {
             dot(GradientOracle.logGate($0, divisor: 8), gradient)
         }
@@ -66,6 +73,17 @@ import Testing
         expectGradient(found.weight, at: weight, "weight") {
             dot(GradientOracle.rmsNorm(x, weight: $0, epsilon: 0.1), gradient)
         }
+    }
+
+    @Test func layerNorm() {
+        let x = values(12, 43), weight = values(4, 44), gradient = values(12, 45), bias = values(4, 46)
+        let found = GradientOracle.layerNormBackward(gradient, x: x, weight: weight, epsilon: 0.1)
+        func loss(_ x: [Double], _ weight: [Double], _ bias: [Double]) -> Double {
+            dot(GradientOracle.layerNorm(x, weight: weight, bias: bias, epsilon: 0.1), gradient)
+        }
+        expectGradient(found.x, at: x, "x") { loss($0, weight, bias) }
+        expectGradient(found.weight, at: weight, "weight") { loss(x, $0, bias) }
+        expectGradient(found.bias, at: bias, "bias") { loss(x, weight, $0) }
     }
 
     @Test func losses() {

@@ -24,16 +24,40 @@ enum GradientOracle {
 
     // MARK: Element by element
 
-    static func silu(_ x: Values) -> Values { x.map { $0 * sigmoid($0) } }
-
-    static func siluBackward(_ gradient: Values, x: Values) -> Values {
-        zip(gradient, x).map { g, x in g * (sigmoid(x) + x * sigmoid(x) * (1 - sigmoid(x))) }
+    static func activated(_ activation: Activation, _ x: Values) -> Values {
+        x.map { x in
+            switch activation {
+            case .silu: x * sigmoid(x)
+            case .gelu: x * erfc(-x / 2.0.squareRoot()) / 2
+            case .geluTanh: x * (1 + tanh((2 / Double.pi).squareRoot() * (x + 0.044715 * x * x * x))) / 2
+            }
+        }
     }
 
-    static func swiglu(gate: Values, up: Values) -> Values { zip(silu(gate), up).map(*) }
+    static func activatedBackward(_ activation: Activation, _ gradient: Values, x: Values) -> Values {
+        zip(gradient, x).map { g, x in
+            switch activation {
+            case .silu: return g * (sigmoid(x) + x * sigmoid(x) * (1 - sigmoid(x)))
+            case .gelu:
+                return g * (erfc(-x / 2.0.squareRoot()) / 2 + x * exp(-x * x / 2) / (2 * Double.pi).squareRoot())
+            case .geluTanh:
+                let factor = (2 / Double.pi).squareRoot(), t = tanh(factor * (x + 0.044715 * x * x * x))
+                return g * ((1 + t) / 2 + x * (1 - t * t) / 2 * factor * (1 + 3 * 0.044715 * x * x))
+            }
+        }
+    }
 
-    static func swigluBackward(_ gradient: Values, gate: Values, up: Values) -> (gate: Values, up: Values) {
-        (siluBackward(zip(gradient, up).map(*), x: gate), zip(gradient, silu(gate)).map(*))
+    static func gated(_ activation: Activation, gate: Values, up: Values) -> Values {
+        zip(activated(activation, gate), up).map(*)
+    }
+
+    static func gatedBackward(
+        _ activation: Activation, _ gradient: Values, gate: Values, up: Values
+    ) -> (gate: Values, up: Values) {
+        (
+            activatedBackward(activation, zip(gradient, up).map(*), x: gate),
+            zip(gradient, activated(activation, gate)).map(*)
+        )
     }
 
     static func logGate(_ x: Values, divisor: Double) -> Values {
@@ -93,6 +117,27 @@ enum GradientOracle {
             }
         }
         return (xGradient, weightGradient)
+    }
+
+    static func layerNorm(_ x: Values, weight: Values, bias: Values?, epsilon: Double) -> Values {
+        let dim = weight.count
+        let centred = rows(x, of: dim).flatMap { row in row.map { $0 - row.reduce(0, +) / Double(dim) } }
+        let normed = rmsNorm(centred, weight: weight, epsilon: epsilon)
+        return normed.indices.map { normed[$0] + (bias?[$0 % dim] ?? 0) }
+    }
+
+    static func layerNormBackward(
+        _ gradient: Values, x: Values, weight: Values, epsilon: Double
+    ) -> (x: Values, weight: Values, bias: Values) {
+        let dim = weight.count
+        func centred(_ x: Values) -> Values {
+            rows(x, of: dim).flatMap { row in row.map { $0 - row.reduce(0, +) / Double(dim) } }
+        }
+        // Taking the mean away is its own transpose.
+        let inner = rmsNormBackward(gradient, x: centred(x), weight: weight, epsilon: epsilon)
+        var bias = Values(repeating: 0, count: dim)
+        for i in gradient.indices { bias[i % dim] += gradient[i] }
+        return (centred(inner.x), inner.weight, bias)
     }
 
     // MARK: Losses

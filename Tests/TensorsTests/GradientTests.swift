@@ -14,15 +14,19 @@ extension KernelTests {
                 let x = try random.tensor(shape, scale: 12), y = try random.tensor(shape, scale: 5)
                 let gradient = try random.tensor(shape)
                 let (a, b, g) = try (doubles(x), doubles(y), doubles(gradient))
-                let swiglu = GradientOracle.swigluBackward(g, gate: a, up: b)
                 try withEveryKernel { choice in
                     let what = "\(shape) \(choice)"
-                    expectClose(
-                        try doubles(backend.siluBackward(gradient, x: x)), GradientOracle.siluBackward(g, x: a),
-                        Self.tolerance, "silu \(what)")
-                    let found = try backend.swigluBackward(gradient, gate: x, up: y)
-                    expectClose(try doubles(found.gate), swiglu.gate, Self.tolerance, "gate \(what)")
-                    expectClose(try doubles(found.up), swiglu.up, Self.tolerance, "up \(what)")
+                    for activation in Activation.allCases {
+                        expectClose(
+                            try doubles(backend.activatedBackward(gradient, activation, x: x)),
+                            GradientOracle.activatedBackward(activation, g, x: a), Self.tolerance,
+                            "\(activation) \(what)")
+                        let expected = GradientOracle.gatedBackward(activation, g, gate: a, up: b)
+                        let found = try backend.gatedBackward(gradient, activation, gate: x, up: y)
+                        expectClose(
+                            try doubles(found.gate), expected.gate, Self.tolerance, "\(activation), gate \(what)")
+                        expectClose(try doubles(found.up), expected.up, Self.tolerance, "\(activation), up \(what)")
+                    }
                     expectClose(
                         try doubles(backend.logGateBackward(gradient, x: x, divisor: 8)),
                         GradientOracle.logGateBackward(g, x: a, divisor: 8), Self.tolerance, "log gate \(what)")
@@ -35,7 +39,7 @@ extension KernelTests {
             let x = try Tensor(values, shape: [values.count])
             let ones = try Tensor([Float](repeating: 1, count: values.count), shape: x.shape)
             try withEveryKernel { choice in
-                let silu = try backend.siluBackward(ones, x: x).array(Float.self)
+                let silu = try backend.activatedBackward(ones, .silu, x: x).array(Float.self)
                 let gates = try backend.logGateBackward(ones, x: x, divisor: 8).array(Float.self)
                 for (i, value) in values.enumerated() {
                     let s = value < 0 ? exp(Double(value)) / (1 + exp(Double(value))) : 1 / (1 + exp(-Double(value)))
@@ -43,6 +47,11 @@ extension KernelTests {
                         value < 0 ? 1 / (1 + exp(Double(value))) : exp(-Double(value)) / (1 + exp(-Double(value)))
                     #expect(abs(Double(silu[i]) - s * (1 + Double(value) * other)) <= 0x1p-20, "\(value) \(choice)")
                     #expect(abs(Double(gates[i]) - other / 8) <= 0x1p-20 * other + 0x1p-148, "\(value) \(choice)")
+                }
+                for activation in [Activation.gelu, .geluTanh] {
+                    // Far from 0, slopes of 0 and 1.
+                    let slopes = try backend.activatedBackward(ones, activation, x: x).array(Float.self)
+                    #expect(slopes == [0, 0, 0, 0, 0.5, 0.5, 0.5, 1, 1, 1, 1], "\(activation) \(choice)")
                 }
             }
         }
@@ -64,20 +73,29 @@ extension KernelTests {
             }
         }
 
-        @Test func rmsNormAddsToTheWeight() throws {
+        @Test(arguments: Normalisation.Kind.allCases)
+        func normAddsToTheWeight(_ kind: Normalisation.Kind) throws {
             var random = Random(53)
-            for shape in Self.shapes {
+            // The last is of heads.
+            for shape in Self.shapes + [[2, 9, 3, 64]] {
                 let dim = shape[shape.count - 1]
                 let x = try random.tensor(shape, scale: 3), gradient = try random.tensor(shape)
                 let weight = try random.tensor([dim]), before = try random.tensor([dim])
-                let expected = GradientOracle.rmsNormBackward(
-                    try doubles(gradient), x: try doubles(x), weight: try doubles(weight), epsilon: Double(Float(1e-5)))
+                let (g, a, w) = try (doubles(gradient), doubles(x), doubles(weight))
+                let epsilon = Double(Float(1e-5))
+                let layer = GradientOracle.layerNormBackward(g, x: a, weight: w, epsilon: epsilon)
+                let expected =
+                    kind == .layer
+                    ? (x: layer.x, weight: layer.weight)
+                    : GradientOracle.rmsNormBackward(g, x: a, weight: w, epsilon: epsilon)
+                let norm = Normalisation(kind, weight: weight, epsilon: 1e-5)
+                // Of one element less its mean nothing is left but rounding, which epsilon makes large.
+                if kind == .layer, dim == 1 { continue }
                 let sum = zip(expected.weight, try doubles(before)).map(+)
                 try withEveryKernel { choice in
                     var weightGradient = before
-                    let found = try backend.rmsNormBackward(
-                        gradient, x: x, weight: weight, epsilon: 1e-5, saved: nil, more: nil,
-                        weightGradient: &weightGradient)
+                    let found = try backend.normalisedBackward(
+                        gradient, x: x, norm, saved: nil, more: nil, weightGradient: &weightGradient)
                     expectClose(try doubles(found), expected.x, Self.tolerance * 4, "x \(shape) \(choice)")
                     expectClose(try doubles(weightGradient), sum, Self.tolerance * 8, "weight \(shape) \(choice)")
                 }

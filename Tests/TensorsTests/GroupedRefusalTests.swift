@@ -45,7 +45,7 @@ import Testing
         refused { _ = try weight.array(UInt8.self) }
         refused { _ = try weight.array(Float.self) }
         refused { _ = try weight.adding(weight) }
-        refused { _ = try weight.silu() }
+        refused { _ = try weight.activated(.silu) }
         refused { _ = try weight.linear(x) }
         refused { _ = try x.converted(to: dtype) }
         refused { _ = try x.crossEntropy(head: weight, targets: [0, 1], scale: 1) }

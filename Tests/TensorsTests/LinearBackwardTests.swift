@@ -80,12 +80,15 @@ extension KernelTests {
                             try backend.accumulateLinearGradient(gradient, x: x, into: &weight, half: true)
                             try backend.accumulateLinearGradient(gradient, x: x, into: &weight, half: false)
                             let back = try backend.linearBackward([gradient, gradient], weights: [head, full])
-                            _ = try backend.rmsNormBackward(
-                                back, x: x, weight: Tensor([Float](repeating: 1, count: 200), shape: [200]),
-                                epsilon: 1e-5, saved: nil, more: nil, weightGradient: &norm)
+                            let ones = try Tensor([Float](repeating: 1, count: 200), shape: [200])
+                            for kind in Normalisation.Kind.allCases {
+                                _ = try backend.normalisedBackward(
+                                    back, x: x, Normalisation(kind, weight: ones, epsilon: 1e-5), saved: nil,
+                                    more: nil, weightGradient: &norm)
+                            }
                             var headGradient: Tensor? = try .zeros([300, 200])
                             let loss = try backend.crossEntropy(
-                                x, head: head, targets: Tensor((0..<700).map { Int32($0 % 301) - 1 }, shape: [700]),
+                                x, head: head, cap: nil, targets: Tensor((0..<700).map { Int32($0 % 301) - 1 }, shape: [700]),
                                 weighting: .init(scale: 1), headGradient: &headGradient)
                             results.append([
                                 try #require(weight).array(), try back.array(), try norm.array(),

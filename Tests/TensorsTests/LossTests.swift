@@ -60,7 +60,7 @@ extension KernelTests {
                     for scale in [Float(1), 0.125] {
                         var headGradient = scale == 1 ? before : nil
                         let found = try backend.crossEntropy(
-                            hidden, head: head, targets: Tensor(targets, shape: [rows]), weighting: .init(scale: scale),
+                            hidden, head: head, cap: nil, targets: Tensor(targets, shape: [rows]), weighting: .init(scale: scale),
                             headGradient: &headGradient)
                         try expect(
                             found, headGradient: headGradient, headBefore: before, expected: expected,
@@ -87,12 +87,62 @@ extension KernelTests {
                         try logits(hidden, head), teacher: try logits(teacherHidden, teacherHead), outputs: outputs)
                     var headGradient: Tensor? = before
                     let found = try backend.klDivergence(
-                        hidden, head: head, teacherHidden: teacherHidden, teacherHead: teacherHead,
+                        hidden, head: head, cap: nil, teacherHidden: teacherHidden, teacherHead: teacherHead, teacherCap: nil,
                         weighting: .init(scale: 0.5),
                         headGradient: &headGradient)
                     try expect(
                         found, headGradient: headGradient, headBefore: before, expected: expected, scale: 0.5,
                         hidden: hidden, head: head, "\(rows)×\(outputs) \(choice)")
+                }
+            }
+        }
+
+        @Test("capped logits: losses, gradients and likelihoods", arguments: [DType.float32, .bfloat16])
+        func capped(_ dtype: DType) throws {
+            var random = Random(75)
+            for (rows, inputs, outputs) in Self.extents + [(3, 16, 2500)] {
+                let hidden = try random.tensor([rows, inputs]), head = try random.tensor([outputs, inputs], dtype)
+                let before = try random.tensor([outputs, inputs], scale: 0.5)
+                let teacher = try random.tensor([rows, inputs + 3])
+                let teacherHead = try random.tensor([outputs, inputs + 3], dtype)
+                let targets = (0..<rows).map { Int32($0 % 4 == 2 ? -1 : $0 * 7919 % outputs) }
+                try withEveryKernel { choice in
+                    let what = "\(rows)×\(outputs) \(choice)"
+                    let raw = try logits(hidden, head), other = try logits(teacher, teacherHead)
+                    let caps: (own: Float, teacher: Float) = (1.5, 2.5)
+                    let values = raw.map { Oracle.capped($0, caps.own) }
+                    let wanted = other.map { Oracle.capped($0, caps.teacher) }
+                    func through(_ gradient: [Double]) -> [Double] {
+                        zip(gradient, raw).map { $0 * Oracle.capSlope($1, caps.own) }
+                    }
+                    var headGradient: Tensor? = before
+                    let entropy = GradientOracle.crossEntropy(values, targets: targets)
+                    try expect(
+                        backend.crossEntropy(
+                            hidden, head: head, cap: caps.own, targets: Tensor(targets, shape: [rows]),
+                            weighting: .init(scale: 0.5), headGradient: &headGradient),
+                        headGradient: headGradient, headBefore: before,
+                        expected: (entropy.losses, through(entropy.gradient)), scale: 0.5, hidden: hidden, head: head,
+                        "entropy \(what)")
+                    for teacherCap in [caps.teacher, nil] {
+                        headGradient = before
+                        let divergence = GradientOracle.klDivergence(
+                            values, teacher: teacherCap == nil ? other : wanted, outputs: outputs)
+                        try expect(
+                            backend.klDivergence(
+                                hidden, head: head, cap: caps.own, teacherHidden: teacher, teacherHead: teacherHead,
+                                teacherCap: teacherCap, weighting: .init(scale: 0.5), headGradient: &headGradient),
+                            headGradient: headGradient, headBefore: before,
+                            expected: (divergence.losses, through(divergence.gradient)), scale: 0.5, hidden: hidden,
+                            head: head, "divergence \(what)")
+                    }
+                    let tolerance = 16 * LinearTests.tolerance(inputs: inputs)
+                    let likelihoods = try hidden.negativeLogLikelihood(
+                        head: head, targets: targets.map { max($0, 0) }, cap: caps.own)
+                    for (row, target) in targets.enumerated() where target >= 0 {
+                        expectClose([Double(likelihoods[row])], [entropy.losses[row]], tolerance, "likelihood \(what)")
+                    }
+                    expectClose(try doubles(hidden.logits(head: head, cap: caps.own)), values, tolerance, "logits \(what)")
                 }
             }
         }
@@ -103,7 +153,7 @@ extension KernelTests {
             try withEveryKernel { choice in
                 var none: Tensor?
                 let found = try backend.klDivergence(
-                    hidden, head: head, teacherHidden: hidden, teacherHead: head, weighting: .init(scale: 1),
+                    hidden, head: head, cap: nil, teacherHidden: hidden, teacherHead: head, teacherCap: nil, weighting: .init(scale: 1),
                     headGradient: &none)
                 #expect(try found.losses.array().allSatisfy { abs($0) < 1e-5 }, "\(choice)")
                 #expect(try found.hiddenGradient.array().allSatisfy { $0 == 0 }, "\(choice)")
@@ -116,13 +166,13 @@ extension KernelTests {
             try withEveryKernel { choice in
                 var headGradient: Tensor? = try .zeros([3, 1])
                 let found = try backend.crossEntropy(
-                    hidden, head: head, targets: Tensor([Int32(0), 0], shape: [2]), weighting: .init(scale: 1),
+                    hidden, head: head, cap: nil, targets: Tensor([Int32(0), 0], shape: [2]), weighting: .init(scale: 1),
                     headGradient: &headGradient)
                 #expect(try found.losses.array(Float.self) == [0, 2000], "\(choice)")
                 #expect(try found.hiddenGradient.array(Float.self) == [0, -2], "\(choice)")
                 #expect(try headGradient?.array(Float.self) == [1000, 0, -1000], "\(choice)")
                 let divergence = try backend.klDivergence(
-                    hidden, head: head, teacherHidden: hidden, teacherHead: head, weighting: .init(scale: 1),
+                    hidden, head: head, cap: nil, teacherHidden: hidden, teacherHead: head, teacherCap: nil, weighting: .init(scale: 1),
                     headGradient: &headGradient)
                 #expect(try divergence.losses.array(Float.self) == [0, 0], "\(choice)")
             }

@@ -3,10 +3,10 @@ import Tensors
 
 /// Gradients of the sequence mixers in float64, from the chain rule on their definitions, one token at a time.
 extension Oracle {
-    /// Gradients of ``attention(q:k:v:scale:span:sinkQueries:documents:)``.
+    /// Gradients of ``attention(q:k:v:scale:cap:span:sinkQueries:documents:)``.
     static func attentionBackward(
-        _ gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, scale: Float, span: AttentionSpan = AttentionSpan(),
-        documents: [Int]? = nil
+        _ gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, scale: Float, cap: Float? = nil,
+        span: AttentionSpan = AttentionSpan(), documents: [Int]? = nil
     ) throws -> (q: [Double], k: [Double], v: [Double]) {
         let (batch, queries, heads, keyDim) = (q.shape[0], q.shape[1], q.shape[2], q.shape[3])
         let (keys, keyHeads, valueDim) = (k.shape[1], k.shape[2], v.shape[3])
@@ -20,11 +20,13 @@ extension Oracle {
             let position = keys - queries + t
             let (seen, _) = seen(position, span, keys: keys, documents: documents)
             let places = seen.map { (b * keys + $0) * keyHeads + h / (heads / keyHeads) }
-            let weights = softmax(places.map { scale * dot(q, row, k, $0, keyDim) })
+            let scores = places.map { scale * dot(q, row, k, $0, keyDim) }
+            let weights = softmax(scores.map { capped($0, cap) })
             let weightGradients = places.map { dot(gradient, row, v, $0, valueDim) }
             let mean = zip(weights, weightGradients).reduce(0) { $0 + $1.0 * $1.1 }
-            for (place, (weight, weightGradient)) in zip(places, zip(weights, weightGradients)) {
-                let score = weight * (weightGradient - mean) * scale
+            for (index, (weight, weightGradient)) in zip(weights, weightGradients).enumerated() {
+                let place = places[index]
+                let score = weight * (weightGradient - mean) * scale * capSlope(scores[index], cap)
                 for i in 0..<keyDim {
                     dq[row * keyDim + i] += score * k[place * keyDim + i]
                     dk[place * keyDim + i] += score * q[row * keyDim + i]

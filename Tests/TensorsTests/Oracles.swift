@@ -3,9 +3,9 @@ import Tensors
 
 /// The oracles of the sequence mixers: their definitions in float64, one token at a time.
 enum Oracle {
-    /// o_t = Σ_s softmax_s(scale · q_t · k_s) v_s over the keys that query t sees.
+    /// o_t = Σ_s softmax_s(scale · q_t · k_s) v_s over the keys that query t sees, the scores capped unless `cap` is nil.
     static func attention(
-        q: Tensor, k: Tensor, v: Tensor, scale: Float, span: AttentionSpan = AttentionSpan(),
+        q: Tensor, k: Tensor, v: Tensor, scale: Float, cap: Float? = nil, span: AttentionSpan = AttentionSpan(),
         sinkQueries: Tensor? = nil,
         documents: [Int]? = nil
     ) throws -> [Double] {
@@ -23,9 +23,11 @@ enum Oracle {
                     let query = ((b * queries + t) * heads + h) * keyDim
                     let scores = seen.map { s in
                         let key = ((b * keys + s) * keyHeads + head) * keyDim
-                        return (0..<keyDim).reduce(0.0) {
-                            $0 + (s < first ? far ?? q : q)[query + $1] * k[key + $1]
-                        } * Double(scale)
+                        let score =
+                            (0..<keyDim).reduce(0.0) {
+                                $0 + (s < first ? far ?? q : q)[query + $1] * k[key + $1]
+                            } * Double(scale)
+                        return capped(score, cap)
                     }
                     let row = ((b * queries + t) * heads + h) * valueDim
                     for (s, weight) in zip(seen, softmax(scores)) {
@@ -36,6 +38,16 @@ enum Oracle {
             }
         }
         return out
+    }
+
+    /// cap · tanh(x / cap); x for nil.
+    static func capped(_ x: Double, _ cap: Float?) -> Double {
+        cap.map { Double($0) * tanh(x / Double($0)) } ?? x
+    }
+
+    /// The slope of ``capped(_:_:)`` at x.
+    static func capSlope(_ x: Double, _ cap: Float?) -> Double {
+        cap.map { 1 / pow(cosh(x / Double($0)), 2) } ?? 1
     }
 
     /// The keys that a query at `position` sees, and the first that its window reaches.

@@ -32,9 +32,15 @@ import Testing
 
     @Test func elementwiseRefusesMismatches() throws {
         #expect(throws: TensorError.self) { try zeros(2, 3).adding(zeros(3, 2)) }
-        #expect(throws: TensorError.self) { try Tensor.swiglu(gate: zeros(2), up: zeros(3)) }
+        #expect(throws: TensorError.self) { try Tensor.gated(.silu, gate: zeros(2), up: zeros(3)) }
         #expect(throws: TensorError.self) { try zeros(2, 3).rmsNorm(weight: zeros(2), epsilon: 1e-5) }
-        #expect(throws: TensorError.self) { try zeros(3, dtype: .float16).silu() }
+        #expect(throws: TensorError.self) {
+            try zeros(2, 3).layerNorm(weight: zeros(3), bias: zeros(2), epsilon: 1e-5)
+        }
+        #expect(throws: TensorError.self) {
+            try zeros(2, 3).normalised(Normalisation(.rms, weight: zeros(3), bias: zeros(3), epsilon: 1e-5))
+        }
+        #expect(throws: TensorError.self) { try zeros(3, dtype: .float16).activated(.silu) }
         #expect(throws: TensorError.self) { try zeros(3).logGate(divisor: 0) }
         #expect(throws: TensorError.self) {
             try Tensor.mix(zeros(1, 2, 3, 4), zeros(1, 2, 3, 4), logits: zeros(1, 2, 4))

@@ -5,6 +5,7 @@ import Models
 import Tensors
 import TestSupport
 import Testing
+import Text
 import Tokenizers
 import Training
 

@@ -166,4 +166,9 @@ struct ConfigurationTests {
             #expect(stage.steps(length: 10) == steps)
         }
     }
+
+    @Test func sizesWithUnits() throws {
+        let settings = try TrainingConfiguration(yaml: "data: {max_line_bytes: 64M}", path: "c.yaml")
+        #expect(settings.data.maximumLineBytes == 64_000_000)
+    }
 }

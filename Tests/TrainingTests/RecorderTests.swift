@@ -1,4 +1,6 @@
 import Foundation
+import Records
+import Reports
 import Testing
 import Training
 

@@ -1,7 +1,9 @@
 import Foundation
 import Models
+import Records
 import TestSupport
 import Testing
+import Text
 import Training
 
 @Suite("A run that was stopped goes on as if it had not been")

@@ -1,6 +1,7 @@
 import Checkpoints
 import Conversion
 import Foundation
+import Records
 import TestSupport
 import Testing
 import Training

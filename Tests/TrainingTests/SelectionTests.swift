@@ -2,6 +2,7 @@ import Checkpoints
 import Conversion
 import Foundation
 import Models
+import Reports
 import Tensors
 import TestSupport
 import Testing

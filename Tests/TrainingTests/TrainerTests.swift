@@ -4,6 +4,7 @@ import Evaluation
 import Foundation
 import Models
 import Tensors
+import TestSupport
 import Testing
 import Tokenizers
 import Training

@@ -20,6 +20,7 @@ static void oracle(
     const struct moult_attention *job, double *out, const float *gradient, double *dq, double *dk, double *dv
 ) {
     double *weights = malloc((size_t)job->keys * 8), *reads = malloc((size_t)job->keys * 8);
+    double *slopes = malloc((size_t)job->keys * 8);
     const int64_t group = job->heads / job->key_value_heads;
     for (int64_t row = 0; row < job->batch * job->queries * job->heads; row++) {
         const int64_t b = row / job->heads / job->queries, t = row / job->heads % job->queries, h = row % job->heads;
@@ -30,6 +31,11 @@ static void oracle(
             if (!sees(job, position, s)) continue;
             const int64_t place = (b * job->keys + s) * job->key_value_heads + h / group;
             weights[s] = (double)job->scale * dot(q, job->k + place * job->key_dim, job->key_dim);
+            if (job->cap > 0) {
+                const double part = tanh(weights[s] / job->cap);
+                weights[s] = job->cap * part;
+                slopes[s] = 1 - part * part;
+            }
             most = fmax(most, weights[s]);
         }
         for (int64_t s = 0; s <= position; s++) {
@@ -47,7 +53,7 @@ static void oracle(
         for (int64_t s = 0; gradient && s <= position; s++) {
             if (!sees(job, position, s)) continue;
             const int64_t place = (b * job->keys + s) * job->key_value_heads + h / group;
-            const double score = weights[s] * (reads[s] - mean) * job->scale;
+            const double score = weights[s] * (reads[s] - mean) * job->scale * (job->cap > 0 ? slopes[s] : 1);
             for (int64_t i = 0; i < job->key_dim; i++) {
                 dq[row * job->key_dim + i] += score * job->k[place * job->key_dim + i];
                 dk[place * job->key_dim + i] += score * q[i];
@@ -59,23 +65,24 @@ static void oracle(
     }
     free(weights);
     free(reads);
+    free(slopes);
 }
 
 void attention_oracle(const struct moult_attention *job, double *out) { oracle(job, out, NULL, NULL, NULL, NULL); }
 
 static void check_one(
     int64_t batch, int64_t queries, int64_t keys, int64_t heads, int64_t groups, int64_t key_dim, int64_t value_dim,
-    int64_t window, bool documents, int64_t sinks
+    int64_t window, bool documents, int64_t sinks, float cap
 ) {
-    shape("batch %lld, %lld queries, %lld keys, %lld/%lld heads of %lld and %lld, window %lld, %lld sinks%s", (long long)batch,
+    shape("batch %lld, %lld queries, %lld keys, %lld/%lld heads of %lld and %lld, window %lld, %lld sinks%s, cap %g", (long long)batch,
           (long long)queries, (long long)keys, (long long)heads, (long long)groups, (long long)key_dim, (long long)value_dim,
-          (long long)window, (long long)sinks, documents ? ", documents" : "");
+          (long long)window, (long long)sinks, documents ? ", documents" : "", (double)cap);
     const int64_t starts[] = {0, keys / 3, keys / 2 + 1};
     const int64_t out_count = batch * queries * heads * value_dim, q_count = batch * queries * heads * key_dim;
     const int64_t k_count = batch * keys * groups * key_dim, v_count = batch * keys * groups * value_dim;
     struct moult_attention job = {
         .batch = batch, .queries = queries, .keys = keys, .heads = heads, .key_value_heads = groups, .key_dim = key_dim,
-        .value_dim = value_dim, .window = window, .sinks = sinks, .scale = (float)(1 / sqrt((double)key_dim)), .q = normal(q_count, 1.5),
+        .value_dim = value_dim, .window = window, .sinks = sinks, .scale = (float)(1 / sqrt((double)key_dim)), .cap = cap, .q = normal(q_count, 1.5),
         .k = normal(k_count, 1.5), .v = normal(v_count, 1), .out = space(out_count),
         .documents = documents ? starts : NULL, .document_count = documents ? 3 : 0};
     const float *gradient = normal(out_count, 1);
@@ -96,19 +103,22 @@ void check_attention(void) {
     static const int64_t dims[][2] = {{1, 1}, {3, 5}, {8, 8}, {16, 17}, {64, 64}, {80, 96}, {128, 128}, {256, 256}};
     for (int64_t d = 0; d < ALL(dims); d++) {
         const int64_t k = dims[d][0], v = dims[d][1];
-        check_one(1, 1, 1, 2, 1, k, v, 1, false, 0);
-        check_one(2, 5, 5, 3, 3, k, v, 5, false, 0);
-        check_one(1, 1, 70, 6, 2, k, v, 70, false, 0);
-        check_one(1, 17, 33, 4, 2, k, v, 7, false, 0);
-        check_one(1, 40, 40, 4, 1, k, v, 40, true, 0);
-        check_one(1, 17, 33, 4, 2, k, v, 7, false, 3);
-        check_one(1, 40, 40, 4, 1, k, v, 5, true, 4);
+        check_one(1, 1, 1, 2, 1, k, v, 1, false, 0, 0);
+        check_one(2, 5, 5, 3, 3, k, v, 5, false, 0, 0);
+        check_one(1, 1, 70, 6, 2, k, v, 70, false, 0, 0);
+        check_one(1, 17, 33, 4, 2, k, v, 7, false, 0, 0);
+        check_one(1, 40, 40, 4, 1, k, v, 40, true, 0, 0);
+        check_one(1, 17, 33, 4, 2, k, v, 7, false, 3, 0);
+        check_one(1, 40, 40, 4, 1, k, v, 5, true, 4, 0);
+        check_one(1, 17, 33, 4, 2, k, v, 7, false, 3, 1);
+        check_one(1, 40, 40, 4, 1, k, v, 40, true, 0, 0.5f);
+        check_one(1, 1, 70, 6, 2, k, v, 70, false, 0, 50);
         release();
         if (!thorough) continue;
-        check_one(1, 130, 130, 9, 3, k, v, 130, false, 0);
-        check_one(1, 130, 200, 8, 2, k, v, 64, true, 0);
-        check_one(1, 300, 300, 6, 2, k, v, 64, false, 4);
-        check_one(1, 3, 600, 14, 2, k, v, 600, false, 0);
+        check_one(1, 130, 130, 9, 3, k, v, 130, false, 0, 0);
+        check_one(1, 130, 200, 8, 2, k, v, 64, true, 0, 0);
+        check_one(1, 300, 300, 6, 2, k, v, 64, false, 4, 0);
+        check_one(1, 3, 600, 14, 2, k, v, 600, false, 0, 0);
         release();
     }
 }

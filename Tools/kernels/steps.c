@@ -12,6 +12,7 @@ static void check_chain(int64_t rows, int64_t width, int64_t hidden, enum moult_
     enum { vocabulary = 50 };
     float *table, *gate, *up, *down, *gates = space(rows * hidden), *ups = space(rows * hidden);
     const float *norm = normal(width, 1);
+    const struct moult_norm row_norm = {.dim = width, .epsilon = 1e-5f, .weight = norm};
     const struct moult_product embedding = {
         .weight = rounded(normal(vocabulary * width, 1), vocabulary * width, type, &table), .outputs = vocabulary, .type = type};
     const double deviation = 1 / sqrt((double)width);
@@ -28,9 +29,9 @@ static void check_chain(int64_t rows, int64_t width, int64_t hidden, enum moult_
         .weight = rounded(normal(width * hidden, deviation), width * hidden, type, &down), .out = x->values, .outputs = width,
         .type = type};
     check("a step has memory",
-          moult_step_embedding(step, tokens, &embedding, x) && moult_step_norm(step, x, norm, 1e-5f, y)
-              && moult_step_gated_linear(step, y, &gate_product, &up_product, z)
-              && moult_step_linear(step, z, &down_product, 1, true));
+          moult_step_embedding(step, tokens, &embedding, 1, false, x) && moult_step_norm(step, x, &row_norm, false, y)
+              && moult_step_gated_linear(step, y, moult_silu, &gate_product, &up_product, z)
+              && moult_step_linear(step, z, &down_product, 1, true, 0));
     double *expected = doubles(rows * width), *normed = doubles(width), *inner = doubles(hidden);
     for (int64_t count = rows; count > 0; count = count == 1 ? 0 : (count + 1) / 2) {
         for (int64_t r = 0; r < count; r++) {
@@ -84,10 +85,12 @@ static void *held_as(enum moult_cache_type type, float *x, int64_t rows, int64_t
 }
 
 /// One token through the mixers, beside the oracles of whole sequences.
-static void check_mixers(int64_t heads, int64_t groups, int64_t dim, int64_t slots, int64_t held, enum moult_cache_type type) {
+static void check_mixers(
+    int64_t heads, int64_t groups, int64_t dim, int64_t slots, int64_t held, enum moult_cache_type type, float cap
+) {
     shape(
-        "%lld/%lld heads of %lld, %lld slots, %lld keys, cache %d", (long long)heads, (long long)groups, (long long)dim,
-        (long long)slots, (long long)held, (int)type);
+        "%lld/%lld heads of %lld, %lld slots, %lld keys, cache %d, cap %g", (long long)heads, (long long)groups, (long long)dim,
+        (long long)slots, (long long)held, (int)type, (double)cap);
     enum { rows = 2 };
     const int64_t q = rows * heads * dim, k = rows * groups * dim, f = rows * groups * slots;
     const float *gates = normal(f, 2);
@@ -97,6 +100,7 @@ static void check_mixers(int64_t heads, int64_t groups, int64_t dim, int64_t slo
     struct moult_step *step = moult_step_create(rows);
     struct moult_step_heads job = {
         .heads = heads, .key_value_heads = groups, .key_dim = dim, .value_dim = dim, .scale = (float)(1 / sqrt((double)dim)),
+        .cap = cap,
         .q = normal(q, 1), .k = new_keys, .v = new_values, .out = slot_out};
     struct moult_step_slots *states = moult_step_gated_slots(step, &job, gates, 4, slots);
     job.out = attention_out;
@@ -123,7 +127,7 @@ static void check_mixers(int64_t heads, int64_t groups, int64_t dim, int64_t slo
         memcpy(past_values + place * groups * dim, job.v + r * groups * dim, (size_t)(groups * dim) * 4);
         attention_oracle(&(struct moult_attention){
             .batch = 1, .queries = 1, .keys = held, .heads = heads, .key_value_heads = groups, .key_dim = dim,
-            .value_dim = dim, .window = held, .scale = job.scale, .q = job.q + r * heads * dim, .k = past_keys,
+            .value_dim = dim, .window = held, .scale = job.scale, .cap = cap, .q = job.q + r * heads * dim, .k = past_keys,
             .v = past_values}, attended + r * heads * dim);
     }
     check("a step of mixers runs", moult_step_run(step, rows) == moult_success);
@@ -145,9 +149,9 @@ void check_steps(void) {
         // Many keys are cut into ranges, one of which has the place of the new key.
         static const int64_t held[] = {1, 37, 511, 512, 700, 1100};
         for (int64_t h = 0; h < ALL(held); h++) {
-            check_mixers(4, 2, 8, 5, held[h], type), check_mixers(9, 3, 64, 64, held[h], type);
-            check_mixers(14, 2, 64, 32, held[h], type), check_mixers(8, 1, 256, 17, held[h], type), release();
-            if (thorough) check_mixers(32, 8, 128, 64, held[h], type), check_mixers(6, 2, 80, 64, held[h], type), release();
+            check_mixers(4, 2, 8, 5, held[h], type, 0), check_mixers(9, 3, 64, 64, held[h], type, 0);
+            check_mixers(14, 2, 64, 32, held[h], type, 1.5f), check_mixers(8, 1, 256, 17, held[h], type, 0), release();
+            if (thorough) check_mixers(32, 8, 128, 64, held[h], type, 0), check_mixers(6, 2, 80, 64, held[h], type, 0), release();
         }
     }
 }

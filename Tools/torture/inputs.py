@@ -41,7 +41,7 @@ class Inputs:
         self.teacher = self._model("teacher", TESTS / "TrainingTests" / "Fixtures" / "teacher", "llama3.jinja")
         self.plain_teacher = TESTS / "TrainingTests" / "Fixtures" / "teacher"
         self.sharded = TESTS / "CheckpointsTests" / "Fixtures" / "llama"
-        self.data = TESTS / "TrainingTests" / "Fixtures"
+        self.data = TESTS / "TextTests" / "Fixtures"
         self.text = self._write(
             "text.txt", "".join(f"The fox {i * i % 97} jumps over the dog.\n" for i in range(400)))
         self.validation = self._write("validation.txt", "".join(f"The fox {i * i % 89} jumps over the dog.\n" for i in range(40)))

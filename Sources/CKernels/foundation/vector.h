@@ -224,6 +224,29 @@ INLINE vf vf_sigmoid(vf x) {
     return x < 0.0f ? tail * near : near;
 }
 
+/// tanh(x), with the relative accuracy of float32.
+INLINE vf vf_tanh(vf x) {
+    // Cephes tanhf.
+    vf square = x * x;
+    vf p = vf_set(-5.70498872745e-3f);
+    p = vf_fma(p, square, vf_set(2.06390887954e-2f));
+    p = vf_fma(p, square, vf_set(-5.37397155531e-2f));
+    p = vf_fma(p, square, vf_set(1.33314422036e-1f));
+    p = vf_fma(p, square, vf_set(-3.33332819422e-1f));
+    vf near = vf_fma(p * square, x, x), size = vf_abs(x);
+    vf far = 1.0f - 2.0f / (vf_exp(size + size) + 1.0f);
+    return size < 0.625f ? near : vi_float(vf_bits(far) | (vf_bits(x) & INT32_MIN));
+}
+
+/// cap · tanh(x / cap).
+INLINE vf vf_capped(vf x, float cap) { return vf_tanh(x / cap) * cap; }
+
+/// The slope of vf_capped where it gave `capped`; 0 for -infinity, which stands for what is not seen.
+INLINE vf vf_cap_slope(vf capped, float cap) {
+    vf part = vf_max(capped, vf_set(-cap)) / cap;
+    return 1.0f - part * part;
+}
+
 /// log(1 + u) for u in [0, 1].
 INLINE vf vf_log1p_unit(vf u) {
     vf w = 1.0f + u;

@@ -14,6 +14,8 @@ struct moult_attention {
     /// Keys from the first of its document on that a query sees besides; 0 to 64.
     int64_t sinks;
     float scale;
+    /// Scores go through cap · tanh(score / cap); 0 for none.
+    float cap;
     const float *q, *k, *v;
     /// What stands for q where a query sees a sink that its window does not reach; NULL for q. Only in the forward pass.
     const float *sink_q;

@@ -11,7 +11,7 @@
 /// (outputs, inputs). Holds one tile of logits per thread at a time.
 enum moult_status moult_negative_log_likelihood(
     const float *hidden, int64_t rows, int64_t inputs, const void *head, enum moult_type type, int64_t outputs,
-    const int32_t *targets, float *losses);
+    float cap, const int32_t *targets, float *losses);
 
 /// A loss of the logits hidden (rows, inputs) · headᵀ, head (outputs, inputs), and its gradients.
 struct moult_loss {
@@ -19,6 +19,7 @@ struct moult_loss {
     const float *hidden;
     const void *head;
     enum moult_type type;
+    float cap;               // of the logits, which are cap · tanh(logit / cap); 0 for none
     float scale;             // of the gradients
     const float *weights;    // (rows), of losses and gradients; NULL for 1
     float *losses;           // (rows), in nats
@@ -30,10 +31,10 @@ struct moult_loss {
 enum moult_status moult_cross_entropy(const struct moult_loss *loss, const int32_t *targets);
 
 /// KL(teacher ‖ student) of softmax(teacher_hidden · teacher_headᵀ): teacher_hidden (rows, teacher_inputs),
-/// teacher_head (outputs, teacher_inputs).
+/// teacher_head (outputs, teacher_inputs), with a cap of its own.
 enum moult_status moult_divergence(
     const struct moult_loss *loss, const float *teacher_hidden, int64_t teacher_inputs, const void *teacher_head,
-    enum moult_type teacher_type);
+    enum moult_type teacher_type, float teacher_cap);
 
 /// Σ x², in float64.
 enum moult_status moult_sum_of_squares(const float *x, int64_t count, double *sum);

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "moult_cache.h"
+#include "moult_elementwise.h"
 #include "moult_linear.h"
 #include "moult_types.h"
 
@@ -31,29 +32,34 @@ struct moult_step_rows {
 
 const struct moult_step_rows *moult_step_make_rows(struct moult_step *step, int64_t width, bool rounded);
 
-/// out = the rows of `table` (outputs, out's width) that `tokens` (rows) name.
+/// out = scale · the rows of `table` (outputs, out's width) that `ids` (rows) name, or, where `add` is set, out += that.
 bool moult_step_embedding(
-    struct moult_step *step, const int32_t *tokens, const struct moult_product *table, const struct moult_step_rows *out);
-
-/// out = x / sqrt(mean(x²) + epsilon) · weight.
-bool moult_step_norm(
-    struct moult_step *step, const struct moult_step_rows *x, const float *weight, float epsilon,
+    struct moult_step *step, const int32_t *ids, const struct moult_product *table, float scale, bool add,
     const struct moult_step_rows *out);
 
-/// out = x · weightᵀ + bias for every product, or, where `add` is set, out += that.
-bool moult_step_linear(
-    struct moult_step *step, const struct moult_step_rows *x, const struct moult_product *products, int64_t count, bool add);
+/// out = x normed, every `norm->dim` elements of a row by themselves, or, where `add` is set, out += that.
+bool moult_step_norm(
+    struct moult_step *step, const struct moult_step_rows *x, const struct moult_norm *norm, bool add,
+    const struct moult_step_rows *out);
 
-/// out = silu(gate) · up with the two products of x; the products' own `out` keeps their results.
+/// out = x · weightᵀ + bias for every product, or, where `add` is set, out += that; then, unless `cap` is 0, out = cap ·
+/// tanh(out / cap).
+bool moult_step_linear(
+    struct moult_step *step, const struct moult_step_rows *x, const struct moult_product *products, int64_t count, bool add,
+    float cap);
+
+/// out = act(gate) · up with the two products of x, or act(gate) where `up` is NULL; the products' own `out` keeps their
+/// results.
 bool moult_step_gated_linear(
-    struct moult_step *step, const struct moult_step_rows *x, const struct moult_product *gate,
-    const struct moult_product *up, const struct moult_step_rows *out);
+    struct moult_step *step, const struct moult_step_rows *x, enum moult_activation activation,
+    const struct moult_product *gate, const struct moult_product *up, const struct moult_step_rows *out);
 
 /// Heads that a mixer joins: q (rows, H, K), k (rows, N, K), v (rows, N, V) → out (rows, H, V).
 struct moult_step_heads {
     int64_t heads, key_value_heads, key_dim, value_dim;
     uint64_t set;  // the key/value heads that are joined, by bits; 0 for all. Others of `out` are left alone
     float scale;
+    float cap;  // of the scores of softmax attention; 0 for none
     const float *q, *k, *v;
     const float *cosines, *sines;  // (rows, K / 2), by which q and k turn; NULL for no positions
     const float *sink_cosines, *sink_sines;  // by which q turns for sinks, where a cache says so; or NULL

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "include/moult_elementwise.h"
 #include "include/moult_grouped.h"
 #include "include/moult_optimiser.h"
 #include "include/moult_quantise.h"

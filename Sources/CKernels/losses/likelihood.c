@@ -11,6 +11,7 @@ enum { loss_rows = 128, loss_outputs = 512 };
 struct loss_job {
     struct moult_dense logits;     // all of them; never in memory
     struct moult_grouped grouped;  // the hidden states for a grouped head
+    float cap;                     // of the logits; 0 for none
     const int32_t *targets;
     float *losses;    // the target's logit until the end
     float *partials;  // (tiles across, rows, 2)
@@ -45,6 +46,10 @@ static void loss_body(void *context, int64_t begin, int64_t end, int thread) {
         if (moult_is_grouped(tile.type)) grouped_logits(job, row, output, &tile);
         else compute_product(&tile, scratch);
         for (int64_t r = 0; r < tile.rows; r++) {
+            if (job->cap > 0) {
+                float *row = logits + r * loss_outputs;
+                moult_kernels()->cap(row, job->cap, row, tile.columns);
+            }
             float *partial = job->partials + (across * job->logits.rows + row + r) * 2;
             moult_kernels()->log_sum_exp(logits + r * loss_outputs, tile.columns, &partial[0], &partial[1]);
             int64_t target = job->targets[row + r] - output;
@@ -54,7 +59,7 @@ static void loss_body(void *context, int64_t begin, int64_t end, int thread) {
 }
 
 enum moult_status moult_negative_log_likelihood(
-    const float *hidden, int64_t rows, int64_t inputs, const void *head, enum moult_type type, int64_t outputs,
+    const float *hidden, int64_t rows, int64_t inputs, const void *head, enum moult_type type, int64_t outputs, float cap,
     const int32_t *targets, float *losses
 ) {
     if (rows <= 0 || outputs <= 0) return moult_success;
@@ -76,7 +81,7 @@ enum moult_status moult_negative_log_likelihood(
         .rows = rows, .columns = outputs, .depth = inputs, .a = hidden, .half = half, .a_row = inputs, .a_depth = 1,
         // A grouped head has no strides: all its tiles begin at the head.
         .b = head, .type = type, .b_depth = 1, .b_column = moult_is_grouped(type) ? 0 : inputs, .out_row = loss_outputs};
-    struct loss_job job = {logits, grouped, targets, losses, partials, false};
+    struct loss_job job = {logits, grouped, cap, targets, losses, partials, false};
     moult_parallel_for(divide_up(rows, loss_rows) * across, 1, loss_body, &job);
     for (int64_t r = 0; r < rows; r++) {
         float largest = partials[r * 2];

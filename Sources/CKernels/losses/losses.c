@@ -28,6 +28,7 @@ struct block {
     const struct moult_loss *loss;
     const int32_t *targets;             // of the block's rows; NULL with a teacher
     const float *weights;               // of the block's rows, or NULL
+    float teacher_cap;
     struct moult_dense student, teacher;  // the products that give logits; the teacher's has no rows if there is none
     float *logits, *teacher_logits;     // (rows, stride)
     uint16_t *half;                     // the gradient in bfloat16, or NULL
@@ -37,6 +38,13 @@ struct block {
     struct softmax *rows;
     atomic_bool failed;
 };
+
+static void cap_tile(const struct moult_dense *tile, float cap) {
+    for (int64_t r = 0; cap > 0 && r < tile->rows; r++) {
+        float *row = tile->out + r * tile->out_row;
+        moult_kernels()->cap(row, cap, row, tile->columns);
+    }
+}
 
 BODY(logits_body) {
     (void)thread;
@@ -51,9 +59,11 @@ BODY(logits_body) {
         const int64_t row = t % down * tile_rows, across = t / down, output = across * tile_outputs;
         struct moult_dense tile = tile_of(block->student, row, tile_rows, output, tile_outputs);
         compute_product(&tile, scratch);
+        cap_tile(&tile, block->loss->cap);
         if (block->teacher.rows > 0) {
             struct moult_dense other = tile_of(block->teacher, row, tile_rows, output, tile_outputs);
             compute_product(&other, scratch);
+            cap_tile(&other, block->teacher_cap);
         }
         for (int64_t r = 0; r < tile.rows; r++) {
             float *values = block->parts[across * block->student.rows + row + r].values;
@@ -103,6 +113,8 @@ BODY(gradient_body) {
     (void)thread;
     struct block *block = context;
     const int64_t outputs = block->student.columns;
+    const float cap = block->loss->cap;
+    float capped[gradient_span];
     for (int64_t r = begin; r < end; r++) {
         float *row = block->logits + r * block->stride;
         const float *teacher = block->teacher.rows > 0 ? block->teacher_logits + r * block->stride : NULL;
@@ -110,6 +122,7 @@ BODY(gradient_body) {
         const int64_t target = teacher ? -1 : block->targets[r];
         for (int64_t i = 0; i < outputs; i += gradient_span) {
             const int64_t some = least(outputs - i, gradient_span);
+            if (cap > 0) memcpy(capped, row + i, (size_t)some * sizeof *row);
             if (!teacher && target < 0) {
                 memset(row + i, 0, (size_t)some * sizeof *row);
             } else {
@@ -118,6 +131,7 @@ BODY(gradient_body) {
                     softmax.teacher_shift, some);
             }
             if (target >= i && target < i + some) row[target] -= weight_of(block, r) * block->loss->scale;
+            if (cap > 0) moult_kernels()->cap_backward(capped, cap, row + i, some);
             if (block->half) {
                 moult_kernels()->narrow(row + i, moult_bfloat16, block->half + r * block->stride + i, some);
             }
@@ -168,6 +182,7 @@ struct teacher {
     const void *head;
     int64_t inputs;
     enum moult_type type;
+    float cap;
 };
 
 /// Takes `bytes`, in whole cache lines, from the memory at `*next`; starting from 0, it only counts them.
@@ -221,6 +236,7 @@ static enum moult_status run(const struct moult_loss *loss, const int32_t *targe
             block.logits, block.stride);
         if (teacher) {
             const int64_t other = row * teacher->inputs;
+            block.teacher_cap = teacher->cap;
             block.teacher = logits_of(
                 teacher->hidden + other, teacher_half ? teacher_half + other : NULL, some, teacher->inputs,
                 teacher->head, teacher->type, loss->outputs, block.teacher_logits, block.stride);
@@ -236,8 +252,8 @@ enum moult_status moult_cross_entropy(const struct moult_loss *loss, const int32
 
 enum moult_status moult_divergence(
     const struct moult_loss *loss, const float *teacher_hidden, int64_t teacher_inputs, const void *teacher_head,
-    enum moult_type teacher_type
+    enum moult_type teacher_type, float teacher_cap
 ) {
-    const struct teacher teacher = {teacher_hidden, teacher_head, teacher_inputs, teacher_type};
+    const struct teacher teacher = {teacher_hidden, teacher_head, teacher_inputs, teacher_type, teacher_cap};
     return run(loss, NULL, &teacher);
 }

@@ -6,7 +6,8 @@
 struct job {
     const float *x, *y, *z;
     float *out;
-    float number;  // epsilon, divisor or direction
+    float number;  // factor, cap, divisor or direction
+    const struct moult_norm *norm;
     int64_t dim, heads, tokens;
 };
 
@@ -20,24 +21,24 @@ void moult_add(const float *x, const float *y, float *out, int64_t count) {
     moult_parallel_for(count, grain, add_body, &job);
 }
 
-BODY(silu_body) {
+BODY(scale_body) {
     JOB(job);
-    moult_kernels()->silu(job->x + begin, job->out + begin, end - begin);
+    moult_kernels()->scale(job->x + begin, job->number, job->out + begin, end - begin);
 }
 
-void moult_silu(const float *x, float *out, int64_t count) {
-    struct job job = {.x = x, .out = out};
-    moult_parallel_for(count, costly_grain, silu_body, &job);
+void moult_scale(const float *x, float factor, float *out, int64_t count) {
+    struct job job = {.x = x, .out = out, .number = factor};
+    moult_parallel_for(count, grain, scale_body, &job);
 }
 
-BODY(swiglu_body) {
+BODY(cap_body) {
     JOB(job);
-    moult_kernels()->swiglu(job->x + begin, job->y + begin, job->out + begin, end - begin);
+    moult_kernels()->cap(job->x + begin, job->number, job->out + begin, end - begin);
 }
 
-void moult_swiglu(const float *gate, const float *up, float *out, int64_t count) {
-    struct job job = {.x = gate, .y = up, .out = out};
-    moult_parallel_for(count, costly_grain, swiglu_body, &job);
+void moult_cap(const float *x, float cap, float *out, int64_t count) {
+    struct job job = {.x = x, .out = out, .number = cap};
+    moult_parallel_for(count, costly_grain, cap_body, &job);
 }
 
 BODY(log_gate_body) {
@@ -61,15 +62,15 @@ void moult_mix(const float *x, const float *y, const float *logits, float *out, 
     moult_parallel_for(rows, rows_per_chunk(dim), mix_body, &job);
 }
 
-BODY(rms_norm_body) {
+BODY(norm_body) {
     JOB(job);
-    int64_t at = begin * job->dim;
-    moult_kernels()->rms_norm(job->x + at, job->y, job->number, job->out + at, end - begin, job->dim);
+    int64_t at = begin * job->norm->dim;
+    moult_kernels()->norm(job->norm, job->x + at, job->out + at, end - begin);
 }
 
-void moult_rms_norm(const float *x, const float *weight, float epsilon, float *out, int64_t rows, int64_t dim) {
-    struct job job = {.x = x, .y = weight, .out = out, .number = epsilon, .dim = dim};
-    moult_parallel_for(rows, rows_per_chunk(dim), rms_norm_body, &job);
+void moult_norm(const struct moult_norm *norm, const float *x, float *out, int64_t rows) {
+    struct job job = {.x = x, .out = out, .norm = norm};
+    moult_parallel_for(rows, rows_per_chunk(norm->dim), norm_body, &job);
 }
 
 BODY(rope_body) {

@@ -6,7 +6,8 @@
 struct job {
     const float *gradient, *x, *y, *logits;
     float *out, *second_out, *logits_out;
-    float number;  // scale, divisor or epsilon
+    float number;  // scale or divisor
+    const struct moult_norm *norm;
     int64_t rows, dim;
 };
 
@@ -18,29 +19,6 @@ BODY(add_scaled_body) {
 void moult_add_scaled(const float *x, float scale, float *y, int64_t count) {
     struct job job = {.x = x, .out = y, .number = scale};
     moult_parallel_for(count, grain, add_scaled_body, &job);
-}
-
-BODY(silu_body) {
-    JOB(job);
-    moult_kernels()->silu_backward(job->gradient + begin, job->x + begin, job->out + begin, end - begin);
-}
-
-void moult_silu_backward(const float *gradient, const float *x, float *out, int64_t count) {
-    struct job job = {.gradient = gradient, .x = x, .out = out};
-    moult_parallel_for(count, costly_grain, silu_body, &job);
-}
-
-BODY(swiglu_body) {
-    JOB(job);
-    moult_kernels()->swiglu_backward(
-        job->gradient + begin, job->x + begin, job->y + begin, job->out + begin, job->second_out + begin, end - begin);
-}
-
-void moult_swiglu_backward(
-    const float *gradient, const float *gate, const float *up, float *gate_out, float *up_out, int64_t count
-) {
-    struct job job = {.gradient = gradient, .x = gate, .y = up, .out = gate_out, .second_out = up_out};
-    moult_parallel_for(count, costly_grain, swiglu_body, &job);
 }
 
 BODY(log_gate_body) {
@@ -90,28 +68,25 @@ void moult_column_sums(const float *x, int64_t rows, int64_t columns, float *sum
 enum { norm_rows = 64 };
 
 /// `begin` and `end` count blocks of rows; block i leaves its part of the weight's gradient in row i of `second_out`.
-BODY(rms_norm_body) {
+BODY(norm_body) {
     JOB(job);
     for (int64_t block = begin; block < end; block++) {
-        int64_t row = block * norm_rows, at = row * job->dim;
+        int64_t row = block * norm_rows, dim = job->norm->dim, at = row * dim;
         int64_t rows = job->rows - row < norm_rows ? job->rows - row : norm_rows;
-        moult_kernels()->rms_norm_backward(
-            job->gradient + at, job->x + at, job->y, job->number, job->out + at, job->second_out + block * job->dim,
-            rows, job->dim);
+        moult_kernels()->norm_backward(
+            job->norm, job->gradient + at, job->x + at, job->out + at, job->second_out + block * dim, rows);
     }
 }
 
-enum moult_status moult_rms_norm_backward(
-    const float *gradient, const float *x, const float *weight, float epsilon, float *out, float *weight_gradient,
-    int64_t rows, int64_t dim
+enum moult_status moult_norm_backward(
+    const struct moult_norm *norm, const float *gradient, const float *x, float *out, float *weight_gradient,
+    int64_t rows
 ) {
     int64_t blocks = (rows + norm_rows - 1) / norm_rows;
-    float *parts = moult_call_scratch((size_t)(blocks * dim) * sizeof *parts);
+    float *parts = moult_call_scratch((size_t)(blocks * norm->dim) * sizeof *parts);
     if (!parts) return moult_out_of_memory;
-    struct job job = {
-        .gradient = gradient, .x = x, .y = weight, .out = out, .second_out = parts, .number = epsilon, .rows = rows,
-        .dim = dim};
-    moult_parallel_for(blocks, 1, rms_norm_body, &job);
-    moult_column_sums(parts, blocks, dim, weight_gradient);
+    struct job job = {.gradient = gradient, .x = x, .out = out, .second_out = parts, .norm = norm, .rows = rows};
+    moult_parallel_for(blocks, 1, norm_body, &job);
+    moult_column_sums(parts, blocks, norm->dim, weight_gradient);
     return moult_success;
 }

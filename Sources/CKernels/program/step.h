@@ -22,9 +22,12 @@ struct operation {
     struct moult_product products[8];
     int64_t product_count, units;
     bool add;
+    float cap;  // of a product's results; 0 for none
     const int32_t *tokens;
-    const float *norm_weight;
-    float norm_epsilon;
+    float scale;  // of what is embedded
+    enum moult_activation activation;
+    struct moult_norm norm;
+    float *row;  // (rows, out's width) of what is added to `out`
     struct moult_step_heads heads;
     struct moult_step_join join;
     struct moult_step_slots *slots;

@@ -30,7 +30,7 @@ static void prepare(
         const int64_t angle = row * (dim / 2);
         kernels->rope(x, cosines + angle, sines + angle, 1, out, count, dim);
     } else if (heads->silu) {
-        kernels->silu(x, out, count * dim);
+        kernels->activated(moult_silu, x, out, count * dim);
     } else {
         memcpy(out, x, (size_t)(count * dim) * sizeof(float));
     }
@@ -154,6 +154,7 @@ static bool run_attention(const struct operation *operation, int64_t rows, int64
     const struct moult_attention job = {
         .batch = 1, .queries = 1, .keys = cache->held, .heads = count * group, .key_value_heads = count, .key_dim = keys,
         .value_dim = values, .window = cache->held - cache->sinks, .sinks = sinks, .scale = heads->scale * cache->scale,
+        .cap = heads->cap,
         .q = operation->q + queries, .k = cache->keys, .v = cache->values,
         .sink_q = sinks ? operation->sink_q + queries : NULL,
         .out = heads->out + (row * all + head - place) * group * values, .held_type = cache->type, .held_k = cache->keys,
@@ -241,11 +242,14 @@ static bool run_join(const struct operation *operation, int64_t rows, int64_t ta
     } else if (join->window) {
         kernels->mix(join->window + at, x, join->share + task * join->heads, values, join->heads, join->value_dim);
     } else if (join->silu) {
-        kernels->silu(x, values, out->width);
+        kernels->activated(moult_silu, x, values, out->width);
     } else {
         memcpy(values, x, (size_t)out->width * sizeof(float));
     }
-    if (join->norm_weight) kernels->rms_norm(values, join->norm_weight, join->norm_epsilon, values, 1, out->width);
+    if (join->norm_weight) {
+        const struct moult_norm norm = {.dim = out->width, .epsilon = join->norm_epsilon, .weight = join->norm_weight};
+        kernels->norm(&norm, values, values, 1);
+    }
     step_round(out, task, 0, out->width);
     return true;
 }

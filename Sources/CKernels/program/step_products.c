@@ -35,21 +35,33 @@ static bool embed(const struct operation *operation, int64_t rows, int64_t task,
     (void)rows, (void)tasks;
     const struct moult_product *table = &operation->products[0];
     const int64_t width = operation->out.width;
-    widen_table_row(table->weight, table->type, width, operation->tokens[task], operation->out.values + task * width);
+    float *out = operation->out.values + task * width, *row = operation->add ? operation->row + task * width : out;
+    widen_table_row(table->weight, table->type, width, operation->tokens[task], row);
+    if (operation->scale != 1) moult_kernels()->scale(row, operation->scale, row, width);
+    if (operation->add) moult_kernels()->add(out, row, out, width);
     return true;
 }
 
+/// Gives the operation a place for what it adds to `out`.
+static bool make_row(struct moult_step *step, struct operation *operation, const struct moult_step_rows *out) {
+    operation->add = true;
+    operation->row = step_memory(step, (size_t)(step->capacity * out->width) * sizeof(float));
+    return operation->row;
+}
+
 bool moult_step_embedding(
-    struct moult_step *step, const int32_t *tokens, const struct moult_product *table, const struct moult_step_rows *out
+    struct moult_step *step, const int32_t *ids, const struct moult_product *table, float scale, bool add,
+    const struct moult_step_rows *out
 ) {
     struct operation *operation = step_append(step);
     if (!operation) return false;
     operation->tasks = step_task_per_row;
     operation->run = embed;
-    operation->tokens = tokens;
+    operation->tokens = ids;
     operation->products[0] = *table;
+    operation->scale = scale;
     operation->out = *out;
-    return true;
+    return !add || make_row(step, operation, out);
 }
 
 // MARK: Norm
@@ -58,14 +70,15 @@ static bool norm(const struct operation *operation, int64_t rows, int64_t task, 
     (void)rows, (void)tasks;
     const struct moult_step_rows *out = &operation->out;
     const int64_t at = task * out->width;
-    moult_kernels()->rms_norm(
-        operation->x.values + at, operation->norm_weight, operation->norm_epsilon, out->values + at, 1, out->width);
+    float *row = (operation->add ? operation->row : out->values) + at;
+    moult_kernels()->norm(&operation->norm, operation->x.values + at, row, out->width / operation->norm.dim);
+    if (operation->add) moult_kernels()->add(out->values + at, row, out->values + at, out->width);
     step_round(out, task, 0, out->width);
     return true;
 }
 
 bool moult_step_norm(
-    struct moult_step *step, const struct moult_step_rows *x, const float *weight, float epsilon,
+    struct moult_step *step, const struct moult_step_rows *x, const struct moult_norm *norm_of_rows, bool add,
     const struct moult_step_rows *out
 ) {
     struct operation *operation = step_append(step);
@@ -73,10 +86,9 @@ bool moult_step_norm(
     operation->tasks = step_task_per_row;
     operation->run = norm;
     operation->x = *x;
-    operation->norm_weight = weight;
-    operation->norm_epsilon = epsilon;
+    operation->norm = *norm_of_rows;
     operation->out = *out;
-    return true;
+    return !add || make_row(step, operation, out);
 }
 
 // MARK: Products
@@ -121,6 +133,10 @@ static bool multiply(const struct operation *operation, int64_t rows, int64_t ta
                 &operation->x, rows, product, from * unit, least(to * unit, product->outputs), operation->add)) {
             return false;
         }
+        for (int64_t r = 0; from < to && operation->cap > 0 && r < rows; r++) {
+            float *out = product->out + r * product->outputs + from * unit;
+            moult_kernels()->cap(out, operation->cap, out, least(to * unit, product->outputs) - from * unit);
+        }
         begin -= units;
         end -= units;
     }
@@ -143,7 +159,8 @@ static const char *multiplied_weights(const struct operation *operation, int64_t
 }
 
 bool moult_step_linear(
-    struct moult_step *step, const struct moult_step_rows *x, const struct moult_product *products, int64_t count, bool add
+    struct moult_step *step, const struct moult_step_rows *x, const struct moult_product *products, int64_t count, bool add,
+    float cap
 ) {
     struct operation *operation = step_append(step);
     if (!operation || count > (int64_t)(sizeof operation->products / sizeof *products)) return false;
@@ -152,6 +169,7 @@ bool moult_step_linear(
     operation->weights = multiplied_weights;
     operation->x = *x;
     operation->add = add;
+    operation->cap = cap;
     operation->product_count = count;
     for (int64_t p = 0; p < count; p++) {
         operation->products[p] = products[p];
@@ -165,14 +183,20 @@ bool moult_step_linear(
 static bool multiply_gated(const struct operation *operation, int64_t rows, int64_t task, int64_t tasks) {
     const struct moult_product *gate = &operation->products[0], *up = &operation->products[1];
     const struct moult_step_rows *out = &operation->out;
+    const bool has_up = operation->product_count > 1;
     const int64_t begin = share(operation->units, task, tasks) * unit;
     const int64_t end = least(share(operation->units, task + 1, tasks) * unit, out->width);
     if (begin >= end) return true;
     if (!product_part(&operation->x, rows, gate, begin, end, false)) return false;
-    if (!product_part(&operation->x, rows, up, begin, end, false)) return false;
+    if (has_up && !product_part(&operation->x, rows, up, begin, end, false)) return false;
     for (int64_t r = 0; r < rows; r++) {
         const int64_t at = r * out->width + begin;
-        moult_kernels()->swiglu(gate->out + at, up->out + at, out->values + at, end - begin);
+        if (has_up) {
+            moult_kernels()->gated(
+                operation->activation, gate->out + at, up->out + at, out->values + at, end - begin);
+        } else {
+            moult_kernels()->activated(operation->activation, gate->out + at, out->values + at, end - begin);
+        }
         step_round(out, r, begin, end - begin);
     }
     return true;
@@ -187,8 +211,8 @@ static const char *gated_weights(const struct operation *operation, int64_t task
 }
 
 bool moult_step_gated_linear(
-    struct moult_step *step, const struct moult_step_rows *x, const struct moult_product *gate,
-    const struct moult_product *up, const struct moult_step_rows *out
+    struct moult_step *step, const struct moult_step_rows *x, enum moult_activation activation,
+    const struct moult_product *gate, const struct moult_product *up, const struct moult_step_rows *out
 ) {
     struct operation *operation = step_append(step);
     if (!operation) return false;
@@ -197,9 +221,10 @@ bool moult_step_gated_linear(
     operation->weights = gated_weights;
     operation->x = *x;
     operation->out = *out;
-    operation->product_count = 2;
+    operation->activation = activation;
+    operation->product_count = up ? 2 : 1;
     operation->products[0] = *gate;
-    operation->products[1] = *up;
+    if (up) operation->products[1] = *up;
     operation->units = units_of(gate);
     return true;
 }

@@ -4,41 +4,52 @@ extension DecoderConfiguration {
     /// The configuration of a GGUF file, decoded as the config.json that the model would have.
     ///
     /// Embeddings are tied when the file has no output tensor; biases are there when layer 0 has them.
-    /// - Throws: As ``init(json:file:)``; also for architectures other than "llama".
-    public init(gguf checkpoint: GGUFCheckpoint) throws {
+    /// - Throws: As ``init(json:file:families:)``; also for architectures that are none of `families`.
+    public init(gguf checkpoint: GGUFCheckpoint, families: [any Family.Type] = Families.all) throws {
         let metadata = checkpoint.metadata, file = checkpoint.path
-        func missing(_ key: String, _ expected: String) -> CheckpointError {
-            .configuration(file: file, key: key, expected: expected, found: "nothing")
-        }
-        let architecture = try metadata.string("general.architecture")
-        guard architecture == "llama" else {
+        let architecture = try metadata.string("general.architecture") ?? "(none)"
+        guard let family = Families.family(ofGGUF: architecture, among: families), let own = family.gguf else {
             throw CheckpointError.unsupported(
-                file: file, what: "general.architecture", found: architecture ?? "(none)", supported: "llama")
+                file: file, what: "general.architecture", found: architecture,
+                supported: families.flatMap { $0.gguf?.architectures ?? [] }.joined(separator: ", "))
         }
+        let keys = GGUFKeys(metadata: metadata, architecture: architecture)
         func integer(_ key: String) throws -> JSONValue {
-            guard let value = try metadata.integer("llama." + key) else { throw missing("llama." + key, "an integer") }
-            return .integer(value)
+            guard let value = try keys.integer(key) else {
+                throw CheckpointError.configuration(
+                    file: file, key: keys.name(key), expected: "an integer", found: "nothing")
+            }
+            return value
         }
-        if let experts = try metadata.integer("llama.expert_count"), experts > 0 {
+        if let experts = try metadata.integer(keys.name("expert_count")), experts > 0 {
             throw CheckpointError.unsupported(
-                file: file, what: "mixture of experts, llama.expert_count", found: "\(experts)",
+                file: file, what: "mixture of experts, \(keys.name("expert_count"))", found: "\(experts)",
                 supported: "dense models")
         }
-        var json = JSONObject([
-            ("architectures", ["LlamaForCausalLM"]), ("model_type", "llama"), ("hidden_act", "silu"),
-            ("hidden_size", try integer("embedding_length")), ("intermediate_size", try integer("feed_forward_length")),
-            ("num_hidden_layers", try integer("block_count")),
-            ("num_attention_heads", try integer("attention.head_count")),
-            ("max_position_embeddings", try integer("context_length")),
-        ])
-        guard let epsilon = try metadata.number("llama.attention.layer_norm_rms_epsilon") else {
-            throw missing("llama.attention.layer_norm_rms_epsilon", "a number")
+        var json = JSONObject([("model_type", .string(family.modelTypes[0]))])
+        if architecture == "llama" {
+            json = JSONObject([
+                ("architectures", ["LlamaForCausalLM"]), ("model_type", "llama"), ("hidden_act", "silu"),
+            ])
+        }
+        for (key, stored) in [
+            ("hidden_size", "embedding_length"), ("intermediate_size", "feed_forward_length"),
+            ("num_hidden_layers", "block_count"), ("num_attention_heads", "attention.head_count"),
+            ("max_position_embeddings", "context_length"),
+        ] {
+            json[key] = try integer(stored)
         }
         // Shortest text of the float32, so that 1e-5 is 1e-5 again.
-        json["rms_norm_eps"] = .number(Double(Float(epsilon).description) ?? epsilon)
+        let isLayerNorm = metadata[keys.name("attention.layer_norm_epsilon")] != nil
+        if let epsilon = try keys.number("attention.layer_norm_rms_epsilon") {
+            json["rms_norm_eps"] = epsilon
+        } else if !isLayerNorm {
+            throw CheckpointError.configuration(
+                file: file, key: keys.name("attention.layer_norm_rms_epsilon"), expected: "a number", found: "nothing")
+        }
         json["vocab_size"] = .integer(try Self.vocabularySize(checkpoint))
-        json["num_key_value_heads"] = try metadata.integer("llama.attention.head_count_kv").map { .integer($0) }
-        json["head_dim"] = try Self.headDim(metadata).map { .integer($0) }
+        json["num_key_value_heads"] = try keys.integer("attention.head_count_kv")
+        json["head_dim"] = try Self.headDim(keys).map { .integer($0) }
         json["tie_word_embeddings"] = .bool(checkpoint.description(of: "lm_head.weight") == nil)
         func has(_ name: String) -> JSONValue {
             .bool(checkpoint.description(of: "model.layers.0.\(name).bias") != nil)
@@ -50,10 +61,11 @@ extension DecoderConfiguration {
         for (key, stored) in [("bos_token_id", "bos_token_id"), ("pad_token_id", "padding_token_id")] {
             json[key] = try metadata.integer("tokenizer.ggml." + stored).map { .integer($0) } ?? .null
         }
-        let theta = try metadata.number("llama.rope.freq_base") ?? 10_000
+        let theta = try metadata.number(keys.name("rope.freq_base")) ?? 10_000
         json["rope_theta"] = .number(theta)
-        json["rope_scaling"] = try Self.ropeScaling(checkpoint, theta: theta)
-        try self.init(json: .object(json), file: file)
+        json["rope_scaling"] = try Self.ropeScaling(checkpoint, keys, theta: theta)
+        try own.configure(keys, &json)
+        try self.init(json: .object(json), file: file, families: families)
     }
 
     private static func vocabularySize(_ checkpoint: GGUFCheckpoint) throws -> Int {
@@ -61,15 +73,16 @@ extension DecoderConfiguration {
         throw CheckpointError.missingTensor(path: checkpoint.path, name: "token_embd.weight")
     }
 
-    /// The explicit head size; keys, values and rotated dimensions must agree.
-    private static func headDim(_ metadata: GGUFMetadata) throws -> Int? {
-        let keys = ["attention.key_length", "attention.value_length", "rope.dimension_count"].map { "llama." + $0 }
+    /// The explicit head size; keys and values, and of Llama rotated dimensions, must agree.
+    private static func headDim(_ keys: GGUFKeys) throws -> Int? {
         var size: Int?
-        for key in keys {
-            guard let found = try metadata.integer(key) else { continue }
+        // Of other architectures fewer dimensions may turn than a head has.
+        let turning = keys.architecture == "llama" ? ["rope.dimension_count"] : []
+        for key in ["attention.key_length", "attention.value_length"] + turning {
+            guard let found = try keys.metadata.integer(keys.name(key)) else { continue }
             guard size == nil || size == found else {
                 throw CheckpointError.unsupported(
-                    file: metadata.file, what: key, found: "\(found)",
+                    file: keys.metadata.file, what: keys.name(key), found: "\(found)",
                     supported: "the size of keys, values and rotary dimensions alike")
             }
             size = found
@@ -78,7 +91,7 @@ extension DecoderConfiguration {
     }
 
     /// Scaling from the metadata, or from the tensor of factors (Llama 3).
-    private static func ropeScaling(_ checkpoint: GGUFCheckpoint, theta: Double) throws -> JSONValue? {
+    private static func ropeScaling(_ checkpoint: GGUFCheckpoint, _ keys: GGUFKeys, theta: Double) throws -> JSONValue? {
         let metadata = checkpoint.metadata
         if let divisors = try checkpoint.loadRopeFactors(), divisors.contains(where: { $0 != 1 }) {
             guard theta > 0,
@@ -95,11 +108,12 @@ extension DecoderConfiguration {
             ]
         }
         // As in llama.cpp: a factor without a type is a linear one, and older files have it under another key.
-        let type = try metadata.string("llama.rope.scaling.type") ?? "linear"
+        let hasFactors = checkpoint.description(of: "rope_factors_short.weight") != nil
+        let type = try metadata.string(keys.name("rope.scaling.type")) ?? (hasFactors ? "longrope" : "linear")
         let stored =
-            try metadata.number("llama.rope.scaling.factor") ?? metadata.number("llama.rope.scale_linear") ?? 1
+            try metadata.number(keys.name("rope.scaling.factor")) ?? metadata.number(keys.name("rope.scale_linear")) ?? 1
         let factor = JSONValue.number(stored == 0 ? 1 : stored)
-        let original = try metadata.integer("llama.rope.scaling.original_context_length").map { JSONValue.integer($0) }
+        let original = try metadata.integer(keys.name("rope.scaling.original_context_length")).map { JSONValue.integer($0) }
         switch type {
         case "none": return nil
         case "linear": return factor == 1.0 ? nil : ["rope_type": "linear", "factor": factor]
@@ -107,9 +121,9 @@ extension DecoderConfiguration {
             var json: JSONObject = ["rope_type": "yarn", "factor": factor]
             json["original_max_position_embeddings"] = original
             for (key, name) in [("beta_fast", "yarn_beta_fast"), ("beta_slow", "yarn_beta_slow")] {
-                json[key] = try metadata.number("llama.rope.scaling.\(name)").map { .number($0) }
+                json[key] = try metadata.number(keys.name("rope.scaling.\(name)")).map { .number($0) }
             }
-            if let attention = try metadata.number("llama.rope.scaling.yarn_attn_factor"), attention != 1 {
+            if let attention = try metadata.number(keys.name("rope.scaling.yarn_attn_factor")), attention != 1 {
                 let own = stored <= 1 ? 1 : 0.1 * log(stored) + 1
                 json["attention_factor"] = .number(attention * own)
             }
@@ -121,11 +135,11 @@ extension DecoderConfiguration {
                 json["\(length)_factor"] = .array(factors.map { .number(Double($0)) })
             }
             json["original_max_position_embeddings"] = original
-            json["attention_factor"] = try metadata.number("llama.rope.scaling.attn_factor").map { .number($0) }
+            json["attention_factor"] = try metadata.number(keys.name("rope.scaling.attn_factor")).map { .number($0) }
             return .object(json)
         default:
             throw CheckpointError.unsupported(
-                file: metadata.file, what: "llama.rope.scaling.type", found: type,
+                file: metadata.file, what: keys.name("rope.scaling.type"), found: type,
                 supported: "none, linear, yarn, longrope")
         }
     }

@@ -3,9 +3,9 @@ import Tensors
 
 /// A GGUF file (version 2 or 3, little-endian).
 ///
-/// Tensors of the "llama" architecture, which alone can be run, have Hugging Face's names, shapes and order of rows: the permutation that llama.cpp's converter applies to
-/// the rows of q and k of the "llama" architecture is undone. RoPE factors (`rope_freqs.weight`) are configuration and
-/// not listed. Others are as the file has them.
+/// Tensors of architectures that can be run have the decoder's names, and order of rows: the permutation that llama.cpp's
+/// converter applies to the rows of q and k of some of them is undone. RoPE factors (`rope_freqs.weight`) are
+/// configuration and not listed. Others are as the file has them.
 public struct GGUFCheckpoint: Checkpoint {
     /// The file.
     public let path: String
@@ -17,8 +17,8 @@ public struct GGUFCheckpoint: Checkpoint {
 
     /// Opens a file, or all parts of a model that is split into several (NAME-00001-of-0000N.gguf), and checks headers, names,
     /// and the place of every tensor.
-    public init(path: String) throws {
-        try self.init(MappedFile(path: path)) { part, count in
+    public init(path: String, families: [any Family.Type] = Families.all) throws {
+        try self.init(MappedFile(path: path), families) { part, count in
             guard let name = GGUFPart.path(path, part: part, of: count) else {
                 throw CheckpointError.malformed(
                     file: path, part: "its name", expected: "NAME\(GGUFPart.ending(part, of: count)), as parts have it",
@@ -30,14 +30,16 @@ public struct GGUFCheckpoint: Checkpoint {
 
     /// Reads a file's contents from memory.
     package init(contents: [UInt8], path: String) throws {
-        try self.init(MappedFile(contents: contents, path: path)) { _, count in
+        try self.init(MappedFile(contents: contents, path: path), Families.all) { _, count in
             throw CheckpointError.unsupported(
                 file: path, what: "split file of", found: "\(count) parts", supported: "a whole file in memory")
         }
     }
 
     /// - Parameter part: opens one of so many parts, from 0 on.
-    private init(_ file: MappedFile, part: (Int, Int) throws -> MappedFile) throws {
+    private init(
+        _ file: MappedFile, _ families: [any Family.Type], part: (Int, Int) throws -> MappedFile
+    ) throws {
         var header = try Header(file)
         let count = try header.metadata.integer("split.count") ?? 1
         guard (0...99_999).contains(count) else {
@@ -47,7 +49,10 @@ public struct GGUFCheckpoint: Checkpoint {
         if try count > 1 && header.metadata.integer("split.no") ?? 0 != 0 { header = try Header(part(0, count)) }
         path = header.file.path
         metadata = header.metadata
-        let heads = try Self.interleavedHeads(metadata)
+        // Other architectures mean other things by some of the names.
+        let architecture = try metadata.string("general.architecture")
+        let family = Families.family(ofGGUF: architecture ?? "llama", among: families)?.gguf
+        let heads = try Self.interleavedHeads(metadata, family, architecture ?? "llama")
         var table = TensorTable(), factors: StoredTensor?
         func add(_ tensors: [StoredTensor]) throws {
             for tensor in tensors {
@@ -58,9 +63,9 @@ public struct GGUFCheckpoint: Checkpoint {
                 }
             }
         }
-        try add(Self.place(header, heads: heads))
+        try add(Self.place(header, isKnown: family != nil, heads: heads))
         for number in 1..<max(count, 1) {
-            try add(Self.place(Header(part(number, count)), heads: heads))
+            try add(Self.place(Header(part(number, count)), isKnown: family != nil, heads: heads))
         }
         (self.table, ropeFactors) = (table, factors)
     }
@@ -106,11 +111,11 @@ public struct GGUFCheckpoint: Checkpoint {
     }
 
     /// Checks where each tensor lies: aligned, inside the file, and apart from all others.
-    /// - Parameter heads: the number of heads of a tensor whose rows are interleaved, by its name.
-    private static func place(_ header: Header, heads: (String) -> Int?) throws -> [StoredTensor] {
+    /// - Parameters:
+    ///   - isKnown: whether names mean what they mean in the architectures that are known.
+    ///   - heads: the number of heads of a tensor whose rows are interleaved, by its name.
+    private static func place(_ header: Header, isKnown: Bool, heads: (String) -> Int?) throws -> [StoredTensor] {
         let (file, infos, metadata) = (header.file, header.infos, header.metadata)
-        // Other architectures mean other things by some of the names.
-        let isLlama = try ["llama", nil].contains(metadata.string("general.architecture"))
         let key = "general.alignment"
         let alignment = try metadata.integer(key) ?? 32
         guard alignment > 0, alignment <= 1 << 30, alignment & (alignment - 1) == 0 else {
@@ -136,7 +141,7 @@ public struct GGUFCheckpoint: Checkpoint {
                     "\(byteCount) bytes within the file's \(max(0, available)) of data", "offset \(info.offset)")
             }
             let description = TensorDescription(
-                name: isLlama ? GGUFNames.huggingFace(info.name) : info.name, shape: info.shape, format: info.format,
+                name: isKnown ? GGUFNames.huggingFace(info.name) : info.name, shape: info.shape, format: info.format,
                 byteCount: byteCount,
                 file: file.path)
             var tensor = StoredTensor(description: description, file: file, offset: dataStart + Int(info.offset))
@@ -162,8 +167,10 @@ public struct GGUFCheckpoint: Checkpoint {
     }
 
     /// The number of heads of a tensor whose rows are interleaved, by the tensor's name in the file.
-    private static func interleavedHeads(_ metadata: GGUFMetadata) throws -> (String) -> Int? {
-        guard try metadata.string("general.architecture") == "llama" else { return { _ in nil } }
+    private static func interleavedHeads(
+        _ metadata: GGUFMetadata, _ family: GGUFFamily?, _ architecture: String
+    ) throws -> (String) -> Int? {
+        guard family?.interleavesHeads ?? false else { return { _ in nil } }
         func heads(_ key: String) throws -> Int? {
             guard let count = try metadata.integer(key) else { return nil }
             guard (1...1 << 20).contains(count) else {
@@ -172,8 +179,8 @@ public struct GGUFCheckpoint: Checkpoint {
             }
             return count
         }
-        let queryHeads = try heads("llama.attention.head_count")
-        let keyHeads = try heads("llama.attention.head_count_kv") ?? queryHeads
+        let queryHeads = try heads("\(architecture).attention.head_count")
+        let keyHeads = try heads("\(architecture).attention.head_count_kv") ?? queryHeads
         return { name in
             guard name.hasPrefix("blk.") else { return nil }
             if name.hasSuffix(".attn_q.weight") || name.hasSuffix(".attn_q.bias") { return queryHeads }

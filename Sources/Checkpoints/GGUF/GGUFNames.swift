@@ -1,11 +1,13 @@
-/// The Hugging Face names of a Llama-family GGUF file's tensors.
+/// The decoder's names of a GGUF file's tensors, which llama.cpp calls alike in all architectures.
 enum GGUFNames {
     private static let whole = [
-        "token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head",
+        "token_embd": "model.embed_tokens", "position_embd": "model.embed_positions", "output_norm": "model.norm",
+        "output": "lm_head",
     ]
     private static let inLayer = [
         "attn_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm",
-        "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj",
+        "post_attention_norm": "post_mixer_layernorm", "post_ffw_norm": "post_mlp_layernorm",
+        "attn_qkv": "self_attn.qkv_proj", "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj",
         "attn_output": "self_attn.o_proj", "attn_q_norm": "self_attn.q_norm", "attn_k_norm": "self_attn.k_norm",
         "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj",
     ]

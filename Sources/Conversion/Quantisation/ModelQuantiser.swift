@@ -32,8 +32,10 @@ public struct ModelQuantiser {
         }
         let tables = Set([configuration.names.embedding, configuration.names.head])
         let all = try DecoderModel.rules(configuration)
+        // Layer by layer; what stands before the layers and the head come last.
+        let outside = tables.union(DecoderModel.embeddingRules(configuration).map(\.name))
         (self.tables, rules) = (
-            tables, all.filter { !tables.contains($0.name) } + all.filter { tables.contains($0.name) }
+            tables, all.filter { !outside.contains($0.name) } + all.filter { outside.contains($0.name) }
         )
     }
 
@@ -47,7 +49,13 @@ public struct ModelQuantiser {
             var report = try writeWeights(to: folder, progress: progress)
             report.tokenizerWarning = try folder.writeTokenizer(of: files).warning
             _ = try folder.copy("conversion.json", of: files)
-            var json = files.configuration.json
+            // A Transformer of another family than Llama's has Moult's form from here on: its tensors have.
+            let isOther = files.family.isTransformer && ![Llama.modelTypes, Mistral.modelTypes].joined().contains(
+                files.configuration.modelType)
+            var json =
+                isOther
+                ? configuration.moultFile(nil, try configuration.attention, dtype: .bfloat16)
+                : files.configuration.json
             json["quantization_config"] = .object([
                 "quant_method": .string("moult"), "bits": .integer(options.bits), "group_size": 32,
                 "calibration_tokens": .integer(report.calibrationTokens),
@@ -81,7 +89,8 @@ public struct ModelQuantiser {
             throw ConversionError.tensorShape(
                 name: rule.name, path: files.path, expected: rule.shape, found: stored.shape)
         }
-        let canRound = rule.shape.count == 2 && rule.shape[1] % options.groupSize == 0
+        let canRound =
+            rule.shape.count == 2 && rule.shape[1] % options.groupSize == 0 && rule.name != configuration.names.positions
         let rounded = tables.contains(rule.name) ? types.embedding : types.layers
         return canRound ? rounded : rule.shape.count < 2 ? stored.format.dtype ?? .float32 : stored.plainType
     }
@@ -143,15 +152,16 @@ public struct ModelQuantiser {
     ) throws {
         let names = configuration.names
         var forward = try LayerwiseForward(
-            configuration, pieces: options.calibration, embedding: files.checkpoint.load(names.embedding, as: .bfloat16)
-        )
+            configuration, pieces: options.calibration,
+            parameters: Parameters(
+                DecoderModel.embeddingRules(configuration), from: files.checkpoint, as: .bfloat16))
         var remaining = rules[...]
         for layer in 0..<configuration.decoder.layerCount {
             let own = Array(remaining.prefix { $0.name.hasPrefix("model.layers.\(layer).") })
             remaining = remaining.dropFirst(own.count)
             let inputs = LinearInputs()
             let parameters = try Parameters(own, from: files.checkpoint, as: .bfloat16)
-            _ = try inputs.collecting { try forward.run(parameters, progress: progress) }
+            _ = try forward.run(parameters, inputs: inputs, progress: progress)
             var feedback: [String: ErrorFeedback] = [:]
             for (maps, moment) in inputs.moments where moment.inputs % options.groupSize == 0 {
                 let shared = try ErrorFeedback(moment)
@@ -165,13 +175,15 @@ public struct ModelQuantiser {
             forward.advance(to: try forward.run(Parameters(rounded), progress: progress))
         }
         var head = InputMoment(inputs: configuration.decoder.hiddenSize)
+        var finalNorm: [String: Tensor] = [:]
+        let normCount = remaining.count { $0.name.hasPrefix(names.finalNorm + ".") }
         for rule in remaining {
             let isHead = rule.name == (configuration.decoder.tiedEmbeddings ? names.embedding : names.head)
             let wholeGroups = head.inputs % options.groupSize == 0
             let tensor = try write(rule, isHead && wholeGroups ? ErrorFeedback(head) : nil)
-            if rule.name == names.finalNorm {
-                try forward.addHeadInputs(finalNorm: tensor.converted(to: .float32), to: &head)
-            }
+            guard rule.name.hasPrefix(names.finalNorm + ".") else { continue }
+            finalNorm[rule.name] = try tensor.converted(to: .float32)
+            if finalNorm.count == normCount { try forward.addHeadInputs(Parameters(finalNorm), to: &head) }
         }
     }
 }

@@ -1,4 +1,4 @@
-import Models
+import Support
 import Tokenizers
 
 /// A pass key in the middle of a text about something else, asked for at its end (Mohtashami and Jaggi 2023,

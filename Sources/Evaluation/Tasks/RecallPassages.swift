@@ -1,4 +1,4 @@
-import Models
+import Support
 import Tokenizers
 
 /// Associative recall in plain text, after multi-query associative recall (Arora et al. 2023, arXiv 2312.04927): a list

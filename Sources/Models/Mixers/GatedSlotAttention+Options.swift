@@ -59,6 +59,11 @@ extension GatedSlotAttention {
                     expected: "heads × head_dim = hidden_size (\(decoder.hiddenSize)) in the fla profile",
                     found: "\(decoder.headCount) × \(decoder.headDim) = \(values)")
             }
+            if profile == .fla, let beyond = decoder.beyondLlama.keys.first {
+                throw ModelError.configuration(
+                    key: beyond, expected: "nothing beyond Llama in the fla profile, or the softmax-preserving profile",
+                    found: (decoder.beyondLlama[beyond] ?? .null).summary)
+            }
             if profile == .fla, decoder.attentionBias || decoder.outputBias || decoder.mlpBias {
                 throw ModelError.configuration(
                     key: "attention_bias",

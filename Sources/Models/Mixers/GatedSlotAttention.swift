@@ -76,7 +76,7 @@ public struct GatedSlotAttention: TokenMixer {
         projections = try AttentionProjections(configuration, layer: layer, parameters: parameters)
         let attention = try configuration.attention
         span = options.span(sinks: attention.sinks)
-        keptSpan = attention.span(sliding: configuration.decoder.slidingWindow)
+        keptSpan = attention.span(sliding: configuration.decoder.globalWindow)
         keptPositions = try KeptPositions(configuration)
         keptHeads = attention.heads[layer]
         slotHeads = keptHeads?.complement(of: projections.keyValueHeads)
@@ -101,12 +101,13 @@ public struct GatedSlotAttention: TokenMixer {
 
     public func callAsFunction(_ x: Tensor, state: MixerState?, context: MixerContext) throws -> Tensor {
         let state = try state?.required(as: State.self)
-        let (q, k, v, extra) = try projections.qkv(x, extra: gateMaps)
+        let (q, k, v, extra) = try projections.qkv(x, extra: gateMaps, context: context)
         guard let keptHeads, let slotHeads else {
             let mixed = try mix(q: q, k: k, v: v, gates: extra, state: state, context)
-            guard let outputNorm else { return try projections.output(mixed) }
-            let flat = try mixed.silu().reshaped(x.shape.prefix(2) + [projections.heads * projections.headDim])
-            return try projections.outputMap(flat.rmsNorm(weight: outputNorm, epsilon: Self.outputNormEpsilon))
+            guard let outputNorm else { return try projections.output(mixed, context) }
+            let flat = try mixed.activated(.silu).reshaped(x.shape.prefix(2) + [projections.heads * projections.headDim])
+            let normed = try flat.rmsNorm(weight: outputNorm, epsilon: Self.outputNormEpsilon)
+            return try normed.linear([projections.outputMap], context)[0]
         }
         let all = projections.keyValueHeads
         func heads(_ set: HeadSet) throws -> (q: Tensor, k: Tensor, v: Tensor) {
@@ -114,9 +115,9 @@ public struct GatedSlotAttention: TokenMixer {
         }
         let own = try heads(slotHeads), kept = try heads(keptHeads)
         let mixed = try mix(q: own.q, k: own.k, v: own.v, gates: extra, state: state, context)
-        let turned = try projections.turned(q: kept.q, k: kept.k, v: kept.v, span: keptSpan, context.keptTurns)
+        let turned = try projections.turned(q: kept.q, k: kept.k, v: kept.v, span: keptSpan, context.turns[projections.kind].ofKept)
         let attended = try projections.attend(turned, span: keptSpan, cache: state?.kept, context: context)
-        return try projections.output(attended.joined(with: mixed, as: keptHeads, of: all))
+        return try projections.output(attended.joined(with: mixed, as: keptHeads, of: all), context)
     }
 
     /// The heads with slots: q (B, T, n · G, K), k and v (B, T, n, K) and the outputs of the gate maps → (B, T, n · G, V).
@@ -127,8 +128,12 @@ public struct GatedSlotAttention: TokenMixer {
             .reshaped(Array(q.shape.prefix(2)) + [k.shape[2], options.slots])
         var heads: AttentionHeads
         switch options.profile {
-        case .fla: heads = AttentionHeads(q: try q.silu(), k: try k.silu(), v: try v.silu())
-        case .softmaxPreserving: heads = try projections.turned(q: q, k: k, v: v, span: span, context.turns)
+        case .fla:
+            heads = AttentionHeads(
+                q: try q.activated(.silu), k: try k.activated(.silu), v: try v.activated(.silu))
+        case .softmaxPreserving:
+            heads = try projections.turned(
+                q: q, k: k, v: v, span: span, context.turns[projections.kind].mixer)
         }
         let slots: Tensor
         if let state, let carried = context.carried {
@@ -154,13 +159,16 @@ public struct GatedSlotAttention: TokenMixer {
 
     public var inputWeights: [Tensor] { (projections.inputMaps + gateMaps).map(\.weight) }
 
+    public var outputMap: Linear { projections.outputMap }
+
     public func record(
-        _ step: RecordedStep, input: RecordedStep.Rows, residual: RecordedStep.Rows, angles: StepAngles
-    ) throws -> StateBinding {
-        let (projections, output) = (projections, projections.outputMap)
+        _ step: RecordedStep, input: RecordedStep.Rows, angles: StepAngles
+    ) throws -> (joined: RecordedStep.Rows, binding: StateBinding) {
+        let (output, kind) = (projections.outputMap, projections.kind)
         let inputs = try step.linear(input, maps: projections.inputMaps + gateMaps)
         let isFLA = options.profile == .fla
-        let all = projections.heads(inputs, angles: isFLA ? nil : angles.mixer, scale: scale, silu: isFLA)
+        let all = try projections.heads(
+            step, inputs, angles: isFLA ? nil : angles.mixer(kind), scale: scale, silu: isFLA)
         let heads = all.only(slotHeads)
         let (slots, states) = try step.gatedSlots(heads, gates: inputs[3], divisor: Self.gateDivisor)
         let joined: RecordedStep.Rows
@@ -169,7 +177,7 @@ public struct GatedSlotAttention: TokenMixer {
         if let span { (window, caches) = try step.attention(heads, most: span.most) }
         // Kept heads lie beside those of the window, or, where there is none, of the slots.
         if let keptHeads {
-            let kept = all.only(keptHeads).turned(by: angles.kept)
+            let kept = all.only(keptHeads).turned(by: angles.kept(kind))
             keptCaches = try step.attention(kept, into: window ?? slots, most: keptSpan.most).caches
         }
         if let outputNorm {
@@ -179,13 +187,13 @@ public struct GatedSlotAttention: TokenMixer {
             joined = try step.join(
                 slots, window: window.map { ($0, inputs[4]) }, heads: heads, readers: [output.weight])
         }
-        try step.linear(joined, output, addedTo: residual)
-        return { [caches, keptCaches] state, row in
+        let binding: StateBinding = { [caches, keptCaches] state, row in
             let state = try state.required(as: State.self)
             try states.bind(&state.slots, row: row)
             if let caches { try state.window?.required(as: KeyValueCache.self).bind(to: caches, row: row) }
             if let keptCaches { try state.kept?.required(as: KeyValueCache.self).bind(to: keptCaches, row: row) }
         }
+        return (joined, binding)
     }
 
     // MARK: State
@@ -285,6 +293,6 @@ public struct GatedSlotAttention: TokenMixer {
                 ?? StateCost(constant: 0, perToken: 0)
         }
         return slots + cache(count, options.span(sinks: attention.sinks))
-            + cache(kept, attention.span(sliding: decoder.slidingWindow))
+            + cache(kept, attention.span(sliding: decoder.globalWindow))
     }
 }

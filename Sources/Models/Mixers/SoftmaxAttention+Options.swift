@@ -37,7 +37,7 @@ extension SoftmaxAttention {
             sinks = try object.integer("sinks", named: "\(key).sinks", in: 0...AttentionSpan.mostSinks) ?? 0
             heads = try Self.heads(object["heads"] ?? .null, key: "\(key).heads", configuration)
             positions = try AttentionPositions(object, key: key)
-            if positions != .source, let sliding = configuration.decoder.slidingWindow {
+            if positions != .source, let sliding = configuration.decoder.globalWindow {
                 throw ModelError.configuration(
                     key: "\(key).positions",
                     expected: "nothing, nor log_scale, beside the source's own window of \(sliding) tokens",

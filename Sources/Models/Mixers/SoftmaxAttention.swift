@@ -9,6 +9,8 @@ public struct SoftmaxAttention: TokenMixer {
 
     let projections: AttentionProjections
     let span: AttentionSpan
+    /// Whether the source bounds the layer itself, which then is as it was.
+    private let isLocal: Bool
     /// Nil where they are the mixers'.
     private let positions: KeptPositions?
 
@@ -18,28 +20,39 @@ public struct SoftmaxAttention: TokenMixer {
 
     public init(_ configuration: ModelConfiguration, layer: Int, parameters: Parameters) throws {
         projections = try AttentionProjections(configuration, layer: layer, parameters: parameters)
-        span = try configuration.attention.span(sliding: configuration.decoder.slidingWindow)
-        positions = try KeptPositions(configuration)
+        span = try Self.span(configuration, layer: layer)
+        isLocal = configuration.decoder.isLocal(layer)
+        positions = isLocal ? nil : try KeptPositions(configuration)
+    }
+
+    /// What attention of `layer` sees.
+    private static func span(_ configuration: ModelConfiguration, layer: Int) throws -> AttentionSpan {
+        let window = configuration.decoder.window(layer)
+        return configuration.decoder.isLocal(layer)
+            ? AttentionSpan(window: window) : try configuration.attention.span(sliding: window)
     }
 
     public func callAsFunction(_ x: Tensor, state: MixerState?, context: MixerContext) throws -> Tensor {
-        let (q, k, v, _) = try projections.qkv(x)
-        let heads = try projections.turned(q: q, k: k, v: v, span: span, context.keptTurns)
+        let (q, k, v, _) = try projections.qkv(x, context: context)
+        let turns = context.turns[projections.kind]
+        let heads = try projections.turned(q: q, k: k, v: v, span: span, isLocal ? turns.mixer : turns.ofKept)
         return try projections.output(
-            projections.attend(heads, span: span, cache: state?.requiredCache(), context: context))
+            projections.attend(heads, span: span, cache: state?.requiredCache(), context: context), context)
     }
 
     public var inputWeights: [Tensor] { projections.inputMaps.map(\.weight) }
 
+    public var outputMap: Linear { projections.outputMap }
+
     public func record(
-        _ step: RecordedStep, input: RecordedStep.Rows, residual: RecordedStep.Rows, angles: StepAngles
-    ) throws -> StateBinding {
+        _ step: RecordedStep, input: RecordedStep.Rows, angles: StepAngles
+    ) throws -> (joined: RecordedStep.Rows, binding: StateBinding) {
         let inputs = try step.linear(input, maps: projections.inputMaps)
-        let heads = projections.heads(inputs, angles: angles.kept)
+        let kind = projections.kind
+        let heads = try projections.heads(step, inputs, angles: isLocal ? angles.mixer(kind) : angles.kept(kind))
         let (mixed, caches) = try step.attention(heads, most: span.most)
         let joined = try step.join(mixed, window: nil, heads: heads, readers: [projections.outputMap.weight])
-        try step.linear(joined, projections.outputMap, addedTo: residual)
-        return { try $0.required(as: KeyValueCache.self).bind(to: caches, row: $1) }
+        return (joined, { try $0.required(as: KeyValueCache.self).bind(to: caches, row: $1) })
     }
 
     public func makeState(rows: Int, cache: CacheType) throws -> MixerState {
@@ -56,7 +69,7 @@ public struct SoftmaxAttention: TokenMixer {
         let decoder = configuration.decoder
         return KeyValueCache.cost(
             decoder, heads: decoder.keyValueHeadCount,
-            span: try configuration.attention.span(sliding: decoder.slidingWindow), on: device, cache)
+            span: try span(configuration, layer: layer), on: device, cache)
     }
 }
 
@@ -69,11 +82,17 @@ struct AttentionProjections: Sendable {
     let heads: Int
     let keyValueHeads: Int
     let headDim: Int
+    /// What products of queries and keys are multiplied by.
+    let scale: Float
+    /// c of c · tanh(x/c), which bounds these products; nil for none.
+    let cap: Float?
+    /// Norms of queries and keys before they turn; nil for none.
+    let queryNorm: Normalisation?
+    let keyNorm: Normalisation?
+    /// The kind of the layer's rotary positions.
+    let kind: Int
     /// See ``ModelConfiguration/farthestDistance``.
     let farthest: Int
-
-    /// 1/sqrt(K).
-    var scale: Float { 1 / Float(headDim).squareRoot() }
 
     static func rules(_ configuration: ModelConfiguration, layer: Int) -> [ParameterRule] {
         let decoder = configuration.decoder
@@ -95,6 +114,12 @@ struct AttentionProjections: Sendable {
         if decoder.outputBias {
             rules.append(.reused("\(prefix).o_proj.bias", from: "\(source).o_proj.bias", shape: [decoder.hiddenSize]))
         }
+        if let norm = decoder.queryKeyNorm {
+            for (name, whole) in [("q_norm", query), ("k_norm", keyValue)] {
+                let shape = [norm == .head ? decoder.headDim : whole]
+                rules.append(.reused("\(prefix).\(name).weight", from: "\(source).\(name).weight", shape: shape))
+            }
+        }
         return rules
     }
 
@@ -106,15 +131,32 @@ struct AttentionProjections: Sendable {
         value = try parameters.linear("\(prefix).v_proj", hasBias: decoder.attentionBias)
         outputMap = try parameters.linear("\(prefix).o_proj", hasBias: decoder.outputBias)
         (heads, keyValueHeads, headDim) = (decoder.headCount, decoder.keyValueHeadCount, decoder.headDim)
+        scale = decoder.attentionScale ?? 1 / Float(headDim).squareRoot()
+        cap = decoder.attentionCap
+        func norm(_ name: String) throws -> Normalisation? {
+            guard decoder.queryKeyNorm != nil else { return nil }
+            return Normalisation(.rms, weight: try parameters["\(prefix).\(name).weight"], epsilon: decoder.normEpsilon)
+        }
+        (queryNorm, keyNorm) = (try norm("q_norm"), try norm("k_norm"))
+        kind = DecoderRotary.kind(layer, of: decoder)
         farthest = try configuration.farthestDistance
     }
 
     /// x (B, T, D) → q (B, T, H, K), k and v (B, T, N, K), and the outputs of `extra` maps of the same input.
-    func qkv(_ x: Tensor, extra: [Linear] = []) throws -> (q: Tensor, k: Tensor, v: Tensor, extra: [Tensor]) {
-        let outputs = try x.linear(inputMaps + extra)
+    func qkv(
+        _ x: Tensor, extra: [Linear] = [], context: MixerContext
+    ) throws -> (q: Tensor, k: Tensor, v: Tensor, extra: [Tensor]) {
+        let outputs = try x.linear(inputMaps + extra, context)
         let rows = Array(x.shape.prefix(2))
+        func normed(_ x: Tensor, _ norm: Normalisation?, _ count: Int) throws -> Tensor {
+            let shape = rows + [count, headDim]
+            guard let norm else { return try x.reshaped(shape) }
+            // Over each head, or all of them.
+            return norm.weight.count == headDim
+                ? try x.reshaped(shape).normalised(norm) : try x.normalised(norm).reshaped(shape)
+        }
         return (
-            try outputs[0].reshaped(rows + [heads, headDim]), try outputs[1].reshaped(rows + [keyValueHeads, headDim]),
+            try normed(outputs[0], queryNorm, heads), try normed(outputs[1], keyNorm, keyValueHeads),
             try outputs[2].reshaped(rows + [keyValueHeads, headDim]), Array(outputs.dropFirst(3))
         )
     }
@@ -124,16 +166,19 @@ struct AttentionProjections: Sendable {
 
     /// The heads of a recorded step whose first projections are those of ``inputMaps``.
     func heads(
-        _ inputs: [RecordedStep.Rows], angles: RecordedStep.Angles?, scale: Float? = nil, silu: Bool = false
-    ) -> RecordedStep.Heads {
-        RecordedStep.Heads(
-            q: inputs[0], k: inputs[1], v: inputs[2], heads: heads, keyValueHeads: keyValueHeads,
+        _ step: RecordedStep, _ inputs: [RecordedStep.Rows], angles: RecordedStep.Angles?, scale: Float? = nil,
+        silu: Bool = false
+    ) throws -> RecordedStep.Heads {
+        let q = try queryNorm.map { try step.norm(inputs[0], $0, readers: []) } ?? inputs[0]
+        let k = try keyNorm.map { try step.norm(inputs[1], $0, readers: []) } ?? inputs[1]
+        return RecordedStep.Heads(
+            q: q, k: k, v: inputs[2], heads: heads, keyValueHeads: keyValueHeads,
             scale: scale ?? self.scale, angles: angles, silu: silu)
     }
 
     /// The heads' outputs (B, T, H, V) → (B, T, D).
-    func output(_ mixed: Tensor) throws -> Tensor {
-        try outputMap(mixed.reshaped(Array(mixed.shape.prefix(2)) + [heads * headDim]))
+    func output(_ mixed: Tensor, _ context: MixerContext) throws -> Tensor {
+        try mixed.reshaped(Array(mixed.shape.prefix(2)) + [heads * headDim]).linear([outputMap], context)[0]
     }
 
     /// What softmax attention with `span` joins of q (B, T, H, K), k and v (B, T, N, K): with rotary positions, and queries

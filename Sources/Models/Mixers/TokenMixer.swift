@@ -23,12 +23,14 @@ public protocol TokenMixer: Sendable {
     func callAsFunction(_ x: Tensor, state: MixerState?, context: MixerContext) throws -> Tensor
 
     /// Records the mixer's part of a step on the processor, one token for each of several sequences: the normed `input` (rows, D) is
-    /// mixed with the sequences' states, and the result added to `residual` (rows, D).
-    /// - Returns: what binds the state of a row before every run, and advances it.
+    /// mixed with the sequences' states.
+    /// - Returns: what ``outputMap`` reads, and what binds the state of a row before every run, and advances it.
     func record(
-        _ step: RecordedStep, input: RecordedStep.Rows, residual: RecordedStep.Rows, angles: StepAngles
-    )
-        throws -> StateBinding
+        _ step: RecordedStep, input: RecordedStep.Rows, angles: StepAngles
+    ) throws -> (joined: RecordedStep.Rows, binding: StateBinding)
+
+    /// The map that ends the mixer: to (B, T, D).
+    var outputMap: Linear { get }
 
     /// The weights that read the mixer's input.
     var inputWeights: [Tensor] { get }
@@ -66,12 +68,8 @@ public struct StateCost: Sendable, Equatable {
 
 /// What all mixers of one call share.
 public struct MixerContext: Sendable {
-    /// By which queries and keys turn.
-    public var rotary: RotaryTable
-    /// By which queries turn for sinks, when some stand further from the first token than the model was trained on.
-    public var sinkRotary: RotaryTable?
-    /// Those of kept attention, where its positions are others.
-    var kept: Turns?
+    /// By what heads turn, by kind of layer.
+    var turns: [LayerTurns]
     /// Ascending starts of packed documents, or nil when there is one.
     public let documents: Documents?
     /// The same documents where rows in training go on with those before them.
@@ -79,12 +77,13 @@ public struct MixerContext: Sendable {
     /// Where the first token stands.
     public var position = 0
     /// The same on a GPU for one token, T = 1, of a recorded step, which serves for all positions.
-    public var recordedPosition: Tensor? { rotary.position }
+    public var recordedPosition: Tensor? { turns.first?.mixer.keys.position }
+    /// Shown the inputs of every linear map.
+    var linearInputs: LinearInputs?
 
-    /// By what the heads of mixers turn.
-    var turns: Turns { Turns(rotary, sinkQueries: sinkRotary) }
-    /// By what those of kept attention turn.
-    var keptTurns: Turns { kept ?? turns }
+    init(turns: [LayerTurns], documents: Documents?, position: Int = 0) {
+        (self.turns, self.documents, self.position) = (turns, documents, position)
+    }
 }
 
 extension MixerContext {

@@ -3,12 +3,14 @@
 extension Tensor {
     /// The negative log-likelihood, in nats, of one target per row under softmax(self · headᵀ): self (..., D),
     /// head (O, D). A target of -1 leaves its row out, with a loss of 0. Logits are held for a block of rows at a time.
-    /// - Parameter scale: the loss that is differentiated is scale · Σ losses.
-    public func crossEntropy(head: Tensor, targets: [Int32], scale: Float) throws -> [Float] {
+    /// - Parameters:
+    ///   - scale: the loss that is differentiated is scale · Σ losses.
+    ///   - cap: logits are cap · tanh(logit / cap); nil for none.
+    public func crossEntropy(head: Tensor, targets: [Int32], scale: Float, cap: Float? = nil) throws -> [Float] {
         try head.requireShape("crossEntropy", "head", [nil, nil])
         try Tensor.requireIds(targets.map { max($0, 0) }, below: head.shape[0], "crossEntropy", "targets")
         let ids = try Tensor(targets, shape: [targets.count]).to(device)
-        return try crossEntropy(head: head, targets: ids, scale: scale).array()
+        return try crossEntropy(head: head, targets: ids, scale: scale, cap: cap).array()
     }
 
     /// The same for `targets` in a tensor, int32 (R), all within the head.
@@ -16,9 +18,10 @@ extension Tensor {
     ///   - factor: a float32 scalar that the loss is multiplied with too.
     ///   - weights: of the rows' losses, float32 (R).
     public func crossEntropy(
-        head: Tensor, targets: Tensor, scale: Float, factor: Tensor? = nil, weights: Tensor? = nil
+        head: Tensor, targets: Tensor, scale: Float, factor: Tensor? = nil, weights: Tensor? = nil, cap: Float? = nil
     ) throws -> Tensor {
         let operation = "crossEntropy"
+        try Tensor.requireCap(cap, operation)
         let rows = try rows(operation, against: head)
         try weights?.requireWeights(operation, rows)
         guard targets.count == rows else {
@@ -27,7 +30,7 @@ extension Tensor {
         }
         return try differentiating(head) { headGradient in
             try backend(operation, with: head, targets, factor, weights).crossEntropy(
-                self, head: head.detached, targets: targets,
+                self, head: head.detached, cap: cap, targets: targets,
                 weighting: .init(scale: scale, factor: factor, weights: weights), headGradient: &headGradient)
         }
     }
@@ -38,10 +41,15 @@ extension Tensor {
     ///   - scale: the loss that is differentiated is scale · Σ losses.
     ///   - factor: a float32 scalar that the loss is multiplied with too.
     ///   - weights: of the rows' losses, float32 (R).
+    ///   - cap: the student's logits are cap · tanh(logit / cap); nil for none.
+    ///   - teacherCap: the same of the teacher's.
     public func klDivergence(
-        head: Tensor, teacher: Tensor, teacherHead: Tensor, scale: Float, factor: Tensor? = nil, weights: Tensor? = nil
+        head: Tensor, teacher: Tensor, teacherHead: Tensor, scale: Float, factor: Tensor? = nil, weights: Tensor? = nil,
+        cap: Float? = nil, teacherCap: Float? = nil
     ) throws -> Tensor {
         let operation = "klDivergence"
+        try Tensor.requireCap(cap, operation)
+        try Tensor.requireCap(teacherCap, operation)
         let rows = try rows(operation, against: head)
         try weights?.requireWeights(operation, rows)
         guard try teacher.rows(operation, against: teacherHead) == rows, teacherHead.shape[0] == head.shape[0] else {
@@ -51,7 +59,8 @@ extension Tensor {
         }
         return try differentiating(head) { headGradient in
             try backend(operation, with: head, teacher, teacherHead, factor, weights).klDivergence(
-                self, head: head.detached, teacherHidden: teacher.detached, teacherHead: teacherHead.detached,
+                self, head: head.detached, cap: cap, teacherHidden: teacher.detached,
+                teacherHead: teacherHead.detached, teacherCap: teacherCap,
                 weighting: .init(scale: scale, factor: factor, weights: weights), headGradient: &headGradient)
         }
     }

@@ -50,7 +50,7 @@ protocol RecordingBackend: Backend {
     /// caches (R, N, W, K), to which k and v are added in place; over the sinks with `sinkQueries` (R, 1, H, K) unless nil.
     func attentionStep(
         q: Tensor, k: Tensor, v: Tensor, keys: Tensor, values: Tensor, sinks: Int, sinkQueries: Tensor?,
-        position: Tensor, scale: Float
+        position: Tensor, scale: Float, cap: Float?
     ) throws -> Tensor
 
     /// Of the positions before `position` in a cache (R, N, W, K) `past`, which are the sinks and then the last of the

@@ -15,7 +15,7 @@ public final class TrainableModel {
     public let precision: Precision
     /// The types in which files hold the parameters.
     private var storedTypes: [String: DType]
-    private let rotary: RotaryEmbedding
+    private let rotary: DecoderRotary
     private var weights: [String: Tensor]
     private var masters: [String: Master] = [:]
     /// The parameters that the current stage trains, in the order of the rules.
@@ -73,7 +73,7 @@ public final class TrainableModel {
         self.device = device
         self.weights = weights
         storedTypes = weights.mapValues(\.dtype)
-        rotary = RotaryEmbedding(configuration.decoder)
+        rotary = DecoderRotary(configuration.decoder)
         rules = try DecoderModel.rules(configuration)
         for rule in rules {
             guard let weight = weights[rule.name] else {

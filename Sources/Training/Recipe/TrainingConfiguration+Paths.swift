@@ -1,5 +1,6 @@
 import Foundation
 import Support
+import Text
 
 extension TrainingConfiguration {
     /// The same with every path absolute, so that it holds wherever the run is resumed from.

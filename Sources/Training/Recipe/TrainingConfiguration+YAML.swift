@@ -1,5 +1,6 @@
 import Foundation
 import Support
+import Text
 import Yams
 
 extension TrainingConfiguration {

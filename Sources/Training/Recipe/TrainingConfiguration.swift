@@ -1,3 +1,5 @@
+import Text
+
 /// Everything that a training run depends on. A run's folder holds it in full, every default included.
 public struct TrainingConfiguration: Sendable, Equatable {
     /// The model to train: a folder that `moult convert` wrote.

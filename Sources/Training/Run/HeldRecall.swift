@@ -1,6 +1,7 @@
 import Evaluation
 import Models
 import Tensors
+import Text
 import Tokenizers
 
 /// A few questions whose answers stand in what was read before, asked whenever the student is measured: lists of names with

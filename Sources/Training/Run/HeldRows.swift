@@ -1,5 +1,6 @@
 import Evaluation
 import Models
+import Text
 
 /// Rows that are held apart, and how well a model predicts them.
 struct HeldRows {

@@ -1,4 +1,5 @@
 import Support
+import Text
 
 /// A run's folder while this process trains in it: nobody else does, and what was made of it is known, so that a start that
 /// fails leaves the folder as it was.

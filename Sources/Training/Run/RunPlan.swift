@@ -3,6 +3,7 @@ import Conversion
 import Foundation
 import Models
 import Support
+import Text
 import Tokenizers
 
 /// What a configuration asks for, opened and checked as far as that takes no time: whatever is wrong is said before a folder

@@ -1,5 +1,6 @@
 import Foundation
 import Models
+import Records
 
 /// Writes what happens in a run to its folder: metrics.jsonl and event files for TensorBoard.
 final class RunRecorder {

@@ -52,7 +52,7 @@ struct TeacherCheck {
         }
         // Positions of alignment are the teacher's; the fla profile has none of its own.
         guard own.modelType != "gsa", takesOver else { return }
-        let (expected, found) = (RotaryEmbedding(own).frequencies, RotaryEmbedding(other).frequencies)
+        let (expected, found) = (DecoderRotary(own).frequencies, DecoderRotary(other).frequencies)
         let isSame = zip(expected, found).allSatisfy { abs($0 - $1) <= 1e-3 * abs($0) }
         guard isSame else {
             throw refusal(

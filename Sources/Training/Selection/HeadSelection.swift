@@ -1,4 +1,5 @@
 import Models
+import Records
 import Tensors
 
 /// Finds the key/value heads, or layers, of a student that should keep softmax attention: those that bring the recall of what
@@ -25,20 +26,8 @@ public struct HeadSelection {
         }
     }
 
-    /// Heads of a layer that were tried beside those that had been chosen.
-    public struct Trial: Sendable, Equatable {
-        /// The layer, from 0 on.
-        public var layer: Int
-        /// Nil for all heads of the layer that had no softmax attention yet.
-        public var head: Int?
-        /// The student's score with them.
-        public var score: SelectionProbe.Score
-
-        /// "18:2", or "18".
-        public var name: String { kept?.description ?? "\(layer)" }
-        /// Nil for the whole layer.
-        var kept: KeptHead? { head.map { KeptHead(layer: layer, head: $0) } }
-    }
+    /// Heads of a layer that were tried.
+    public typealias Trial = HeadTrial
 
     /// What a selection gave.
     public struct Result: Sendable, Equatable {

@@ -1,15 +1,12 @@
 import Models
+import Records
 import Tensors
+import Text
 import Tokenizers
 
 /// What heads are selected by: lists of keys and values with questions, and ordinary text.
 public struct SelectionProbe: Sendable {
-    /// A document, and where in it the answers stand.
-    struct Document: Sendable {
-        let tokens: [Int32]
-        let answers: [Range<Int>]
-    }
-    let lists: [Document]
+    let lists: [PackedRow]
     let texts: [[Int32]]
 
     /// Lengths of the lists in tokens, and how many there are of each. Longer ones tell whether a head looks far, and cost
@@ -26,12 +23,7 @@ public struct SelectionProbe: Sendable {
     }
 
     /// What a model makes of the probe.
-    public struct Score: Sendable, Equatable {
-        /// The negative log-likelihood of an answer, all its tokens, in nats: the mean over the questions.
-        public var recall: Double
-        /// The divergence of the text's next-token distributions from the teacher's, in nats per token; nil without text.
-        public var divergence: Double?
-    }
+    public typealias Score = HeadTrial.Score
 
     /// The negative log-likelihood of an answer given the final hidden states (T, D) of each list.
     func recall(_ hidden: [Tensor], head: Tensor) throws -> Double {

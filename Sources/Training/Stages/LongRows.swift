@@ -1,4 +1,5 @@
 import Tensors
+import Text
 
 /// The long rows of a stage that carries the state: as many steps go through them, each with a row cut of every one, as
 /// ``StageConfiguration/carry`` says.

@@ -1,5 +1,6 @@
 import Models
 import Tensors
+import Text
 
 /// What a stage minimises: runs a batch forwards and back, so that the gradients of the student's trained parameters
 /// grow by the batch's.

@@ -1,5 +1,6 @@
 import Models
 import Tensors
+import Text
 
 /// Rows of tokens as a model reads them, and the token that follows each.
 ///

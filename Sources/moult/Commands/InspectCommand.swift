@@ -57,6 +57,7 @@ struct InspectCommand: ParsableCommand {
                 "context": .integer(decoder.maximumPositions),
                 "sliding_window": slidingWindow(configuration).map { .integer($0) } ?? .null,
                 "rope": ropeValue(configuration),
+                "beyond_llama": .object(decoder.beyondLlama),
                 "slots": try slots(configuration).map { .integer($0.slots) } ?? .null,
                 "window": try slots(configuration).map { .integer($0.window) } ?? .null,
                 "mixers": .array(configuration.mixers.map { .string($0) }),
@@ -124,7 +125,9 @@ struct InspectCommand: ParsableCommand {
             rows.append(("weights", Self.checkText(nonFinite)))
         }
         if let window = slidingWindow(configuration) {
-            rows.insert(("window", "softmax attention sees the last \(grouped(window)) tokens"), at: 5)
+            let local = (0..<decoder.layerCount).filter(decoder.isLocal)
+            let layers = local.isEmpty ? "softmax attention" : "attention of \(local.count) layers"
+            rows.insert(("window", "\(layers) sees the last \(grouped(window)) tokens"), at: 5)
         }
         if let slots = try slots(configuration) {
             let window = slots.window > 0 ? ", beside a window of \(grouped(slots.window)) tokens" : ""
@@ -145,14 +148,14 @@ struct InspectCommand: ParsableCommand {
     /// The source's own window of softmax attention, where it has an effect.
     private func slidingWindow(_ configuration: ModelConfiguration) -> Int? {
         let decoder = configuration.decoder
-        return decoder.modelType != "moult" && configuration.mixers.contains(SoftmaxAttention.name)
-            ? decoder.slidingWindow : nil
+        let isOwn = decoder.modelType != "moult" || !decoder.globalLayers.isEmpty
+        return isOwn && configuration.mixers.contains(SoftmaxAttention.name) ? decoder.slidingWindow : nil
     }
 
     /// Null where no layer has rotary positions.
     private func ropeValue(_ configuration: ModelConfiguration) -> Checkpoints.JSONValue {
         let (decoder, scaling) = (configuration.decoder, configuration.decoder.ropeScaling)
-        guard positionText(configuration) != "none" else { return .null }
+        guard positionText(configuration) != "none", !decoder.hasLearnedPositions else { return .null }
         return .object([
             "theta": .number(decoder.ropeTheta), "type": .string(scaling?.type ?? "default"),
             "factor": scaling?.factor.map { .number($0) } ?? .null,
@@ -181,8 +184,17 @@ struct InspectCommand: ParsableCommand {
     /// What tells a layer where a token stands; the mixers of flash-linear-attention have nothing of their own.
     private func positionText(_ configuration: ModelConfiguration) -> String {
         let decoder = configuration.decoder
-        let text =
-            "RoPE, theta " + String(format: "%.12g", decoder.ropeTheta) + (decoder.ropeScaling.map { ", \($0)" } ?? "")
+        if decoder.hasLearnedPositions { return "learned, \(grouped(decoder.maximumPositions))" }
+        func text(_ rope: DecoderConfiguration.Rope) -> String {
+            "theta " + String(format: "%.12g", rope.theta) + (rope.scaling.map { ", \($0)" } ?? "")
+        }
+        let text = [
+            "RoPE, " + text(.init(theta: decoder.ropeTheta, scaling: decoder.ropeScaling)),
+            decoder.localRope.map { "\(text($0)) in layers with a window" },
+            decoder.rotaryDim.map { "\($0) of \(decoder.headDim) dimensions" },
+            decoder.unrotatedLayers.isEmpty
+                ? nil : "none in layers \(decoder.unrotatedLayers.sorted().map(String.init).joined(separator: ", "))",
+        ].compactMap { $0 }.joined(separator: "; ")
         guard configuration.names == .flashLinearAttention else { return text }
         return configuration.mixers.contains(SoftmaxAttention.name) ? "\(text), of softmax attention alone" : "none"
     }

@@ -4,6 +4,7 @@ import Foundation
 import Models
 import Support
 import Tensors
+import Text
 import Tokenizers
 import Training
 

@@ -95,6 +95,37 @@ extension KernelTests {
             }
         }
 
+        @Test("capped logits")
+        func caps() throws {
+            var random = Random(27)
+            let hidden = try random.tensor([6, 5], scale: 2), head = try random.tensor([7, 5])
+            let teacher = try random.tensor([6, 3], scale: 2), teacherHead = try random.tensor([7, 3])
+            let wanted = try logits(teacher, teacherHead).map { Oracle.capped($0, 2) }
+            func losses(_ hidden: Tensor, _ head: Tensor) throws -> (entropy: [Double], divergence: [Double]) {
+                let logits = try logits(hidden, head).map { Oracle.capped($0, 1.5) }
+                return (
+                    GradientOracle.crossEntropy(logits, targets: targets).losses,
+                    GradientOracle.klDivergence(logits, teacher: wanted, outputs: 7).losses
+                )
+            }
+            let tape = GradientTape()
+            let (x, weight) = (tape.watch(hidden), tape.watch(head))
+            let expected = try losses(hidden, head)
+            let entropy = try x.crossEntropy(head: weight, targets: targets, scale: 0.25, cap: 1.5)
+            let divergence = try x.klDivergence(
+                head: weight, teacher: teacher, teacherHead: teacherHead, scale: 0.5, cap: 1.5, teacherCap: 2)
+            expectClose(entropy.map(Double.init), expected.entropy, 1e-5, "entropy")
+            expectClose(try doubles(divergence), expected.divergence, 1e-5, "divergence")
+            try tape.playBack()
+            func sum(_ hidden: Tensor, _ head: Tensor) throws -> Double {
+                let losses = try losses(hidden, head)
+                return 0.25 * losses.entropy.reduce(0, +) + 0.5 * losses.divergence.reduce(0, +)
+            }
+            try expectGradient(x.gradient, hidden, "hidden") { try sum($0, head) }
+            try expectGradient(weight.gradient, head, "head") { try sum(hidden, $0) }
+            #expect(throws: TensorError.self) { try x.crossEntropy(head: head, targets: targets, scale: 1, cap: 0) }
+        }
+
         @Test("two losses of one tensor add up, with a tied head")
         func sums() throws {
             var random = Random(23)

@@ -39,13 +39,28 @@ extension KernelTests {
             try TapeGradients.check("norm", try tensors(4, [2, 3, 6], [6], scale: 2)) {
                 [try $0[0].rmsNorm(weight: $0[1], epsilon: 1e-5)]
             }
+            try TapeGradients.check("norm of heads", try tensors(4, [1, 2, 3, 6], [6], scale: 2)) {
+                [try $0[0].rmsNorm(weight: $0[1], epsilon: 1e-5)]
+            }
+            let layer = try tensors(16, [2, 3, 6], [6], [6], scale: 2)
+            try TapeGradients.check("layer norm", layer) {
+                [try $0[0].layerNorm(weight: $0[1], bias: $0[2], epsilon: 1e-5)]
+            }
+            try TapeGradients.check("layer norm without a bias, beside a residual stream", Array(layer.prefix(2))) {
+                [try $0[0].adding($0[0].layerNorm(weight: $0[1], epsilon: 1e-5))]
+            }
         }
 
         @Test func elementwise() throws {
             let inputs = try tensors(5, [3, 7], [3, 7], scale: 3)
             try TapeGradients.check("adding", inputs) { [try $0[0].adding($0[1])] }
-            try TapeGradients.check("silu", [inputs[0]]) { [try $0[0].silu()] }
-            try TapeGradients.check("swiglu", inputs) { [try Tensor.swiglu(gate: $0[0], up: $0[1])] }
+            try TapeGradients.check("scaled", [inputs[0]]) { [try $0[0].scaled(by: -2.5)] }
+            for activation in Activation.allCases {
+                try TapeGradients.check("\(activation)", [inputs[0]]) { [try $0[0].activated(activation)] }
+                try TapeGradients.check("gated \(activation)", inputs) {
+                    [try Tensor.gated(activation, gate: $0[0], up: $0[1])]
+                }
+            }
             try TapeGradients.check("log gate", [inputs[0]]) { [try $0[0].logGate(divisor: 2)] }
             try TapeGradients.check("mix", try tensors(6, [2, 2, 3, 4], [2, 2, 3, 4], [2, 2, 3], scale: 2)) {
                 [try Tensor.mix($0[0], $0[1], logits: $0[2])]
@@ -67,6 +82,21 @@ extension KernelTests {
             // One head of the first, twice, and the others of the second.
             try TapeGradients.check("joined heads", inputs) {
                 [try $0[0].heads(set, of: 3).joined(with: $0[1], as: set, of: 3).adding($0[0])]
+            }
+        }
+
+        @Test func cappedAttention() throws {
+            let inputs = try tensors(9, [1, 7, 4, 3], [1, 7, 2, 3], [1, 7, 2, 5], scale: 2)
+            try TapeGradients.check("capped attention", inputs) {
+                [
+                    try $0[0].attention(
+                        k: $0[1], v: $0[2], scale: 0.6, cap: 1.5, span: AttentionSpan(window: 3, sinks: 1))
+                ]
+            }
+            for cap in [0, -1, Float.nan, .infinity] {
+                #expect(throws: TensorError.self) {
+                    try inputs[0].attention(k: inputs[1], v: inputs[2], scale: 1, cap: cap)
+                }
             }
         }
 
@@ -124,9 +154,9 @@ extension KernelTests {
         }
 
         @Test func views() throws {
-            try TapeGradients.check("reshaped", try tensors(13, [2, 6])) { [try $0[0].reshaped([3, 4]).silu()] }
+            try TapeGradients.check("reshaped", try tensors(13, [2, 6])) { [try $0[0].reshaped([3, 4]).activated(.silu)] }
             try TapeGradients.check("overlapping rows", try tensors(14, [5, 3])) {
-                [try $0[0].rows(1..<4).silu(), try $0[0].rows(0..<2), try $0[0].rows(3..<5)]
+                [try $0[0].rows(1..<4).activated(.silu), try $0[0].rows(0..<2), try $0[0].rows(3..<5)]
             }
         }
     }

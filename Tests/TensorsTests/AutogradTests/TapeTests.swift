@@ -24,7 +24,7 @@ extension KernelTests {
         func gradientsAreSeparate() throws {
             let inputs = try tensors(32, [3, 4], [3, 4])
             try TapeGradients.check("x + y, and more of y", inputs) { inputs in
-                let more = try inputs[1].silu()
+                let more = try inputs[1].activated(.silu)
                 return [try inputs[0].adding(inputs[1]), more]
             }
         }
@@ -33,8 +33,8 @@ extension KernelTests {
         func unused() throws {
             let inputs = try tensors(33, [3, 4], [3, 4])
             let found = try TapeGradients.onTape(inputs) { inputs in
-                _ = try inputs[1].silu().adding(inputs[0])
-                return [try inputs[0].silu()]
+                _ = try inputs[1].activated(.silu).adding(inputs[0])
+                return [try inputs[0].activated(.silu)]
             }
             #expect(found[0] != nil)
             #expect(found[1] == nil)
@@ -45,9 +45,9 @@ extension KernelTests {
             let inputs = try tensors(34, [3, 4], [3, 4])
             let tape = GradientTape()
             let watched = tape.watch(inputs[0])
-            let other = try inputs[1].silu().adding(inputs[1])
+            let other = try inputs[1].activated(.silu).adding(inputs[1])
             #expect(tape.count == 0 && other.variable == nil)
-            #expect(try watched.detached.silu().variable == nil)
+            #expect(try watched.detached.activated(.silu).variable == nil)
             #expect(tape.count == 0)
             #expect(try watched.adding(inputs[1]).variable != nil)
             #expect(tape.count == 1)
@@ -60,12 +60,12 @@ extension KernelTests {
             var watched = tape.watch(inputs[0])
             for target in inputs.dropFirst() {
                 watched = tape.watch(inputs[0], as: watched.variable)
-                _ = try watched.silu().relativeSquaredError(to: target)
+                _ = try watched.activated(.silu).relativeSquaredError(to: target)
                 try tape.playBack()
             }
             let parts = try inputs.dropFirst().map { target in
                 let fresh = tape.watch(inputs[0])
-                _ = try fresh.silu().relativeSquaredError(to: target)
+                _ = try fresh.activated(.silu).relativeSquaredError(to: target)
                 try tape.playBack()
                 return try doubles(#require(fresh.gradient))
             }
@@ -79,7 +79,7 @@ extension KernelTests {
         /// A residual block of x (T, 4).
         private func block(_ x: Tensor, _ weights: [Tensor]) throws -> Tensor {
             let inner = try x.rmsNorm(weight: weights[0], epsilon: 1e-5).linear([weights[1], weights[2]])
-            return try x.adding(Tensor.swiglu(gate: inner[0], up: inner[1]))
+            return try x.adding(Tensor.gated(.silu, gate: inner[0], up: inner[1]))
         }
 
         private func gradients(checkpointing: (GradientTape, Tensor, [Tensor]) throws -> Tensor) throws -> [[Float]] {
@@ -133,7 +133,7 @@ extension KernelTests {
             let inputs = try tensors(39, [3, 4], [3, 4])
             let tape = GradientTape()
             let x = tape.watch(inputs[0])
-            #expect(throws: Stop.self) { try tape.checkpoint(x.silu()) { _ in throw Stop() } }
+            #expect(throws: Stop.self) { try tape.checkpoint(x.activated(.silu)) { _ in throw Stop() } }
             tape.clear()
             #expect(tape.count == 0)
             // An error on the way back: the second run of the checkpointed part.
@@ -141,13 +141,13 @@ extension KernelTests {
             let result = try tape.checkpoint(x) { x in
                 runs += 1
                 if runs == 2 { throw Stop() }
-                return try x.silu()
+                return try x.activated(.silu)
             }
             _ = try result.relativeSquaredError(to: inputs[1])
             #expect(throws: Stop.self) { try tape.playBack() }
             tape.clear()
             x.variable?.takeGradient()
-            _ = try x.silu().relativeSquaredError(to: inputs[1])
+            _ = try x.activated(.silu).relativeSquaredError(to: inputs[1])
             try tape.playBack()
             let fresh = try TapeGradients.onTapeOfSilu(inputs)
             #expect(try x.gradient?.array() == fresh)
@@ -168,7 +168,7 @@ extension KernelTests {
                 func run(_ keep: (Tensor) -> Void) throws {
                     let inner = try watched[0].linear(watched[1])
                     keep(inner)
-                    let outer = try own.checkpoint(inner) { try $0.silu().linear(watched[1]) }
+                    let outer = try own.checkpoint(inner) { try $0.activated(.silu).linear(watched[1]) }
                     _ = try outer.relativeSquaredError(to: inputs[0])
                 }
                 try run { intermediate = $0.variable }
@@ -219,7 +219,7 @@ extension TapeGradients {
     static func onTapeOfSilu(_ inputs: [Tensor]) throws -> [Float]? {
         let tape = GradientTape()
         let x = tape.watch(inputs[0])
-        _ = try x.silu().relativeSquaredError(to: inputs[1])
+        _ = try x.activated(.silu).relativeSquaredError(to: inputs[1])
         try tape.playBack()
         return try x.gradient?.array()
     }

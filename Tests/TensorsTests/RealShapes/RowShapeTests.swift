@@ -19,8 +19,8 @@ extension KernelTests {
                 return zip(row, w).map { $0 / root * $1 }
             }
             let backward = GradientOracle.rmsNormBackward(b, x: a, weight: w, epsilon: epsilon)
-            let swiglu = GradientOracle.swiglu(gate: a, up: b)
-            let swigluBackward = GradientOracle.swigluBackward(b, gate: a, up: b)
+            let layer = GradientOracle.layerNorm(a, weight: w, bias: w, epsilon: epsilon)
+            let layerBackward = GradientOracle.layerNormBackward(b, x: a, weight: w, epsilon: epsilon)
             let backend = CPUBackend.shared
             for (index, set) in KernelChoice.sets.enumerated() {
                 try KernelChoice(set: set, threads: index % 2 + 1, oneDNN: false).run {
@@ -28,14 +28,30 @@ extension KernelTests {
                     expectClose(
                         try doubles(x.rmsNorm(weight: weight, epsilon: 1e-5)), normed, 0x1p-20, "norm \(what)")
                     var sums = try Tensor.zeros([dim])
-                    let found = try backend.rmsNormBackward(
-                        y, x: x, weight: weight, epsilon: 1e-5, saved: nil, more: nil, weightGradient: &sums)
+                    var found = try backend.normalisedBackward(
+                        y, x: x, Normalisation(.rms, weight: weight, epsilon: 1e-5), saved: nil, more: nil,
+                        weightGradient: &sums)
                     expectClose(try doubles(found), backward.x, 0x1p-18, "norm's x \(what)")
                     expectClose(try doubles(sums), backward.weight, 0x1p-17, "norm's weight \(what)")
-                    expectClose(try doubles(.swiglu(gate: x, up: y)), swiglu, 0x1p-20, "swiglu \(what)")
-                    let gradients = try backend.swigluBackward(y, gate: x, up: y)
-                    expectClose(try doubles(gradients.gate), swigluBackward.gate, 0x1p-20, "gate \(what)")
-                    expectClose(try doubles(gradients.up), swigluBackward.up, 0x1p-20, "up \(what)")
+                    expectClose(
+                        try doubles(x.layerNorm(weight: weight, bias: weight, epsilon: 1e-5)), layer, 0x1p-20,
+                        "layer norm \(what)")
+                    sums = try .zeros([dim])
+                    found = try backend.normalisedBackward(
+                        y, x: x, Normalisation(.layer, weight: weight, epsilon: 1e-5), saved: nil, more: nil,
+                        weightGradient: &sums)
+                    expectClose(try doubles(found), layerBackward.x, 0x1p-18, "layer norm's x \(what)")
+                    expectClose(try doubles(sums), layerBackward.weight, 0x1p-17, "layer norm's weight \(what)")
+                    for activation in Activation.allCases {
+                        let what = "\(activation) \(what)"
+                        expectClose(
+                            try doubles(.gated(activation, gate: x, up: y)),
+                            GradientOracle.gated(activation, gate: a, up: b), 0x1p-20, "gated \(what)")
+                        let expected = GradientOracle.gatedBackward(activation, b, gate: a, up: b)
+                        let gradients = try backend.gatedBackward(y, activation, gate: x, up: y)
+                        expectClose(try doubles(gradients.gate), expected.gate, 0x1p-20, "gate \(what)")
+                        expectClose(try doubles(gradients.up), expected.up, 0x1p-20, "up \(what)")
+                    }
                     expectClose(try doubles(x.adding(y)), zip(a, b).map(+), 0x1p-21, "add \(what)")
                 }
             }

@@ -98,7 +98,7 @@ extension KernelTests {
                 expectClose(likelihood.map(Double.init), expected.losses, 1e-4, "likelihood")
                 var headGradient: Tensor? = try .zeros([outputs, Self.inputs])
                 let found = try backend.crossEntropy(
-                    hidden, head: head, targets: Tensor(targets, shape: [2]), weighting: .init(scale: 1),
+                    hidden, head: head, cap: nil, targets: Tensor(targets, shape: [2]), weighting: .init(scale: 1),
                     headGradient: &headGradient)
                 expectClose(try doubles(found.losses), expected.losses, 1e-4, "losses")
                 expectClose(try doubles(found.hiddenGradient), gradient, 0.01, "hidden")
@@ -109,7 +109,7 @@ extension KernelTests {
                 }
                 expectClose(rows, wanted, 0.02, "head")
                 let divergence = try backend.klDivergence(
-                    hidden, head: head, teacherHidden: hidden, teacherHead: head, weighting: .init(scale: 1),
+                    hidden, head: head, cap: nil, teacherHidden: hidden, teacherHead: head, teacherCap: nil, weighting: .init(scale: 1),
                     headGradient: &headGradient)
                 #expect(try divergence.losses.array(Float.self).allSatisfy { abs($0) < 1e-5 })
             }

@@ -105,6 +105,16 @@ __device__ inline int32_t shuffle_up(int32_t x, int delta) {
     return static_cast<int32_t>(__float_as_uint(shuffle_up(__uint_as_float(static_cast<uint32_t>(x)), delta)));
 }
 
+/// cap · tanh(x / cap), as some models have their scores and logits.
+__device__ inline float capped(float x, float cap) {
+    return cap - __fdividef(2.0f * cap, 1.0f + exp_fast(2.0f * x / cap));
+}
+/// The slope of `capped` where it gave y; 0 for -infinity, which stands for what is not seen.
+__device__ inline float cap_slope(float y, float cap) {
+    const float part = fmaxf(y, -cap) / cap;
+    return 1.0f - part * part;
+}
+
 /// The sum over a warp, in every lane.
 __device__ inline float warp_sum(float x) {
     for (int mask = 16; mask > 0; mask /= 2) x += shuffle_xor(x, mask);

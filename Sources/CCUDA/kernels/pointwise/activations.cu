@@ -1,48 +1,74 @@
 // Activations of every element of tensors of `count` elements, 8 a thread: grid ceil(count / (8 · block)), block 256.
 #include "eight.cuh"
 
-/// d silu(x) / dx, from s = sigmoid(x).
-__device__ inline float silu_slope(float x, float s) { return s * (1.0f + x * (1.0f - s)); }
+// An activation is act(x) = x · s with a share s between 0 and 1: a type with the share, and the slope of x · s.
 
-/// out = silu(x) = x · sigmoid(x).
-__global__ void silu(const bf16* x, bf16* out, int64_t count) {
+/// x · sigmoid(x).
+struct Silu {
+    __device__ static float share(float x) { return sigmoid(x); }
+    __device__ static float slope(float x, float s) { return s * (1.0f + x * (1.0f - s)); }
+};
+
+/// x · Φ(x) with the normal distribution's Φ.
+struct Gelu {
+    __device__ static float share(float x) { return 0.5f * erfcf(x * -0.707106781f); }
+    __device__ static float slope(float x, float s) { return s + x * 0.398942280f * expf(-0.5f * x * x); }
+};
+
+/// x · sigmoid(2u) with u = sqrt(2 / π) · (x + 0.044715 · x³).
+struct GeluTanh {
+    /// Beyond it, sigmoid(2u) and its slope are those of 0 and 1, and the cube of x stays finite.
+    __device__ static float reach(float x) { return fminf(fmaxf(x, -12.0f), 12.0f); }
+    __device__ static float share(float x) {
+        const float y = reach(x);
+        return sigmoid(y * (1.59576912f + 0.07135481f * y * y));
+    }
+    __device__ static float slope(float x, float s) {
+        const float y = reach(x);
+        return s * (1.0f + y * (1.59576912f + 3.0f * 0.07135481f * y * y) * (1.0f - s));
+    }
+};
+
+/// out = act(x).
+template <typename Activation> __global__ void activated(const bf16* x, bf16* out, int64_t count) {
     const int64_t i = first_of_eight(), left = count - i;
     if (left <= 0) return;
     Eight a = load_eight(x + i, left, true);
-    for (int k = 0; k < 8; k++) a[k] *= sigmoid(a[k]);
+    for (int k = 0; k < 8; k++) a[k] *= Activation::share(a[k]);
     store_eight(out + i, a, left, true);
 }
 
-/// out = gradient · silu'(x).
-__global__ void silu_backward(const bf16* gradient, const bf16* x, bf16* out, int64_t count) {
+/// out = gradient · act'(x).
+template <typename Activation> __global__ void activated_backward(
+    const bf16* gradient, const bf16* x, bf16* out, int64_t count) {
     const int64_t i = first_of_eight(), left = count - i;
     if (left <= 0) return;
     Eight dy = load_eight(gradient + i, left, true);
     const Eight a = load_eight(x + i, left, true);
-    for (int k = 0; k < 8; k++) dy[k] *= silu_slope(a[k], sigmoid(a[k]));
+    for (int k = 0; k < 8; k++) dy[k] *= Activation::slope(a[k], Activation::share(a[k]));
     store_eight(out + i, dy, left, true);
 }
 
-/// out = silu(gate) · up.
-__global__ void swiglu(const bf16* gate, const bf16* up, bf16* out, int64_t count) {
+/// out = act(gate) · up.
+template <typename Activation> __global__ void gated(const bf16* gate, const bf16* up, bf16* out, int64_t count) {
     const int64_t i = first_of_eight(), left = count - i;
     if (left <= 0) return;
     Eight g = load_eight(gate + i, left, true);
     const Eight u = load_eight(up + i, left, true);
-    for (int k = 0; k < 8; k++) g[k] *= sigmoid(g[k]) * u[k];
+    for (int k = 0; k < 8; k++) g[k] *= Activation::share(g[k]) * u[k];
     store_eight(out + i, g, left, true);
 }
 
-/// gate_out = gradient · up · silu'(gate), up_out = gradient · silu(gate). Either may take the place of an argument.
-__global__ void swiglu_backward(
+/// gate_out = gradient · up · act'(gate), up_out = gradient · act(gate). Either may take the place of an argument.
+template <typename Activation> __global__ void gated_backward(
     const bf16* gradient, const bf16* gate, const bf16* up, bf16* gate_out, bf16* up_out, int64_t count) {
     const int64_t i = first_of_eight(), left = count - i;
     if (left <= 0) return;
     const Eight dy = load_eight(gradient + i, left, true), g = load_eight(gate + i, left, true);
     Eight to_gate = load_eight(up + i, left, true), to_up;
     for (int k = 0; k < 8; k++) {
-        const float s = sigmoid(g[k]);
-        to_gate[k] *= dy[k] * silu_slope(g[k], s);
+        const float s = Activation::share(g[k]);
+        to_gate[k] *= dy[k] * Activation::slope(g[k], s);
         to_up[k] = dy[k] * g[k] * s;
     }
     store_eight(gate_out + i, to_gate, left, true);

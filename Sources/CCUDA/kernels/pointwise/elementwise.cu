@@ -11,6 +11,24 @@ __global__ void add(const bf16* x, const bf16* y, bf16* out, int64_t count) {
     store_eight(out + i, a, left, true);
 }
 
+/// out = scale · x.
+__global__ void scale(const bf16* x, float scale, bf16* out, int64_t count) {
+    const int64_t i = first_of_eight(), left = count - i;
+    if (left <= 0) return;
+    Eight a = load_eight(x + i, left, true);
+    for (int k = 0; k < 8; k++) a[k] *= scale;
+    store_eight(out + i, a, left, true);
+}
+
+/// x = cap · tanh(x / cap).
+__global__ void cap_values(float* x, float cap, int64_t count) {
+    const int64_t i = first_of_eight(), left = count - i;
+    if (left <= 0) return;
+    Eight a = load_eight(x + i, left, true);
+    for (int k = 0; k < 8; k++) a[k] = capped(a[k], cap);
+    store_eight(x + i, a, left, true);
+}
+
 /// y += scale · x.
 template <typename T> __global__ void scale_add(const T* x, float scale, T* y, int64_t count) {
     const int64_t i = first_of_eight(), left = count - i;

@@ -1,4 +1,4 @@
-import Models
+import Support
 import Tokenizers
 
 /// RULER's common words extraction: of a numbered list of words, the ten that stand there most often. A short list with

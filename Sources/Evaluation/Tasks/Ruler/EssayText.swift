@@ -1,4 +1,4 @@
-import Models
+import Support
 
 /// Running text, sentence by sentence and without an end, in which needles are hidden.
 struct EssayText: Sendable {

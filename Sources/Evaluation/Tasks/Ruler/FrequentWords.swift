@@ -1,5 +1,5 @@
 import Foundation
-import Models
+import Support
 import Tokenizers
 
 /// RULER's frequent words extraction: of a text of coded words, whose frequencies fall with the square of their rank, the

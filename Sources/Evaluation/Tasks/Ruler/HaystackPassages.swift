@@ -1,4 +1,4 @@
-import Models
+import Support
 import Tokenizers
 
 /// RULER's needles in a haystack: a number, or several, hidden in a long text under keys that are asked for at its end.

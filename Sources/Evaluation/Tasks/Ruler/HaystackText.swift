@@ -1,4 +1,4 @@
-import Models
+import Support
 import Tokenizers
 
 /// A haystack with its needles: the same text whether it is answered by generation or by likelihood.

@@ -1,4 +1,4 @@
-import Models
+import Support
 
 /// What one of RULER's eight tasks of needles in a haystack is made of, and its words (Hsieh et al. 2024,
 /// arXiv 2404.06654, section 3.1 and appendix B).

@@ -1,4 +1,4 @@
-import Models
+import Support
 import Tokenizers
 
 /// RULER's variable tracking: a chain of assignments, each from the one before, scattered over a text; all variables that

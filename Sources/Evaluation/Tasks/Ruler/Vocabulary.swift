@@ -1,4 +1,4 @@
-import Models
+import Support
 
 /// English words that keys and lists are made of. None stands in two lists.
 enum Vocabulary {

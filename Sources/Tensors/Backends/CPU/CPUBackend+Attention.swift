@@ -6,13 +6,14 @@ extension CPUBackend {
     /// The cost is that of the pairs of query and key that are not masked, rounded up to tiles.
     /// - Throws: ``TensorError/outOfMemory(bytes:)``.
     public func attention(
-        q: Tensor, k: Tensor, v: Tensor, scale: Float, span: AttentionSpan, sinkQueries: Tensor?, documents: Documents?
+        q: Tensor, k: Tensor, v: Tensor, scale: Float, cap: Float?, span: AttentionSpan, sinkQueries: Tensor?,
+        documents: Documents?
     ) throws -> (result: Tensor, saved: Tensor?) {
         let starts = (try documents?.starts() ?? []).map { Int64($0) }
         let result = try withExtendedLifetime((q, k, v, sinkQueries)) {
             try Tensor.filled(Array(q.shape[..<3]) + [v.shape[3]]) { out in
                 let missing = starts.withUnsafeBufferPointer { starts in
-                    var job = Self.job(q: q, k: k, v: v, scale: scale, span: span, documents: starts)
+                    var job = Self.job(q: q, k: k, v: v, scale: scale, cap: cap, span: span, documents: starts)
                     (job.sink_q, job.out) = (sinkQueries?.floats, out)
                     return moult_attention(&job)
                 }
@@ -28,7 +29,7 @@ extension CPUBackend {
     /// - Throws: ``TensorError/outOfMemory(bytes:)``.
     public func attentionBackward(
         _ gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, output: Tensor, saved: Tensor?, scale: Float,
-        span: AttentionSpan, documents: Documents?
+        cap: Float?, span: AttentionSpan, documents: Documents?
     ) throws -> (q: Tensor, k: Tensor, v: Tensor) {
         let results = try [q, k, v].map { try Tensor.empty($0.shape) }
         // The results are fresh: nobody else sees them while the kernels write.
@@ -36,7 +37,7 @@ extension CPUBackend {
         let starts = (try documents?.starts() ?? []).map { Int64($0) }
         let missing = withExtendedLifetime((gradient, q, k, v, output, results)) {
             starts.withUnsafeBufferPointer { starts in
-                var forward = Self.job(q: q, k: k, v: v, scale: scale, span: span, documents: starts)
+                var forward = Self.job(q: q, k: k, v: v, scale: scale, cap: cap, span: span, documents: starts)
                 forward.out = UnsafeMutablePointer(mutating: output.floats)
                 var job = moult_attention_backward(
                     forward: forward, gradient: gradient.floats, q_gradient: pointers[0], k_gradient: pointers[1],
@@ -50,7 +51,8 @@ extension CPUBackend {
 
     /// What the kernels are told of the arguments, which must outlive it.
     private static func job(
-        q: Tensor, k: Tensor, v: Tensor, scale: Float, span: AttentionSpan, documents: UnsafeBufferPointer<Int64>
+        q: Tensor, k: Tensor, v: Tensor, scale: Float, cap: Float?, span: AttentionSpan,
+        documents: UnsafeBufferPointer<Int64>
     ) -> moult_attention {
         let keys = k.shape[1]
         var job = moult_attention()
@@ -58,6 +60,7 @@ extension CPUBackend {
         (job.heads, job.key_value_heads) = (Int64(q.shape[2]), Int64(k.shape[2]))
         (job.key_dim, job.value_dim) = (Int64(k.shape[3]), Int64(v.shape[3]))
         (job.window, job.sinks, job.scale) = (Int64(min(span.window ?? keys, keys)), Int64(span.sinks), scale)
+        job.cap = cap ?? 0
         (job.q, job.k, job.v) = (q.floats, k.floats, v.floats)
         (job.documents, job.document_count) = (documents.baseAddress, Int64(documents.count))
         return job

@@ -7,15 +7,28 @@ extension CPUBackend {
         }
     }
 
-    public func silu(_ x: Tensor) throws -> Tensor {
+    public func scaled(_ x: Tensor, by factor: Float) throws -> Tensor {
         try withExtendedLifetime(x) {
-            try .filled(x.shape) { moult_silu(x.floats, $0, Int64(x.count)) }
+            try .filled(x.shape) { moult_scale(x.floats, factor, $0, Int64(x.count)) }
         }
     }
 
-    public func swiglu(gate: Tensor, up: Tensor) throws -> Tensor {
+    /// cap · tanh(x / cap).
+    func capped(_ x: Tensor, by cap: Float) throws -> Tensor {
+        try withExtendedLifetime(x) {
+            try .filled(x.shape) { moult_cap(x.floats, cap, $0, Int64(x.count)) }
+        }
+    }
+
+    public func activated(_ x: Tensor, _ activation: Activation) throws -> Tensor {
+        try withExtendedLifetime(x) {
+            try .filled(x.shape) { moult_activated(activation.kernel, x.floats, $0, Int64(x.count)) }
+        }
+    }
+
+    public func gated(_ activation: Activation, gate: Tensor, up: Tensor) throws -> Tensor {
         try withExtendedLifetime((gate, up)) {
-            try .filled(gate.shape) { moult_swiglu(gate.floats, up.floats, $0, Int64(gate.count)) }
+            try .filled(gate.shape) { moult_gated(activation.kernel, gate.floats, up.floats, $0, Int64(gate.count)) }
         }
     }
 

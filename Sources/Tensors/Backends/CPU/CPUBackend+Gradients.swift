@@ -64,17 +64,16 @@ extension CPUBackend {
         }
     }
 
-    public func rmsNormBackward(
-        _ gradient: Tensor, x: Tensor, weight: Tensor, epsilon: Float, saved: Tensor?, more: Tensor?,
+    public func normalisedBackward(
+        _ gradient: Tensor, x: Tensor, _ norm: Normalisation, saved: Tensor?, more: Tensor?,
         weightGradient: inout Tensor
     ) throws -> Tensor {
-        let dim = weight.count
-        let own = try withExtendedLifetime((gradient, x, weight)) {
+        let own = try withExtendedLifetime((gradient, x, norm)) {
             try Tensor.filled(x.shape) { out in
                 try weightGradient.withMutable(Float.self) {
-                    try moult_rms_norm_backward(
-                        gradient.floats, x.floats, weight.floats, epsilon, out, $0.baseAddress,
-                        Int64(x.count / max(dim, 1)), Int64(dim)
+                    var kernel = norm.kernel
+                    try moult_norm_backward(
+                        &kernel, gradient.floats, x.floats, out, $0.baseAddress, norm.rows(of: x)
                     ).check(bytes: x.byteCount)
                 }
             }
@@ -82,19 +81,24 @@ extension CPUBackend {
         return try more.map { try add($0, own) } ?? own
     }
 
-    public func siluBackward(_ gradient: Tensor, x: Tensor) throws -> Tensor {
+    public func activatedBackward(_ gradient: Tensor, _ activation: Activation, x: Tensor) throws -> Tensor {
         try withExtendedLifetime((gradient, x)) {
-            try .filled(x.shape) { moult_silu_backward(gradient.floats, x.floats, $0, Int64(x.count)) }
+            try .filled(x.shape) {
+                moult_activated_backward(activation.kernel, gradient.floats, x.floats, $0, Int64(x.count))
+            }
         }
     }
 
-    public func swigluBackward(_ gradient: Tensor, gate: Tensor, up: Tensor) throws -> (gate: Tensor, up: Tensor) {
+    public func gatedBackward(
+        _ gradient: Tensor, _ activation: Activation, gate: Tensor, up: Tensor
+    ) throws -> (gate: Tensor, up: Tensor) {
         var upGradient = try Tensor.empty(up.shape)
         let gateGradient = try withExtendedLifetime((gradient, gate, up)) {
             try Tensor.filled(gate.shape) { out in
                 try upGradient.withMutable(Float.self) {
-                    moult_swiglu_backward(
-                        gradient.floats, gate.floats, up.floats, out, $0.baseAddress, Int64(gate.count))
+                    moult_gated_backward(
+                        activation.kernel, gradient.floats, gate.floats, up.floats, out, $0.baseAddress,
+                        Int64(gate.count))
                 }
             }
         }

@@ -21,21 +21,22 @@ extension CPUBackend {
         return results
     }
 
-    public func negativeLogLikelihood(_ hidden: Tensor, head: Tensor, targets: [Int32]) throws -> [Float] {
+    public func negativeLogLikelihood(_ hidden: Tensor, head: Tensor, cap: Float?, targets: [Int32]) throws -> [Float] {
         let type = try head.dtype.requiredKernelType(operation: "negativeLogLikelihood", argument: "head")
         let inputs = head.shape[1]
         var losses = [Float](repeating: 0, count: targets.count)
         let status = withExtendedLifetime((hidden, head)) {
             moult_negative_log_likelihood(
-                hidden.floats, Int64(targets.count), Int64(inputs), head.address, type, Int64(head.shape[0]), targets,
-                &losses)
+                hidden.floats, Int64(targets.count), Int64(inputs), head.address, type, Int64(head.shape[0]), cap ?? 0,
+                targets, &losses)
         }
         guard status == moult_success else { throw TensorError.outOfMemory(bytes: hidden.byteCount) }
         return losses
     }
 
-    public func logits(_ hidden: Tensor, head: Tensor) throws -> Tensor {
-        try linear(hidden, weights: [head], biases: [nil])[0]
+    public func logits(_ hidden: Tensor, head: Tensor, cap: Float?) throws -> Tensor {
+        let logits = try linear(hidden, weights: [head], biases: [nil])[0]
+        return try cap.map { try capped(logits, by: $0) } ?? logits
     }
 
     public func indicesOfLargest(_ x: Tensor) throws -> Tensor {

@@ -3,29 +3,29 @@ import CKernels
 extension CPUBackend {
     /// By blocks of rows, whose logits become their own gradient in place: the logits of all rows are never held.
     public func crossEntropy(
-        _ hidden: Tensor, head: Tensor, targets: Tensor, weighting: LossWeighting, headGradient: inout Tensor?
+        _ hidden: Tensor, head: Tensor, cap: Float?, targets: Tensor, weighting: LossWeighting, headGradient: inout Tensor?
     ) throws -> (losses: Tensor, hiddenGradient: Tensor) {
         let targets = try targets.array(Int32.self)
-        return try loss("crossEntropy", hidden, head: head, weighting, headGradient: &headGradient) {
+        return try loss("crossEntropy", hidden, head: head, cap: cap, weighting, headGradient: &headGradient) {
             moult_cross_entropy(&$0, targets)
         }
     }
 
     public func klDivergence(
-        _ hidden: Tensor, head: Tensor, teacherHidden: Tensor, teacherHead: Tensor, weighting: LossWeighting,
-        headGradient: inout Tensor?
+        _ hidden: Tensor, head: Tensor, cap: Float?, teacherHidden: Tensor, teacherHead: Tensor, teacherCap: Float?,
+        weighting: LossWeighting, headGradient: inout Tensor?
     ) throws -> (losses: Tensor, hiddenGradient: Tensor) {
         let type = try teacherHead.dtype.requiredKernelType(operation: "klDivergence", argument: "teacherHead")
         return try withExtendedLifetime((teacherHidden, teacherHead)) {
-            try loss("klDivergence", hidden, head: head, weighting, headGradient: &headGradient) {
+            try loss("klDivergence", hidden, head: head, cap: cap, weighting, headGradient: &headGradient) {
                 moult_divergence(
-                    &$0, teacherHidden.floats, Int64(teacherHead.shape[1]), teacherHead.address, type)
+                    &$0, teacherHidden.floats, Int64(teacherHead.shape[1]), teacherHead.address, type, teacherCap ?? 0)
             }
         }
     }
 
     private func loss(
-        _ operation: String, _ hidden: Tensor, head: Tensor, _ weighting: LossWeighting,
+        _ operation: String, _ hidden: Tensor, head: Tensor, cap: Float?, _ weighting: LossWeighting,
         headGradient: inout Tensor?, _ run: (inout moult_loss) -> moult_status
     ) throws -> (losses: Tensor, hiddenGradient: Tensor) {
         let type = try head.dtype.requiredKernelType(operation: operation, argument: "head")
@@ -38,7 +38,7 @@ extension CPUBackend {
                 try losses.withUnsafeMutableBufferPointer { losses in
                     var job = moult_loss(
                         rows: Int64(rows), inputs: Int64(inputs), outputs: Int64(outputs), hidden: hidden.floats,
-                        head: head.address, type: type, scale: scale, weights: weighting.weights?.floats,
+                        head: head.address, type: type, cap: cap ?? 0, scale: scale, weights: weighting.weights?.floats,
                         losses: losses.baseAddress, hidden_gradient: hiddenGradient, head_gradient: nil)
                     let status = try headGradient?.withMutable(Float.self) {
                         job.head_gradient = $0.baseAddress

@@ -14,11 +14,11 @@ extension CPUBackend {
         }
     }
 
-    public func rmsNorm(_ x: Tensor, weight: Tensor, epsilon: Float) throws -> (result: Tensor, saved: Tensor?) {
-        let dim = weight.count
-        let result = try withExtendedLifetime((x, weight)) {
+    public func normalised(_ x: Tensor, _ norm: Normalisation) throws -> (result: Tensor, saved: Tensor?) {
+        let result = try withExtendedLifetime((x, norm)) {
             try Tensor.filled(x.shape) {
-                moult_rms_norm(x.floats, weight.floats, epsilon, $0, Int64(x.count / max(dim, 1)), Int64(dim))
+                var kernel = norm.kernel
+                moult_norm(&kernel, x.floats, $0, norm.rows(of: x))
             }
         }
         return (result, nil)
@@ -50,4 +50,16 @@ extension CPUBackend {
             }
         }
     }
+}
+
+extension Normalisation {
+    /// What the kernels are told; valid while the tensors live.
+    var kernel: moult_norm {
+        moult_norm(
+            centred: kind == .layer, dim: Int64(weight.count), epsilon: epsilon, weight: weight.floats,
+            bias: bias?.floats)
+    }
+
+    /// The rows of K elements in x.
+    func rows(of x: Tensor) -> Int64 { Int64(x.count / max(weight.count, 1)) }
 }

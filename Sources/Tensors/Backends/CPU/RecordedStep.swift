@@ -1,5 +1,4 @@
 import CKernels
-import Foundation
 
 /// A model's step, one token for each of several sequences: operations recorded once and then run for every token, all of
 /// them in one hand-off to the thread pool and without allocating. What ``Backend``'s operations do for whole sequences,
@@ -10,9 +9,9 @@ import Foundation
 public final class RecordedStep {
     /// The most sequences of one run.
     public let capacity: Int
-    private let handle: OpaquePointer
+    let handle: OpaquePointer
     private let tokens: UnsafeMutablePointer<Int32>
-    private var kept: [Tensor] = []
+    var kept: [Tensor] = []
     /// The weights that a run reads, once for all sequences.
     public private(set) var weights: [Tensor] = []
     /// Their bytes.
@@ -59,22 +58,70 @@ public final class RecordedStep {
 
     // MARK: Operations
 
-    /// The rows of `table` (R, D) of the tokens that ``run(tokens:)`` gets.
-    public func embedding(_ table: Tensor) throws -> Rows {
+    /// scale · the rows of `table` (R, D) of the tokens that ``run(tokens:)`` gets.
+    public func embedding(_ table: Tensor, scale: Float = 1) throws -> Rows {
         try table.requireWeight("embedding", "table")
         let out = try rows(width: table.shape[1])
         var product = try product(table, bias: nil, out: nil)
-        try check(moult_step_embedding(handle, tokens, &product, out.pointer), out.width)
+        try check(moult_step_embedding(handle, tokens, &product, scale, false, out.pointer), out.width)
         return out
     }
 
-    /// x / sqrt(mean(x²) + ε) · weight, to be read by the weights `readers`.
-    public func norm(_ x: Rows, weight: Tensor, epsilon: Float, readers: [Tensor]) throws -> Rows {
-        try weight.require("norm", "weight", [x.width])
+    /// Which row of a table each sequence's token gets; 0 until it is set.
+    public struct Places {
+        let values: UnsafeMutablePointer<Int32>
+        let count: Int
+
+        /// Sets the place of one row, before a run.
+        public func set(row: Int, place: Int) throws {
+            guard (0..<count).contains(place) else {
+                throw TensorError.range(
+                    operation: "RecordedStep", argument: "place", expected: "0..<\(count)", found: "\(place)")
+            }
+            values[row] = Int32(place)
+        }
+    }
+
+    /// x += the rows of `table` (R, D) at places that the caller sets, such as learned positions.
+    public func addEmbedding(_ table: Tensor, to x: Rows) throws -> Places {
+        try table.requireWeight("addEmbedding", "table")
+        try table.requireShape("addEmbedding", "table", [nil, x.width])
+        // Memory that lives as long as the step, of elements as large as a place.
+        let places = UnsafeMutableRawPointer(try rows(width: 1).values).assumingMemoryBound(to: Int32.self)
+        var product = try product(table, bias: nil, out: nil)
+        try check(moult_step_embedding(handle, places, &product, 1, true, x.pointer), x.width)
+        return Places(values: places, count: table.shape[0])
+    }
+
+    /// x normed, to be read by the weights `readers`: as a whole, or, where its width is a multiple of the norm's, every K
+    /// elements by themselves.
+    public func norm(_ x: Rows, _ norm: Normalisation, readers: [Tensor]) throws -> Rows {
         let out = try rows(width: x.width, readers: readers)
-        kept.append(weight)
-        try check(moult_step_norm(handle, x.pointer, weight.floats, epsilon, out.pointer), x.width)
+        try record(norm, of: x, add: false, out: out)
         return out
+    }
+
+    /// sum += x normed, in the same way.
+    public func norm(_ x: Rows, _ norm: Normalisation, addedTo sum: Rows) throws {
+        guard sum.width == x.width else {
+            throw TensorError.shape(
+                operation: "norm", argument: "sum", expected: "rows of \(x.width)", found: [capacity, sum.width])
+        }
+        try record(norm, of: x, add: true, out: sum)
+    }
+
+    private func record(_ norm: Normalisation, of x: Rows, add: Bool, out: Rows) throws {
+        let dim = norm.weight.count
+        guard dim > 0, x.width % dim == 0 else {
+            throw TensorError.shape(
+                operation: "norm", argument: "weight", expected: "a width that divides \(x.width)",
+                found: norm.weight.shape)
+        }
+        try norm.require("norm", width: dim)
+        kept.append(norm.weight)
+        if let bias = norm.bias { kept.append(bias) }
+        var kernel = norm.kernel
+        try check(moult_step_norm(handle, x.pointer, &kernel, add, out.pointer), x.width)
     }
 
     /// x · weightᵀ + bias for every weight (O, I), in one pass.
@@ -86,8 +133,19 @@ public final class RecordedStep {
             products.append(try product(weight, bias: biases[index], out: outs[index].values))
         }
         self.weights += weights
-        try check(moult_step_linear(handle, x.pointer, products, Int64(products.count), false), x.width)
+        try check(moult_step_linear(handle, x.pointer, products, Int64(products.count), false, 0), x.width)
         return outs
+    }
+
+    /// Logits x · headᵀ, capped by cap · tanh(logit / cap) unless `cap` is nil.
+    public func logits(_ x: Rows, head: Tensor, cap: Float? = nil) throws -> Rows {
+        try head.requireShape("logits", "head", [nil, x.width])
+        try Tensor.requireCap(cap, "logits")
+        let out = try rows(width: head.shape[0])
+        var product = try product(head, bias: nil, out: out.values)
+        weights.append(head)
+        try check(moult_step_linear(handle, x.pointer, &product, 1, false, cap ?? 0), x.width)
+        return out
     }
 
     /// sum += x · weightᵀ + bias.
@@ -95,12 +153,13 @@ public final class RecordedStep {
         try weight.requireShape("linear", "weight", [sum.width, x.width])
         var product = try product(weight, bias: bias, out: sum.values)
         weights.append(weight)
-        try check(moult_step_linear(handle, x.pointer, &product, 1, true), x.width)
+        try check(moult_step_linear(handle, x.pointer, &product, 1, true, 0), x.width)
     }
 
-    /// silu(gate(x)) · up(x) for weights (F, I), to be read by the weights `readers`.
+    /// act(gate(x)) · up(x) for weights (F, I), to be read by the weights `readers`.
     public func gatedLinear(
-        _ x: Rows, gate: (weight: Tensor, bias: Tensor?), up: (weight: Tensor, bias: Tensor?), readers: [Tensor]
+        _ x: Rows, gate: (weight: Tensor, bias: Tensor?), up: (weight: Tensor, bias: Tensor?),
+        activation: Activation = .silu, readers: [Tensor]
     ) throws -> Rows {
         let width = gate.weight.shape[0]
         try gate.weight.requireShape("gatedLinear", "gate", [width, x.width])
@@ -109,7 +168,23 @@ public final class RecordedStep {
         var gateProduct = try product(gate.weight, bias: gate.bias, out: rows(width: width).values)
         var upProduct = try product(up.weight, bias: up.bias, out: rows(width: width).values)
         weights += [gate.weight, up.weight]
-        try check(moult_step_gated_linear(handle, x.pointer, &gateProduct, &upProduct, out.pointer), width)
+        try check(
+            moult_step_gated_linear(
+                handle, x.pointer, activation.kernel, &gateProduct, &upProduct, out.pointer), width)
+        return out
+    }
+
+    /// act(x · weightᵀ + bias) for a weight (F, I), to be read by the weights `readers`.
+    public func activatedLinear(
+        _ x: Rows, weight: Tensor, bias: Tensor?, activation: Activation, readers: [Tensor]
+    ) throws -> Rows {
+        let width = weight.shape[0]
+        try weight.requireShape("activatedLinear", "weight", [width, x.width])
+        let out = try rows(width: width, readers: readers)
+        var product = try product(weight, bias: bias, out: rows(width: width).values)
+        weights.append(weight)
+        try check(
+            moult_step_gated_linear(handle, x.pointer, activation.kernel, &product, nil, out.pointer), width)
         return out
     }
 
@@ -120,219 +195,6 @@ public final class RecordedStep {
         return moult_product(
             weight: weight.address, bias: bias?.floats, out: out, outputs: Int64(weight.shape[0]),
             type: try weight.dtype.requiredKernelType(operation: "linear", argument: "weight"))
-    }
-
-    // MARK: Mixers
-
-    /// Projections that a mixer joins: q (rows, H · K), k (rows, N · K), v (rows, N · V).
-    public struct Heads {
-        /// Queries (rows, H · K).
-        public var q: Rows
-        /// Keys (rows, N · K).
-        public var k: Rows
-        /// Values (rows, N · V).
-        public var v: Rows
-        /// Query heads, H.
-        public var heads: Int
-        /// Key/value heads, N.
-        public var keyValueHeads: Int
-        /// What scores of queries and keys are multiplied with.
-        public var scale: Float
-        /// Angles by which q and k turn; nil for no positions.
-        public var angles: Angles?
-        /// Whether q, k and v go through silu.
-        public var silu: Bool
-        /// The key/value heads that are joined; nil for all.
-        public private(set) var set: HeadSet?
-
-        /// Projections of all heads.
-        public init(
-            q: Rows, k: Rows, v: Rows, heads: Int, keyValueHeads: Int, scale: Float, angles: Angles?, silu: Bool
-        ) {
-            (self.q, self.k, self.v, self.heads, self.keyValueHeads) = (q, k, v, heads, keyValueHeads)
-            (self.scale, self.angles, self.silu) = (scale, angles, silu)
-        }
-
-        /// The same for some of the key/value heads.
-        public func only(_ set: HeadSet?) -> Heads {
-            var heads = self
-            heads.set = set
-            return heads
-        }
-
-        /// The same with q and k turned by other angles.
-        public func turned(by angles: Angles) -> Heads {
-            var heads = self
-            heads.angles = angles
-            return heads
-        }
-
-        /// Joined key/value heads, n.
-        var count: Int { self.set?.count ?? keyValueHeads }
-        var keyDim: Int { k.width / keyValueHeads }
-        var valueDim: Int { v.width / keyValueHeads }
-
-        func job(out: Rows) -> moult_step_heads {
-            moult_step_heads(
-                heads: Int64(heads), key_value_heads: Int64(keyValueHeads), key_dim: Int64(keyDim),
-                value_dim: Int64(valueDim), set: set?.bits ?? 0, scale: scale, q: q.values, k: k.values,
-                v: v.values, cosines: angles?.turns.cosines.values, sines: angles?.turns.sines.values,
-                sink_cosines: angles?.sinkTurns.cosines.values, sink_sines: angles?.sinkTurns.sines.values, silu: silu,
-                out: out.values)
-        }
-    }
-
-    /// The angles of the rows' positions, (rows, K / 2).
-    public struct Angles {
-        struct Turns {
-            let cosines: Rows
-            let sines: Rows
-
-            func set(row: Int, position: Int, frequencies: [Float], factor: Double) {
-                let start = row * cosines.width
-                for (index, frequency) in frequencies.enumerated() {
-                    let angle = Double(position) * Double(frequency)
-                    cosines.values[start + index] = Float(factor * cos(angle))
-                    sines.values[start + index] = Float(factor * sin(angle))
-                }
-            }
-        }
-        let turns: Turns
-        /// Those by which queries turn for sinks.
-        let sinkTurns: Turns
-
-        /// Sets the angles of one row: position · frequency, in radians, and for sinks min(position, `farthest`) · frequency.
-        /// Cosines and sines are multiplied by `factor`.
-        public func set(row: Int, position: Int, farthest: Int, frequencies: [Float], factor: Double = 1) {
-            turns.set(row: row, position: position, frequencies: frequencies, factor: factor)
-            // Up to there nothing is turned by them.
-            guard position > farthest else { return }
-            sinkTurns.set(row: row, position: farthest, frequencies: frequencies, factor: factor)
-        }
-    }
-
-    /// Angles of `count` frequencies, K/2, which are set for every row before a run.
-    public func angles(count: Int) throws -> Angles {
-        func turns() throws -> Angles.Turns {
-            Angles.Turns(cosines: try rows(width: count), sines: try rows(width: count))
-        }
-        return Angles(turns: try turns(), sinkTurns: try turns())
-    }
-
-    /// Where ``gatedSlots(_:gates:divisor:)`` finds the states of the rows.
-    public struct SlotTable {
-        let entries: UnsafeMutablePointer<moult_step_slots>
-        let keyCount: Int
-        let valueCount: Int
-
-        /// Binds the state of one row; it is updated in place and must stay where it is until the run is over.
-        public func bind(_ state: inout GatedSlotState, row: Int) throws {
-            guard state.keys.count == keyCount, state.values.count == valueCount else {
-                throw TensorError.shape(
-                    operation: "RecordedStep", argument: "slots", expected: "\(keyCount) elements",
-                    found: state.keys.shape)
-            }
-            entries[row] = moult_step_slots(
-                keys: try state.keys.withMutable(Float.self) { $0.baseAddress },
-                values: try state.values.withMutable(Float.self) { $0.baseAddress })
-        }
-    }
-
-    /// Gated Slot Attention (arXiv 2409.07146) with log gates logsigmoid(gates) / divisor, gates (rows, n · M).
-    /// - Returns: the heads' outputs (rows, H · V) and where their states go.
-    public func gatedSlots(_ heads: Heads, gates: Rows, divisor: Float) throws -> (out: Rows, states: SlotTable) {
-        let out = try rows(width: heads.v.width / heads.keyValueHeads * heads.heads)
-        var job = heads.job(out: out)
-        let slots = gates.width / heads.count
-        guard let table = moult_step_gated_slots(handle, &job, gates.values, divisor, Int64(slots)) else {
-            throw outOfMemory(out.width)
-        }
-        let count = slots * heads.count
-        return (out, SlotTable(entries: table, keyCount: count * heads.keyDim, valueCount: count * heads.valueDim))
-    }
-
-    /// Where `attention` finds the keys and values of the rows.
-    public struct CacheTable {
-        let entries: UnsafeMutablePointer<moult_step_cache>
-        let keyWidth: Int
-        let valueWidth: Int
-
-        /// Binds keys and values (S, n, ·) of one row, the first `held` of which are in use with the new token's, which
-        /// go to `place`. They are written in place and must stay where they are until the run is over.
-        /// - Parameters:
-        ///   - sinks: how many of the first are seen by queries turned by the sinks' angles.
-        ///   - scale: what the queries are multiplied by beside the heads' scale.
-        public func bind(
-            keys: inout HeldRows, values: inout HeldRows, place: Int, held: Int, sinks: Int = 0, scale: Float = 1,
-            row: Int
-        ) throws {
-            guard keys.count / max(keyWidth, 1) >= held, values.count / max(valueWidth, 1) >= held,
-                (0..<held).contains(place), (0..<held).contains(sinks)
-            else {
-                throw TensorError.shape(
-                    operation: "RecordedStep", argument: "cache", expected: "\(held) rows of \(keyWidth) elements",
-                    found: keys.shape)
-            }
-            guard keys.type == values.type else {
-                throw TensorError.range(
-                    operation: "RecordedStep", argument: "cache", expected: "keys and values held alike",
-                    found: "\(keys.type.rawValue) and \(values.type.rawValue)")
-            }
-            let (heldKeys, heldValues) = (try keys.addresses(), try values.addresses())
-            entries[row] = moult_step_cache(
-                type: keys.type.kernelType, keys: heldKeys.elements, values: heldValues.elements,
-                key_scales: heldKeys.scales, value_scales: heldValues.scales, place: Int64(place), held: Int64(held),
-                sinks: Int64(sinks), scale: scale)
-        }
-    }
-
-    /// Softmax attention over the rows' caches.
-    /// - Parameters:
-    ///   - out: outputs of other heads, which these join.
-    ///   - most: how many rows a cache ever holds; nil without bound.
-    /// - Returns: the heads' outputs (rows, H · V) and where the caches go.
-    public func attention(_ heads: Heads, into out: Rows? = nil, most: Int?) throws -> (out: Rows, caches: CacheTable) {
-        let out = try out ?? rows(width: heads.valueDim * heads.heads)
-        var job = heads.job(out: out)
-        guard let table = moult_step_attention(handle, &job, most.map(Int64.init) ?? .max) else {
-            throw outOfMemory(out.width)
-        }
-        let (keys, values) = (heads.count * heads.keyDim, heads.count * heads.valueDim)
-        return (out, CacheTable(entries: table, keyWidth: keys, valueWidth: values))
-    }
-
-    /// w · window + (1 - w) · x with w = sigmoid(share), share (rows, n · G), for the key/value heads in the set of
-    /// `heads`, and window for the others; or x itself. To be read by `readers`.
-    public func join(_ x: Rows, window: (out: Rows, share: Rows)?, heads: Heads, readers: [Tensor]) throws -> Rows {
-        try join(readers: readers, width: x.width) {
-            $0.heads = Int64(heads.heads)
-            $0.value_dim = Int64(x.width / heads.heads)
-            $0.key_value_heads = Int64(heads.keyValueHeads)
-            $0.set = heads.set?.bits ?? 0
-            $0.x = UnsafePointer(x.values)
-            $0.window = window.map { UnsafePointer($0.out.values) }
-            $0.share = window.map { UnsafePointer($0.share.values) }
-        }
-    }
-
-    /// silu(x), normed over all heads.
-    public func join(_ x: Rows, siluNorm weight: Tensor, epsilon: Float, readers: [Tensor]) throws -> Rows {
-        try weight.require("join", "weight", [x.width])
-        kept.append(weight)
-        return try join(readers: readers, width: x.width) {
-            $0.x = UnsafePointer(x.values)
-            $0.silu = true
-            $0.norm_weight = weight.floats
-            $0.norm_epsilon = epsilon
-        }
-    }
-
-    private func join(readers: [Tensor], width: Int, _ set: (inout moult_step_join) -> Void) throws -> Rows {
-        let out = try rows(width: width, readers: readers)
-        var job = moult_step_join()
-        set(&job)
-        try check(moult_step_join(handle, &job, out.pointer), width)
-        return out
     }
 
     // MARK: Running
@@ -356,11 +218,11 @@ public final class RecordedStep {
         }
     }
 
-    private func check(_ succeeded: Bool, _ width: Int) throws {
+    func check(_ succeeded: Bool, _ width: Int) throws {
         guard succeeded else { throw outOfMemory(width) }
     }
 
-    private func outOfMemory(_ width: Int) -> TensorError {
+    func outOfMemory(_ width: Int) -> TensorError {
         .outOfMemory(bytes: capacity * width * DType.float32.size)
     }
 }

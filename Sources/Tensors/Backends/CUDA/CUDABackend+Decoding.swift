@@ -35,7 +35,7 @@ extension CUDABackend: RecordingBackend {
 
     func attentionStep(
         q: Tensor, k: Tensor, v: Tensor, keys: Tensor, values: Tensor, sinks: Int, sinkQueries: Tensor?,
-        position: Tensor, scale: Float
+        position: Tensor, scale: Float, cap: Float?
     ) throws -> Tensor {
         let (rows, heads, dim, capacity) = (q.shape[0], k.shape[2], q.shape[3], keys.shape[2])
         let group = q.shape[2] / heads
@@ -43,11 +43,11 @@ extension CUDABackend: RecordingBackend {
         let result = try empty(q.shape)
         let partial = parts > 1 ? try empty([rows, heads, parts, group, dim + 2], .float32) : nil
         try device.launch(
-            "attention_step.cu", "attention_step<\(dim),\(group),\(sinkQueries != nil)>", grid: (parts, heads, rows),
+            "attention_step.cu", "attention_step<\(dim),\(group),\(sinkQueries != nil)\(variant(cap))>", grid: (parts, heads, rows),
             shared: 32 * group * (dim + 2),
             [
                 .tensor(q), .tensor(k), .tensor(v), .tensor(keys), .tensor(values), .tensor(position),
-                .tensor(result), .tensor(partial), .int(capacity), .int(sinks), .tensor(sinkQueries), .float(scale),
+                .tensor(result), .tensor(partial), .int(capacity), .int(sinks), .tensor(sinkQueries), .float(scale), .float(cap ?? 0),
             ])
         if let partial {
             try device.launch(
@@ -83,9 +83,12 @@ extension CUDABackend: RecordingBackend {
 
     // MARK: Logits
 
-    public func logits(_ hidden: Tensor, head: Tensor) throws -> Tensor {
+    public func logits(_ hidden: Tensor, head: Tensor, cap: Float?) throws -> Tensor {
         let result = try empty(hidden.shape.dropLast() + [head.shape[0]], .float32)
         try multiply(hidden, head, into: result)
+        if let cap {
+            try overElements("elementwise.cu", "cap_values", count: result.count, .tensor(result), .float(cap))
+        }
         return result
     }
 

@@ -7,32 +7,55 @@ extension CUDABackend {
         return (32 * ((dim + 255) / 256), 1)
     }
 
+    /// Threads along a row of `dim` elements of which several share a block, eight elements each: a power of two, at most 32.
+    private func lanes(_ dim: Int) -> Int {
+        var lanes = 1
+        while lanes < min(32, (dim + 7) / 8) { lanes *= 2 }
+        return lanes
+    }
+
     private func rows(_ x: Tensor) -> (rows: Int, dim: Int) {
         let dim = x.shape.last ?? 1
         return (x.count / max(dim, 1), dim)
     }
 
-    public func rmsNorm(_ x: Tensor, weight: Tensor, epsilon: Float) throws -> (result: Tensor, saved: Tensor?) {
+    /// How rows are shared out to the kernels of norms, in as many blocks as `most` allows.
+    private func normGeometry(
+        _ x: Tensor, _ norm: Normalisation, most: Int
+    ) throws -> (variant: String, blocks: Int, block: (Int, Int), rows: Int, dim: Int) {
         let (rows, dim) = rows(x)
-        let (result, inverse) = (try empty(x.shape), try empty([rows], .float32))
-        try device.launch(
-            "norm.cu", "rms_norm", grid: (min(rows, 2048), 1, 1), block: rowBlock(dim, "rmsNorm"),
-            [.tensor(x), .tensor(weight), .float(epsilon), .tensor(result), .tensor(inverse), .int(rows), .int(dim)])
-        return (result, inverse)
+        let isNarrow = dim <= 256
+        let lanes = lanes(dim)
+        let blocks = min(isNarrow ? (rows * lanes + 255) / 256 : rows, most)
+        return (
+            "<\(norm.kind == .layer),\(isNarrow)>", blocks,
+            isNarrow ? (lanes, 256 / lanes) : try rowBlock(dim, "\(norm.kind.rawValue)Norm"), rows, dim
+        )
     }
 
-    public func rmsNormBackward(
-        _ gradient: Tensor, x: Tensor, weight: Tensor, epsilon: Float, saved: Tensor?, more: Tensor?,
+    public func normalised(_ x: Tensor, _ norm: Normalisation) throws -> (result: Tensor, saved: Tensor?) {
+        let (variant, blocks, block, rows, dim) = try normGeometry(x, norm, most: 2048)
+        let (result, saved) = (try empty(x.shape), try empty([norm.kind == .layer ? 2 : 1, rows], .float32))
+        try device.launch(
+            "norm.cu", "normalise\(variant)", grid: (blocks, 1, 1), block: block,
+            [
+                .tensor(x), .tensor(norm.weight), .tensor(norm.bias), .float(norm.epsilon), .tensor(result),
+                .tensor(saved), .int(rows), .int(dim),
+            ])
+        return (result, saved)
+    }
+
+    public func normalisedBackward(
+        _ gradient: Tensor, x: Tensor, _ norm: Normalisation, saved: Tensor?, more: Tensor?,
         weightGradient: inout Tensor
     ) throws -> Tensor {
-        let (rows, dim) = rows(x)
-        // Fixed by the shape: it sets the order of the sum.
-        let blocks = min(rows, 1024)
+        // Blocks are fixed by the shape: they set the order of the sum.
+        let (variant, blocks, block, rows, dim) = try normGeometry(x, norm, most: 1024)
         let (result, parts) = (try empty(x.shape), try empty([blocks, dim], .float32))
         try device.launch(
-            "norm.cu", "rms_norm_backward", grid: (blocks, 1, 1), block: rowBlock(dim, "rmsNorm"),
+            "norm.cu", "normalise_backward\(variant)", grid: (blocks, 1, 1), block: block,
             [
-                .tensor(gradient), .tensor(x), .tensor(weight), .tensor(saved), .tensor(more), .tensor(result),
+                .tensor(gradient), .tensor(x), .tensor(norm.weight), .tensor(saved), .tensor(more), .tensor(result),
                 .tensor(parts), .int(rows), .int(dim),
             ])
         try addColumnSums(parts, into: weightGradient)
@@ -66,31 +89,43 @@ extension CUDABackend {
             "elementwise.cu", "scale_add<\(type)>", count: x.count, .tensor(x), .float(scale), .tensor(y))
     }
 
-    public func swiglu(gate: Tensor, up: Tensor) throws -> Tensor {
-        let result = try empty(gate.shape)
-        try overElements("activations.cu", "swiglu", count: gate.count, .tensor(gate), .tensor(up), .tensor(result))
+    public func scaled(_ x: Tensor, by factor: Float) throws -> Tensor {
+        let result = try empty(x.shape)
+        try overElements("elementwise.cu", "scale", count: x.count, .tensor(x), .float(factor), .tensor(result))
         return result
     }
 
-    public func swigluBackward(_ gradient: Tensor, gate: Tensor, up: Tensor) throws -> (gate: Tensor, up: Tensor) {
+    public func activated(_ x: Tensor, _ activation: Activation) throws -> Tensor {
+        let result = try empty(x.shape)
+        try overElements(
+            "activations.cu", "activated<\(activation.cudaName)>", count: x.count, .tensor(x), .tensor(result))
+        return result
+    }
+
+    public func activatedBackward(_ gradient: Tensor, _ activation: Activation, x: Tensor) throws -> Tensor {
+        let result = try empty(x.shape)
+        try overElements(
+            "activations.cu", "activated_backward<\(activation.cudaName)>", count: x.count, .tensor(gradient),
+            .tensor(x), .tensor(result))
+        return result
+    }
+
+    public func gated(_ activation: Activation, gate: Tensor, up: Tensor) throws -> Tensor {
+        let result = try empty(gate.shape)
+        try overElements(
+            "activations.cu", "gated<\(activation.cudaName)>", count: gate.count, .tensor(gate), .tensor(up),
+            .tensor(result))
+        return result
+    }
+
+    public func gatedBackward(
+        _ gradient: Tensor, _ activation: Activation, gate: Tensor, up: Tensor
+    ) throws -> (gate: Tensor, up: Tensor) {
         let results = (gate: try empty(gate.shape), up: try empty(up.shape))
         try overElements(
-            "activations.cu", "swiglu_backward", count: gate.count, .tensor(gradient), .tensor(gate), .tensor(up),
-            .tensor(results.gate), .tensor(results.up))
+            "activations.cu", "gated_backward<\(activation.cudaName)>", count: gate.count, .tensor(gradient),
+            .tensor(gate), .tensor(up), .tensor(results.gate), .tensor(results.up))
         return results
-    }
-
-    public func silu(_ x: Tensor) throws -> Tensor {
-        let result = try empty(x.shape)
-        try overElements("activations.cu", "silu", count: x.count, .tensor(x), .tensor(result))
-        return result
-    }
-
-    public func siluBackward(_ gradient: Tensor, x: Tensor) throws -> Tensor {
-        let result = try empty(x.shape)
-        try overElements(
-            "activations.cu", "silu_backward", count: x.count, .tensor(gradient), .tensor(x), .tensor(result))
-        return result
     }
 
     public func logGate(_ x: Tensor, divisor: Float) throws -> Tensor {
@@ -111,8 +146,7 @@ extension CUDABackend {
     /// Threads along a head of `mix`, and the grid over heads.
     private func mixGeometry(_ x: Tensor) -> (grid: (Int, Int, Int), block: (Int, Int), heads: Int, dim: Int) {
         let dim = x.shape.last ?? 1
-        var lanes = 1
-        while lanes < min(32, (dim + 7) / 8) { lanes *= 2 }
+        let lanes = lanes(dim)
         let (heads, together) = (x.count / max(dim, 1), 256 / lanes)
         return (((heads + together - 1) / together, 1, 1), (lanes, together), heads, dim)
     }

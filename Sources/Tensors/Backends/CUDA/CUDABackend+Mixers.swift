@@ -12,6 +12,9 @@ extension CUDABackend {
         }
     }
 
+    /// The last argument of a kernel's template, where scores are capped.
+    func variant(_ cap: Float?) -> String { cap == nil ? "" : ",true" }
+
     /// A span as the kernels take it.
     private struct Seen {
         /// 0 for none: a window that hides no key of so many is none, and may not fit 32 bits.
@@ -27,7 +30,8 @@ extension CUDABackend {
     }
 
     public func attention(
-        q: Tensor, k: Tensor, v: Tensor, scale: Float, span: AttentionSpan, sinkQueries: Tensor?, documents: Documents?
+        q: Tensor, k: Tensor, v: Tensor, scale: Float, cap: Float?, span: AttentionSpan, sinkQueries: Tensor?,
+        documents: Documents?
     ) throws -> (result: Tensor, saved: Tensor?) {
         try requireHeadDim(k, v)
         let (batch, tokens, heads, dim) = (q.shape[0], q.shape[1], k.shape[2], q.shape[3])
@@ -38,27 +42,29 @@ extension CUDABackend {
         let (tiles, step) = (isNarrow ? 1 : 2, isNarrow ? 32 : 64)
         let (rows, seen) = (64 * tiles, Seen(span, of: k.shape[1]))
         try device.launch(
-            "attention.cu", "attention_forward<\(dim),\(group),\(tiles),\(step),\(seen.hasSinks)>",
+            "attention.cu", "attention_forward<\(dim),\(group),\(tiles),\(step),\(seen.hasSinks)\(variant(cap))>",
             grid: ((tokens * group + rows - 1) / rows, heads, batch), block: (128, 1),
             shared: tileBytes(tiles + (dim > 128 ? 2 : 4), dim),
             [
                 .tensor(q), .tensor(k), .tensor(v),
                 .tensor(try documents?.firstPositions(length: k.shape[1], on: place)), .tensor(result),
                 .tensor(logSums), .int(tokens), .int(k.shape[1]), .int(heads), .int(seen.window), .int(seen.sinks),
-                .tensor(sinkQueries), .float(scale),
+                .tensor(sinkQueries), .float(scale), .float(cap ?? 0),
             ])
         return (result, logSums)
     }
 
     public func attentionBackward(
         _ gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, output: Tensor, saved: Tensor?, scale: Float,
-        span: AttentionSpan, documents: Documents?
+        cap: Float?, span: AttentionSpan, documents: Documents?
     ) throws -> (q: Tensor, k: Tensor, v: Tensor) {
         let (batch, tokens, heads, dim) = (q.shape[0], q.shape[1], k.shape[2], q.shape[3])
         let (group, keys) = (q.shape[2] / heads, k.shape[1])
         let logSums =
             try saved
-            ?? attention(q: q, k: k, v: v, scale: scale, span: span, sinkQueries: nil, documents: documents).saved
+            ?? attention(
+                q: q, k: k, v: v, scale: scale, cap: cap, span: span, sinkQueries: nil, documents: documents
+            ).saved
         let starts = try documents?.firstPositions(length: keys, on: place)
         let results = (q: try empty(q.shape), k: try empty(k.shape), v: try empty(v.shape))
         let dots = try empty([batch, q.shape[2], tokens], .float32)
@@ -66,12 +72,12 @@ extension CUDABackend {
         let (rows, seen) = (64 * tiles, Seen(span, of: keys))
         let shared = 2 * tileBytes(tiles + (dim > 128 ? 1 : 2), dim)
         try device.launch(
-            "attention_backward.cu", "attention_query_gradient<\(dim),\(group),\(tiles),\(seen.hasSinks)>",
+            "attention_backward.cu", "attention_query_gradient<\(dim),\(group),\(tiles),\(seen.hasSinks)\(variant(cap))>",
             grid: ((tokens * group + rows - 1) / rows, heads, batch), block: (128, 1), shared: shared,
             [
                 .tensor(q), .tensor(k), .tensor(v), .tensor(output), .tensor(gradient), .tensor(starts),
                 .tensor(logSums), .tensor(dots), .tensor(results.q), .int(tokens), .int(keys), .int(heads),
-                .int(seen.window), .int(seen.sinks), .float(scale),
+                .int(seen.window), .int(seen.sinks), .float(scale), .float(cap ?? 0),
             ])
         // Wide heads are cut into slices of columns.
         let steps = (dim + 15) / 16
@@ -81,13 +87,13 @@ extension CUDABackend {
         let parts = partCount > 0 ? try empty([batch, heads, partCount, 2, seen.sinks, dim], .float32) : nil
         if let parts {
             try device.launch(
-                "attention_backward.cu", "attention_sink_gradients<\(dim),\(group)>",
+                "attention_backward.cu", "attention_sink_gradients<\(dim),\(group)\(variant(cap))>",
                 grid: (partCount, heads * slices * ((seen.sinks + 15) / 16), batch), block: (128, 1),
                 shared: 576 * (steps * 16 + 8),
                 [
                     .tensor(q), .tensor(k), .tensor(v), .tensor(gradient), .tensor(starts), .tensor(logSums),
                     .tensor(dots), .tensor(parts), .int(tokens), .int(keys), .int(heads), .int(seen.window),
-                    .int(seen.sinks), .int(rows), .float(scale),
+                    .int(seen.sinks), .int(rows), .float(scale), .float(cap ?? 0),
                 ])
             try device.launch(
                 "attention_backward.cu", "attention_sink_sums<\(dim)>",
@@ -98,12 +104,12 @@ extension CUDABackend {
                 ])
         }
         try device.launch(
-            "attention_backward.cu", "attention_key_gradients<\(dim),\(group),\(tiles),\(seen.hasSinks)>",
+            "attention_backward.cu", "attention_key_gradients<\(dim),\(group),\(tiles),\(seen.hasSinks)\(variant(cap))>",
             grid: ((keys + rows - 1) / rows, heads * slices, batch), block: (128, 1), shared: shared + 1024,
             [
                 .tensor(q), .tensor(k), .tensor(v), .tensor(gradient), .tensor(starts), .tensor(logSums),
                 .tensor(dots), .tensor(parts), .tensor(results.k), .tensor(results.v), .int(tokens), .int(keys),
-                .int(heads), .int(seen.window), .int(seen.sinks), .float(scale),
+                .int(heads), .int(seen.window), .int(seen.sinks), .float(scale), .float(cap ?? 0),
             ])
         return results
     }

@@ -172,38 +172,42 @@ extension CUDABackend {
         }
     }
 
-    public func negativeLogLikelihood(_ hidden: Tensor, head: Tensor, targets: [Int32]) throws -> [Float] {
+    public func negativeLogLikelihood(
+        _ hidden: Tensor, head: Tensor, cap: Float?, targets: [Int32]
+    ) throws -> [Float] {
         let ids = try Tensor(targets, shape: [targets.count]).to(place)
         let losses = try empty([targets.count], .float32)
         try overLogits(hidden, head: head) { range, _, logits in
             try device.launch(
-                "losses.cu", "negative_log_likelihood", grid: (range.count, 1, 1), block: (512, 1),
+                "losses.cu", "negative_log_likelihood<\(cap != nil)>", grid: (range.count, 1, 1), block: (512, 1),
                 [
                     .tensor(logits), .tensor(ids.rows(range)), .tensor(losses.rows(range)), .int(head.shape[0]),
+                    .float(cap ?? 0),
                 ])
         }
         return try losses.array()
     }
 
     public func crossEntropy(
-        _ hidden: Tensor, head: Tensor, targets: Tensor, weighting: LossWeighting, headGradient: inout Tensor?
+        _ hidden: Tensor, head: Tensor, cap: Float?, targets: Tensor, weighting: LossWeighting, headGradient: inout Tensor?
     ) throws -> (losses: Tensor, hiddenGradient: Tensor) {
         try loss(hidden, head: head, headGradient: &headGradient) { range, logits, losses in
             let outputs = head.shape[0]
             let cached = outputs % 8 == 0 && 2 * outputs <= 200 << 10
             try device.launch(
-                "losses.cu", "cross_entropy", grid: (range.count, 1, 1), block: (512, 1),
+                "losses.cu", "cross_entropy<\(cap != nil)>", grid: (range.count, 1, 1), block: (512, 1),
                 shared: cached ? 2 * outputs : 0,
                 [
                     .tensor(logits), .tensor(targets.rows(range)), .tensor(losses), .float(weighting.scale),
                     .tensor(weighting.factor), .tensor(weighting.weights?.rows(range)), .int(outputs), .bool(cached),
+                    .float(cap ?? 0),
                 ])
         }
     }
 
     public func klDivergence(
-        _ hidden: Tensor, head: Tensor, teacherHidden: Tensor, teacherHead: Tensor, weighting: LossWeighting,
-        headGradient: inout Tensor?
+        _ hidden: Tensor, head: Tensor, cap: Float?, teacherHidden: Tensor, teacherHead: Tensor, teacherCap: Float?,
+        weighting: LossWeighting, headGradient: inout Tensor?
     ) throws -> (losses: Tensor, hiddenGradient: Tensor) {
         try requireHalf(teacherHead, "klDivergence")
         let width = teacherHead.shape[1]
@@ -214,11 +218,12 @@ extension CUDABackend {
             try multiply(teacher.rows(range), teacherHead, into: target)
             let cached = outputs % 8 == 0 && 4 * outputs <= 226 << 10
             try device.launch(
-                "losses.cu", "divergence", grid: (range.count, 1, 1), block: (1024, 1),
+                "losses.cu", "divergence<\(cap != nil || teacherCap != nil)>", grid: (range.count, 1, 1), block: (1024, 1),
                 shared: cached ? 4 * outputs : 0,
                 [
                     .tensor(logits), .tensor(target), .tensor(losses), .float(weighting.scale),
                     .tensor(weighting.factor), .tensor(weighting.weights?.rows(range)), .int(outputs), .bool(cached),
+                    .float(cap ?? 0), .float(teacherCap ?? 0),
                 ])
         }
     }

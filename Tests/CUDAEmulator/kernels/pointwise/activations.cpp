@@ -2,9 +2,14 @@
 
 #include "registry.h"
 
-REGISTER_KERNEL(silu);
-REGISTER_KERNEL(silu_backward);
-REGISTER_KERNEL(swiglu);
-REGISTER_KERNEL(swiglu_backward);
+#define REGISTER_ACTIVATION(activation)              \
+    REGISTER_KERNEL(activated<activation>);          \
+    REGISTER_KERNEL(activated_backward<activation>); \
+    REGISTER_KERNEL(gated<activation>);              \
+    REGISTER_KERNEL(gated_backward<activation>)
+
+REGISTER_ACTIVATION(Silu);
+REGISTER_ACTIVATION(Gelu);
+REGISTER_ACTIVATION(GeluTanh);
 REGISTER_KERNEL(log_gate<bf16>);
 REGISTER_KERNEL(log_gate_backward<bf16>);

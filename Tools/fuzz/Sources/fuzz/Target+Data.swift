@@ -1,5 +1,6 @@
 import Foundation
-import Training
+import Records
+import Text
 
 extension Target {
     static let dataTargets =

@@ -7,12 +7,12 @@
 /// `window` 0: all keys. scale > 0. A warp has 16 `tiles` rows, tiles 1 or, where K ≤ 128, 2, and goes on by `key_step`
 /// keys: 64, or 32 to skip more of what a small window hides and where K > 128. With `has_sinks` the first `sinks` keys of
 /// a document, at most 64, are seen too; a block's rows see those that lie before all of its windows with `sink_q`, unless
-/// null.
+/// null. With `has_cap`, scores go through cap · tanh(score / cap).
 /// Grid (⌈T G / (64 tiles)⌉, N, B), block 128, shared 128 (tiles + c) (⌈K / 16⌉ 16 + 8) with c = 4, or 2 where K > 128.
-template <int dim, int group, int tiles, int key_step, bool has_sinks>
+template <int dim, int group, int tiles, int key_step, bool has_sinks, bool has_cap = false>
 __global__ void __launch_bounds__(attention::threads, tiles * dim <= 64 ? 4 : 2) attention_forward(
     const bf16* q, const bf16* k, const bf16* v, const int32_t* starts, bf16* o, float* log_sums, int tokens, int keys,
-    int heads, int window, int sinks, const bf16* sink_q, float scale
+    int heads, int window, int sinks, const bf16* sink_q, float scale, float cap
 ) {
     using namespace attention;
     constexpr int warp_rows = 16 * tiles, block_rows = warps * warp_rows, columns = key_step / 8, width = padded<dim>;
@@ -38,7 +38,8 @@ __global__ void __launch_bounds__(attention::threads, tiles * dim <= 64 ? 4 : 2)
 
     float out[tiles][width / 8][4] = {}, sums[tiles][2] = {}, peaks[tiles][2];
     for (int i = 0; i < 2 * tiles; i++) peaks[i / 2][i % 2] = -INFINITY_F;
-    const float scale2 = scale * log2_e;
+    // Capped scores are scaled already.
+    const float own_scale = has_cap ? 1.0f : scale, scale2 = own_scale * log2_e;
     const auto turn = [&] {
         if (!has_two) return;
         load<block_rows>(q_tile, q, queries, begin);
@@ -50,6 +51,7 @@ __global__ void __launch_bounds__(attention::threads, tiles * dim <= 64 ? 4 : 2)
     key_tiles.each(own, turn, [&](int key, const bf16* k_rows, const bf16* v_rows, int end) {
         float weights[tiles][columns][4];
         scores<key_step>(weights, query, k_rows);
+        if constexpr (has_cap) cap_scores(weights, scale, cap);
         if (!own.all(key, key_step)) hide(weights, sight, warp_begin, key, end);
 #pragma unroll
         for (int i = 0; i < 2 * tiles; i++) {
@@ -85,7 +87,7 @@ __global__ void __launch_bounds__(attention::threads, tiles * dim <= 64 ? 4 : 2)
         sum += shuffle_xor(sum, 2);
         const int query_row = warp_begin + i * 8 + lane() / 4;
         if (log_sums && lane() % 4 == 0 && query_row < queries.count)
-            log_sums[queries.statistic(query_row)] = peaks[i / 2][i % 2] * scale + __logf(sum);
+            log_sums[queries.statistic(query_row)] = peaks[i / 2][i % 2] * own_scale + __logf(sum);
         const float factor = 1.0f / sum;
 #pragma unroll
         for (int j = 0; j < width / 4; j++) out[i / 2][j / 2][i % 2 * 2 + j % 2] *= factor;

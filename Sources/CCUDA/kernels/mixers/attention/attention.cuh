@@ -264,6 +264,16 @@ __device__ void scores(float (&d)[tiles][columns / 8][4], const LeftOperand<dim,
     }
 }
 
+/// Makes of products scores that are capped: cap · tanh(scale · product / cap).
+template <int columns, int tiles>
+__device__ void cap_scores(float (&scores)[tiles][columns][4], float scale, float cap) {
+#pragma unroll
+    for (int i = 0; i < tiles * columns * 4; i++) {
+        float& score = scores[i / (columns * 4)][i / 4 % columns][i % 4];
+        score = capped(score * scale, cap);
+    }
+}
+
 /// Sets the scores of a warp's rows from `row` on and keys from `key` on to -infinity where a row does not see the key, or
 /// with sinks where the key is not before `end`.
 template <int columns, int tiles, int group, bool has_sinks>

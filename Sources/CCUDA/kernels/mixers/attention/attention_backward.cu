@@ -3,6 +3,8 @@
 //
 //     D = rowsum(dO ⊙ O)     dS = P ⊙ (dO Vᵀ - D)     dQ = scale · dS K     dK = scale · dSᵀ Q     dV = Pᵀ dO
 //
+// With `has_cap`, where scores are cap · tanh(s / cap), dS is also multiplied by the slope of that.
+//
 // Sums go over what a block loops through, so that they are the same to the bit from run to run. Shapes and the other
 // arguments as in the forward pass.
 //
@@ -30,11 +32,11 @@ __device__ inline int first_part(int start, int past, int chunk) { return max(st
 /// dq, and D as `dots`, (B, H, T), for `attention_key_gradients`. A warp has 16 `tiles` rows, tiles 1 or, where K ≤ 64, 2.
 /// Grid (⌈T G / (64 tiles)⌉, N, B), block 128, shared 256 (tiles + c) (⌈K / 16⌉ 16 + 8) with c = 2, or 1
 /// where K > 128.
-template <int dim, int group, int tiles, bool has_sinks>
+template <int dim, int group, int tiles, bool has_sinks, bool has_cap = false>
 __global__ void __launch_bounds__(attention::threads, tiles * dim <= 64 ? 4 : 2) attention_query_gradient(
     const bf16* q, const bf16* k, const bf16* v, const bf16* o, const bf16* o_gradient, const int32_t* starts,
     const float* log_sums, float* dots, bf16* q_gradient, int tokens, int keys, int heads, int window, int sinks,
-    float scale
+    float scale, float cap
 ) {
     using namespace attention;
     constexpr int warp_rows = 16 * tiles, block_rows = warps * warp_rows, key_step = 32, columns = key_step / 8;
@@ -87,17 +89,20 @@ __global__ void __launch_bounds__(attention::threads, tiles * dim <= 64 ? 4 : 2)
 
     const LeftOperand<dim, tiles> query(own_rows), gradient(own_gradients);
     float sums[tiles][width / 8][4] = {};
-    const float scale2 = scale * log2_e;
+    const float scale2 = (has_cap ? 1.0f : scale) * log2_e;   // capped scores are scaled already
     key_tiles.each(own, [] {}, [&](int key, const bf16* k_rows, const bf16* v_rows, int end) {
         float weights[tiles][columns][4], gradients[tiles][columns][4];
         scores<key_step>(weights, query, k_rows);
+        if constexpr (has_cap) cap_scores(weights, scale, cap);
         if (!own.all(key, key_step)) hide(weights, sight, warp_begin, key, end);
         scores<key_step>(gradients, gradient, v_rows);
 #pragma unroll
         for (int i = 0; i < tiles * columns * 4; i++) {
             const int tile = i / (columns * 4), column = i / 4 % columns, row = tile * 2 + i % 4 / 2;
             float& weight = weights[tile][column][i % 4];
+            const float score = weight;
             weight = exp2_fast(weight * scale2 - log2_sums[row]) * (gradients[tile][column][i % 4] - own_dots[row]);
+            if constexpr (has_cap) weight *= cap_slope(score, cap);
         }
         add_weighted<dim, key_step, width>(sums, weights, k_rows);
     });
@@ -108,10 +113,11 @@ __global__ void __launch_bounds__(attention::threads, tiles * dim <= 64 ? 4 : 2)
 /// The `parts` for `attention_sink_sums`, of sinks that windows do not reach: a block's are of `chunk` positions, 16
 /// sinks and a slice of the columns as below. `chunk`: the keys of a block there.
 /// Grid (parts, N slices ⌈sinks / 16⌉, B), parts ⌈S / chunk⌉ - 1, block 128, shared 576 (⌈K / 16⌉ 16 + 8).
-template <int dim, int group>
+template <int dim, int group, bool has_cap = false>
 __global__ void __launch_bounds__(attention::threads, dim <= 64 ? 3 : 2) attention_sink_gradients(
     const bf16* q, const bf16* k, const bf16* v, const bf16* o_gradient, const int32_t* starts, const float* log_sums,
-    const float* dots, float* parts, int tokens, int keys, int heads, int window, int sinks, int chunk, float scale
+    const float* dots, float* parts, int tokens, int keys, int heads, int window, int sinks, int chunk, float scale,
+    float cap
 ) {
     using namespace attention;
     constexpr int slices = column_slices(padded<dim>), width = padded<dim> / slices;
@@ -153,7 +159,7 @@ __global__ void __launch_bounds__(attention::threads, dim <= 64 ? 3 : 2) attenti
     __syncthreads();
     const LeftOperand<dim, 1> key(k_tile), value(v_tile);
     float key_sums[1][width / 8][4] = {}, value_sums[1][width / 8][4] = {};
-    const float scale2 = scale * log2_e;
+    const float scale2 = (has_cap ? 1.0f : scale) * log2_e;   // capped scores are scaled already
     for (int index = 0; looks(first_row + index * height); index++) {
         copy_async_wait<1>();
         __syncthreads();
@@ -162,6 +168,7 @@ __global__ void __launch_bounds__(attention::threads, dim <= 64 ? 3 : 2) attenti
         const bf16* gradient = query + stride;
         float weights[1][2][4], gradients[1][2][4];   // transposed: (keys, queries)
         scores<16>(weights, key, query);
+        if constexpr (has_cap) cap_scores(weights, scale, cap);
         scores<16>(gradients, value, gradient);
 #pragma unroll
         for (int j = 0; j < 4; j++) {
@@ -173,8 +180,10 @@ __global__ void __launch_bounds__(attention::threads, dim <= 64 ? 3 : 2) attenti
             for (int i = 0; i < 2; i++) {
                 float& weight = weights[0][j / 2][i * 2 + j % 2];
                 float& score_gradient = gradients[0][j / 2][i * 2 + j % 2];
+                const float score = weight;
                 weight = first_key + i * 8 + lane() / 4 < end ? exp2_fast(weight * scale2 - log2_sum) : 0.0f;
                 score_gradient = weight * (score_gradient - dot);
+                if constexpr (has_cap) score_gradient *= cap_slope(score, cap);
             }
         }
         add_weighted<dim, 16, width>(value_sums, weights, gradient + slice);
@@ -240,11 +249,11 @@ template <int dim> __global__ void attention_sink_sums(
 /// Where K > 128, blocks share the columns of both: `slices` is the least divisor of ⌈K / 16⌉ that leaves a slice at most
 /// 128 columns.
 /// Grid (⌈S / (64 tiles)⌉, N slices, B), tiles, block and shared as of `attention_query_gradient` with 1024 bytes more.
-template <int dim, int group, int tiles, bool has_sinks>
+template <int dim, int group, int tiles, bool has_sinks, bool has_cap = false>
 __global__ void __launch_bounds__(attention::threads, tiles * dim <= 64 ? 3 : 2) attention_key_gradients(
     const bf16* q, const bf16* k, const bf16* v, const bf16* o_gradient, const int32_t* starts, const float* log_sums,
     const float* dots, const float* parts, bf16* k_gradient, bf16* v_gradient, int tokens, int keys, int heads,
-    int window, int sinks, float scale
+    int window, int sinks, float scale, float cap
 ) {
     using namespace attention;
     constexpr int warp_rows = 16 * tiles, block_rows = warps * warp_rows, query_step = 32 / tiles, columns = query_step / 8;
@@ -295,7 +304,7 @@ __global__ void __launch_bounds__(attention::threads, tiles * dim <= 64 ? 3 : 2)
     const LeftOperand<dim, tiles> key(own_keys), value(own_values);
 
     float key_sums[tiles][width / 8][4] = {}, value_sums[tiles][width / 8][4] = {};
-    const float scale2 = scale * log2_e;
+    const float scale2 = (has_cap ? 1.0f : scale) * log2_e;   // capped scores are scaled already
     for (int index = 0; reached(index); index++) {
         copy_async_wait<1>();
         __syncthreads();
@@ -312,6 +321,7 @@ __global__ void __launch_bounds__(attention::threads, tiles * dim <= 64 ? 3 : 2)
 
             float weights[tiles][columns][4], gradients[tiles][columns][4];   // transposed: (keys, queries)
             scores<query_step>(weights, key, query);
+            if constexpr (has_cap) cap_scores(weights, scale, cap);
             scores<query_step>(gradients, value, gradient);
 #pragma unroll
             for (int j = 0; j < 2 * columns; j++) {
@@ -329,8 +339,10 @@ __global__ void __launch_bounds__(attention::threads, tiles * dim <= 64 ? 3 : 2)
                     float& weight = weights[i / 2][j / 2][i % 2 * 2 + j % 2];
                     float& score_gradient = gradients[i / 2][j / 2][i % 2 * 2 + j % 2];
                     const bool reached = own >= first || (has_sinks && own >= sinks_begin && own < sinks_end);
+                    const float score = weight;
                     weight = reached && own <= last ? exp2_fast(weight * scale2 - log2_sum) : 0.0f;
                     score_gradient = weight * (score_gradient - dot);
+                    if constexpr (has_cap) score_gradient *= cap_slope(score, cap);
                 }
             }
             add_weighted<dim, query_step, width>(value_sums, weights, gradient + slice);

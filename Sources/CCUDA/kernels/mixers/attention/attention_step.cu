@@ -37,13 +37,14 @@ template <int dim> __device__ Merged merge(const float* sums, int count, int str
 /// Writes the new k and v (R, N, K) to the place of `position` in the caches (R, N, W, K), which then hold the first `sinks`
 /// positions and the last W - sinks of the others, and attends over them with q (R, H, K), or over the sinks, with
 /// `has_sink_queries`, with `sink_q`: o (R, H, K). `position`: one for all rows.
+/// With `has_cap`, scores go through cap · tanh(score / cap).
 /// Each of `gridDim.x` parts of the slots is a block's; of several, it writes to `partial`, (R, N, parts, G, K + 2)
 /// float32, the unnormalised output, the maximum and the sum, for `attention_step_combine`. K ≤ 256.
 /// Grid (parts, N, R), block 256, shared 32 G (K + 2).
-template <int dim, int group, bool has_sink_queries>
+template <int dim, int group, bool has_sink_queries, bool has_cap = false>
 __global__ void __launch_bounds__(attention::decoding::threads) attention_step(
     const bf16* q, const bf16* k, const bf16* v, bf16* k_cache, bf16* v_cache, const int32_t* position, bf16* o,
-    float* partial, int capacity, int sinks, const bf16* sink_q, float scale
+    float* partial, int capacity, int sinks, const bf16* sink_q, float scale, float cap
 ) {
     using namespace attention::decoding;
     constexpr int lanes = lanes_per_key(dim), keys_at_once = threads / lanes, ahead = 4, size = sums_size<dim>;
@@ -96,6 +97,7 @@ __global__ void __launch_bounds__(attention::decoding::threads) attention_step(
                     float score = 0.0f;
                     for (int x = 0; x < 8; x++) score += query[head][x] * key_parts[i][x];
                     for (int mask = lanes / 2; mask > 0; mask /= 2) score += shuffle_xor(score, mask);
+                    if constexpr (has_cap) score = capped(score, cap);
                     const float peak = valid ? fmaxf(peaks[head], score) : peaks[head];
                     const float factor = correction(peaks[head], peak), weight = valid ? exp_fast(score - peak) : 0.0f;
                     peaks[head] = peak;

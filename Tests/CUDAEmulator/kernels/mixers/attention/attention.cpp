@@ -23,3 +23,9 @@ REGISTER_KERNEL(attention_forward<20,3,2,64,true>);
 REGISTER_KERNEL(attention_forward<64,3,1,32,true>);
 REGISTER_KERNEL(attention_forward<128,7,1,32,true>);
 REGISTER_KERNEL(attention_forward<136,2,1,32,true>);
+// With capped scores.
+REGISTER_KERNEL(attention_forward<16,2,2,64,false,true>);
+REGISTER_KERNEL(attention_forward<16,2,1,32,false,true>);
+REGISTER_KERNEL(attention_forward<16,2,1,32,true,true>);
+REGISTER_KERNEL(attention_forward<20,3,2,64,false,true>);
+REGISTER_KERNEL(attention_forward<256,2,1,32,false,true>);

@@ -32,3 +32,10 @@ REGISTER_BOTH(20,3,2,true);
 REGISTER_FOUR(64,3,1);
 REGISTER_FOUR(128,7,1);
 REGISTER_FOUR(136,2,1);
+// With capped scores.
+REGISTER_BOTH(16,2,2,false,true);
+REGISTER_BOTH(16,2,1,false,true);
+REGISTER_BOTH(16,2,1,true,true);
+REGISTER_KERNEL(attention_sink_gradients<16,2,true>);
+REGISTER_BOTH(20,3,2,false,true);
+REGISTER_BOTH(256,2,1,false,true);

@@ -19,3 +19,8 @@ REGISTER_KERNEL(attention_step<128,8,false>);
 REGISTER_KERNEL(attention_step_combine<128,8>);
 REGISTER_KERNEL(attention_step<256,4,false>);
 REGISTER_KERNEL(attention_step_combine<256,4>);
+// With capped scores.
+REGISTER_KERNEL(attention_step<16,2,false,true>);
+REGISTER_KERNEL(attention_step<16,2,true,true>);
+REGISTER_KERNEL(attention_step<256,2,false,true>);
+REGISTER_KERNEL(attention_step_combine<256,2>);

@@ -1,0 +1,53 @@
+import Tensors
+
+extension Tensor {
+    /// The rows of these numbers, of the first dimension; in place where they are a range.
+    func gatheringRows(_ rows: [Int]) throws -> Tensor {
+        let first = rows.first ?? 0
+        if rows.indices.allSatisfy({ rows[$0] == first + $0 }) { return try self.rows(first..<first + rows.count) }
+        let stride = shape.dropFirst().reduce(dtype.size, *)
+        return try withUnsafeBytes { source in
+            try Tensor([rows.count] + shape.dropFirst(), dtype) { target in
+                for (place, row) in rows.enumerated() {
+                    UnsafeMutableRawBufferPointer(rebasing: target[place * stride..<(place + 1) * stride])
+                        .copyMemory(from: UnsafeRawBufferPointer(rebasing: source[row * stride..<(row + 1) * stride]))
+                }
+            }
+        }
+    }
+
+    /// A matrix (R, C) as (C, R).
+    func transposedMatrix() throws -> Tensor {
+        let (rows, columns, size) = (shape[0], shape[1], dtype.size)
+        return try withUnsafeBytes { source in
+            try Tensor([columns, rows], dtype) { target in
+                // Blocks of both fit into the cache.
+                let block = 64
+                for firstRow in stride(from: 0, to: rows, by: block) {
+                    for firstColumn in stride(from: 0, to: columns, by: block) {
+                        for row in firstRow..<min(firstRow + block, rows) {
+                            for column in firstColumn..<min(firstColumn + block, columns) {
+                                let (from, to) = ((row * columns + column) * size, (column * rows + row) * size)
+                                for byte in 0..<size { target[to + byte] = source[from + byte] }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tensors of one shape and type, one behind another in a new first dimension.
+    static func stacking(_ parts: [Tensor]) throws -> Tensor {
+        guard let first = parts.first else { return try .empty([0]) }
+        return try Tensor([parts.count] + first.shape, first.dtype) { target in
+            for (place, part) in parts.enumerated() {
+                try part.withUnsafeBytes {
+                    UnsafeMutableRawBufferPointer(
+                        rebasing: target[place * first.byteCount..<(place + 1) * first.byteCount]
+                    ).copyMemory(from: $0)
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+import Tensors
+
+/// How a tensor of the decoder is made of a file's: what a family's files have otherwise than Llama's.
+public indirect enum TensorRecipe: Sendable, Equatable {
+    /// The file's tensor of this name.
+    case stored(String)
+    /// Of another's rows, its first dimension, those of these numbers in this order.
+    case rows(TensorRecipe, [Int])
+    /// A matrix whose rows are another's columns.
+    case transposed(TensorRecipe)
+    /// Another's elements · `scale` + `shift`, float32.
+    case scaled(TensorRecipe, by: Float, plus: Float)
+    /// Several of one shape, one behind another in a new first dimension.
+    case stacked([TensorRecipe])
+
+    /// The tensors of the file that it takes.
+    public var sources: [String] {
+        switch self {
+        case .stored(let name): [name]
+        case .rows(let part, _), .transposed(let part), .scaled(let part, _, _): part.sources
+        case .stacked(let parts): parts.flatMap(\.sources)
+        }
+    }
+
+    /// In words, for reports: "rows of model.layers.0.self_attn.qkv_proj.weight".
+    public var summary: String {
+        switch self {
+        case .stored(let name): name
+        case .rows(let part, let rows):
+            rows == Array((rows.first ?? 0)..<(rows.first ?? 0) + rows.count)
+                ? "rows \(rows.first ?? 0) to \((rows.last ?? 0)) of \(part.summary)"
+                : "\(rows.count) rows of \(part.summary), in another order"
+        case .transposed(let part): "\(part.summary), transposed"
+        case .scaled(let part, let scale, let shift):
+            part.summary + (scale == 1 ? "" : " · \(scale)") + (shift == 0 ? "" : " + \(shift)")
+        case .stacked(let parts): "\(parts.count) tensors from \(parts.first?.summary ?? "") on"
+        }
+    }
+
+    /// The shape of the result; nil where the parts do not fit.
+    func shape(_ stored: (String) -> [Int]?) -> [Int]? {
+        switch self {
+        case .stored(let name): return stored(name)
+        case .rows(let part, let rows):
+            guard let shape = part.shape(stored), let count = shape.first, rows.allSatisfy({ (0..<count).contains($0) })
+            else { return nil }
+            return [rows.count] + shape.dropFirst()
+        case .transposed(let part):
+            guard let shape = part.shape(stored), shape.count == 2 else { return nil }
+            return [shape[1], shape[0]]
+        case .scaled(let part, _, _): return part.shape(stored)
+        case .stacked(let parts):
+            let shapes = parts.map { $0.shape(stored) }
+            guard let first = shapes.first, let shape = first, shapes.allSatisfy({ $0 == shape }) else { return nil }
+            return [parts.count] + shape
+        }
+    }
+
+    /// Whether its elements are float32, whatever the file's are.
+    var isWide: Bool {
+        switch self {
+        case .stored: false
+        case .rows(let part, _), .transposed(let part): part.isWide
+        case .scaled: true
+        case .stacked(let parts): parts.contains(where: \.isWide)
+        }
+    }
+
+    /// The tensor, in the type `dtype`; nil for the file's.
+    func load(_ checkpoint: any Checkpoint, as dtype: DType?) throws -> Tensor {
+        switch self {
+        case .stored(let name): return try checkpoint.load(name, as: dtype)
+        case .rows(let part, let rows): return try part.load(checkpoint, as: dtype).gatheringRows(rows)
+        case .transposed(let part): return try part.load(checkpoint, as: dtype).transposedMatrix()
+        case .scaled(let part, let scale, let shift):
+            let values = try part.load(checkpoint, as: .float32)
+            let tensor = try Tensor(values.array(Float.self).map { $0 * scale + shift }, shape: values.shape)
+            return try dtype.map { try tensor.converted(to: $0) } ?? tensor
+        case .stacked(let parts): return try Tensor.stacking(parts.map { try $0.load(checkpoint, as: dtype) })
+        }
+    }
+}

@@ -1,0 +1,87 @@
+import Checkpoints
+import Tensors
+
+/// A layer: x + mixer(norm(x)), then + mlp(norm(·)); norms before, after or both, and of some families the MLP beside the
+/// mixer instead of after it.
+struct DecoderBlock: Sendable {
+    let layer: Int
+    let mixer: any TokenMixer
+    let mlp: MLP
+    /// Nil where the configuration has none.
+    private let mixerNorm, mlpNorm, mixerOutputNorm, mlpOutputNorm: Normalisation?
+    private let isParallel: Bool
+
+    static func rules(_ configuration: ModelConfiguration, layer: Int) throws -> [ParameterRule] {
+        let (names, source, decoder) = (configuration.names, ParameterNames.huggingFace, configuration.decoder)
+        func norm(_ prefix: String, from source: String) -> [ParameterRule] {
+            Normalisation.rules(decoder, prefix, from: source)
+        }
+        let before = decoder.normPlacement != .after, after = decoder.normPlacement != .before
+        var rules: [ParameterRule] = []
+        if before { rules += norm(names.mixerNorm(layer), from: source.mixerNorm(layer)) }
+        rules += try MixerRegistry.mixer(named: configuration.mixers[layer]).rules(configuration, layer: layer)
+        if after { rules += norm(names.mixerOutputNorm(layer), from: source.mixerOutputNorm(layer)) }
+        if before { rules += norm(names.mlpNorm(layer), from: source.mlpNorm(layer)) }
+        rules += MLP.rules(configuration, layer: layer)
+        if after { rules += norm(names.mlpOutputNorm(layer), from: source.mlpOutputNorm(layer)) }
+        return rules
+    }
+
+    init(_ configuration: ModelConfiguration, layer: Int, parameters: Parameters) throws {
+        let (names, decoder) = (configuration.names, configuration.decoder)
+        func norm(_ prefix: String, _ isThere: Bool) throws -> Normalisation? {
+            isThere ? try parameters.norm(prefix, decoder) : nil
+        }
+        let before = decoder.normPlacement != .after, after = decoder.normPlacement != .before
+        self.layer = layer
+        mixerNorm = try norm(names.mixerNorm(layer), before)
+        mixer = try MixerRegistry.mixer(named: configuration.mixers[layer])
+            .init(configuration, layer: layer, parameters: parameters)
+        mixerOutputNorm = try norm(names.mixerOutputNorm(layer), after)
+        mlpNorm = try norm(names.mlpNorm(layer), before)
+        mlp = try MLP(configuration, layer: layer, parameters: parameters)
+        mlpOutputNorm = try norm(names.mlpOutputNorm(layer), after)
+        isParallel = decoder.isParallel
+    }
+
+    func callAsFunction<Run: DecoderRun>(_ x: Run.Rows, _ run: Run) throws -> Run.Rows {
+        let mixed = try mix(x, run)
+        if isParallel {
+            // Before x has changed, as a step changes it in place.
+            let expanded = try expand(x, run)
+            return try run.add(expanded, norm: nil, to: run.add(mixed, norm: nil, to: x))
+        }
+        let residual = try run.add(mixed, norm: mixerOutputNorm, to: x)
+        return try run.add(expand(residual, run), norm: mlpOutputNorm, to: residual)
+    }
+
+    /// The mixer's part: what it makes of the layer's input.
+    func mix<Run: DecoderRun>(_ x: Run.Rows, _ run: Run) throws -> Run.Output {
+        try run.mix(run.norm(x, mixerNorm, readers: mixer.inputWeights), mixer, layer: layer)
+    }
+
+    private func expand<Run: DecoderRun>(_ x: Run.Rows, _ run: Run) throws -> Run.Output {
+        try run.expand(run.norm(x, mlpNorm, readers: mlp.inputMaps.map(\.weight)), mlp)
+    }
+}
+
+extension Normalisation {
+    /// The parameters of a norm over rows of `width` elements, of D by default.
+    static func rules(
+        _ decoder: DecoderConfiguration, _ prefix: String, from source: String, width: Int? = nil
+    ) -> [ParameterRule] {
+        let shape = [width ?? decoder.hiddenSize]
+        let weight = ParameterRule.reused("\(prefix).weight", from: "\(source).weight", shape: shape)
+        return decoder.norm == .rms
+            ? [weight] : [weight, .reused("\(prefix).bias", from: "\(source).bias", shape: shape)]
+    }
+}
+
+extension Parameters {
+    /// The norm of the decoder's kind whose parameters begin with `prefix`.
+    func norm(_ prefix: String, _ decoder: DecoderConfiguration) throws -> Normalisation {
+        Normalisation(
+            decoder.norm, weight: try self["\(prefix).weight"],
+            bias: decoder.norm == .rms ? nil : try self["\(prefix).bias"], epsilon: decoder.normEpsilon)
+    }
+}

@@ -1,0 +1,58 @@
+import Tensors
+
+/// What training asks of a model beside its predictions.
+extension DecoderModel {
+    /// Runs the model over token ids (B, T), int32 on its device, and shows what goes into and comes out of every mixer: `visit` gets the layer,
+    /// the mixer's normed input and its output, (B, T, D) each, and the context that they share. What follows the last
+    /// mixer is not computed.
+    public func visitMixers(
+        _ ids: Tensor, documents: Documents? = nil,
+        _ visit: @escaping (_ layer: Int, _ input: Tensor, _ output: Tensor, _ context: MixerContext) throws -> Void
+    ) throws {
+        let context = try positions.context(offset: 0, count: ids.shape[1], documents: documents, on: device)
+        var run = TensorRun(ids: ids, context)
+        run.visit = { try visit($0, $1, $2, context) }
+        let last = try layers(run.embed(embedding), run, blocks.dropLast())
+        _ = try blocks.last?.mix(last, run)
+    }
+
+    /// The output (B, T, D) of the mixer of `layer` for a normed input x (B, T, D).
+    /// - Parameter context: that of this model or of another, whose kept attention may have other positions.
+    public func mix(_ x: Tensor, layer: Int, context: MixerContext) throws -> Tensor {
+        var context = context
+        let length = x.shape[1]
+        for (kind, rotary) in positions.rotary.kinds.enumerated() {
+            context.turns[kind].kept = try positions.kept?.turns(
+                rotary, offset: context.position, count: length, documents: context.documents, on: device)
+        }
+        return try blocks[layer].mixer(x, state: nil, context: context)
+    }
+
+    /// The language model's head (vocabulary, D).
+    public var headWeight: Tensor { head }
+
+    /// Floats that recording one token of one layer keeps for the way back: the inputs of every operation.
+    public static func activationFloats(_ configuration: ModelConfiguration) -> Int {
+        let decoder = configuration.decoder
+        let (query, keyValue) = (decoder.headCount * decoder.headDim, decoder.keyValueHeadCount * decoder.headDim)
+        // The residual stream and its norms; rotated projections; what mixers add of their own (gates, and two outputs to
+        // mix); the MLP; and a tenth for what the allocator does not use again.
+        var kept = 4 * decoder.hiddenSize + 4 * query + 4 * keyValue + 3 * decoder.intermediateSize
+        if decoder.normPlacement == .around { kept += 2 * decoder.hiddenSize }
+        if decoder.queryKeyNorm != nil { kept += query + keyValue }
+        return kept + kept / 10
+    }
+}
+
+/// Which layers keep nothing for the way back but their input, and are computed again when gradients reach them.
+public struct Recomputation {
+    let tape: GradientTape
+    /// Layers from the first on.
+    let layers: Int
+
+    /// Computes the first `layers` layers again on the way back through `tape`.
+    public init(_ tape: GradientTape, layers: Int) {
+        self.tape = tape
+        self.layers = layers
+    }
+}

@@ -1,0 +1,60 @@
+import Checkpoints
+import Tensors
+
+/// The feed-forward network: down(act(gate(x)) · up(x)) (Shazeer 2020, arXiv 2002.05202), or without a gate
+/// down(act(up(x))).
+struct MLP: Sendable {
+    /// Nil without a gate.
+    let gate: Linear?
+    let up: Linear
+    let down: Linear
+    let activation: Activation
+
+    static func rules(_ configuration: ModelConfiguration, layer: Int) -> [ParameterRule] {
+        let decoder = configuration.decoder
+        let (prefix, source) = (configuration.names.mlp(layer), ParameterNames.huggingFace.mlp(layer))
+        let (wide, narrow) = (decoder.intermediateSize, decoder.hiddenSize)
+        var rules: [ParameterRule] = []
+        for (name, shape) in [
+            ("gate_proj", [wide, narrow]), ("up_proj", [wide, narrow]), ("down_proj", [narrow, wide]),
+        ] where decoder.isGated || name != "gate_proj" {
+            rules.append(.reused("\(prefix).\(name).weight", from: "\(source).\(name).weight", shape: shape))
+            if decoder.mlpBias {
+                rules.append(.reused("\(prefix).\(name).bias", from: "\(source).\(name).bias", shape: [shape[0]]))
+            }
+        }
+        return rules
+    }
+
+    init(_ configuration: ModelConfiguration, layer: Int, parameters: Parameters) throws {
+        let (decoder, prefix) = (configuration.decoder, configuration.names.mlp(layer))
+        func map(_ name: String) throws -> Linear {
+            try parameters.linear("\(prefix).\(name)", hasBias: decoder.mlpBias)
+        }
+        gate = decoder.isGated ? try map("gate_proj") : nil
+        (up, down, activation) = (try map("up_proj"), try map("down_proj"), decoder.activation)
+    }
+
+    /// The maps that read the MLP's input.
+    var inputMaps: [Linear] { (gate.map { [$0] } ?? []) + [up] }
+
+    /// x (B, T, D) → (B, T, D).
+    func callAsFunction(_ x: Tensor, _ context: MixerContext) throws -> Tensor {
+        let inner = try x.linear(inputMaps, context)
+        let expanded =
+            gate == nil
+            ? try inner[0].activated(activation) : try Tensor.gated(activation, gate: inner[0], up: inner[1])
+        return try expanded.linear([down], context)[0]
+    }
+
+    /// Records what comes before ``down``.
+    func record(_ step: RecordedStep, _ x: RecordedStep.Rows) throws -> RecordedStep.Rows {
+        let readers = [down.weight]
+        guard let gate else {
+            return try step.activatedLinear(
+                x, weight: up.weight, bias: up.bias, activation: activation, readers: readers)
+        }
+        return try step.gatedLinear(
+            x, gate: (gate.weight, gate.bias), up: (up.weight, up.bias), activation: activation, readers: readers)
+    }
+}

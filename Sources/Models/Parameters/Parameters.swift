@@ -1,0 +1,89 @@
+import Checkpoints
+import Tensors
+
+/// A model's parameters by name, checked against its rules.
+public struct Parameters: Sendable {
+    private var tensors: [String: Tensor] = [:]
+
+    /// Loads every parameter of `rules` from `checkpoint`.
+    /// - Parameter dtype: the element type to load weights as; nil keeps the stored type. Vectors (norms and biases)
+    ///   are always float32.
+    /// - Throws: ``ModelError`` when a tensor is missing or has another shape, or the checkpoint's own error.
+    public init(_ rules: [ParameterRule], from checkpoint: some Checkpoint, as dtype: DType? = nil) throws {
+        for rule in rules {
+            guard let stored = checkpoint.description(of: rule.name) else {
+                throw ModelError.missingParameter(name: rule.name, path: checkpoint.path)
+            }
+            guard stored.shape == rule.shape else {
+                throw ModelError.parameterShape(
+                    name: rule.name, path: checkpoint.path, expected: rule.shape, found: stored.shape)
+            }
+            let wanted = rule.shape.count < 2 ? .float32 : dtype ?? (stored.format.dtype == .float64 ? .float32 : nil)
+            tensors[rule.name] = try checkpoint.load(rule.name, as: wanted)
+        }
+    }
+
+    /// Parameters that are in memory already, such as those of a conversion or a test.
+    public init(_ tensors: [String: Tensor]) { self.tensors = tensors }
+
+    var byteCount: Int { tensors.values.reduce(0) { $0 + $1.byteCount } }
+
+    /// These parameters and `others`, which come before those of the same names.
+    func replacing(_ others: Parameters) -> Parameters {
+        Parameters(tensors.merging(others.tensors) { $1 })
+    }
+
+    /// The parameter `name`.
+    public subscript(_ name: String) -> Tensor {
+        get throws {
+            guard let tensor = tensors[name] else { throw ModelError.missingParameter(name: name, path: "model") }
+            return tensor
+        }
+    }
+
+    /// The same on `device`, matrices in the type that its products read; vectors stay float32.
+    public func to(_ device: Device) throws -> Parameters {
+        Parameters(
+            try tensors.mapValues { tensor in
+                guard tensor.rank > 1 else { return try tensor.to(device) }
+                return try tensor.converted(to: device.traits.weightType(of: tensor.dtype)).to(device)
+            })
+    }
+
+    /// A linear map's weight `prefix.weight` and, where `hasBias`, `prefix.bias`.
+    func linear(_ prefix: String, hasBias: Bool = false) throws -> Linear {
+        Linear(
+            name: prefix, weight: try self["\(prefix).weight"], bias: hasBias ? try self["\(prefix).bias"] : nil)
+    }
+}
+
+/// A linear map: weight (O, I) and an optional bias (O).
+public struct Linear: Sendable {
+    /// The parameters' common prefix.
+    public let name: String
+    /// (O, I): float32, half-precision or quantised, as it was loaded.
+    public let weight: Tensor
+    /// (O), float32; nil for none.
+    public let bias: Tensor?
+
+}
+
+extension Tensor {
+    /// Several linear maps of the same input, in one pass over it: x (..., I) → (..., O).
+    func linear(_ maps: [Linear], _ context: MixerContext) throws -> [Tensor] {
+        try context.linearInputs?.add(self, to: maps)
+        return try linear(maps.map(\.weight), biases: maps.map(\.bias))
+    }
+}
+
+extension RecordedStep {
+    /// Several linear maps of the same input.
+    func linear(_ x: Rows, maps: [Linear]) throws -> [Rows] {
+        try linear(x, weights: maps.map(\.weight), biases: maps.map(\.bias))
+    }
+
+    /// sum += map(x).
+    func linear(_ x: Rows, _ map: Linear, addedTo sum: Rows) throws {
+        try linear(x, weight: map.weight, bias: map.bias, addedTo: sum)
+    }
+}
