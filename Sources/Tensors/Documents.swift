@@ -37,6 +37,25 @@ public struct Documents: Sendable, ExpressibleByArrayLiteral {
         }
     }
 
+    /// Tokens of the longest document, or as many as it may have: of `length` in a row.
+    package func longest(of length: Int) -> Int {
+        guard case .starts(let starts) = form else { return length }
+        return zip(starts, starts.dropFirst() + [length]).map { $1 - $0 }.max() ?? length
+    }
+
+    /// The place of each token in its document, int32 (B · T), T = `length`, on `device`.
+    package func places(length: Int, on device: Device) throws -> Tensor {
+        switch form {
+        case .rows(let rows): return try rows.recordingBackend("places").places(rows)
+        case .starts(let starts):
+            var places = [Int32](0..<Int32(clamping: length))
+            for (start, end) in zip(starts, starts.dropFirst() + [length]) {
+                for place in start..<min(end, length) { places[place] = Int32(place - start) }
+            }
+            return try Tensor(places, shape: [length]).to(device)
+        }
+    }
+
     /// int32 (B, T) on `device` as above, T = `length`.
     func firstPositions(length: Int, on device: Device) throws -> Tensor {
         switch form {

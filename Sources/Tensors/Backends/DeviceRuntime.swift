@@ -40,6 +40,9 @@ protocol RecordingBackend: Backend {
     /// with row `position` + t mod R of `cosines` and `sines` (R, K/2).
     func rope(_ x: Tensor, cosines: Tensor, sines: Tensor, position: Tensor) throws -> Tensor
 
+    /// The place of each token in its document, int32 (B · T), whose first one is that in `first`, int32 (B, T).
+    func places(_ first: Tensor) throws -> Tensor
+
     /// `ids` (R), int32 = the index of the largest in each row of `logits` (R, O), float32.
     func argmax(_ logits: Tensor, into ids: Tensor) throws
 

@@ -47,6 +47,14 @@ extension CUDABackend {
         return result
     }
 
+    func places(_ first: Tensor) throws -> Tensor {
+        let result = try empty([first.count], .int32)
+        try device.launch(
+            "embedding.cu", "document_places", grid: ((first.count + 255) / 256, 1, 1),
+            [.tensor(first), .tensor(result), .long(first.count), .int(first.shape[1])])
+        return result
+    }
+
     public func documents(_ documents: Documents, behind past: Int, before counts: Tensor) throws -> Documents {
         guard let first = documents.rows else {
             throw TensorError.device("rows that go on with others need the first positions of their documents")
