@@ -17,7 +17,7 @@ struct ConvertCommand: ParsableCommand {
             Example: moult convert SmolLM2-135M --output student
             """)
 
-    @Argument(help: "The Transformer: a Hugging Face folder (llama, mistral) or a .gguf file.") var source: String
+    @Argument(help: "The Transformer: a Hugging Face folder or a .gguf file.") var source: String
     @Option(help: "Folder to write; must not exist.") var output: String?
     @Option(help: "What replaces softmax attention.") var mixer = GatedSlotAttention.name
     @Option(help: "softmax-preserving keeps rotary positions, scale and values; fla is flash-linear-attention's layer.")
