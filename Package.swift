@@ -31,7 +31,9 @@ let package = Package(
         .target(name: "Text", dependencies: ["Support", "CCompression", "Checkpoints", "Tokenizers"]),
         .target(name: "Models", dependencies: ["Support", "Tensors", "Checkpoints"]),
         .target(name: "Conversion", dependencies: ["Support", "Tensors", "Checkpoints", "Models", "Tokenizers"]),
-        .target(name: "Evaluation", dependencies: ["Support", "Tensors", "Checkpoints", "Models", "Tokenizers"]),
+        .target(
+            name: "Evaluation",
+            dependencies: ["Support", "Tensors", "Checkpoints", "Tokenizers", "Text", "Models"]),
         .target(name: "Records", dependencies: ["Support", "Checkpoints", "Models"]),
         .target(name: "Reports", dependencies: ["Support", "Checkpoints", "Models", "Records"]),
         .target(
@@ -80,7 +82,9 @@ let package = Package(
         ),
         .testTarget(
             name: "EvaluationTests",
-            dependencies: ["TestSupport", "Support", "Evaluation", "Models", "Tensors", "Checkpoints", "Tokenizers"]),
+            dependencies: [
+                "TestSupport", "Support", "Evaluation", "Models", "Tensors", "Checkpoints", "Text", "Tokenizers",
+            ]),
         .testTarget(
             name: "ConversionTests", dependencies: ["TestSupport", "Conversion", "Models", "Tensors", "Checkpoints"]),
         .testTarget(

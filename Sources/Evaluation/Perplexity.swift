@@ -1,23 +1,29 @@
 import Foundation
 import Models
+import Text
 import Tokenizers
 
 /// How well a model predicts a text, in windows of equal length without overlap, each read without what came before.
 /// Window i holds tokens i·T ... i·T + T - 1 and predicts the token after each; a rest shorter than T is left out,
 /// unless it is the whole text. No BOS token is added.
+///
+/// Of documents a window holds several, one behind another, each with the tokens that begin and end one: none sees another, and
+/// the first token of one is not predicted.
 public struct Perplexity: Sendable {
     /// Tokens predicted.
     public let tokens: Int
     /// Windows that were read.
     public let windows: Int
-    /// Windows that the whole text has.
-    public let availableWindows: Int
-    /// UTF-8 bytes of the tokens predicted.
+    /// Windows that the whole text has; nil where it was not read to its end.
+    public let availableWindows: Int?
+    /// UTF-8 bytes of the tokens predicted, of documents without special tokens.
     public let bytes: Int
     /// Negative log-likelihood of all tokens, nats.
     public let totalLoss: Double
-    /// Sum of the loss and number of tokens at every position of a window.
+    /// Sum of the loss at every position of a window.
     public let lossByPosition: [Double]
+    /// Tokens predicted at every position of a window.
+    public let tokensByPosition: [Int]
     /// Seconds that the model took.
     public let seconds: Double
 
@@ -30,7 +36,7 @@ public struct Perplexity: Sendable {
 
     /// Perplexity of the tokens at positions within each of `ranges` of a window.
     public func perplexity(at range: Range<Int>) -> Double {
-        exp(lossByPosition[range].reduce(0, +) / Double(range.count * windows))
+        exp(lossByPosition[range].reduce(0, +) / Double(tokensByPosition[range].reduce(0, +)))
     }
 
     /// The tenths of a window, which show whether a long text is predicted as well at its end; none of a window shorter than 10.
@@ -63,28 +69,59 @@ public struct Perplexity: Sendable {
         _ model: DecoderModel, tokenizer: Tokenizer, text: String, window: Int = 1024, limit: Int? = nil,
         progress: (Int, Int, Double) throws -> Void = { _, _, _ in }
     ) throws -> Perplexity {
-        let tokens = try tokenizer.encode(text, addSpecialTokens: false)
-        guard tokens.count > 1 else { throw EvaluationError.textTooShort(tokens: tokens.count) }
-        let length = min(window, tokens.count - 1)
-        let available = (tokens.count - 1) / length
-        let windows = min(available, limit ?? available)
-        var lossByPosition = [Double](repeating: 0, count: length)
-        var (total, bytes) = (0.0, 0)
-        let start = ContinuousClock.now
-        for index in 0..<windows {
-            let span = Array(tokens[index * length...(index + 1) * length])
-            for (position, loss) in try losses(model, span).enumerated() {
-                guard loss.isFinite else { throw EvaluationError.nonFiniteLoss(window: index, position: position) }
-                lossByPosition[position] += Double(loss)
-                total += Double(loss)
-            }
-            bytes += try tokenizer.decode(Array(span.dropFirst()), skipSpecialTokens: false).utf8.count
-            try progress(index + 1, windows, exp(total / Double((index + 1) * length)))
+        let windows = try TextWindows(
+            tokens: tokenizer.encode(text, addSpecialTokens: false), length: window, limit: limit)
+        return try measure(model, windows, progress: progress) {
+            try tokenizer.decode($0, skipSpecialTokens: false).utf8.count
         }
+    }
+
+    /// Measures `model` on documents.
+    /// - Parameters:
+    ///   - documents: of at least two tokens; for `limit` windows, no more than `limit` · T + 1 are read.
+    ///   - window: tokens per window, T.
+    ///   - limit: the most windows to read; nil reads all.
+    ///   - progress: called with windows done and in all and the perplexity so far; throwing stops.
+    /// - Throws: ``EvaluationError`` when nothing is predicted or the loss is not finite.
+    public static func measure(
+        _ model: DecoderModel, tokenizer: Tokenizer, documents: DocumentTokens, window: Int = 1024, limit: Int? = nil,
+        progress: (Int, Int, Double) throws -> Void = { _, _, _ in }
+    ) throws -> Perplexity {
+        let windows = try TextWindows(
+            tokens: documents.tokens, starts: documents.starts, isWhole: documents.isWhole, length: window, limit: limit
+        )
+        return try measure(model, windows, progress: progress) {
+            try tokenizer.decode($0, skipSpecialTokens: true).utf8.count
+        }
+    }
+
+    private static func measure(
+        _ model: DecoderModel, _ windows: TextWindows, progress: (Int, Int, Double) throws -> Void,
+        bytes bytesOf: ([Int32]) throws -> Int
+    ) throws -> Perplexity {
+        var lossByPosition = [Double](repeating: 0, count: windows.length)
+        var tokensByPosition = [Int](repeating: 0, count: windows.length)
+        var (total, tokens, bytes) = (0.0, 0, 0)
+        let start = ContinuousClock.now
+        for index in 0..<windows.count {
+            for (place, part) in windows[index] {
+                for (position, loss) in try losses(model, part).enumerated() {
+                    let position = place + position
+                    guard loss.isFinite else { throw EvaluationError.nonFiniteLoss(window: index, position: position) }
+                    lossByPosition[position] += Double(loss)
+                    tokensByPosition[position] += 1
+                    total += Double(loss)
+                }
+                tokens += part.count - 1
+                bytes += try bytesOf(Array(part.dropFirst()))
+            }
+            try progress(index + 1, windows.count, exp(total / Double(tokens)))
+        }
+        guard tokens > 0 else { throw EvaluationError.textTooShort(tokens: windows.count) }
         let elapsed = start.duration(to: .now)
         return Perplexity(
-            tokens: windows * length, windows: windows, availableWindows: available, bytes: bytes, totalLoss: total,
-            lossByPosition: lossByPosition, seconds: elapsed / .seconds(1))
+            tokens: tokens, windows: windows.count, availableWindows: windows.available, bytes: bytes, totalLoss: total,
+            lossByPosition: lossByPosition, tokensByPosition: tokensByPosition, seconds: elapsed / .seconds(1))
     }
 
     /// Tokens of a window that are read at once; the state carries on from one such segment to the next, so that memory does

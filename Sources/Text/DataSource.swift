@@ -75,3 +75,14 @@ public struct DataSource: Sendable, Equatable {
             .filter { DataFormat(path: $0) != nil }
     }
 }
+
+extension DataSource {
+    /// Whether `path` names one text rather than documents: a file or pipe, but of lines or Parquet.
+    package static func isText(_ path: String) -> Bool {
+        var isFolder: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
+            return !path.contains { "*?[".contains($0) }
+        }
+        return !isFolder.boolValue && DataFormat(path: path) ?? .text == .text
+    }
+}

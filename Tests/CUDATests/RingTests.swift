@@ -35,7 +35,7 @@ extension CUDATests {
 
         /// Reads all tokens as ``reads`` says and hands every result over with the positions that it is of.
         private func read(
-            _ tokens: Tokens, span: AttentionSpan, growing: Bool, far: Bool = false,
+            _ tokens: Tokens, span: AttentionSpan, growing: Bool, far: Bool = false, cap: Float? = nil,
             _ body: (Range<Int>, Tensor) throws -> Void
         ) throws {
             let most = span.window.map { $0 + span.sinks } ?? Self.length
@@ -54,10 +54,10 @@ extension CUDATests {
                     let result =
                         read < 0
                         ? try ring.attend(
-                            q: q, k: k, v: v, scale: 0.3, sinkQueries: sinkQueries,
+                            q: q, k: k, v: v, scale: 0.3, cap: cap, sinkQueries: sinkQueries,
                             position: Tensor([Int32(position)], shape: [1]).to(.cuda))
                         : try ring.attend(
-                            q: q, k: k, v: v, scale: 0.3, span: span, sinkQueries: sinkQueries, position: position)
+                            q: q, k: k, v: v, scale: 0.3, cap: cap, span: span, sinkQueries: sinkQueries, position: position)
                     try body(range, result)
                     position += count
                 }
@@ -69,10 +69,10 @@ extension CUDATests {
         @Test("segments and steps are the whole", arguments: [0, 1, 4, 9], [false, true])
         func whole(sinks: Int, growing: Bool) throws {
             let tokens = try Tokens()
-            for window in [1, 9, 20, nil] {
+            for (window, cap) in [(1, nil), (9, nil), (20, nil), (nil, nil), (9, 2), (nil, Float(2))] {
                 let span = AttentionSpan(window: window, sinks: sinks)
-                let whole = try tokens.q.attention(k: tokens.k, v: tokens.v, scale: 0.3, span: span)
-                try read(tokens, span: span, growing: growing) { range, result in
+                let whole = try tokens.q.attention(k: tokens.k, v: tokens.v, scale: 0.3, cap: cap, span: span)
+                try read(tokens, span: span, growing: growing, cap: cap) { range, result in
                     try expectClose(result, part(whole, range), 0.03, "window \(window ?? 0), sinks \(sinks), \(range)")
                 }
             }

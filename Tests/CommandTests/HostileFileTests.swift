@@ -7,15 +7,6 @@ import Testing
 @Suite("Files of strangers neither hang nor end the program without a word", .serialized) struct HostileFileTests {
     private static let teacher = "\(packageRoot)/Tests/TrainingTests/Fixtures/teacher"
 
-    /// A failure in one line that holds all of `parts`.
-    private func expectFailure(_ result: MoultProcess, _ parts: String..., location: SourceLocation = #_sourceLocation)
-    {
-        let lines = result.error.split(separator: "\n").filter { !$0.hasPrefix("Usage:") && !$0.hasPrefix("  See '") }
-        #expect(result.status != 0 && result.status < 128, "\(result.status)", sourceLocation: location)
-        #expect(lines.count == 1, "\(result.error)", sourceLocation: location)
-        for part in parts { #expect(result.error.contains(part), "\(result.error)", sourceLocation: location) }
-    }
-
     @Test(
         "a pipe in the place of a model's file is refused at once", .timeLimit(.minutes(2)),
         arguments: [

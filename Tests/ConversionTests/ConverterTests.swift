@@ -50,7 +50,7 @@ struct ConverterTests {
             let name: String
             switch entry.action {
             case .copied: name = entry.name
-            case .renamed(let old): name = old
+            case .renamed(let old), .derived(let old, _): name = old
             case .initialised: continue
             }
             let (old, new) = (try before.load(name), try after.load(entry.name))

@@ -3,6 +3,7 @@ import Evaluation
 import Foundation
 import TestSupport
 import Testing
+import Text
 import Tokenizers
 
 @Suite("Tasks")
@@ -131,6 +132,38 @@ struct TaskTests {
             #expect("\(error)".contains(part), "\(error)")
         }
         #expect(try groups(.piqa) { ($0.data, $0.limit) = (folder.path, 1) }[0].count == 1)
+    }
+
+    @Test("questions may be compressed")
+    func compressedQuestions() throws {
+        let folder = try TemporaryFolder()
+        let lines = (0..<3).map { "{\"context\": \"a\($0)\", \"choices\": [\" b\", \" c\"], \"gold\": 1}\n" }.joined()
+        try folder.write("piqa_val.jsonl.gz", gzipped(lines.utf8))
+        #expect(try groups(.piqa) { $0.data = folder.path }[0].count == 3)
+    }
+
+    @Test("fillers of every format that data has")
+    func fillers() throws {
+        let tokenizer = try englishTokenizer()
+        func prompts(_ name: String, _ bytes: some Collection<UInt8>, key: String = "text") throws -> [Prompt] {
+            let (folder, recorder) = (try TemporaryFolder(), Recorder())
+            try folder.write(name, bytes)
+            let needles = try groups(.needle) {
+                ($0.data, $0.lengths, $0.depths, $0.limit) = (folder.path, [300], [50], 1)
+                $0.reading.textKey = key
+            }
+            for group in needles { _ = try group.evaluate(recorder, tokenizer: tokenizer) }
+            return recorder.prompts
+        }
+        let parts = (0..<20).map { "This is sentence number \($0). Another one." }
+        let text = try prompts("filler.txt", parts.joined(separator: "\n\n").utf8)
+        #expect(try tokenizer.decode(text[0].context).contains("sentence number"))
+        let lines = parts.map { "{\"text\": \"\($0)\"}\n" }.joined()
+        #expect(try prompts("filler.jsonl", lines.utf8) == text)
+        #expect(
+            try prompts("filler.ndjson.gz", gzipped(lines.replacing("text", with: "body").utf8), key: "body") == text)
+        #expect(try prompts("filler.txt.gz", gzipped(parts.joined(separator: "\r\n\r\n").utf8)) == text)
+        #expect(throws: DataError.self) { try prompts("filler.jsonl", lines.utf8, key: "body") }
     }
 
     @Test("files that are missing or empty")

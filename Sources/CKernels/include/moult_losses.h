@@ -8,7 +8,7 @@
 // Sums are in an order that does not depend on the number of threads.
 
 /// losses[r] = logsumexp(hidden[r] · headᵀ) - (hidden[r] · headᵀ)[targets[r]]: hidden (rows, inputs), head
-/// (outputs, inputs). Holds one tile of logits per thread at a time.
+/// (outputs, inputs). Holds one tile of logits per thread at a time. Unless `cap` is 0, logits are cap · tanh(logit / cap).
 enum moult_status moult_negative_log_likelihood(
     const float *hidden, int64_t rows, int64_t inputs, const void *head, enum moult_type type, int64_t outputs,
     float cap, const int32_t *targets, float *losses);

@@ -26,7 +26,8 @@ public enum JSONValue: Sendable, Equatable {
     }
 
     /// Parses an object, or another value, as Python's json does (see ``JSONScanner``).
-    /// - Parameter keys: those that may hold text; under the first that is there, half of a surrogate pair is refused.
+    /// - Parameter keys: those that may hold text; under the first that is there, half of a surrogate pair is refused. Without
+    ///   keys it is refused anywhere.
     /// - Throws: ``CheckpointError/json(file:offset:problem:)``.
     package init(asPython bytes: some ContiguousBytes, file: String, text keys: [String]) throws {
         self = try bytes.withUnsafeBytes { memory in
@@ -43,7 +44,8 @@ public enum JSONValue: Sendable, Equatable {
                 damage[name] = scanner.loneSurrogates > lone ? start : nil
             }
             try scanner.end()
-            if let offset = keys.first(where: { object[$0] != nil }).flatMap({ damage[$0] }) {
+            let damaged = keys.isEmpty ? damage.values.min() : keys.first { object[$0] != nil }.flatMap { damage[$0] }
+            if let offset = damaged {
                 throw CheckpointError.json(file: file, offset: offset, problem: "half of a surrogate pair in the text")
             }
             return .object(object)

@@ -1,4 +1,5 @@
 import Foundation
+import Text
 import Tokenizers
 
 /// What a model can be evaluated on.
@@ -32,8 +33,10 @@ public enum EvaluationTask: String, CaseIterable, Sendable {
 
     /// What is asked of a task, and how much.
     public struct Options: Sendable {
-        /// The folder of the question files, and of the filler.txt that needles are hidden in.
+        /// The folder of the question files, and of the filler that needles are hidden in: filler.txt, .jsonl or .parquet.
         public var data: String?
+        /// How a filler of documents is read.
+        public var reading = DataOptions()
         /// The most examples of a task; of those that make their own texts, at each length and depth.
         public var limit: Int?
         /// Tokens of the texts of tasks that make their own; nil for each task's own lengths.
@@ -79,7 +82,7 @@ public enum EvaluationTask: String, CaseIterable, Sendable {
     }
 
     /// The task's examples: one group, or one for each length and depth.
-    /// - Throws: ``EvaluationError`` or `CheckpointError` for a file that is missing or wrong, and for a method that the
+    /// - Throws: ``EvaluationError`` or `DataError` for a file that is missing or wrong, and for a method that the
     ///   task does not have.
     public func groups(_ options: Options, tokenizer: Tokenizer) throws -> [ExampleGroup] {
         let method = options.method ?? methods[0]
@@ -87,7 +90,9 @@ public enum EvaluationTask: String, CaseIterable, Sendable {
             throw EvaluationError.method(task: rawValue, expected: methods[0].rawValue, found: method.rawValue)
         }
         if let form = needleForm {
-            let essay = try options.filler.map { try EssayText(path: $0) } ?? .generated
+            let essay =
+                try options.filler.map { try EssayText(path: $0, options: options.reading, tokenizer: tokenizer) }
+                ?? .generated
             return synthetic(options) { length in
                 let passages = HaystackPassages(
                     task: self, form: form, length: length, essay: essay, seed: options.seed)
@@ -105,7 +110,9 @@ public enum EvaluationTask: String, CaseIterable, Sendable {
                     examples: .passages { try passages.passage($0, tokenizer: tokenizer) })
             }
         case .needle:
-            let filler = try options.filler.map { try FillerText(path: $0) } ?? .generated
+            let filler =
+                try options.filler.map { try FillerText(path: $0, options: options.reading, tokenizer: tokenizer) }
+                ?? .generated
             return (options.lengths ?? [1024, 4096, 16384]).flatMap { length in
                 options.depths.map { depth in
                     let passages = NeedlePassages(length: length, depth: depth, filler: filler, seed: options.seed)
@@ -147,7 +154,6 @@ public enum EvaluationTask: String, CaseIterable, Sendable {
 extension EvaluationTask.Options {
     /// The file of the data folder that needles are hidden in; nil when there is none.
     fileprivate var filler: String? {
-        let path = "\(data ?? ".")/filler.txt"
-        return FileManager.default.fileExists(atPath: path) ? path : nil
+        ["txt", "jsonl", "ndjson", "parquet"].lazy.compactMap { TextFile.found("\(data ?? ".")/filler.\($0)") }.first
     }
 }

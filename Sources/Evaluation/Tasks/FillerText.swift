@@ -1,5 +1,5 @@
-import Foundation
-import Support
+import Text
+import Tokenizers
 
 /// A text in pieces of about a sentence, between which something can be put.
 struct FillerText {
@@ -12,11 +12,11 @@ struct FillerText {
     static let generated = FillerText(
         " The grass is green. The sky is blue. The sun is yellow. Here we go. There and back again.")
 
-    /// Reads a UTF-8 text file.
-    init(path: String) throws {
-        guard let data = try? RegularFile.contentsOrPipe(path), let text = String(validating: data, as: UTF8.self),
-            !text.isEmpty
-        else {
+    /// Reads a file of text, or the documents of one with an empty line between them.
+    /// - Throws: `DataError`; ``EvaluationError/unreadable(file:expected:)`` for an empty text.
+    init(path: String, options: DataOptions, tokenizer: Tokenizer) throws {
+        let text = try TextFile.read(path, options: options, chat: ConversationText(tokenizer))
+        guard !text.isEmpty else {
             throw EvaluationError.unreadable(file: path, expected: "a UTF-8 text that is not empty")
         }
         self.init(text)

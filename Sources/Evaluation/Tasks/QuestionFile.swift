@@ -1,32 +1,40 @@
 import Checkpoints
 import Foundation
-import Support
+import Text
 
 /// Questions of a published task: JSON lines. A multiple choice has `context`, `choices` (each with the space before it)
 /// and `gold`, the index of the right one; a cloze has `context` and `continuation`, a word without the space.
 struct QuestionFile {
     let path: String
 
+    /// - Parameter path: of a file of lines, or what it is compressed to, with .zst or .gz behind its name.
+    init(path: String) { self.path = TextFile.found(path) ?? path }
+
     /// The first `limit` questions; all when nil.
-    /// - Throws: ``EvaluationError`` or `CheckpointError` that names the file and the line.
+    /// - Throws: ``EvaluationError`` or `DataError` that names the file and the line.
     func read(_ scoring: Scoring, limit: Int?) throws -> [Passage] {
-        guard let data = try? RegularFile.contentsOrPipe(path) else {
-            throw EvaluationError.unreadable(
-                file: path, expected: "a file of JSON lines, as docs/evaluation.md describes")
-        }
-        if let found = TextEncoding.foreign(data) {
-            throw EvaluationError.unreadable(file: path, expected: "UTF-8 text; this is \(found)")
-        }
         var passages: [Passage] = []
-        for (index, line) in data.split(separator: 0x0A, omittingEmptySubsequences: false).enumerated() {
-            if let limit, passages.count >= limit { break }
-            guard line.contains(where: { $0 != 0x20 && $0 != 0x09 && $0 != 0x0D }) else { continue }
-            let entry = Line(
-                file: path, number: index + 1, value: try JSONValue(parsing: line, file: "\(path):\(index + 1)"))
+        var lines = try lines()
+        while passages.count < limit ?? .max, let value = try next(&lines) {
+            let entry = Line(file: path, number: lines.line, value: value)
             passages.append(try scoring == .cloze ? entry.cloze() : entry.choice())
         }
         guard !passages.isEmpty else { throw EvaluationError.noQuestions(file: path) }
         return passages
+    }
+
+    private func lines() throws -> JSONLines {
+        do { return try JSONLines(path: path) } catch DataError.unreadable {
+            throw EvaluationError.unreadable(
+                file: path, expected: "a file of JSON lines, as docs/evaluation.md describes")
+        }
+    }
+
+    private func next(_ lines: inout JSONLines) throws -> JSONValue? {
+        do { return try lines.next() } catch DataError.json(_, let line, let offset, let problem) {
+            throw EvaluationError.question(
+                file: path, line: line, expected: "JSON", found: "at byte \(offset): \(problem)")
+        }
     }
 
     private struct Line {

@@ -30,6 +30,8 @@ extension DecoderModel {
 
     /// The language model's head (vocabulary, D).
     public var headWeight: Tensor { head }
+    /// c of c · tanh(logit / c), which bounds its logits; nil for none.
+    public var logitCap: Float? { configuration.decoder.logitCap }
 
     /// Floats that recording one token of one layer keeps for the way back: the inputs of every operation.
     public static func activationFloats(_ configuration: ModelConfiguration) -> Int {

@@ -173,7 +173,7 @@ struct AttentionProjections: Sendable {
         let k = try keyNorm.map { try step.norm(inputs[1], $0, readers: []) } ?? inputs[1]
         return RecordedStep.Heads(
             q: q, k: k, v: inputs[2], heads: heads, keyValueHeads: keyValueHeads,
-            scale: scale ?? self.scale, angles: angles, silu: silu)
+            scale: scale ?? self.scale, cap: cap, angles: angles, silu: silu)
     }
 
     /// The heads' outputs (B, T, H, V) → (B, T, D).
@@ -185,7 +185,7 @@ struct AttentionProjections: Sendable {
     /// of their own for sinks that are further away than the source has seen. Not in training, whose rows are what the
     /// model then has seen.
     func turned(q: Tensor, k: Tensor, v: Tensor, span: AttentionSpan?, _ turns: Turns) throws -> AttentionHeads {
-        var heads = AttentionHeads(q: try turns.queries(q), k: try turns.keys(k), v: v)
+        var heads = AttentionHeads(q: try turns.queries(q), k: try turns.keys(k), v: v, scale: scale, cap: cap)
         if let span, span.window != nil, span.sinks > 0, let rotary = turns.sinkQueries, !q.isRecorded {
             heads.sinkQueries = try rotary(q)
         }
@@ -196,9 +196,9 @@ struct AttentionProjections: Sendable {
     func attend(
         _ heads: AttentionHeads, span: AttentionSpan, cache: (any AttentionCache)?, context: MixerContext
     ) throws -> Tensor {
-        try cache?.attend(heads, scale: scale, context: context)
+        try cache?.attend(heads, context: context)
             ?? heads.q.attention(
-                k: heads.k, v: heads.v, scale: scale, span: span, sinkQueries: heads.sinkQueries,
+                k: heads.k, v: heads.v, scale: scale, cap: cap, span: span, sinkQueries: heads.sinkQueries,
                 documents: context.documents)
     }
 

@@ -18,7 +18,7 @@ final class CarriedKeys: AttentionCache {
         values = try .zeros([rows, places, heads, dim], device.traits.precision.dtype, on: device)
     }
 
-    func attend(_ heads: AttentionHeads, scale: Float, context: MixerContext) throws -> Tensor {
+    func attend(_ heads: AttentionHeads, context: MixerContext) throws -> Tensor {
         let carried = try context.requiredCarried()
         // The same when the layer is computed again: what is here changes when the rows are done.
         next = (
@@ -26,7 +26,7 @@ final class CarriedKeys: AttentionCache {
             try heads.v.past(after: values, sinks: span.sinks, carried)
         )
         return try heads.q.attention(
-            k: heads.k.behind(keys, carried), v: heads.v.behind(values, carried), scale: scale, span: span,
+            k: heads.k.behind(keys, carried), v: heads.v.behind(values, carried), scale: heads.scale, cap: heads.cap, span: span,
             documents: carried.documents(behind: keys.shape[1]))
     }
 

@@ -15,16 +15,16 @@ final class DeviceKeyValueCache: AttentionCache {
 
     private init(copying other: DeviceKeyValueCache) { (span, ring) = (other.span, other.ring) }
 
-    func attend(_ heads: AttentionHeads, scale: Float, context: MixerContext) throws -> Tensor {
+    func attend(_ heads: AttentionHeads, context: MixerContext) throws -> Tensor {
         guard context.documents == nil else {
             throw ModelError.input(expected: "one document that goes on", found: "packed documents")
         }
         if let position = context.recordedPosition {
             return try ring.attend(
-                q: heads.q, k: heads.k, v: heads.v, scale: scale, sinkQueries: heads.sinkQueries, position: position)
+                q: heads.q, k: heads.k, v: heads.v, scale: heads.scale, cap: heads.cap, sinkQueries: heads.sinkQueries, position: position)
         }
         return try ring.attend(
-            q: heads.q, k: heads.k, v: heads.v, scale: scale, span: span, sinkQueries: heads.sinkQueries,
+            q: heads.q, k: heads.k, v: heads.v, scale: heads.scale, cap: heads.cap, span: span, sinkQueries: heads.sinkQueries,
             position: context.position)
     }
 

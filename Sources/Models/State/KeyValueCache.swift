@@ -5,7 +5,7 @@ import Tensors
 protocol AttentionCache: MixerState {
     /// Causal softmax attention of new tokens over those that are held and themselves, which are then held too:
     /// (B, T, H, V).
-    func attend(_ heads: AttentionHeads, scale: Float, context: MixerContext) throws -> Tensor
+    func attend(_ heads: AttentionHeads, context: MixerContext) throws -> Tensor
 }
 
 /// What softmax attention joins: q (B, T, H, K), k (B, T, N, K) and v (B, T, N, V), and where they are others, queries of q's
@@ -15,6 +15,10 @@ struct AttentionHeads {
     var k: Tensor
     var v: Tensor
     var sinkQueries: Tensor?
+    /// What products of queries and keys are multiplied by.
+    var scale: Float = 1
+    /// c of c · tanh(x/c), which bounds them; nil for none.
+    var cap: Float?
 }
 
 /// Keys (S, N, K) and values (S, N, V) of the tokens of one sequence. Memory grows with what was read, by doubling; with a
@@ -97,10 +101,10 @@ public final class KeyValueCache: AttentionCache {
         count = snapshot.position
     }
 
-    func attend(_ heads: AttentionHeads, scale: Float, context: MixerContext) throws -> Tensor {
+    func attend(_ heads: AttentionHeads, context: MixerContext) throws -> Tensor {
         let (k, v) = try extend(keys: heads.k, values: heads.v)
         return try heads.q.attention(
-            k: k, v: v, scale: scale, span: span, sinkQueries: heads.sinkQueries, documents: context.documents)
+            k: k, v: v, scale: heads.scale, cap: heads.cap, span: span, sinkQueries: heads.sinkQueries, documents: context.documents)
     }
 
     /// The row of the token at `position`.

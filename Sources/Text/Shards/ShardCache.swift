@@ -8,8 +8,6 @@ package struct ShardCache {
     let folder: String
     let options: DataOptions
     let tokenizer: DocumentTokenizer
-    /// Text that is tokenised as one job, bytes; small beside a file and large beside the cost of handing it over.
-    private static let jobBytes = 1 << 18
 
     /// The tokens of `files`: those that are kept, when the files, the tokenizer and the options are the same and the
     /// shards sound, and otherwise made now. Another process that asks for the same waits meanwhile.
@@ -81,33 +79,14 @@ package struct ShardCache {
 
     /// Tokenises the files into shards and a manifest in `folder`.
     private func make(_ origin: ShardManifest.Origin, in folder: String, progress: (Int) throws -> Void) throws {
-        var stream = DocumentStream(origin.files, options: options, chat: ConversationText(tokenizer.tokenizer))
+        var stream = TokenStream(origin.files, options: options, tokenizer: tokenizer)
+        defer { stream.stop() }
         var writer = ShardWriter(
             folder: folder, bytesPerToken: origin.bytesPerToken, shardTokens: origin.shardTokens)
-        let map = OrderedMap<[MarkedPiece], TokenisedText>(threads: options.threads) { [tokenizer] pieces in
-            try TokenisedText(pieces, tokenizer)
-        }
-        defer { map.stop() }
-        var startsDocument = true
-        var job: [MarkedPiece] = []
-        var jobBytes = 0
-        while let piece = try stream.next() {
-            job.append(
-                MarkedPiece(
-                    text: piece.text, startsDocument: startsDocument, endsDocument: piece.endsDocument,
-                    isRendered: piece.isRendered))
-            startsDocument = piece.endsDocument
-            jobBytes += piece.text.count
-            guard jobBytes >= Self.jobBytes else { continue }
-            map.submit(job)
-            (job, jobBytes) = ([], 0)
-            guard map.underWay > 2 * options.threads else { continue }
-            if let text = try map.collect() { try writer.append(text) }
+        while let text = try stream.next() {
+            try writer.append(text)
             try progress(stream.bytesRead)
         }
-        map.submit(job)
-        while let text = try map.collect() { try writer.append(text) }
-        try progress(stream.bytesRead)
         try writer.finish()
         for file in origin.files where try DataFile(path: file.path) != file {
             throw DataError.changed(file: file.path)

@@ -106,7 +106,7 @@ package struct HeldRecall {
         let places = list.forks.flatMap { fork in fork.tokens.map { _ in Int32(fork.place - 1) } }
         guard !places.isEmpty else { return 0 }
         let losses = try Tensor.embedding(places, table: hidden)
-            .negativeLogLikelihood(head: model.headWeight, targets: list.forks.flatMap(\.tokens))
+            .negativeLogLikelihood(head: model.headWeight, targets: list.forks.flatMap(\.tokens), cap: model.logitCap)
         var (wrong, start) = (Set<Int>(), 0)
         for fork in list.forks {
             let (own, others) = (losses[start], losses[start + 1..<start + fork.tokens.count])

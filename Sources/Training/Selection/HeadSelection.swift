@@ -66,7 +66,7 @@ public struct HeadSelection {
             try teacher.hidden([tokens]).reshaped([tokens.count, teacher.configuration.decoder.hiddenSize])
         }
         teacherTexts = try probe.texts.map(ended)
-        let recall = try probe.recall(probe.lists.map { try ended($0.tokens) }, head: teacher.headWeight)
+        let recall = try probe.recall(probe.lists.map { try ended($0.tokens) }, of: teacher)
         result = Result(
             teacher: .init(recall: recall, divergence: nil), student: .init(recall: .infinity, divergence: nil))
         try readInputs()
@@ -160,12 +160,13 @@ public struct HeadSelection {
     /// The score of a model that differs from ``student`` in layers from `layer` on.
     private func score(_ model: DecoderModel, from layer: Int, lists: Int? = nil) throws -> SelectionProbe.Score {
         let read = inputs.prefix(lists ?? inputs.count)
-        let recall = try probe.recall(read.map { try model.hidden($0, from: layer) }, head: model.headWeight)
+        let recall = try probe.recall(read.map { try model.hidden($0, from: layer) }, of: model)
         guard !textInputs.isEmpty else { return .init(recall: recall, divergence: nil) }
         var (sum, count) = (0.0, 0)
         for (inputs, target) in zip(textInputs, teacherTexts) {
             let losses = try model.hidden(inputs, from: layer).klDivergence(
-                head: model.headWeight, teacher: target, teacherHead: teacher.headWeight, scale: 1)
+                head: model.headWeight, teacher: target, teacherHead: teacher.headWeight, scale: 1, cap: model.logitCap,
+                teacherCap: teacher.logitCap)
             sum += try losses.sum().scalar()
             count += target.shape[0]
         }

@@ -25,13 +25,14 @@ public struct SelectionProbe: Sendable {
     /// What a model makes of the probe.
     public typealias Score = HeadTrial.Score
 
-    /// The negative log-likelihood of an answer given the final hidden states (T, D) of each list.
-    func recall(_ hidden: [Tensor], head: Tensor) throws -> Double {
+    /// The negative log-likelihood of an answer given the final hidden states (T, D) of `model` for each list.
+    func recall(_ hidden: [Tensor], of model: DecoderModel) throws -> Double {
         var (sum, count) = (0.0, 0)
         for (document, hidden) in zip(lists, hidden) {
             let places = document.answers.flatMap { Array($0) }
             let rows = try Tensor.embedding(places.map { Int32($0 - 1) }, table: hidden)
-            let losses = try rows.negativeLogLikelihood(head: head, targets: places.map { document.tokens[$0] })
+            let losses = try rows.negativeLogLikelihood(
+                head: model.headWeight, targets: places.map { document.tokens[$0] }, cap: model.logitCap)
             sum += losses.reduce(0) { $0 + Double($1) }
             count += document.answers.count
         }

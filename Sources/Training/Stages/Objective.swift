@@ -94,13 +94,14 @@ struct Objective {
             result.divergence = try hidden.klDivergence(
                 head: model.headWeight, teacher: target, teacherHead: teacher.headWeight,
                 scale: Float(batch.weights == nil ? share / Double(batch.targets.count) : share),
-                factor: batch.weights == nil ? nil : batch.share, weights: batch.weights
+                factor: batch.weights == nil ? nil : batch.share, weights: batch.weights, cap: model.logitCap,
+                teacherCap: teacher.logitCap
             ).sum()
         }
         if share < 1 {
             result.crossEntropy = try hidden.crossEntropy(
                 head: model.headWeight, targets: batch.targets, scale: Float(1 - share), factor: batch.predictedShare,
-                weights: batch.weights
+                weights: batch.weights, cap: model.logitCap
             ).sum()
         }
         try tape.playBack()

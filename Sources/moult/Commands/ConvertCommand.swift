@@ -4,6 +4,7 @@ import Conversion
 import Foundation
 import Models
 import Tensors
+import Text
 
 struct ConvertCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -20,8 +20,13 @@ struct EvaluateCommand: ParsableCommand {
 
     @OptionGroup var model: ModelArgument
     @Option(help: "Tasks separated by commas: \(TaskList.names).") var tasks: TaskList
-    @Option(help: "The folder of the tasks' files; with a filler.txt, needles are put into that text.")
+    @Option(
+        help: """
+            The folder of the tasks' files, which may be compressed (.zst, .gz); with a filler.txt, .jsonl or .parquet, \
+            needles are put into that text.
+            """)
     var data: String?
+    @OptionGroup var text: TextOptions
     @Option(help: "The most examples of each task, length and depth. (default: all; needle 10, other texts 20)")
     var limit: Int?
     @Option(
@@ -70,6 +75,7 @@ struct EvaluateCommand: ParsableCommand {
         let tokenizer = try WeightOptions.tokenizer(self.model.path)
         var options = EvaluationTask.Options()
         (options.data, options.limit, options.seed) = (data, limit, seed)
+        options.reading = text.reading
         (options.lengths, options.depths, options.method) = (length?.values, depth.values, by)
         let groups = try tasks.values.flatMap { try $0.groups(options, tokenizer: tokenizer) }
         let model = try weights.loadModel(self.model.path)

@@ -3,6 +3,7 @@ import Checkpoints
 import Foundation
 import Generation
 import Models
+import Text
 import Tokenizers
 
 /// Prompts of a file: the "prompt" of every line of a .jsonl file, or every line that is not empty.
@@ -10,25 +11,32 @@ struct PromptList {
     let prompts: [String]
 
     init(path: String) throws {
-        let isJSON = path.hasSuffix(".jsonl")
+        let bare = [".zst", ".gz"].first { path.hasSuffix($0) }.map { path.dropLast($0.count) } ?? path[...]
+        let prompts =
+            bare.hasSuffix(".jsonl") || bare.hasSuffix(".ndjson")
+            ? try Self.lines(path)
+            : try TextFile.read(path).split(separator: "\n").filter { !$0.allSatisfy(\.isWhitespace) }.map(String.init)
+        guard !prompts.isEmpty else { throw ValidationError("\(path): expected at least one prompt, found none.") }
+        self.prompts = prompts
+    }
+
+    private static func lines(_ path: String) throws -> [String] {
+        var lines = try JSONLines(path: path)
         var prompts: [String] = []
-        for (index, line) in try TextFile.read(path).split(separator: "\n", omittingEmptySubsequences: false)
-            .enumerated()
-        {
-            guard !line.allSatisfy(\.isWhitespace) else { continue }
-            guard isJSON else {
-                prompts.append(String(line))
-                continue
-            }
-            let value = try JSONValue(parsing: Data(line.utf8), file: "\(path):\(index + 1)")
+        while let value = try next(&lines, path) {
             guard let prompt = value["prompt"]?.stringValue, !prompt.isEmpty else {
                 throw ValidationError(
-                    "\(path):\(index + 1): expected an object with a string \"prompt\", found \(value.summary).")
+                    "\(path):\(lines.line): expected an object with a string \"prompt\", found \(value.summary).")
             }
             prompts.append(prompt)
         }
-        guard !prompts.isEmpty else { throw ValidationError("\(path): expected at least one prompt, found none.") }
-        self.prompts = prompts
+        return prompts
+    }
+
+    private static func next(_ lines: inout JSONLines, _ path: String) throws -> Checkpoints.JSONValue? {
+        do { return try lines.next() } catch DataError.json(_, let line, let offset, let problem) {
+            throw Failure("\(path):\(line): not valid JSON at byte \(offset): \(problem).")
+        }
     }
 }
 

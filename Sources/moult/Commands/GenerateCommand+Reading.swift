@@ -3,6 +3,7 @@ import Foundation
 import Generation
 import Models
 import Support
+import Text
 import Tokenizers
 
 extension GenerateCommand {

@@ -21,8 +21,10 @@ struct QuantizeCommand: ParsableCommand {
     @Option(help: "Bits of a weight: 8 or 4.") var bits: Int
     @Option(help: "Bits of a weight of the embedding and the head: 8 or 4. (default: 8)") var embeddingBits: Int?
     @Option(help: "Inputs that share a scale; 32 is the only size there is.") var groupSize = 32
-    @Option(help: ArgumentHelp("A UTF-8 text file to calibrate the rounding on.", valueName: "text"))
+    @Option(
+        help: ArgumentHelp("Text to calibrate the rounding on: \(TextOptions.names).", valueName: "text"))
     var calibration: String?
+    @OptionGroup var text: TextOptions
     @Option(help: "Tokens of the calibration text to use, from its start.") var calibrationTokens = 16_384
     @OptionGroup var format: OutputOptions
 
@@ -65,8 +67,8 @@ struct QuantizeCommand: ParsableCommand {
 
     /// The tokens of the text at `path`, in pieces.
     private func pieces(_ path: String) throws -> [[Int32]] {
-        let tokens = try WeightOptions.tokenizer(model).encode(TextFile.read(path), addSpecialTokens: false)
-            .prefix(calibrationTokens)
+        let tokens = try text.tokens(
+            path, WeightOptions.tokenizer(model), limit: calibrationTokens, special: false)
         guard !tokens.isEmpty else { throw Failure("\(path): no text to calibrate on.") }
         return stride(from: 0, to: tokens.count, by: Self.pieceLength).map {
             Array(tokens[$0..<min($0 + Self.pieceLength, tokens.count)])

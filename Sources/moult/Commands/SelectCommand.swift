@@ -24,8 +24,11 @@ struct SelectCommand: ParsableCommand {
     @Option(help: "The Transformer it was made from: a Hugging Face folder or a .gguf file.") var teacher: String
     @Option(help: "Key/value heads to choose at most. (default: 3)") var heads: Int?
     @Option(help: "Whole layers to choose at most, instead of heads.") var layers: Int?
-    @Option(help: ArgumentHelp("A text on which the distance from the teacher is shown too.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp(
+            "Text on which the distance from the teacher is shown too: \(TextOptions.names).", valueName: "file"))
     var data: String?
+    @OptionGroup var text: TextOptions
     @Option(help: "Seed of the lists that are recalled.") var seed: UInt64 = 0
     @Option(
         help: ArgumentHelp("Write the selection to a file, which convert --keep-attention takes.", valueName: "file"))
@@ -59,7 +62,7 @@ struct SelectCommand: ParsableCommand {
 
     func run() throws {
         let tokenizer = try WeightOptions.tokenizer(student)
-        let texts = try data.map { try rows(TextFile.read($0), tokenizer) } ?? []
+        let texts = try data.map { try rows($0, tokenizer) } ?? []
         let check = try SelectionModels(student: student, teacher: teacher, tokenizer: tokenizer, device: device)
         // Before anything is computed.
         let file = try output.map { path in
@@ -85,8 +88,8 @@ struct SelectCommand: ParsableCommand {
         for line in result.table() { try Output.line(line) }
     }
 
-    private func rows(_ text: String, _ tokenizer: Tokenizer) throws -> [[Int32]] {
-        let tokens = try tokenizer.encode(text)
+    private func rows(_ path: String, _ tokenizer: Tokenizer) throws -> [[Int32]] {
+        let tokens = try text.tokens(path, tokenizer, limit: Self.textRows * Self.rowLength, special: true)
         return (0..<Self.textRows).map { Array(tokens.dropFirst($0 * Self.rowLength).prefix(Self.rowLength)) }
     }
 }

@@ -97,35 +97,3 @@ struct IntegerList: ExpressibleByArgument {
         values = numbers
     }
 }
-
-/// Reads text files as Python does: without a mark before UTF-8, with Windows' line ends as Unix's, refusing what is not UTF-8.
-enum TextFile {
-    static func read(_ path: String) throws -> String {
-        let data: Data
-        do { data = try RegularFile.contentsOrPipe(path) } catch {
-            throw Failure("\(path): cannot be read; expected a UTF-8 text file: \(error.description).")
-        }
-        return try text(data, from: path)
-    }
-
-    /// - Parameter path: where `data` comes from.
-    static func text(_ data: Data, from path: String) throws -> String {
-        if let found = TextEncoding.foreign(data) {
-            throw Failure("\(path): expected UTF-8 text, found \(found).")
-        }
-        guard let text = String(validating: TextEncoding.unmarked(data), as: UTF8.self) else {
-            throw Failure(
-                "\(path): not UTF-8 at byte \(firstInvalidByte(data)); convert the text to UTF-8 first.")
-        }
-        return TextEncoding.unixLines(text)
-    }
-
-    /// The offset of the first byte that no valid UTF-8 text has there.
-    static func firstInvalidByte(_ data: Data) -> Int {
-        var decoder = UTF8()
-        var iterator = data.makeIterator()
-        var valid = 0
-        while case .scalarValue(let scalar) = decoder.decode(&iterator) { valid += UTF8.width(scalar) }
-        return valid
-    }
-}

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Models
+import Text
 import Tokenizers
 
 /// Prints a text's token ids as a JSON list, for comparison with another implementation.

@@ -36,10 +36,7 @@ struct TrainCommand: ParsableCommand {
         parsing: .upToNextOption,
         help: ArgumentHelp("Text to validate on. (default: 0.5% of --data, held apart)", valueName: "file"))
     var validation: [String] = []
-    @Option(
-        help: "Key or column that holds the text, or a list of messages. (default: text, messages or conversations)")
-    var textKey: String?
-    @Option(help: "The longest line of JSON, in bytes, such as 64M. (default: 16.8M)") var maxLineBytes: ByteSize?
+    @OptionGroup var text: TextOptions
     @Option(help: "Folder of the run.") var output: String
     @Option(help: "A YAML file with settings; options given here come before it.") var config: String?
     @Option(
@@ -72,17 +69,12 @@ struct TrainCommand: ParsableCommand {
     func validate() throws {
         try precision?.check(on: device)
         if !resume, model == nil, config == nil { throw ValidationError("MODEL is needed, or --config, or --resume.") }
-        if let maxLineBytes, !DataOptions.lineBytes.contains(maxLineBytes.bytes) {
-            let range = DataOptions.lineBytes
-            throw ValidationError(
-                "--max-line-bytes: expected \(range.lowerBound) to \(range.upperBound), found \(maxLineBytes.bytes).")
-        }
         let numbers = [
             length.map { "--length \($0)" }, seed.map { "--seed \($0)" }, recall.map { "--recall \($0)" },
             answerWeight.map { "--answer-weight \($0)" },
-            maxLineBytes.map { "--max-line-bytes \($0.bytes)" }, onPlateau.map { "--on-plateau \($0.rawValue)" },
+            text.maxLineBytes.map { "--max-line-bytes \($0.bytes)" }, onPlateau.map { "--on-plateau \($0.rawValue)" },
         ]
-        let texts = [model, teacher, config, stages, cache, data.first, validation.first, textKey]
+        let texts = [model, teacher, config, stages, cache, data.first, validation.first, text.textKey]
         let given = (texts + numbers).compactMap { $0 }.first
         if resume, given != nil {
             throw ValidationError(
@@ -141,8 +133,8 @@ struct TrainCommand: ParsableCommand {
         if let teacher { settings.teacher = teacher }
         if !data.isEmpty { settings.data.train = data }
         if !validation.isEmpty { settings.data.validation = validation }
-        if let textKey { settings.data.textKey = textKey }
-        if let maxLineBytes { settings.data.maximumLineBytes = maxLineBytes.bytes }
+        if let textKey = text.textKey { settings.data.textKey = textKey }
+        if let size = text.maxLineBytes { settings.data.maximumLineBytes = size.bytes }
         if let cache { settings.data.cache = cache }
         if let seed { settings.seed = seed }
         if let recall { settings.data.recall = recall }

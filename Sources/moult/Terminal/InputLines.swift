@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Support
+import Text
 
 /// Lines of standard input where nothing edits them: of a pipe, a file, or a terminal.
 struct InputLines {

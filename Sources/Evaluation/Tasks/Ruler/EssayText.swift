@@ -1,4 +1,6 @@
 import Support
+import Text
+import Tokenizers
 
 /// Running text, sentence by sentence and without an end, in which needles are hidden.
 struct EssayText: Sendable {
@@ -10,9 +12,10 @@ struct EssayText: Sendable {
 
     private init(sentences: [String]?) { self.sentences = sentences }
 
-    /// Reads a UTF-8 text file; white space of any kind becomes one space.
-    init(path: String) throws {
-        let text = try FillerText(path: path).pieces.joined().split(whereSeparator: \.isWhitespace)
+    /// Reads a text as ``FillerText`` does; white space of any kind becomes one space.
+    init(path: String, options: DataOptions, tokenizer: Tokenizer) throws {
+        let text = try FillerText(path: path, options: options, tokenizer: tokenizer).pieces.joined()
+            .split(whereSeparator: \.isWhitespace)
         guard !text.isEmpty else {
             throw EvaluationError.unreadable(file: path, expected: "a UTF-8 text that is not empty")
         }

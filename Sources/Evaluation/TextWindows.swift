@@ -1,0 +1,53 @@
+/// The windows of a text, each T tokens and the one after, without overlap but for this one.
+struct TextWindows {
+    private let tokens: [Int32]
+    /// Where documents begin in `tokens`, ascending; none for one text.
+    private let starts: [Int]
+    /// T: tokens that a window predicts.
+    let length: Int
+    /// Windows to read.
+    let count: Int
+    /// Windows that there are; nil where there may be more.
+    let available: Int?
+
+    /// - Parameters:
+    ///   - isWhole: whether `tokens` are all that there are.
+    ///   - limit: the most windows.
+    /// - Throws: ``EvaluationError/textTooShort(tokens:)``.
+    init(tokens: [Int32], starts: [Int] = [], isWhole: Bool = true, length: Int, limit: Int?) throws {
+        guard tokens.count > 1 else { throw EvaluationError.textTooShort(tokens: tokens.count) }
+        (self.tokens, self.starts) = (tokens, starts)
+        self.length = min(length, tokens.count - 1)
+        let available = (tokens.count - 1) / self.length
+        count = min(available, limit ?? available)
+        self.available = isWhole ? available : nil
+    }
+
+    /// The parts of window `index`, one of each document of which it holds a token to predict and one before it: where the
+    /// part begins in the window, and its tokens.
+    subscript(index: Int) -> [(place: Int, tokens: [Int32])] {
+        let window = index * length..<(index + 1) * length + 1
+        var bounds = [window.lowerBound]
+        var next = starts.partitioningIndex { $0 > window.lowerBound }
+        while next < starts.count, starts[next] < window.upperBound {
+            bounds.append(starts[next])
+            next += 1
+        }
+        bounds.append(window.upperBound)
+        return zip(bounds, bounds.dropFirst()).filter { $1 - $0 > 1 }.map {
+            ($0 - window.lowerBound, Array(tokens[$0..<$1]))
+        }
+    }
+}
+
+extension [Int] {
+    /// The index of the first element of an ascending list of which `isBehind` is true; the list's end when there is none.
+    fileprivate func partitioningIndex(_ isBehind: (Int) -> Bool) -> Int {
+        var (low, high) = (startIndex, endIndex)
+        while low < high {
+            let middle = (low + high) / 2
+            if isBehind(self[middle]) { high = middle } else { low = middle + 1 }
+        }
+        return low
+    }
+}
