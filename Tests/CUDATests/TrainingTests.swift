@@ -72,7 +72,7 @@ extension CUDATests {
             }
         }
 
-        @Test("all stages have the losses of the processor, every time to the bit, stopped or not")
+        @Test("all stages have the losses of the processor, every time and on each GPU to the bit, stopped or not")
         func stages() throws {
             let expected = try train("cpu", on: .cpu)
             let found = try train("cuda", on: .cuda)
@@ -83,7 +83,7 @@ extension CUDATests {
             expectClose(
                 found.steps.map { $0.gradientNorm ?? .nan }, expected.steps.map { $0.gradientNorm ?? .nan }, 0.05,
                 "gradient norm")
-            let again = try train("again", on: .cuda)
+            let again = try train("again", on: .cuda(1))
             #expect(again.steps.map(\.loss) == found.steps.map(\.loss))
             #expect(try student("again") == student("cuda"))
             let start = try train("stopped", on: .cuda, stop: 10)

@@ -109,7 +109,13 @@ struct TrainCommandTests {
         expectRefusal(place, try train("--length", "1"), "--length", "2 to")
         expectRefusal(place, try train("--length", "-5"), "--length")
         expectRefusal(place, try train("--seed=-1"), "--seed", "-1")
-        expectRefusal(place, try train("--device", "tpu"), "device")
+        expectRefusal(place, try train("--device", "tpu"), "'tpu'", "--device", "'cpu'", "'cuda'", "'cuda:1'")
+        expectRefusal(place, try train("--device", "cuda:one"), "'cuda:one'", "--device", "'cuda:1'")
+        expectRefusal(
+            place, try train("--precision", "bf16"), "--precision: cpu does not compute in bf16; expected f32.")
+        expectRefusal(
+            place, try train("--device", "cuda:1", "--precision", "f32"),
+            "--precision: cuda:1 does not compute in f32; expected bf16.")
         expectRefusal(place, try train("--validation", place.text), "text.txt", "held apart")
         expectRefusal(place, try train("--config", "\(place.path)/none.yaml"), "none.yaml")
         let settings = try file("run.yaml", "stages:\n  - stage: align\n    tokens: 1k\n    clip: big\n")
