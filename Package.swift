@@ -67,11 +67,14 @@ let package = Package(
             name: "TestSupport", dependencies: ["Support", "Tensors", "Checkpoints", "Models"],
             path: "Tests/TestSupport"),
         .testTarget(name: "SupportTests", dependencies: ["Support", "TestSupport"]),
-        .testTarget(name: "TensorsTests", dependencies: ["Tensors", "CKernels", "TestSupport"], exclude: ["Fixtures"]),
+        .testTarget(
+            name: "TensorsTests", dependencies: ["Support", "Tensors", "CKernels", "TestSupport"], exclude: ["Fixtures"]
+        ),
         .testTarget(
             name: "CheckpointsTests", dependencies: ["Support", "TestSupport", "Checkpoints", "Tensors"],
             exclude: ["Fixtures"]),
-        .testTarget(name: "TokenizersTests", dependencies: ["TestSupport", "Tokenizers"], exclude: ["Fixtures"]),
+        .testTarget(
+            name: "TokenizersTests", dependencies: ["Support", "TestSupport", "Tokenizers"], exclude: ["Fixtures"]),
         .testTarget(
             name: "TextTests", dependencies: ["TestSupport", "Support", "Text", "Checkpoints", "Tokenizers"],
             exclude: ["Fixtures"]),
@@ -86,7 +89,8 @@ let package = Package(
                 "TestSupport", "Support", "Evaluation", "Models", "Tensors", "Checkpoints", "Text", "Tokenizers",
             ]),
         .testTarget(
-            name: "ConversionTests", dependencies: ["TestSupport", "Conversion", "Models", "Tensors", "Checkpoints"]),
+            name: "ConversionTests",
+            dependencies: ["Support", "TestSupport", "Conversion", "Models", "Tensors", "Checkpoints"]),
         .testTarget(
             name: "GenerationTests",
             dependencies: [
@@ -94,7 +98,7 @@ let package = Package(
             ],
             exclude: ["Fixtures"]),
         .testTarget(
-            name: "RecordsTests", dependencies: ["TestSupport", "Records", "Models", "Checkpoints"],
+            name: "RecordsTests", dependencies: ["Support", "TestSupport", "Records", "Models", "Checkpoints"],
             exclude: ["Fixtures"]),
         .testTarget(
             name: "ReportsTests", dependencies: ["TestSupport", "Support", "Reports", "Records", "Checkpoints"]),
@@ -115,13 +119,15 @@ let package = Package(
         .testTarget(
             name: "CUDATests",
             dependencies: [
-                "CUDAEmulator", "TestSupport", "Tensors", "Checkpoints", "Tokenizers", "Text", "Models", "Conversion",
+                "Support", "CUDAEmulator", "TestSupport", "Tensors", "Checkpoints", "Tokenizers", "Text", "Models",
+                "Conversion",
                 "Evaluation", "Training", "Generation",
             ]),
         .testTarget(
             name: "CommandTests",
             dependencies: [
-                "moult", "Example-convert", "Example-generate", "Example-states", "TestSupport", "Checkpoints",
+                "Support", "moult", "Example-convert", "Example-generate", "Example-states", "TestSupport",
+                "Checkpoints",
             ]),
     ],
     swiftLanguageModes: [.v6],

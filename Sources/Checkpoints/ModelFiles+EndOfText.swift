@@ -1,4 +1,5 @@
 import Foundation
+import Support
 
 /// Where Hugging Face's folders say which tokens end a text. Models that follow instructions often list the token that ends
 /// an answer in one of these places alone.

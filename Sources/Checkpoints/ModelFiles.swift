@@ -1,4 +1,5 @@
 import Foundation
+import Support
 
 /// A model on disk: a Hugging Face folder, or a GGUF file. Opening reads only headers and the configuration.
 public struct ModelFiles: Sendable {
@@ -118,7 +119,6 @@ public struct ModelFiles: Sendable {
         let file = path + "/" + name
         return kind == .folder && FileManager.default.fileExists(atPath: file) ? file : nil
     }
-
 
     /// The folder's generation_config.json, or what a .gguf file says of it, when there is one.
     public func generationConfiguration() throws -> JSONObject? {

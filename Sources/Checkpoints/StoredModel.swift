@@ -1,4 +1,5 @@
 import Foundation
+import Support
 
 /// What files hold, whatever the architecture: tensors as they are stored, and what is said about them. For models that
 /// ``ModelFiles`` refuses, adapters, and parts of other programs' models.

@@ -31,8 +31,8 @@ public enum ConversionError: Error, Equatable, CustomStringConvertible {
             "\(path): tensor '\(name)' is not part of the declared architecture; converting would lose it. "
                 + "Check 'model_type' in config.json"
         case .nonFinite(let name, let path, let count):
-            "\(path): tensor '\(name)' has \(count) NaN or infinite values; pass --allow-non-finite to convert it all the same"
-        case .outputExists(let path): "\(path): exists already; choose another --output or remove it first"
+            "\(path): tensor '\(name)' has \(count) NaN or infinite values; set allowNonFinite to convert it all the same"
+        case .outputExists(let path): "\(path): exists already; choose another output or remove it first"
         case .file(let path, let reason): "\(path): \(reason)"
         case .cancelled: "stopped; nothing was written"
         }

@@ -39,13 +39,13 @@ public struct ConversionOptions: Sendable {
         let slots = slots ?? (window == 0 ? 64 : 16)
         if profile == .fla, window != 0 {
             throw ConversionError.option(
-                name: "--window", expected: "0 with --profile fla, which has no local window", found: "\(window)")
+                name: "window", expected: "0 with profile fla, which has no local window", found: "\(window)")
         }
         guard (1...4096).contains(slots) else {
-            throw ConversionError.option(name: "--slots", expected: "1 to 4096", found: "\(slots)")
+            throw ConversionError.option(name: "slots", expected: "1 to 4096", found: "\(slots)")
         }
         guard (0...1_048_576).contains(window) else {
-            throw ConversionError.option(name: "--window", expected: "0 to 1048576 tokens", found: "\(window)")
+            throw ConversionError.option(name: "window", expected: "0 to 1048576 tokens", found: "\(window)")
         }
         return .init(profile: profile, slots: slots, window: window)
     }
@@ -60,13 +60,13 @@ public struct ConversionOptions: Sendable {
         let (sinks, window) = (sinks ?? (isFLA ? 0 : 4), attentionWindow ?? (isFLA ? 0 : 4096))
         guard (0...(isFLA ? 0 : AttentionSpan.mostSinks)).contains(sinks) else {
             throw refuse(
-                "--sinks", isFLA ? "0 with --profile fla, which has none" : "0 to \(AttentionSpan.mostSinks)", sinks)
+                "sinks", isFLA ? "0 with profile fla, which has none" : "0 to \(AttentionSpan.mostSinks)", sinks)
         }
         let most = SoftmaxAttention.Options.windowRange.upperBound
         guard (0...(isFLA ? 0 : most)).contains(window) else {
             throw refuse(
-                "--attention-window",
-                isFLA ? "0 with --profile fla, whose kept attention sees all" : "1 to \(most) tokens, or 0 for all",
+                "attentionWindow",
+                isFLA ? "0 with profile fla, whose kept attention sees all" : "1 to \(most) tokens, or 0 for all",
                 window)
         }
         try checkPositions(source)
@@ -74,7 +74,7 @@ public struct ConversionOptions: Sendable {
         let heads = keptAttention.heads(of: source.keyValueHeadCount)
         if isFLA, let layer = heads.keys.min() {
             throw ConversionError.option(
-                name: "--keep-attention", expected: "whole layers with --profile fla, which cannot express heads",
+                name: "keptAttention", expected: "whole layers with profile fla, which cannot express heads",
                 found: "heads of layer \(layer)")
         }
         return .init(
@@ -82,14 +82,14 @@ public struct ConversionOptions: Sendable {
     }
 
     private func checkPositions(_ source: DecoderConfiguration) throws {
-        let name = attentionPositions.divisor == 1 ? "--attention-log-scale" : "--attention-positions"
+        let name = attentionPositions.divisor == 1 ? "attentionLogScale" : "attentionPositions"
         if let divisor = attentionPositions.divisor, !AttentionPositions.divisors.contains(divisor) {
             throw ConversionError.option(name: name, expected: AttentionPositions.expected, found: "\(divisor)")
         }
         guard let found = attentionPositions.summary else { return }
         let expected: String? =
             profile == .fla
-            ? "the source's positions with --profile fla, which cannot express others"
+            ? "the source's positions with profile fla, which cannot express others"
             : source.globalWindow.map {
                 "the source's positions, for its window of \($0) tokens goes no further than it was trained"
             }

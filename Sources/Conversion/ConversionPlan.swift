@@ -83,14 +83,16 @@ public struct ConversionPlan: Sendable {
                     action: Self.action(rule.name, from: name, derived?.recipe(of: name)))
             }
         }
-        dropped = try checkpoint.tensors.filter { !used.contains($0.name) }.map { tensor in
-            guard let reason = Self.reasonToDrop(tensor, tied: target.decoder.tiedEmbeddings) else {
-                throw ConversionError.unexplainedTensor(name: tensor.name, path: checkpoint.path)
+        dropped =
+            try checkpoint.tensors.filter { !used.contains($0.name) }.map { tensor in
+                guard let reason = Self.reasonToDrop(tensor, tied: target.decoder.tiedEmbeddings) else {
+                    throw ConversionError.unexplainedTensor(name: tensor.name, path: checkpoint.path)
+                }
+                return Dropped(name: tensor.name, count: tensor.shape.reduce(1, *), reason: reason)
             }
-            return Dropped(name: tensor.name, count: tensor.shape.reduce(1, *), reason: reason)
-        } + (derived?.unused ?? []).map {
-            Dropped(name: $0.name, count: $0.count, reason: "a mask, which is computed")
-        }
+            + (derived?.unused ?? []).map {
+                Dropped(name: $0.name, count: $0.count, reason: "a mask, which is computed")
+            }
         sourcePath = files.path
         source = files.configuration
         self.target = target
@@ -118,16 +120,16 @@ public struct ConversionPlan: Sendable {
         }
         guard options.mixer == GatedSlotAttention.name else {
             throw ConversionError.option(
-                name: "--mixer", expected: "'\(GatedSlotAttention.name)'", found: "'\(options.mixer)'")
+                name: "mixer", expected: "'\(GatedSlotAttention.name)'", found: "'\(options.mixer)'")
         }
         if let dtype = options.dtype, dtype != .float32, dtype != .bfloat16 {
-            throw ConversionError.option(name: "--dtype", expected: "f32 or bf16", found: dtype.rawValue)
+            throw ConversionError.option(name: "dtype", expected: "f32 or bf16", found: dtype.rawValue)
         }
         let attention = try options.attention(source.decoder)
         let slotAttention = try options.slotAttention()
         if slotAttention.profile == .fla, !options.keptAttention.isEmpty, source.decoder.ropeScaling != nil {
             throw ConversionError.option(
-                name: "--keep-attention",
+                name: "keptAttention",
                 expected: "a source without RoPE scaling in the fla profile, which cannot express it",
                 found: "rope_scaling in \(files.path)")
         }

@@ -1,6 +1,7 @@
 import Checkpoints
 import Foundation
 import Models
+import Support
 
 /// What a conversion did (or, from a plan alone, would do): for people, as JSON, and as a step of the model's record.
 public struct ConversionReport: Sendable {

@@ -50,12 +50,12 @@ public struct KeptAttention: Sendable, Equatable, ExpressibleByArrayLiteral {
         for (layer, some) in parts.sorted(by: { $0.key < $1.key }) {
             guard (0..<layers).contains(layer) else {
                 throw ConversionError.option(
-                    name: "--keep-attention", expected: "layers from 0 to \(layers - 1)", found: "\(layer)")
+                    name: "keptAttention", expected: "layers from 0 to \(layers - 1)", found: "\(layer)")
             }
             guard let outside = some?.sorted().first(where: { !(0..<min(heads, HeadSet.mostHeads)).contains($0) })
             else { continue }
             throw ConversionError.option(
-                name: "--keep-attention", expected: "key/value heads from 0 to \(min(heads, HeadSet.mostHeads) - 1)",
+                name: "keptAttention", expected: "key/value heads from 0 to \(min(heads, HeadSet.mostHeads) - 1)",
                 found: "\(KeptHead(layer: layer, head: outside))")
         }
     }

@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import Support
 import Tokenizers
 
 extension OutputFolder {
@@ -40,7 +41,7 @@ extension OutputFolder {
         let pairs = files.configuration.huggingFaceJSON().pairs.filter {
             keys.contains($0.key) && $0.value != .null
         }
-        try write(.object(Checkpoints.JSONObject(pairs.map { ($0.key, $0.value) })), as: "generation_config.json")
+        try write(.object(JSONObject(pairs.map { ($0.key, $0.value) })), as: "generation_config.json")
         return ["generation_config.json"]
     }
 }

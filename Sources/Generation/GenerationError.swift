@@ -20,20 +20,20 @@ public enum GenerationError: Error, Equatable, CustomStringConvertible {
 
     public var description: String {
         switch self {
-        case .emptyPrompt: "the prompt is empty; give at least one token of text with --prompt"
+        case .emptyPrompt: "the prompt is empty; give at least one token of text"
         case .nonFiniteLogits: "the model's output is not a finite number; are the weights finite? See 'moult inspect'"
         case .option(let name, let expected, let found): "\(name): expected \(expected), found \(found)"
         case .unreadableState(let path, let reason): "\(path): no state can be read: \(reason)"
         case .occupied(let path, let expected, let found): "\(path): expected \(expected), found \(found)"
         case .notAState(let path, let found):
-            "\(path): expected a state that Moult saved, found \(found); give a file made with --save-state"
+            "\(path): expected a state that Moult saved, found \(found); give a file that Moult saved"
         case .damagedState(let path, let reason):
             "\(path): the state is damaged: \(reason); save it again"
         case .stateVersion(let path, let supported, let found):
             "\(path): a state of version \(found), expected \(supported); read the text again with this Moult"
         case .otherModel(let path, let expected, let found):
             "\(path): the state of another model (\(found), expected \(expected)); "
-                + "give the model and --dtype it was saved with"
+                + "give the model and the dtype it was saved with"
         case .conversation(let expected, let found): "expected \(expected), found \(found)"
         }
     }

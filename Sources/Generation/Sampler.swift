@@ -98,7 +98,7 @@ public struct Sampler: Sendable {
         for token in options.logitBias.keys {
             guard logits.indices.contains(Int(token)) else {
                 throw GenerationError.option(
-                    name: "--logit-bias", expected: "token ids below \(logits.count)", found: "\(token)")
+                    name: "logitBias", expected: "token ids below \(logits.count)", found: "\(token)")
             }
             scores[Int(token)] = biased(token)
         }

@@ -1,4 +1,5 @@
 import Checkpoints
+import Support
 
 /// How a model's makers would have its tokens chosen, where nobody says otherwise: generation_config.json.
 public struct SamplingDefaults: Sendable, Equatable {

@@ -35,21 +35,21 @@ public struct SamplingOptions: Sendable, Equatable {
             if !holds { throw GenerationError.option(name: name, expected: expected, found: "\(found)") }
         }
         for (token, bias) in logitBias {
-            try require(token >= 0, "--logit-bias", "token ids of 0 or more", token)
-            try require(bias < .infinity, "--logit-bias", "a number or -inf", bias)
+            try require(token >= 0, "logitBias", "token ids of 0 or more", token)
+            try require(bias < .infinity, "logitBias", "a number or -inf", bias)
         }
         // Beyond these a logit that is changed is no number.
         let penalties: ClosedRange<Float> = 1e-3...1e3
         try require(
-            penalties.contains(repetitionPenalty), "--repetition-penalty",
+            penalties.contains(repetitionPenalty), "repetitionPenalty",
             "\(penalties.lowerBound) to \(penalties.upperBound)", repetitionPenalty)
         let windows = 0...RecentTokens.capacity
         try require(
-            windows.contains(repetitionWindow), "--repetition-window", "0 to \(windows.upperBound)", repetitionWindow)
-        try require(temperature >= 0 && temperature.isFinite, "--temperature", "0 or more", temperature)
-        try require((topK ?? 1) >= 1, "--top-k", "1 or more", topK ?? 1)
-        try require(topP > 0 && topP <= 1, "--top-p", "more than 0, at most 1", topP)
-        try require(minP >= 0 && minP <= 1, "--min-p", "0 to 1", minP)
+            windows.contains(repetitionWindow), "repetitionWindow", "0 to \(windows.upperBound)", repetitionWindow)
+        try require(temperature >= 0 && temperature.isFinite, "temperature", "0 or more", temperature)
+        try require((topK ?? 1) >= 1, "topK", "1 or more", topK ?? 1)
+        try require(topP > 0 && topP <= 1, "topP", "more than 0, at most 1", topP)
+        try require(minP >= 0 && minP <= 1, "minP", "0 to 1", minP)
     }
 
     /// Whether logits are changed before they are compared.

@@ -14,7 +14,7 @@ public struct StopStrings: Sendable {
     /// - Throws: ``GenerationError/option(name:expected:found:)`` for an empty string.
     public init(_ stops: [String] = []) throws {
         guard !stops.contains("") else {
-            throw GenerationError.option(name: "--stop", expected: "text", found: "an empty string")
+            throw GenerationError.option(name: "stopStrings", expected: "text", found: "an empty string")
         }
         strings = stops
         self.stops = stops.map { Array($0.utf8) }

@@ -1,4 +1,5 @@
 import Checkpoints
+import Support
 
 /// What a student's conversion.json says of where its parameters come from.
 struct ConversionSummary: Sendable {

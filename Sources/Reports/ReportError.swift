@@ -8,7 +8,7 @@ public enum ReportError: Error, Equatable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .noMetrics(let folder, let reason):
-            "\(folder): \(reason); give the folder that 'moult train' wrote with --output"
+            "\(folder): \(reason); give the folder of a run"
         case .occupied(let path, let found):
             "\(path): there is \(found) already, and only an earlier report is replaced; choose another --output"
         }

@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import Support
 import Tokenizers
 
 /// Text as rows of T tokens to train on, in an order that depends on nothing but the seed: ``row(_:)`` is a pure

@@ -1,4 +1,5 @@
 import Foundation
+import Support
 
 /// The tokens that are found in text as a whole, from all files that list some, as transformers gathers them.
 struct AddedTokenList {
@@ -39,7 +40,7 @@ struct AddedTokenList {
                 roles = roles.filter { role in !mapped.contains { $0.name == role.name } } + mapped
             }
             if let root = try Self.root(files.addedTokens, "added_tokens.json") {
-                for (text, value) in try root.members().entries {
+                for (text, value) in try root.members().pairs {
                     let id = try JSONNode(file: root.file, path: text, value: value).tokenID()
                     let content = JSONNode(file: root.file, path: "the token", value: .string(text))
                     let isSpecial = roles.contains { Self.text($0.token).text == text }
@@ -94,12 +95,12 @@ struct AddedTokenList {
     }
 
     private static func root(_ data: Data?, _ file: String) throws -> JSONNode? {
-        try data.map { JSONNode(file: file, path: "", value: try JSONParser.parse($0, file: file)) }
+        try data.map { JSONNode(file: file, path: "", value: try JSONValue(parsing: $0, of: file)) }
     }
 
     /// `added_tokens_decoder`: objects under their ids, in the order of these.
     private static func listed(_ node: JSONNode) throws -> [(id: Int, token: JSONNode)] {
-        try node.members().entries.map { key, value in
+        try node.members().pairs.map { key, value in
             guard let id = Int(key), 0...TokenTable.maximumID ~= id else {
                 throw node.expected("token ids from 0 to \(TokenTable.maximumID)", found: key)
             }
@@ -113,11 +114,11 @@ struct AddedTokenList {
     /// The tokens with a role: `…_token`, and the lists of further ones.
     private static func roles(_ root: JSONNode) throws -> [(name: String, token: JSONNode)] {
         guard let members = root.value.members else { throw root.expected("an object") }
-        return members.entries.flatMap { key, value -> [(name: String, token: JSONNode)] in
+        return members.pairs.flatMap { key, value -> [(name: String, token: JSONNode)] in
             func node(_ value: JSONValue) -> JSONNode { JSONNode(file: root.file, path: key, value: value) }
             if key.hasSuffix("_token") { return [(key, node(value))] }
             guard key == "additional_special_tokens" || key == "extra_special_tokens" else { return [] }
-            let listed = value.elements ?? value.members?.entries.map(\.value) ?? []
+            let listed = value.elements ?? value.members?.pairs.map(\.value) ?? []
             return listed.map { (key, node($0)) }
         }
     }

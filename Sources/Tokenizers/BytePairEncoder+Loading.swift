@@ -3,7 +3,7 @@ extension BytePairEncoder {
     static func vocabulary(_ model: JSONNode) throws -> [[UInt8]?] {
         let node = try model.required("vocab")
         var tokens: [[UInt8]?] = []
-        for (text, value) in try node.members().entries {
+        for (text, value) in try node.members().pairs {
             let id = try JSONNode(file: node.file, path: "model.vocab[\(text)]", value: value).tokenID()
             if id >= tokens.count { tokens.append(contentsOf: repeatElement(nil, count: id + 1 - tokens.count)) }
             tokens[id] = Array(text.utf8)

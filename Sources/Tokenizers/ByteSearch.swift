@@ -1,5 +1,6 @@
 import CSupport
 import Foundation
+import Support
 
 /// Looks for byte strings in byte strings, in time that grows with the text alone whatever both hold.
 enum ByteSearch {
@@ -40,32 +41,5 @@ enum ByteSearch {
                 return result
             }
         }
-    }
-}
-
-extension String {
-    /// The text's bytes in memory.
-    private func withBytes<Result>(_ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result {
-        if let result = utf8.withContiguousStorageIfAvailable(body) { return result }
-        return Array(utf8).withUnsafeBufferPointer(body)
-    }
-
-    /// Below 0 where this text comes before `other` by code points, above 0 where it comes behind, 0 when they are equal.
-    func comparedBytes(to other: String) -> Int {
-        withBytes { left in
-            other.withBytes { right in
-                let count = min(left.count, right.count)
-                if count > 0, let first = left.baseAddress, let second = right.baseAddress {
-                    let order = memcmp(first, second, count)
-                    if order != 0 { return Int(order) }
-                }
-                return left.count - right.count
-            }
-        }
-    }
-
-    /// Whether two texts have the same bytes; `==` compares by canonical equivalence.
-    func hasSameBytes(as other: String) -> Bool {
-        utf8.count == other.utf8.count && comparedBytes(to: other) == 0
     }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import Support
 
 extension GGUFVocabulary {
     /// What a kind of vocabulary makes of text: the parts of tokenizer.json that are not its tokens.

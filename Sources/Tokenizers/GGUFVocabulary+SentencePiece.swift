@@ -1,3 +1,5 @@
+import Support
+
 extension GGUFVocabulary {
     /// Spaces written as `▁`, and one put before the text.
     func spaces(prefix: Bool) -> JSONValue {

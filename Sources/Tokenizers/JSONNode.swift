@@ -1,3 +1,6 @@
+import Foundation
+import Support
+
 /// A value in a JSON file together with where it stands, so that errors can say so.
 struct JSONNode {
     let file: String
@@ -64,5 +67,32 @@ struct JSONNode {
         guard value["type"]?.text == "Sequence" else { return [self] }
         guard depth < 8 else { throw expected("fewer nested sequences") }
         return try required(key).elements().flatMap { try $0.flattened(key, depth: depth + 1) }
+    }
+}
+
+extension JSONValue {
+    /// The value of JSON text.
+    ///
+    /// - Throws: ``TokenizerError/invalidJSON(file:offset:reason:)``.
+    public init(parsing text: String) throws { self = try JSONValue(parsing: Data(text.utf8), of: "the JSON text") }
+
+    /// The value of a file that other programs have written.
+    init(parsing data: Data, of file: String) throws {
+        do { self = try JSONValue(parsing: data, .foreign) } catch JSONFault.malformed(let offset, let problem) {
+            throw TokenizerError.invalidJSON(file: file, offset: offset, reason: problem)
+        }
+    }
+
+    var text: String? { stringValue }
+    var flag: Bool? { boolValue }
+    var int: Int? { integerValue }
+    var double: Double? { doubleValue }
+    var elements: [JSONValue]? { arrayValue }
+    var members: JSONObject? { objectValue }
+    var isNull: Bool { if case .null = self { true } else { false } }
+
+    /// What the value is, in the words of an error message.
+    var kind: String {
+        if case .string(let value) = self { "\"\(value.prefix(60))\"" } else { summary }
     }
 }

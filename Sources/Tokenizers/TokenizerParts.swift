@@ -51,7 +51,7 @@ struct TokenizerParts {
     }
 
     private static func root(_ data: Data, _ file: String) throws -> JSONNode {
-        JSONNode(file: file, path: "", value: try JSONParser.parse(data, file: file))
+        JSONNode(file: file, path: "", value: try JSONValue(parsing: data, of: file))
     }
 
     /// Takes over what tokenizer_config.json and chat_template.jinja say.

@@ -2,6 +2,7 @@ import Checkpoints
 import Foundation
 import Models
 import Records
+import Support
 import Tensors
 import Text
 import Tokenizers

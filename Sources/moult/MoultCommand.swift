@@ -48,9 +48,15 @@ struct MoultCommand: ParsableCommand {
             try Output.finish()
             Foundation.exit(0)
         } catch {
-            let error = misspelled(error) ?? error
+            let error = misspelled(error) ?? spoken(error)
             Foundation.exit(end(error, isBrokenPipeIgnored: isBrokenPipeIgnored))
         }
+    }
+
+    /// The error of a library in the command line's words.
+    private static func spoken(_ error: any Error) -> any Error {
+        let text = FlagWords.text(of: error)
+        return text == "\(error)" ? error : Failure(text)
     }
 
     /// What is said in place of `error` where an option is written that its command does not have: what then is missing follows

@@ -94,7 +94,8 @@ import Testing
         } catch {
             let expected = CheckpointError.unsupported(
                 file: "test.gguf", what: "general.architecture", found: "gemma",
-                supported: "llama, qwen2, qwen3, phi3, gemma2, gemma3, olmo2, smollm3, granite, starcoder2, gptneox, gpt2")
+                supported:
+                    "llama, qwen2, qwen3, phi3, gemma2, gemma3, olmo2, smollm3, granite, starcoder2, gptneox, gpt2")
             #expect(error as? CheckpointError == expected)
         }
     }

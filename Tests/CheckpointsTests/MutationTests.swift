@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import Support
 import Tensors
 import Testing
 
@@ -51,7 +52,7 @@ import Testing
 
     /// Runs `body` on damaged seeds and returns how often it did not throw. Errors of other types are passed on.
     private static func damage(_ seeds: [[UInt8]], seed: UInt64, _ body: ([UInt8]) throws -> Void) throws -> Int {
-        var generator = SeededGenerator(state: seed), succeeded = 0
+        var generator = SplitMix64(seed: seed), succeeded = 0
         for round in 0..<rounds {
             let bytes = damaged(seeds[round % seeds.count], &generator)
             do {
@@ -64,7 +65,7 @@ import Testing
         return succeeded
     }
 
-    private static func damaged(_ seed: [UInt8], _ generator: inout SeededGenerator) -> [UInt8] {
+    private static func damaged(_ seed: [UInt8], _ generator: inout SplitMix64) -> [UInt8] {
         let interesting: [UInt64] = [0, 1, 0x7F, 0xFF, 0x7FFF_FFFF, 0xFFFF_FFFF, 1 << 32, .max >> 1, 1 << 63, .max]
         var bytes = seed
         for _ in 0...Int.random(in: 0...3, using: &generator) where !bytes.isEmpty {

@@ -1,12 +1,13 @@
 import Checkpoints
 import Foundation
+import Support
 import Tensors
 import Testing
 
 @Suite("Quantised tensors in safetensors files")
 struct QuantisedTensorTests {
     private static func tensors() throws -> [(name: String, tensor: Tensor)] {
-        var generator = SeededGenerator(state: 1)
+        var generator = SplitMix64(seed: 1)
         func weight(_ outputs: Int, _ inputs: Int, _ dtype: DType) throws -> Tensor {
             let values = (0..<outputs * inputs).map { _ in Float.random(in: -1...1, using: &generator) }
             return try Tensor(values, shape: [outputs, inputs]).quantised(to: dtype).tensor

@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import Support
 import Testing
 
 /// Right values are those of LlamaRotaryEmbedding of transformers 5.24.0, for heads of 8 dimensions and a base of 10000.

@@ -1,6 +1,8 @@
 import Checkpoints
 import Foundation
+import Support
 import Tensors
+import TestSupport
 
 /// The path of a fixture made by Tools/fixtures/checkpoints.py.
 func fixture(_ name: String) -> String {
@@ -14,10 +16,8 @@ func fixtureBytes(_ name: String) throws -> [UInt8] {
 
 /// Calls `body` with the path of a new folder, and removes it.
 func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Result {
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("checkpoints-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: folder) }
-    return try body(folder.path)
+    let folder = try TemporaryFolder()
+    return try withExtendedLifetime(folder) { try body(folder.path) }
 }
 
 extension Tensor {
@@ -92,17 +92,4 @@ struct GGUFBuilder {
     }
 
     func open() throws -> GGUFCheckpoint { try GGUFCheckpoint(contents: bytes, path: "test.gguf") }
-}
-
-/// A small generator with a seed (SplitMix64).
-struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ value >> 30) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ value >> 27) &* 0x94D0_49BB_1331_11EB
-        return value ^ value >> 31
-    }
 }

@@ -1,4 +1,5 @@
 import Checkpoints
+import Support
 import Testing
 
 @Suite("moult inspect")
@@ -49,7 +50,7 @@ struct InspectCommandTests {
         let model = try place.converted()
         // A layer holds 4 sinks and 4 tokens, a head of 8 each; slots take the rest.
         let state = try MoultProcess("inspect", model, "--json").json()["state"]
-        func bytes(_ state: Checkpoints.JSONValue?) -> Int? {
+        func bytes(_ state: JSONValue?) -> Int? {
             state?["constant_bytes"]?.doubleValue.map { Int($0) }
         }
         let plain = try #require(bytes(state))

@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import Support
 
 /// Runs the `moult` that was built with the tests.
 struct MoultProcess {

@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import Support
 import Tensors
 import TestSupport
 import Testing
@@ -133,8 +134,8 @@ struct StoredModelTests {
                 "positions     RoPE, theta 10000, llama3, factor 8, original context 64\n", "context", 256
             ),
             ("llama-linear-rope", ", linear, factor ", "context", 256),
-        ] as [(String, String, String, Checkpoints.JSONValue)])
-    func facts(fixture: String, line: String, key: String, value: Checkpoints.JSONValue) throws {
+        ] as [(String, String, String, JSONValue)])
+    func facts(fixture: String, line: String, key: String, value: JSONValue) throws {
         let path = "\(packageRoot)/Tests/ModelsTests/Fixtures/\(fixture)"
         #expect(try MoultProcess("inspect", path).output.contains(line), "\(line)")
         let json = try MoultProcess("inspect", path, "--json").json()

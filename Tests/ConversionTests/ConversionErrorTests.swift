@@ -70,29 +70,29 @@ struct ConversionErrorTests {
     @Test("options out of range")
     func options() throws {
         let source = try SourceModel("llama-tied")
-        try expectRefusal(source, "--slots", "1 to 4096") { $0.slots = 0 }
-        try expectRefusal(source, "--window", "found -1") { $0.window = -1 }
-        try expectRefusal(source, "--window", "--profile fla") { ($0.profile, $0.window) = (.fla, 64) }
-        try expectRefusal(source, "--keep-attention", "layers from 0 to 1", "found 2") { $0.keptAttention = [0, 2] }
-        try expectRefusal(source, "--attention-positions", "1 to 1024, or none", "0.5") {
+        try expectRefusal(source, "slots", "1 to 4096") { $0.slots = 0 }
+        try expectRefusal(source, "window", "found -1") { $0.window = -1 }
+        try expectRefusal(source, "window", "profile fla") { ($0.profile, $0.window) = (.fla, 64) }
+        try expectRefusal(source, "keptAttention", "layers from 0 to 1", "found 2") { $0.keptAttention = [0, 2] }
+        try expectRefusal(source, "attentionPositions", "1 to 1024, or none", "0.5") {
             $0.attentionPositions.divisor = 0.5
         }
-        try expectRefusal(source, "--attention-positions", "1 to 1024, or none", "nan") {
+        try expectRefusal(source, "attentionPositions", "1 to 1024, or none", "nan") {
             $0.attentionPositions.divisor = .nan
         }
-        try expectRefusal(source, "--mixer", "'gsa'", "'mamba'") { $0.mixer = "mamba" }
-        try expectRefusal(source, "--dtype") { $0.dtype = .int32 }
+        try expectRefusal(source, "mixer", "'gsa'", "'mamba'") { $0.mixer = "mamba" }
+        try expectRefusal(source, "dtype") { $0.dtype = .int32 }
     }
 
     @Test("positions of kept attention where it has the source's")
     func positions() throws {
         try expectRefusal(
-            try SourceModel("mistral-sliding-window"), "--attention-positions",
+            try SourceModel("mistral-sliding-window"), "attentionPositions",
             "the source's positions, for its window of",
             "found positions divided by 4"
         ) { $0.attentionPositions.divisor = 4 }
         try expectRefusal(
-            try SourceModel("llama-tied"), "--attention-log-scale", "--profile fla",
+            try SourceModel("llama-tied"), "attentionLogScale", "profile fla",
             "found queries scaled by the logarithm of the tokens seen"
         ) { ($0.profile, $0.attentionPositions.hasLogScale) = (.fla, true) }
     }
@@ -100,7 +100,7 @@ struct ConversionErrorTests {
     @Test("what the fla profile cannot express")
     func flaLimits() throws {
         try expectRefusal(try SourceModel("llama-biases-llama3-rope"), "head_dim", "fla profile") { $0.profile = .fla }
-        try expectRefusal(try SourceModel("llama-linear-rope"), "--keep-attention", "RoPE scaling") {
+        try expectRefusal(try SourceModel("llama-linear-rope"), "keptAttention", "RoPE scaling") {
             ($0.profile, $0.keptAttention) = (.fla, [0])
         }
     }
@@ -113,7 +113,7 @@ struct ConversionErrorTests {
                 tensors[index].tensor = try Tensor(
                     [Float.nan, .infinity] + [Float](repeating: 1, count: 46), shape: [48])
             })
-        try expectRefusal(source, "'model.norm.weight'", "2 NaN or infinite", "--allow-non-finite")
+        try expectRefusal(source, "'model.norm.weight'", "2 NaN or infinite", "allowNonFinite")
         var options = ConversionOptions()
         options.allowNonFinite = true
         let folder = try TemporaryFolder()

@@ -2,6 +2,7 @@ import Checkpoints
 import Conversion
 import Foundation
 import Models
+import Support
 import Tensors
 import TestSupport
 import Testing
@@ -142,11 +143,11 @@ struct ModelQuantiserTests {
 
     @Test func refusals() throws {
         let source = try SourceModel(Self.fixture)
-        for bits in [0, 3, 16, -4] { try expectRefusal(source.path, options(bits), "--bits", "8 or 4", "\(bits)") }
-        try expectRefusal(source.path, options(4, embedding: 6), "--embedding-bits", "8 or 4", "6")
+        for bits in [0, 3, 16, -4] { try expectRefusal(source.path, options(bits), "bits", "8 or 4", "\(bits)") }
+        try expectRefusal(source.path, options(4, embedding: 6), "embeddingBits", "8 or 4", "6")
         var groups = options(4)
         groups.groupSize = 64
-        try expectRefusal(source.path, groups, "--group-size", "32", "64")
+        try expectRefusal(source.path, groups, "groupSize", "32", "64")
 
         let folder = try TemporaryFolder()
         _ = try ModelQuantiser(ModelFiles.open(source.path), options: options(8)).run(output: "\(folder.path)/once")

@@ -1,5 +1,6 @@
 import Evaluation
 import Foundation
+import Support
 import Testing
 
 @Suite("Figures of tasks, by hand")

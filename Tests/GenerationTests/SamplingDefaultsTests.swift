@@ -1,5 +1,6 @@
 import Checkpoints
 import Generation
+import Support
 import Testing
 
 /// What generation_config.json says, as transformers takes it.

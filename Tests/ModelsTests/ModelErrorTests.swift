@@ -1,7 +1,9 @@
 import Checkpoints
 import Foundation
 import Models
+import Support
 import Tensors
+import TestSupport
 import Testing
 
 @Suite("Models refuse what they cannot run")
@@ -9,16 +11,16 @@ struct ModelErrorTests {
     let fixture = Fixture(name: "moult-gsa-window")
 
     /// A copy of the fixture's folder with `change` made to its config.json.
-    private func copy(_ fixture: Fixture? = nil, _ change: (inout JSONObject) -> Void) throws -> String {
+    private func copy(_ fixture: Fixture? = nil, _ change: (inout JSONObject) -> Void) throws -> TemporaryFolder {
         let source = (fixture ?? self.fixture).path
-        let folder = NSTemporaryDirectory() + "moult-models-\(UUID().uuidString)"
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        try FileManager.default.copyItem(atPath: "\(source)/model.safetensors", toPath: "\(folder)/model.safetensors")
+        let folder = try TemporaryFolder()
+        try FileManager.default.copyItem(
+            atPath: "\(source)/model.safetensors", toPath: "\(folder.path)/model.safetensors")
         guard case .object(var json) = try JSONValue(file: "\(source)/config.json") else {
             throw CocoaError(.coderReadCorrupt)
         }
         change(&json)
-        try JSONValue.object(json).text().write(toFile: "\(folder)/config.json", atomically: true, encoding: .utf8)
+        try folder.write("config.json", JSONValue.object(json).text())
         return folder
     }
 
@@ -40,13 +42,13 @@ struct ModelErrorTests {
         }
         #expect(
             throws: ModelError.missingParameter(
-                name: "model.layers.0.self_attn.q_proj.bias", path: folder)
-        ) { try DecoderModel.load(folder) }
+                name: "model.layers.0.self_attn.q_proj.bias", path: folder.path)
+        ) { try DecoderModel.load(folder.path) }
     }
 
     @Test func wrongShape() throws {
         let folder = try copy(nil, options { $0["slots"] = 3 })
-        let error = #expect(throws: ModelError.self) { try DecoderModel.load(folder) }
+        let error = #expect(throws: ModelError.self) { try DecoderModel.load(folder.path) }
         guard case .parameterShape(let name, _, let expected, let found)? = error else {
             Issue.record("\(String(describing: error))")
             return
@@ -58,7 +60,7 @@ struct ModelErrorTests {
     func badOptions(_ key: String) throws {
         for value: JSONValue in [-1, 1.5, "many", true, 1e300] {
             let folder = try copy(nil, options { $0[key] = value })
-            let error = #expect(throws: ModelError.self) { try DecoderModel.load(folder) }
+            let error = #expect(throws: ModelError.self) { try DecoderModel.load(folder.path) }
             #expect(error.map { "\($0)" }?.contains("moult.gsa.\(key)") == true)
         }
     }
@@ -75,7 +77,7 @@ struct ModelErrorTests {
                 moult[key] = value
                 json["moult"] = .object(moult)
             }
-            let error = #expect(throws: ModelError.self) { try DecoderModel.load(folder) }
+            let error = #expect(throws: ModelError.self) { try DecoderModel.load(folder.path) }
             #expect(error.map { "\($0)" }?.contains(message) == true, "\(String(describing: error))")
         }
     }
@@ -86,7 +88,7 @@ struct ModelErrorTests {
             ("feature_map", "relu"), ("use_short_conv", true), ("gate_logit_normalizer", 16),
         ] {
             let folder = try copy(Fixture(name: "fla-gsa-tied")) { $0[key] = value }
-            let error = #expect(throws: ModelError.self) { try DecoderModel.load(folder) }
+            let error = #expect(throws: ModelError.self) { try DecoderModel.load(folder.path) }
             #expect(error.map { "\($0)" }?.contains(key) == true)
         }
     }

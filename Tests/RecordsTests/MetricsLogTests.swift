@@ -1,6 +1,7 @@
 import Checkpoints
 import Foundation
 import Records
+import Support
 import TestSupport
 import Testing
 

@@ -1,5 +1,6 @@
 import Foundation
 import Reports
+import Support
 import Testing
 
 @Suite("Axes")
@@ -45,7 +46,7 @@ struct AxisTests {
     /// Ranges of every size, on axes of every length.
     @Test("ticks are round, ascending and apart, and every value is on the axis")
     func properties() throws {
-        var random = SeededRandom(state: 7)
+        var random = SplitMix64(seed: 7)
         for _ in 0..<1000 {
             let magnitude = pow(10, Double.random(in: -12...12, using: &random))
             let low = Double.random(in: -1...1, using: &random) * magnitude
@@ -90,17 +91,5 @@ struct AxisTests {
         #expect(many.ticks.map(\.label) == ["0", "10", "20", "30", "40", "50", "60", "70", "80", "90"])
         #expect(many.position(0) == 0.005 && many.position(99) == 0.995)
         #expect(Axis("", categories: [], length: 300).ticks.isEmpty)
-    }
-}
-
-/// The same numbers in each run (SplitMix64).
-private struct SeededRandom: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = (state ^ state >> 30) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ mixed >> 31
     }
 }

@@ -1,6 +1,7 @@
 import Checkpoints
 import Foundation
 import Records
+import Support
 import TestSupport
 
 /// The events of a run of two stages: `align` to step 40, `distil` to step 100, 1024 tokens a step.

@@ -1,4 +1,5 @@
 import Foundation
+import Support
 import Testing
 import Tokenizers
 
@@ -30,7 +31,7 @@ import Tokenizers
             let render = {
                 try ChatTemplate(expected.source).render(
                     messages: messages, addGenerationPrompt: expected.addGenerationPrompt,
-                    variables: Dictionary(variables.entries.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 }))
+                    variables: Dictionary(variables.pairs.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 }))
             }
             if let text = expected.text {
                 do {

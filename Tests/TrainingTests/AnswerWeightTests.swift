@@ -83,12 +83,12 @@ struct AnswerWeightTests {
         (run.configuration.data.recall, run.configuration.data.answerWeight) = (0, 2)
         #expect(
             try run.train().warnings == [
-                "--answer-weight: there are no answers to weigh without recall rows; see --recall"
+                "data.answerWeight: there are no answers to weigh without recall rows; see data.recall"
             ])
         for weight in [0, 0.99, 1001, -1, .nan, .infinity] {
             run.configuration.data.answerWeight = weight
             #expect(
-                throws: TrainingError.option(name: "--answer-weight", expected: "1.0 to 1000.0", found: "\(weight)")
+                throws: TrainingError.option(name: "data.answerWeight", expected: "1.0 to 1000.0", found: "\(weight)")
             ) { try run.train("refused") }
         }
     }

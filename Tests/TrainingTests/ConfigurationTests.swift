@@ -155,7 +155,7 @@ struct ConfigurationTests {
     ])
     func badStageList(_ text: String) {
         let error = #expect(throws: TrainingError.self) { try StageConfiguration.list(text) }
-        #expect(error.map { "\($0)" }?.hasPrefix("--stages: expected ") == true)
+        #expect(error.map { "\($0)" }?.hasPrefix("stages: expected ") == true)
     }
 
     @Test func steps() {

@@ -3,6 +3,7 @@ import Conversion
 import Foundation
 import Models
 import Reports
+import Support
 import Tensors
 import TestSupport
 import Testing
@@ -23,7 +24,7 @@ struct SelectionTests {
             var configuration = try shape.configuration()
             configuration.decoder.layerCount = 3
             configuration.mixers = [String](repeating: SoftmaxAttention.name, count: 3)
-            var options: Checkpoints.JSONObject = [
+            var options: JSONObject = [
                 "version": 2, "layers": .array(configuration.mixers.map { .string($0) }),
             ]
             options["gsa"] = ["slots": 4, "window": 4]

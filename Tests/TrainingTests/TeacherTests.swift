@@ -1,6 +1,7 @@
 import Checkpoints
 import Conversion
 import Foundation
+import Support
 import Tensors
 import TestSupport
 import Testing

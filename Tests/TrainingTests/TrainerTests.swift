@@ -220,11 +220,11 @@ struct TrainerTests {
 
     @Test("settings that cannot be run leave nothing behind")
     func settings() throws {
-        try expectRefusal("--seed", "-1") { $0.configuration.seed = -1 }
-        try expectRefusal("--length", "1") { $0.configuration.length = 1 }
-        try expectRefusal("--teacher", "stage align") { $0.configuration.teacher = nil }
-        try expectRefusal("--data") { $0.configuration.data.train = [] }
-        try expectRefusal("--stages") { $0.configuration.stages = [] }
+        try expectRefusal("seed", "-1") { $0.configuration.seed = -1 }
+        try expectRefusal("length", "1") { $0.configuration.length = 1 }
+        try expectRefusal("teacher", "stage align") { $0.configuration.teacher = nil }
+        try expectRefusal("data.train") { $0.configuration.data.train = [] }
+        try expectRefusal("stages") { $0.configuration.stages = [] }
         try expectRefusal("stage align", "0 × 1 × 16") { $0.eachStage { $0.sequences = 0 } }
         try expectRefusal("stage align", "tokens") {
             $0.eachStage { ($0.sequences, $0.accumulation) = (1 << 40, 1 << 40) }

@@ -1,3 +1,4 @@
+import Support
 import Tensors
 
 /// Reads the keys of a config.json, with errors that name file and key. A key with the value null counts as absent.

@@ -1,4 +1,5 @@
 import Foundation
+import Support
 
 extension DecoderConfiguration {
     /// The configuration of a GGUF file, decoded as the config.json that the model would have.

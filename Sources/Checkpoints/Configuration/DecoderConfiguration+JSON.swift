@@ -1,3 +1,5 @@
+import Support
+
 extension DecoderConfiguration {
     /// Decodes a Hugging Face config.json, with the defaults that its family has in transformers.
     ///

@@ -1,3 +1,4 @@
+import Support
 import Tensors
 
 /// What a decoder has beyond Llama, as the "decoder" object of Moult's config.json says it. It is the one list of these

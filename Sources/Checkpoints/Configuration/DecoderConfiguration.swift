@@ -1,3 +1,4 @@
+import Support
 import Tensors
 
 /// A decoder as data: everything that tells one source family from another, but its token mixers' own settings, which stay in

@@ -1,3 +1,5 @@
+import Support
+
 extension RopeScaling {
     /// As Hugging Face's `rope_scaling`.
     public var json: JSONValue {

@@ -1,3 +1,4 @@
+import Support
 import Tensors
 
 /// What the configurations of nearly all families have alike.

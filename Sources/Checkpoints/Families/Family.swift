@@ -1,3 +1,5 @@
+import Support
+
 /// A family of source models as data: what its configuration says in the decoder's terms, and how the decoder's tensors are
 /// made of those of its files. A new family is one type in one file, and an entry of ``Families/all``, or a value that a
 /// program of its own gives to ``ModelFiles/open(_:families:)``.

@@ -1,3 +1,5 @@
+import Support
+
 /// Gemma 2 (arXiv 2408.00118): norms before and after, with weights 1 + w, a gated GELU, scaled embeddings, soft caps, and a
 /// sliding window in every other layer.
 public enum Gemma2: Family {

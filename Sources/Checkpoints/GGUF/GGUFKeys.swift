@@ -1,3 +1,5 @@
+import Support
+
 /// The keys of a GGUF file's architecture, under their names without it.
 public struct GGUFKeys: Sendable {
     let metadata: GGUFMetadata
@@ -44,7 +46,8 @@ public struct GGUFKeys: Sendable {
     /// Dimensions of a head, of a configuration that has the sizes already.
     func headDim(_ json: JSONObject) throws -> Int? {
         let heads = json["num_attention_heads"]?.integerValue ?? 0
-        let dim = json["head_dim"]?.integerValue
+        let dim =
+            json["head_dim"]?.integerValue
             ?? (heads > 0 ? json["hidden_size"]?.integerValue.map { $0 / heads } : nil)
         return dim.flatMap { $0 > 0 ? $0 : nil }
     }

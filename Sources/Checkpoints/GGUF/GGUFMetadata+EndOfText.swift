@@ -1,3 +1,5 @@
+import Support
+
 extension GGUFMetadata {
     /// What ends a turn in the templates that llama.cpp knows; files older than the key of such a token do not say it.
     private static let turnEnds: Set<String> = [

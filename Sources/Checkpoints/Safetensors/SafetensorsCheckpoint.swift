@@ -1,4 +1,5 @@
 import Foundation
+import Support
 import Tensors
 
 /// Tensors in the safetensors format: one file, or the shards that an index names.

@@ -1,3 +1,5 @@
+import Support
+
 /// One .safetensors file: 8 bytes of header length (little-endian), a JSON header, the tensors' bytes.
 ///
 /// As in Hugging Face's reader the header has at most 100 MB and the tensors cover the rest of the file exactly, without
@@ -33,18 +35,20 @@ struct SafetensorsFile {
                 file: file.path, part: "the header", needed: claimed, available: file.bytes.count - 8)
         }
         let header = UnsafeRawBufferPointer(rebasing: file.bytes[8..<8 + length])
-        var scanner = JSONScanner(header, file: file.path)
+        var scanner = JSONScanner(header)
         var spans: [Span] = []
-        try withExtendedLifetime(file) {
-            try scanner.object { scanner, key in
-                if key == "__metadata__" {
-                    metadata = try Self.metadata(&scanner, file: file.path)
-                } else {
-                    spans.append(try Self.span(&scanner, name: key, file: file.path))
+        do {
+            try withExtendedLifetime(file) {
+                try scanner.object { scanner, key in
+                    if key == "__metadata__" {
+                        metadata = try Self.metadata(&scanner, file: file.path)
+                    } else {
+                        spans.append(try Self.span(&scanner, name: key, file: file.path))
+                    }
                 }
+                try scanner.end()
             }
-            try scanner.end()
-        }
+        } catch let fault as JSONFault { throw CheckpointError(fault, file: file.path) }
         try place(&spans, dataStart: 8 + length)
         try checkDescriptions()
     }

@@ -1,3 +1,4 @@
+import Support
 import Tensors
 
 /// How tensors are spread over safetensors files: in order, each file up to a limit (a tensor above it has a file of

@@ -50,8 +50,10 @@ public struct ModelQuantiser {
             report.tokenizerWarning = try folder.writeTokenizer(of: files).warning
             _ = try folder.copy("conversion.json", of: files)
             // A Transformer of another family than Llama's has Moult's form from here on: its tensors have.
-            let isOther = files.family.isTransformer && ![Llama.modelTypes, Mistral.modelTypes].joined().contains(
-                files.configuration.modelType)
+            let isOther =
+                files.family.isTransformer
+                && ![Llama.modelTypes, Mistral.modelTypes].joined().contains(
+                    files.configuration.modelType)
             var json =
                 isOther
                 ? configuration.moultFile(nil, try configuration.attention, dtype: .bfloat16)
@@ -90,7 +92,8 @@ public struct ModelQuantiser {
                 name: rule.name, path: files.path, expected: rule.shape, found: stored.shape)
         }
         let canRound =
-            rule.shape.count == 2 && rule.shape[1] % options.groupSize == 0 && rule.name != configuration.names.positions
+            rule.shape.count == 2 && rule.shape[1] % options.groupSize == 0
+            && rule.name != configuration.names.positions
         let rounded = tables.contains(rule.name) ? types.embedding : types.layers
         return canRound ? rounded : rule.shape.count < 2 ? stored.format.dtype ?? .float32 : stored.plainType
     }

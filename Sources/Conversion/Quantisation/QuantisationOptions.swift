@@ -21,7 +21,7 @@ public struct QuantisationOptions: Sendable {
     func types() throws -> (layers: DType, embedding: DType) {
         guard groupSize == 32 else {
             throw ConversionError.option(
-                name: "--group-size", expected: "32, which the kernels' layout is made for", found: "\(groupSize)")
+                name: "groupSize", expected: "32, which the kernels' layout is made for", found: "\(groupSize)")
         }
         func type(_ name: String, _ bits: Int) throws -> DType {
             switch bits {
@@ -30,6 +30,6 @@ public struct QuantisationOptions: Sendable {
             default: throw ConversionError.option(name: name, expected: "8 or 4", found: "\(bits)")
             }
         }
-        return (try type("--bits", bits), try type("--embedding-bits", embeddingBits ?? 8))
+        return (try type("bits", bits), try type("embeddingBits", embeddingBits ?? 8))
     }
 }

@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import Support
 import Tensors
 
 /// What a quantisation did: for people and as JSON.

@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import Support
 
 /// The keys at the head of a model card: those whose value is one text, or the first of a list. What is more than that,
 /// such as a folded text or an anchor, is passed over: it is other people's YAML, of which a few words are wanted.

@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import Support
 import Text
 
 /// Questions of a published task: JSON lines. A multiple choice has `context`, `choices` (each with the space before it)

@@ -1,4 +1,5 @@
 import Foundation
+import Support
 import Tokenizers
 
 /// How a conversation is written as text.

@@ -49,7 +49,7 @@ public struct OwnStates: Sendable {
             case .own where force || FileIdentity(path).map(files.contains) == true: return
             case .own:
                 throw GenerationError.occupied(
-                    path: path, expected: "a new file, or --force to replace a state", found: "a state")
+                    path: path, expected: "a new file, or leave to replace a state", found: "a state")
             case .foreign(let what): found = what
             }
         } catch let fault as RegularFile.Fault {

@@ -23,7 +23,7 @@ public struct PromptCache {
         do {
             _ = try MadeFolders(folder)
         } catch {
-            throw GenerationError.option(name: "--prompt-cache", expected: "a folder", found: folder)
+            throw GenerationError.option(name: "promptCache", expected: "a folder", found: folder)
         }
         (self.folder, self.limit, self.warn) = (folder, limit, warn)
     }

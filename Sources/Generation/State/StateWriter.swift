@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import Support
 import Tensors
 
 /// Collects the bytes of a state file: little-endian, every part padded to 8 bytes.

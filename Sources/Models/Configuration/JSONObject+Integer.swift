@@ -1,4 +1,5 @@
 import Checkpoints
+import Support
 
 extension JSONObject {
     /// The whole number at `key`, which errors call `name`; nil when there is none.

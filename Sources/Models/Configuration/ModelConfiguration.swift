@@ -1,4 +1,5 @@
 import Checkpoints
+import Support
 import Tensors
 
 /// A model's whole configuration: the decoder's dimensions, and which mixer each layer has.

@@ -1,4 +1,5 @@
 import Checkpoints
+import Support
 
 /// Where kept softmax attention places the tokens that it sees. Softmax attention fails beyond the positions that it was
 /// trained on; these are the remedies, which have to be trained.

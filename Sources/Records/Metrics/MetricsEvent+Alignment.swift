@@ -1,4 +1,5 @@
 import Checkpoints
+import Support
 
 extension MetricsEvent {
     /// How far the mixers are from the teacher's.

@@ -1,4 +1,5 @@
 import Checkpoints
+import Support
 
 extension MetricsEvent {
     /// A stage has had all its steps.

@@ -1,5 +1,6 @@
 import Checkpoints
 import Models
+import Support
 
 extension MetricsEvent {
     /// What the state of one sequence takes.

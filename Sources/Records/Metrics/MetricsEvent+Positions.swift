@@ -1,4 +1,5 @@
 import Checkpoints
+import Support
 
 extension MetricsEvent {
     /// Perplexity by position in the row: what the student makes of a context that grows.

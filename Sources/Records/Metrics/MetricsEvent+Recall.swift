@@ -1,4 +1,5 @@
 import Checkpoints
+import Support
 
 extension MetricsEvent {
     /// Questions whose answers stand in what was read before, asked beside a validation.

@@ -1,4 +1,5 @@
 import Checkpoints
+import Support
 
 extension MetricsEvent {
     /// Which heads a stage has given their softmax attention back, and how those that were tried did.

@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import Support
 
 extension MetricsEvent {
     /// A run begins, or goes on after a stop.

@@ -1,4 +1,5 @@
 import Checkpoints
+import Support
 
 extension MetricsEvent {
     /// One update of the parameters.

@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import Support
 
 extension MetricsEvent {
     /// The student measured on text that it is not trained on.

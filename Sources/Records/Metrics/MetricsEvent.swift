@@ -1,4 +1,5 @@
 import Checkpoints
+import Support
 
 /// One line of a run's metrics.jsonl: what happened, under the key "event" its kind.
 public enum MetricsEvent: Sendable, Equatable {

@@ -1,4 +1,5 @@
 import Checkpoints
+import Support
 
 /// The members of one line of metrics.jsonl, or of an object in it, with errors that say where.
 struct MetricsFields {

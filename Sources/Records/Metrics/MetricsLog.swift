@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import Support
 
 /// Appends to a run's metrics.jsonl: one JSON object a line, given to the system as soon as it is written, so that
 /// whatever ends the program leaves every earlier line whole.

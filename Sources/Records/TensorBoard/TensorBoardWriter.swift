@@ -1,4 +1,5 @@
 import Foundation
+import Support
 
 /// Writes the scalars of a run as a TensorBoard event file: records of TensorFlow's TFRecord format, each an `Event`
 /// message (tensorflow/core/util/event.proto, framework/summary.proto).

@@ -15,10 +15,18 @@ public struct SplitMix64: RandomNumberGenerator, Sendable {
         state = seed ^ hash
     }
 
+    /// What the state grows by from one number to the next: the golden ratio, as a fraction of 2^64.
+    static let increment: UInt64 = 0x9E37_79B9_7F4A_7C15
+
     /// The next 64 bits.
     public mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
+        state &+= Self.increment
+        return Self.mixed(state)
+    }
+
+    /// The finaliser: every bit of the result depends on every bit of `value`.
+    static func mixed(_ value: UInt64) -> UInt64 {
+        var z = value
         z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
         z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
         return z ^ (z >> 31)

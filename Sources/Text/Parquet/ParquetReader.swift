@@ -1,3 +1,4 @@
+import Support
 import Tokenizers
 
 /// Reads one column of text, or a list of messages, of a Parquet file (parquet-format 2): a row is a document.

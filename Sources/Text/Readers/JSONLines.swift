@@ -1,4 +1,4 @@
-import Checkpoints
+import Support
 
 /// The values of a file of JSON lines, as Python's json reads them; lines of white space are passed over.
 package struct JSONLines {
@@ -25,9 +25,7 @@ package struct JSONLines {
     package mutating func next(text keys: [String] = []) throws -> JSONValue? {
         while let line = try lines.next() {
             guard line.contains(where: { $0 != 0x20 && $0 != 0x09 && $0 != 0x0D }) else { continue }
-            do { return try JSONValue(asPython: line, file: path, text: keys) } catch CheckpointError.json(
-                _, let offset, let problem)
-            {
+            do { return try JSONValue(asPython: line, text: keys) } catch JSONFault.malformed(let offset, let problem) {
                 throw DataError.json(file: path, line: lines.line, offset: offset, problem: problem)
             }
         }

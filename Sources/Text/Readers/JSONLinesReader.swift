@@ -23,7 +23,7 @@ struct JSONLinesReader: DocumentReader {
         case .string(let text)?: return DocumentPiece(text: Array(text.utf8), place: place)
         case .array(let messages)? where messages.allSatisfy { $0.objectValue != nil }:
             return try chat.piece(
-                messages.map { .init($0) }, tools: record["tools"]?.arrayValue?.map { .init($0) }, file: file,
+                messages, tools: record["tools"]?.arrayValue, file: file,
                 place: place)
         case let other:
             let found = record.objectValue == nil ? record.summary : other?.summary ?? "no such key"

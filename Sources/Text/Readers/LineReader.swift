@@ -81,7 +81,7 @@ struct LineReader {
 
     private func tooLong(_ length: Int) -> DataError {
         .tooLarge(
-            file: source.path, place: .line(line), part: "the line's length in bytes (--max-line-bytes)",
+            file: source.path, place: .line(line), part: "the line's length in bytes (maximumLineBytes)",
             limit: limit, found: length)
     }
 }

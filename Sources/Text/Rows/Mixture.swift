@@ -1,3 +1,5 @@
+import Support
+
 /// Which source's row is next, as a pure function of seed and index.
 package enum Mixture: Sendable {
     /// A pass over all rows of all sources in one permutation; the sources' rows, added up from the first on.

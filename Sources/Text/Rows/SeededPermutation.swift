@@ -1,3 +1,5 @@
+import Support
+
 /// A permutation of 0..<count that takes no memory: a Feistel network over the next power of four, walked until it
 /// lands inside (Black and Rogaway 2002, "Ciphers with Arbitrary Finite Domains").
 package struct SeededPermutation: Sendable {

@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import Support
 import Tokenizers
 
 /// The tokens of some pieces of text, one behind another.

@@ -1,3 +1,5 @@
+import Support
+
 /// A tokenizer's chat template, parsed once, with the special tokens that templates name.
 public struct ChatRenderer: Sendable {
     private let template: ChatTemplate

@@ -1,3 +1,5 @@
+import Support
+
 /// A chat template: a Jinja program that turns the messages of a conversation into the text a model was trained on.
 ///
 /// Jinja as Hugging Face transformers sets it up (`trim_blocks`, `lstrip_blocks`, loop controls, `generation` blocks, `tojson`

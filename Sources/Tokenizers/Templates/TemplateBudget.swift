@@ -1,3 +1,5 @@
+import Support
+
 /// What rendering a template may cost: work and memory, counted together in bytes.
 ///
 /// Everything that is made is charged by its size and never given back, so that the sum also bounds the memory; everything
@@ -62,7 +64,7 @@ final class TemplateBudget {
     /// - Returns: The least number of bytes of the value when it is written.
     @discardableResult
     func visit(_ value: TemplateValue, texts: Bool, indent: Int = 0, depth: Int = 0, _ line: Int) throws -> Int {
-        guard depth < JSONParser.maximumDepth else {
+        guard depth < JSONDialect.foreign.maximumDepth else {
             throw TokenizerError.template(line: line, reason: "a value that is nested too deeply")
         }
         var length = 1 + indent * depth

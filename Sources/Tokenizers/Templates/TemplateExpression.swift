@@ -1,3 +1,5 @@
+import Support
+
 /// An expression of a template, and the line it stands on.
 struct TemplateExpression: Sendable {
     indirect enum Kind: Sendable {

@@ -1,3 +1,5 @@
+import Support
+
 /// Builds expressions from the tokens of one tag, with Jinja's precedence.
 struct TemplateExpressionParser {
     private let tokens: [TemplateToken]

@@ -1,3 +1,5 @@
+import Support
+
 extension TemplateRenderer {
     /// What `json.dumps` is told.
     private struct JSONOptions {

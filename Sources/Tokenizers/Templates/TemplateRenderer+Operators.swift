@@ -1,4 +1,5 @@
 import Foundation
+import Support
 
 extension TemplateRenderer {
     func compare(_ symbol: String, _ left: TemplateValue, _ right: TemplateValue, _ line: Int) throws -> Bool {

@@ -1,3 +1,5 @@
+import Support
+
 extension TemplateText {
     /// What Python's `isalpha`, `isdigit` and so on say of a text.
     static func isOfKind(_ text: String, _ method: String) -> Bool {

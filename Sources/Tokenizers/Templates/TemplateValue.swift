@@ -1,3 +1,5 @@
+import Support
+
 /// A value while a template is rendered, as Python has it.
 enum TemplateValue {
     /// A name or an attribute that does not exist: false and empty, and an error in most other places.
@@ -24,7 +26,7 @@ enum TemplateValue {
         case .array(let elements): self = .list(elements.map { TemplateValue($0) })
         case .object(let object):
             self = .dictionary(
-                TemplateDictionary(object.entries.map { .init(key: .string($0.key), value: TemplateValue($0.value)) }))
+                TemplateDictionary(object.pairs.map { .init(key: .string($0.key), value: TemplateValue($0.value)) }))
         }
     }
 

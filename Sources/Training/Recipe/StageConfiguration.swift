@@ -81,7 +81,7 @@ public struct StageConfiguration: Sendable, Equatable {
             else {
                 let kinds = Kind.allCases.map(\.rawValue).joined(separator: ", ")
                 throw TrainingError.option(
-                    name: "--stages",
+                    name: "stages",
                     expected: "STAGE=TOKENS, STAGE=TOKENS@LENGTH or STAGE=TOKENS@LENGTHxROWS, … with \(kinds), such as "
                         + "align=400k,distil=1.2M@4096",
                     found: "'\(part)'")
@@ -92,7 +92,7 @@ public struct StageConfiguration: Sendable, Equatable {
             return stage
         }.filter { $0.tokens > 0 }
         guard !stages.isEmpty else {
-            throw TrainingError.option(name: "--stages", expected: "at least one stage with tokens", found: "'\(text)'")
+            throw TrainingError.option(name: "stages", expected: "at least one stage with tokens", found: "'\(text)'")
         }
         return stages
     }

@@ -83,24 +83,24 @@ public struct TrainingConfiguration: Sendable, Equatable {
         func require(_ condition: Bool, _ name: String, _ expected: String, _ found: String) throws {
             if !condition { throw TrainingError.option(name: name, expected: expected, found: found) }
         }
-        try require(!model.isEmpty, "MODEL", "a folder that 'moult convert' wrote", "none")
-        try require(!data.train.isEmpty, "--data", "at least one file, folder or pattern", "none")
-        try require(!stages.isEmpty, "--stages", "at least one stage", "none")
-        try require((0...Int(Int32.max)).contains(seed), "--seed", "0 to \(Int32.max)", "\(seed)")
-        let named = [("--length", length)] + stages.map { ("stage \($0.kind.rawValue): length", self.length(of: $0)) }
+        try require(!model.isEmpty, "model", "a folder that 'moult convert' wrote", "none")
+        try require(!data.train.isEmpty, "data.train", "at least one file, folder or pattern", "none")
+        try require(!stages.isEmpty, "stages", "at least one stage", "none")
+        try require((0...Int(Int32.max)).contains(seed), "seed", "0 to \(Int32.max)", "\(seed)")
+        let named = [("length", length)] + stages.map { ("stage \($0.kind.rawValue): length", self.length(of: $0)) }
         for (name, length) in named {
             let expected = "\(Self.lengths.lowerBound) to \(Self.lengths.upperBound)"
             try require(Self.lengths.contains(length), name, expected, "\(length)")
         }
         let share = RecallShare.range
         try require(
-            share.contains(data.recall), "--recall", "\(share.lowerBound) to \(share.upperBound)", "\(data.recall)")
+            share.contains(data.recall), "data.recall", "\(share.lowerBound) to \(share.upperBound)", "\(data.recall)")
         let weights = Self.answerWeights
         try require(
-            weights.contains(data.answerWeight), "--answer-weight",
+            weights.contains(data.answerWeight), "data.answerWeight",
             "\(weights.lowerBound) to \(weights.upperBound)", "\(data.answerWeight)")
         // So that no sum of tokens overflows.
-        try require(stages.count <= 1000, "--stages", "at most 1000 stages", "\(stages.count)")
+        try require(stages.count <= 1000, "stages", "at most 1000 stages", "\(stages.count)")
         for stage in stages {
             let (limit, length) = (1 << 40, length(of: stage))
             let perStep = [stage.sequences, stage.accumulation, length].reduce(1) { product, factor in
@@ -132,11 +132,11 @@ public struct TrainingConfiguration: Sendable, Equatable {
         let heads = HeadSelection.Options.counts
         for stage in stages where stage.kind == .select {
             try require(
-                heads.contains(stage.tokens), "--stages: select", "\(heads.lowerBound) to \(heads.upperBound) heads",
+                heads.contains(stage.tokens), "stages: select", "\(heads.lowerBound) to \(heads.upperBound) heads",
                 "\(stage.tokens)")
         }
         for stage in stages where teacher == nil && stage.kind != .finetune {
-            try require(false, "--teacher", "the Transformer for stage \(stage.kind.rawValue)", "none")
+            try require(false, "teacher", "the Transformer for stage \(stage.kind.rawValue)", "none")
         }
     }
 }

@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import Support
 
 /// What was measured on the rows that are held apart and is asked for again later in the run. A checkpoint keeps it.
 struct HeldMeasurements: Sendable, Equatable {

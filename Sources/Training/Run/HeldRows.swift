@@ -34,7 +34,8 @@ struct HeldRows {
         for batch in batches {
             let losses = try model.hidden(batch.inputs, documents: batch.documents)
                 .reshaped([batch.tokens, model.configuration.decoder.hiddenSize])
-                .negativeLogLikelihood(head: model.headWeight, targets: batch.targets.map { max($0, 0) }, cap: model.logitCap)
+                .negativeLogLikelihood(
+                    head: model.headWeight, targets: batch.targets.map { max($0, 0) }, cap: model.logitCap)
             for (position, target) in batch.targets.enumerated() where target >= 0 {
                 sums[position] += Double(losses[position])
                 counts[position] += 1

@@ -37,7 +37,7 @@ public struct RunFolder: Sendable {
         let left = FolderContents.names(path).filter { ![Self.tokens, Self.lock].contains($0) }
         guard isFree, left.allSatisfy(PartialName.matches) else {
             throw TrainingError.run(
-                path: path, expected: "a new folder, or --resume to go on with a run", found: "something there already")
+                path: path, expected: "a new folder, or resuming to go on with a run", found: "something there already")
         }
     }
 

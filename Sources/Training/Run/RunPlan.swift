@@ -87,7 +87,7 @@ struct RunPlan {
 extension RunPlan {
     private static func warnings(_ configuration: TrainingConfiguration) -> [String] {
         guard configuration.data.answerWeight != 1, configuration.data.recall == 0 else { return [] }
-        return ["--answer-weight: there are no answers to weigh without recall rows; see --recall"]
+        return ["data.answerWeight: there are no answers to weigh without recall rows; see data.recall"]
     }
 }
 

@@ -154,7 +154,7 @@ struct TrainingCheckpoint {
         guard json["fingerprint"] == .string(fingerprint) else {
             throw TrainingError.run(
                 path: path, expected: "the model, teacher, text and settings with which the run began",
-                found: "something else, changed since; put it back, or begin a new run in another --output")
+                found: "something else, changed since; put it back, or begin a new run in another folder")
         }
         guard json["content"] == .string(try Self.contentHash(path)) else {
             throw TrainingError.file(path: path, reason: "damaged: the hash of its tensors does not match state.json")

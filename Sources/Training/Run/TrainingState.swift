@@ -1,5 +1,6 @@
 import Checkpoints
 import Models
+import Support
 
 /// Where a run is, beside its parameters: enough to go on as if it had never stopped.
 struct TrainingState: Sendable {

@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import Support
 
 extension HeadSelection.Result {
     /// What `convert --keep-attention` takes: "18:2,8:0"; empty when nothing helps.
@@ -49,10 +50,7 @@ extension HeadSelection.Result {
         lines.append(
             "recall: nats of an answer in lists of keys and values, lower is better" + (hasText ? "; distance: KL" : "")
         )
-        lines.append(
-            chosen.isEmpty
-                ? "no head brings recall back; is the student aligned with its teacher?"
-                : "--keep-attention \(keepAttention)")
+        if chosen.isEmpty { lines.append("no head brings recall back; is the student aligned with its teacher?") }
         return lines
     }
 }

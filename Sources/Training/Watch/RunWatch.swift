@@ -1,4 +1,5 @@
 import Checkpoints
+import Support
 
 /// Watches the losses of a stage, and finds what a person should be told, each thing once. A value: a checkpoint keeps it, so
 /// that a run that goes on finds what it would have found.

@@ -3,6 +3,7 @@ import Checkpoints
 import Conversion
 import Foundation
 import Models
+import Support
 import Tensors
 import Text
 

@@ -3,6 +3,7 @@ import Checkpoints
 import Foundation
 import Generation
 import Models
+import Support
 import Text
 import Tokenizers
 
@@ -33,7 +34,7 @@ struct PromptList {
         return prompts
     }
 
-    private static func next(_ lines: inout JSONLines, _ path: String) throws -> Checkpoints.JSONValue? {
+    private static func next(_ lines: inout JSONLines, _ path: String) throws -> JSONValue? {
         do { return try lines.next() } catch DataError.json(_, let line, let offset, let problem) {
             throw Failure("\(path):\(line): not valid JSON at byte \(offset): \(problem).")
         }
@@ -133,16 +134,16 @@ extension GenerateCommand {
         /// The finished result as a line of JSON.
         func line(index: Int) -> String? {
             guard end != nil else { return nil }
-            var object: Checkpoints.JSONObject = [
+            var object: JSONObject = [
                 "index": .integer(index), "prompt": .string(prompt), "text": .string(generated),
             ]
             for (key, value) in totals(index: index).pairs where key != "index" { object[key] = value }
-            return Checkpoints.JSONValue.object(object).text()
+            return JSONValue.object(object).text()
         }
 
         /// What is said at the end of its text.
-        func totals(index: Int) -> Checkpoints.JSONObject {
-            var object: Checkpoints.JSONObject = [
+        func totals(index: Int) -> JSONObject {
+            var object: JSONObject = [
                 "index": .integer(index), "tokens": .integer(tokens), "end": .string(end?.rawValue ?? ""),
             ]
             if isDamaged { object["error"] = .string(GenerationError.nonFiniteLogits.description) }

@@ -155,17 +155,17 @@ struct GenerateCommand: ParsableCommand {
         // The first token comes from reading the prompt; the others are a step each.
         let stepRate = result.tokens > 1 ? Double(result.tokens - 1) / seconds : 0
         let readRate = Double(text.read) / readSeconds
-        let totals: [(String, Checkpoints.JSONValue)] = [
+        let totals: [(String, JSONValue)] = [
             ("prompt_tokens", .integer(text.tokens)), ("cached_tokens", .integer(text.tokens - text.read)),
             ("tokens", .integer(result.tokens)), ("end", .string(result.end.rawValue)),
             ("prompt_tokens_per_second", .number(readRate)), ("tokens_per_second", .number(stepRate)),
             ("state_bytes", .integer(session.state.byteCount)), ("context", .integer(session.state.position)),
             ("peak_memory_bytes", .integer(peakMemory())),
         ]
-        if jsonLines { return try printLine(Checkpoints.JSONObject(totals)) }
+        if jsonLines { return try printLine(JSONObject(totals)) }
         if output.json {
             return try output.print(
-                Checkpoints.JSONObject([("prompt", .string(text.prompt)), ("text", .string(generated))] + totals))
+                JSONObject([("prompt", .string(text.prompt)), ("text", .string(generated))] + totals))
         }
         let cached = text.tokens > text.read ? ", \(text.tokens - text.read) of them cached" : ""
         Terminal.note(
@@ -176,8 +176,8 @@ struct GenerateCommand: ParsableCommand {
     }
 
     /// Prints one of the lines of --json-lines.
-    func printLine(_ object: Checkpoints.JSONObject) throws {
-        try Output.text(Checkpoints.JSONValue.object(object).text() + "\n")
+    func printLine(_ object: JSONObject) throws {
+        try Output.text(JSONValue.object(object).text() + "\n")
     }
 
     /// Saves the state where --save-state says.

@@ -9,7 +9,7 @@ extension InspectCommand {
         let tensors = stored.checkpoints.flatMap(\.tensors)
         let nonFinite = check ? try countNonFinite(stored.checkpoints) : [:]
         if output.json {
-            var json: Checkpoints.JSONObject = [
+            var json: JSONObject = [
                 "what": .string(stored.summary), "problem": .string("\(problem)"),
                 "architecture": stored.architecture.map { .string($0) } ?? .null,
                 "parameters": .integer(Self.parameters(tensors)),
@@ -46,7 +46,7 @@ extension InspectCommand {
         nonFinite.isEmpty ? "all finite" : "\(nonFinite.count) tensors with NaN or infinite values"
     }
 
-    static func json(_ tensors: [TensorDescription]) -> Checkpoints.JSONValue {
+    static func json(_ tensors: [TensorDescription]) -> JSONValue {
         .array(
             tensors.map {
                 .object([
@@ -56,8 +56,8 @@ extension InspectCommand {
             })
     }
 
-    static func json(_ counts: [String: Int]) -> Checkpoints.JSONValue {
-        .object(Checkpoints.JSONObject(counts.sorted { $0.key < $1.key }.map { ($0.key, .integer($0.value)) }))
+    static func json(_ counts: [String: Int]) -> JSONValue {
+        .object(JSONObject(counts.sorted { $0.key < $1.key }.map { ($0.key, .integer($0.value)) }))
     }
 
     static func show(_ rows: [(label: String, value: String)]) throws {
@@ -70,7 +70,7 @@ extension InspectCommand {
         }
     }
 
-    static func show(_ metadata: Checkpoints.JSONObject) throws {
+    static func show(_ metadata: JSONObject) throws {
         guard !metadata.pairs.isEmpty else { return }
         try Output.line()
         for (key, value) in metadata.pairs {

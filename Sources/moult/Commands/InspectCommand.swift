@@ -46,7 +46,7 @@ struct InspectCommand: ParsableCommand {
         let stored = files.checkpoint.tensors
         let decoder = configuration.decoder
         if output.json {
-            var json: Checkpoints.JSONObject = [
+            var json: JSONObject = [
                 "model_type": .string(decoder.modelType), "problem": .null,
                 "parameters": .integer(Self.parameters(stored)),
                 "bytes": .integer(stored.reduce(0) { $0 + $1.byteCount }),
@@ -153,7 +153,7 @@ struct InspectCommand: ParsableCommand {
     }
 
     /// Null where no layer has rotary positions.
-    private func ropeValue(_ configuration: ModelConfiguration) -> Checkpoints.JSONValue {
+    private func ropeValue(_ configuration: ModelConfiguration) -> JSONValue {
         let (decoder, scaling) = (configuration.decoder, configuration.decoder.ropeScaling)
         guard positionText(configuration) != "none", !decoder.hasLearnedPositions else { return .null }
         return .object([
@@ -199,7 +199,7 @@ struct InspectCommand: ParsableCommand {
         return configuration.mixers.contains(SoftmaxAttention.name) ? "\(text), of softmax attention alone" : "none"
     }
 
-    private func value(_ cost: StateCost) -> Checkpoints.JSONValue {
+    private func value(_ cost: StateCost) -> JSONValue {
         .object(["constant_bytes": .integer(cost.constant), "bytes_per_token": .integer(cost.perToken)])
     }
 

@@ -86,6 +86,7 @@ struct SelectCommand: ParsableCommand {
         }
         if format.json { return try format.print(result.json) }
         for line in result.table() { try Output.line(line) }
+        if !result.chosen.isEmpty { try Output.line("--keep-attention \(result.keepAttention)") }
     }
 
     private func rows(_ path: String, _ tokenizer: Tokenizer) throws -> [[Int32]] {

@@ -10,8 +10,8 @@ import Tokenizers
 struct OutputOptions: ParsableArguments {
     @Flag(help: "Print one JSON object on standard output.") var json = false
 
-    func print(_ object: Checkpoints.JSONObject) throws {
-        try Output.text(Checkpoints.JSONValue.object(object).text(indented: true) + "\n")
+    func print(_ object: JSONObject) throws {
+        try Output.text(JSONValue.object(object).text(indented: true) + "\n")
     }
 }
 

@@ -80,7 +80,7 @@ struct ChatRoom {
             } catch let failure as Output.Failure {
                 throw failure
             } catch {
-                fail("\(error)")
+                fail(FlagWords.text(of: error))
             }
         }
     }

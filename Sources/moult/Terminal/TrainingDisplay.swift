@@ -46,7 +46,7 @@ final class TrainingDisplay {
             selecting = nil
             for line in result.table() { bar.note(line) }
         case .noticed(let notice): bar.note("step \(notice.step): \(notice.text)")
-        case .warning(let text): bar.note("warning: \(text)")
+        case .warning(let text): bar.note("warning: \(FlagWords.named(text))")
         case .alignment, .saved, .stageEnded, .ended: break
         }
     }

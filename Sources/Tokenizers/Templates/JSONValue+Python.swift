@@ -1,3 +1,5 @@
+import Support
+
 extension JSONValue {
     /// The value as JSON text, as Python's `json.dumps(ensure_ascii=False)` writes it, with keys in their order.
     public var json: String {
@@ -22,7 +24,7 @@ extension JSONValue {
             text += "]"
         case .object(let object):
             text += "{"
-            for (i, entry) in object.entries.enumerated() {
+            for (i, entry) in object.pairs.enumerated() {
                 if i > 0 { text += ", " }
                 Self.write(entry.key, to: &text)
                 text += ": "

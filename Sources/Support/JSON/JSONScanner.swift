@@ -1,39 +1,32 @@
 /// Reads JSON from memory, piece by piece: for whole values and for formats that are read as they are scanned.
-/// JSON is strict, or lenient as Python's json is: with NaN and Infinity, numbers beyond all bounds, halves of surrogate pairs,
-/// and keys that appear twice, of which the last counts.
-struct JSONScanner {
+/// Never traps, and throws ``JSONFault``.
+package struct JSONScanner {
     private let bytes: UnsafeRawBufferPointer
-    private let file: String
-    private(set) var position = 0
-    private let isLenient: Bool
+    private let dialect: JSONDialect
+    package private(set) var position = 0
     /// Halves of surrogate pairs that were read as U+FFFD.
     private(set) var loneSurrogates = 0
-    private static let maximumDepth = 64
-    private static let lenientDepth = 512
-    /// The most values in a text: far more than the largest index has.
-    private static let maximumValues = 1 << 22
     private var values = 0
 
     /// `bytes` must outlive the scanner.
-    init(_ bytes: UnsafeRawBufferPointer, file: String, isLenient: Bool = false) {
-        self.bytes = bytes
-        self.isLenient = isLenient
-        self.file = file
+    package init(_ bytes: UnsafeRawBufferPointer, _ dialect: JSONDialect = .strict) {
+        (self.bytes, self.dialect) = (bytes, dialect)
     }
 
     // MARK: Structure
 
     /// Any value.
-    mutating func value(depth: Int = 0) throws -> JSONValue {
-        let limit = isLenient ? Self.lenientDepth : Self.maximumDepth
-        guard depth < limit else { throw error("nested deeper than \(limit) levels") }
+    package mutating func value(depth: Int = 0) throws -> JSONValue {
+        guard depth < dialect.maximumDepth else { throw error("nested deeper than \(dialect.maximumDepth) levels") }
         values += 1
-        guard values <= Self.maximumValues else { throw error("more than \(Self.maximumValues) values") }
+        guard values <= dialect.maximumValues else { throw error("more than \(dialect.maximumValues) values") }
         switch try peek() {
         case UInt8(ascii: "{"):
-            var object = JSONObject()
-            try self.object { scanner, key in object[key] = try scanner.value(depth: depth + 1) }
-            return .object(object)
+            var pairs: [(key: String, value: JSONValue)] = []
+            try object { pairs.append(($1, try $0.value(depth: depth + 1))) }
+            // Python's lines are small, and read by their keys; a vocabulary is gone through.
+            return .object(
+                dialect.isPython ? JSONObject(pairs.map { ($0.key, $0.value) }) : JSONObject(unchecked: pairs))
         case UInt8(ascii: "["):
             var values: [JSONValue] = []
             try array { values.append(try $0.value(depth: depth + 1)) }
@@ -42,21 +35,23 @@ struct JSONScanner {
         case UInt8(ascii: "t"): return try literal("true", .bool(true))
         case UInt8(ascii: "f"): return try literal("false", .bool(false))
         case UInt8(ascii: "n"): return try literal("null", .null)
-        case UInt8(ascii: "N") where isLenient: return try literal("NaN", .number(.nan))
-        case UInt8(ascii: "I") where isLenient: return try literal("Infinity", .number(.infinity))
+        case UInt8(ascii: "N") where dialect.isPython: return try literal("NaN", .number(.nan))
+        case UInt8(ascii: "I") where dialect.isPython: return try literal("Infinity", .number(.infinity))
         default: return try number()
         }
     }
 
-    /// An object; `member` is called after each key and must read its value. Keys are unique.
-    mutating func object(_ member: (inout JSONScanner, String) throws -> Void) throws {
+    /// An object; `member` is called after each key and must read its value. Keys are unique where JSON is strict.
+    package mutating func object(_ member: (inout JSONScanner, String) throws -> Void) throws {
         try expect(UInt8(ascii: "{"))
         if try take(UInt8(ascii: "}")) { return }
-        var seen: Set<String> = []
+        var seen: Set<JSONKey> = []
         repeat {
             guard try peek() == UInt8(ascii: "\"") else { throw error("expected a key in quotes") }
             let key = try string()
-            guard isLenient || seen.insert(key).inserted else { throw CheckpointError.duplicate(file: file, name: key) }
+            guard dialect.repeatsKeys || seen.insert(JSONKey(text: key)).inserted else {
+                throw JSONFault.duplicate(key: key)
+            }
             try expect(UInt8(ascii: ":"))
             try member(&self, key)
         } while try take(UInt8(ascii: ","))
@@ -64,7 +59,7 @@ struct JSONScanner {
     }
 
     /// An array; `element` is called for each element and must read it.
-    mutating func array(_ element: (inout JSONScanner) throws -> Void) throws {
+    package mutating func array(_ element: (inout JSONScanner) throws -> Void) throws {
         try expect(UInt8(ascii: "["))
         if try take(UInt8(ascii: "]")) { return }
         repeat { try element(&self) } while try take(UInt8(ascii: ","))
@@ -72,7 +67,7 @@ struct JSONScanner {
     }
 
     /// Nothing but white space follows.
-    mutating func end() throws {
+    package mutating func end() throws {
         skipWhiteSpace()
         if position < bytes.count { throw error("text after the value") }
     }
@@ -80,16 +75,16 @@ struct JSONScanner {
     // MARK: Scalars
 
     /// A non-negative integer.
-    mutating func count() throws -> Int {
+    package mutating func count() throws -> Int {
         let start = position
-        guard case .integer(let integer) = try value(depth: Self.maximumDepth - 1), integer >= 0 else {
-            throw CheckpointError.json(file: file, offset: start, problem: "expected an integer of at least 0")
+        guard case .integer(let integer) = try value(depth: dialect.maximumDepth - 1), integer >= 0 else {
+            throw JSONFault.malformed(offset: start, problem: "expected an integer of at least 0")
         }
         return integer
     }
 
     /// A string in quotes.
-    mutating func string() throws -> String {
+    package mutating func string() throws -> String {
         try expect(UInt8(ascii: "\""))
         let start = position
         while position < bytes.count, bytes[position] != UInt8(ascii: "\""), bytes[position] != UInt8(ascii: "\\"),
@@ -119,7 +114,7 @@ struct JSONScanner {
 
     private func validated(_ range: Range<Int>) throws -> String {
         guard let string = String(validating: UnsafeRawBufferPointer(rebasing: bytes[range]), as: UTF8.self) else {
-            throw CheckpointError.json(file: file, offset: range.lowerBound, problem: "string is not UTF-8")
+            throw JSONFault.malformed(offset: range.lowerBound, problem: "string is not UTF-8")
         }
         return string
     }
@@ -159,7 +154,7 @@ struct JSONScanner {
     }
 
     private mutating func loneSurrogate() throws -> Unicode.Scalar {
-        guard isLenient else { throw error("half of a surrogate pair") }
+        guard dialect.isPython else { throw error("half of a surrogate pair") }
         loneSurrogates += 1
         return "\u{FFFD}"
     }
@@ -180,7 +175,7 @@ struct JSONScanner {
         let start = position
         var isInteger = true
         let isNegative = skip(UInt8(ascii: "-"))
-        if isLenient, isNegative, position < bytes.count, bytes[position] == UInt8(ascii: "I") {
+        if dialect.isPython, isNegative, position < bytes.count, bytes[position] == UInt8(ascii: "I") {
             return try literal("Infinity", .number(-.infinity))
         }
         if !skip(UInt8(ascii: "0")) { try digits() }
@@ -195,8 +190,8 @@ struct JSONScanner {
         }
         let text = String(decoding: bytes[start..<position], as: UTF8.self)
         if isInteger, let integer = Int(text) { return .integer(integer) }
-        guard let number = Double(text), isLenient || number.isFinite else {
-            throw CheckpointError.json(file: file, offset: start, problem: "number out of range")
+        guard let number = Double(text), dialect.isPython || number.isFinite else {
+            throw JSONFault.malformed(offset: start, problem: "number out of range")
         }
         return .number(number)
     }
@@ -248,7 +243,5 @@ struct JSONScanner {
         guard try take(byte) else { throw error("expected \(Character(Unicode.Scalar(byte)))") }
     }
 
-    private func error(_ problem: String) -> CheckpointError {
-        .json(file: file, offset: position, problem: problem)
-    }
+    private func error(_ problem: String) -> JSONFault { .malformed(offset: position, problem: problem) }
 }
