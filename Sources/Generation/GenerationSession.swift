@@ -54,12 +54,12 @@ public final class GenerationSession {
         var position = 0
         while position < tokens.count {
             let end = min(position + Self.segment, tokens.count)
-            // A GPU reads a segment at once.
+            // Who works aside is given a segment at once.
             let done = position
             segmentLogits = try withoutActuallyEscaping(progress) { progress in
                 try model.nextLogits(
                     Array(tokens[done..<end]), state: state,
-                    progress: model.device == .cpu ? { try progress(done, tokens.count) } : nil)
+                    progress: model.device.traits.worksAside ? nil : { try progress(done, tokens.count) })
             }
             recent.append(tokens[position..<end])
             digest.append(tokens[position..<end])

@@ -13,9 +13,9 @@ protocol SequenceStep {
 extension DecoderModel {
     /// - Parameter state: of one sequence, which the step advances.
     func makeStep(_ state: DecoderState) throws -> any SequenceStep {
-        device == .cpu
-            ? HostSequenceStep(step: try DecoderStep(self), state: state)
-            : DeviceSequenceStep(step: try DeviceStep(self, state: state))
+        device.traits.recordsWork
+            ? DeviceSequenceStep(step: try DeviceStep(self, state: state))
+            : HostSequenceStep(step: try DecoderStep(self), state: state)
     }
 }
 

@@ -78,7 +78,7 @@ public struct SpeedBenchmark: Sendable {
 
     /// Tokens read and generated in all, for a progress bar.
     public func work(on device: Device) -> Int {
-        if device == .cuda { return deviceWork }
+        if device.traits.readsInStep { return deviceWork }
         let generated = batches.reduce(0, +) * decode * (repeats + 1) * depths.count
         return prefill.reduce(0, +) * (repeats + 1) + (depths.max() ?? 0) + generated
     }
@@ -89,7 +89,7 @@ public struct SpeedBenchmark: Sendable {
     public func run(
         _ model: DecoderModel, progress: (Int, Kind) throws -> Void = { _, _ in }, emit: (Result) throws -> Void
     ) throws {
-        if model.device == .cuda { return try runOnDevice(model, progress: progress, emit: emit) }
+        if model.device.traits.readsInStep { return try runOnDevice(model, progress: progress, emit: emit) }
         var done = 0
         for tokens in prefill {
             let (prompt, kind) = (Self.tokens(tokens, of: model), Kind.prefill(tokens: tokens))

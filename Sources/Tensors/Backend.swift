@@ -1,7 +1,7 @@
 /// The fused operations that every device provides. ``Tensor``'s methods check shapes and types and then call these,
 /// so that a backend may take its arguments as valid.
 ///
-/// Activations are ``Device/activationType``: float32 on the processor. Weights of ``linear(_:weights:biases:)`` and ``embedding(_:table:)`` may be float32,
+/// Activations are of one of the device's ``DeviceTraits/precisions``. Weights of ``linear(_:weights:biases:)`` and ``embedding(_:table:)`` may be float32,
 /// bfloat16 or float16; products of half-precision weights accumulate in float32. Shape letters: B batch, T tokens,
 /// S keys, D model width, I and O inputs and outputs, H query heads, N key/value heads, K key dim, V value dim, M slots.
 public protocol Backend: GradientBackend {
@@ -79,6 +79,10 @@ public protocol Backend: GradientBackend {
         finalGradient: GatedSlotState?, documents: Documents?, saved: [Tensor]
     ) throws -> GatedSlotGradients
 
+    /// Where the `documents` of B rows of T tokens stand behind `past` places, the last of which hold, as far as they reach,
+    /// the `before` tokens (B), int32, that each row's first document had; see ``CarriedDocuments``. On the processor B = 1.
+    func documents(_ documents: Documents, behind past: Int, before: Tensor) throws -> Documents
+
     /// Keys or values x (B, T, N, K) and the constants `past` (B, P, N, K) before them; see ``CarriedDocuments`` and
     /// ``CarriedSelection``: (B, P + T, N, K), or (B, P, N, K) for the next. On the processor B = 1.
     func carriedRows(
@@ -106,6 +110,12 @@ public protocol Backend: GradientBackend {
 
     /// w · x + (1 - w) · y with w = sigmoid(logits), one logit per head: x, y (B, T, H, V), logits (B, T, H).
     func mix(_ x: Tensor, _ y: Tensor, logits: Tensor) throws -> Tensor
+
+    /// Logits hidden (..., D) · headᵀ (D, O) → (..., O), float32 whatever the activations are, capped unless `cap` is nil.
+    func logits(_ hidden: Tensor, head: Tensor, cap: Float?) throws -> Tensor
+
+    /// The index of the largest of each row of x (R, O), float32; of equal ones the first: (R) int32.
+    func indicesOfLargest(_ x: Tensor) throws -> Tensor
 
     /// Negative log-likelihood of each target under softmax(hidden · headᵀ): hidden (R, D), head (O, D),
     /// targets R ids → R values, in nats. The logits of all rows are never held at once; unless `cap` is nil, they go

@@ -1,4 +1,4 @@
-/// The first keys and values and the last of the others of each of R sequences on a GPU, (R, N, W, K) each, bfloat16: those of
+/// The first keys and values and the last of the others of each of R sequences that recorded work reads, (R, N, W, K) each, bfloat16: those of
 /// position p are in place p among the sinks, and else in place sinks + (p - sinks) mod (W - sinks).
 public struct KeyValueRing: Sendable {
     private var keys: Tensor
@@ -7,10 +7,10 @@ public struct KeyValueRing: Sendable {
     public let sinks: Int
 
     /// - Parameter capacity: tokens that it holds at most, W; one more than the sinks at least.
-    public init(rows: Int, heads: Int, dim: Int, capacity: Int, sinks: Int = 0) throws {
+    public init(rows: Int, heads: Int, dim: Int, capacity: Int, sinks: Int = 0, on device: Device) throws {
         let capacity = max(capacity, sinks + 1)
-        keys = try .zeros([rows, heads, capacity, dim], .bfloat16, on: .cuda)
-        values = try .zeros([rows, heads, capacity, dim], .bfloat16, on: .cuda)
+        keys = try .zeros([rows, heads, capacity, dim], .bfloat16, on: device)
+        values = try .zeros([rows, heads, capacity, dim], .bfloat16, on: device)
         self.sinks = sinks
     }
 
@@ -28,7 +28,7 @@ public struct KeyValueRing: Sendable {
         q: Tensor, k: Tensor, v: Tensor, scale: Float, cap: Float? = nil, span: AttentionSpan,
         sinkQueries: Tensor? = nil, position: Int
     ) throws -> Tensor {
-        let backend = try CUDABackend.opened.get()
+        let backend = try keys.recordingBackend("attend", with: q, k, v, sinkQueries)
         let held = min(position, sinks)
         let past = held + min(position - held, span.window.map { $0 - 1 } ?? capacity, capacity - sinks)
         let (allKeys, allValues) =
@@ -52,18 +52,18 @@ public struct KeyValueRing: Sendable {
         q: Tensor, k: Tensor, v: Tensor, scale: Float, cap: Float? = nil, sinkQueries: Tensor? = nil, position: Tensor
     ) throws -> Tensor {
         try makeUnique()
-        return try CUDABackend.opened.get().attentionStep(
+        return try keys.recordingBackend("attend", with: q, k, v, sinkQueries, position).attentionStep(
             q: q, k: k, v: v, keys: keys, values: values, sinks: sinks, sinkQueries: sinkQueries, position: position,
             scale: scale, cap: cap)
     }
 
     /// Makes room for `capacity` tokens; `count` have been read so far, and all are held.
     public mutating func grow(to capacity: Int, count: Int) throws {
-        let (backend, old) = (try CUDABackend.opened.get(), self)
+        let (backend, old) = (try keys.recordingBackend("grow"), self)
         let (rows, heads, dim) = (keys.shape[0], keys.shape[1], keys.shape[3])
-        self = try KeyValueRing(rows: rows, heads: heads, dim: dim, capacity: capacity, sinks: sinks)
+        self = try KeyValueRing(rows: rows, heads: heads, dim: dim, capacity: capacity, sinks: sinks, on: keys.device)
         guard count > 0 else { return }
-        let none = try Tensor.empty([rows, 0, heads, dim], .bfloat16, on: .cuda)
+        let none = try Tensor.empty([rows, 0, heads, dim], .bfloat16, on: keys.device)
         try write(
             backend.read(old.keys, sinks: sinks, past: count, then: none, position: count),
             backend.read(old.values, sinks: sinks, past: count, then: none, position: count), position: 0)
@@ -71,7 +71,7 @@ public struct KeyValueRing: Sendable {
 
     private mutating func write(_ k: Tensor, _ v: Tensor, position: Int) throws {
         try makeUnique()
-        let backend = try CUDABackend.opened.get()
+        let backend = try keys.recordingBackend("attend", with: k, v)
         try backend.write(k, to: keys, sinks: sinks, position: position)
         try backend.write(v, to: values, sinks: sinks, position: position)
     }

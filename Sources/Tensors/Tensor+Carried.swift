@@ -4,7 +4,7 @@ extension Tensor {
     /// no token of the row's first document.
     package func behind(_ past: Tensor, _ carried: CarriedDocuments) throws -> Tensor {
         try requireCarried("behind", past, carried)
-        let (places, backend) = (past.shape[1], try device.backend)
+        let (places, backend) = (past.shape[1], try backend("behind", with: past, carried.counts))
         return try backend.carriedRows(past: past, detached, carried, .joined).recorded(of: self) { gradient in
             try variable?.add(backend.rows(gradient, from: places, count: shape[1]))
         }
@@ -14,7 +14,8 @@ extension Tensor {
     /// document the last P tokens, or, where it has more, the first `sinks` and the last of the others.
     package func past(after past: Tensor, sinks: Int, _ carried: CarriedDocuments) throws -> Tensor {
         try requireCarried("past", past, carried)
-        return try device.backend.carriedRows(past: past, detached, carried, .next(sinks: sinks))
+        return try backend("past", with: past, carried.counts)
+            .carriedRows(past: past, detached, carried, .next(sinks: sinks))
     }
 
     /// Of self (B, S, ...), the rows `from` ..< `from + count` of each of the B: (B, count, ...). Nothing is recorded.
@@ -23,26 +24,26 @@ extension Tensor {
             throw TensorError.range(
                 operation: "stretch", argument: "range", expected: "within \(shape)", found: "\(start) + \(count)")
         }
-        return try device.backend.rows(detached, from: start, count: count)
+        return try backend("stretch").rows(detached, from: start, count: count)
     }
 
-    /// Takes over the elements of `other`, of the same shape; on a GPU in its own memory, which recorded work reads.
+    /// Takes over the elements of `other`, of the same shape; where work is recorded, in its own memory, which that reads.
     package mutating func take(_ other: Tensor) throws {
         guard other.shape == shape, other.dtype == dtype, other.device == device else {
             throw TensorError.shape(
                 operation: "take", argument: "other", expected: "\(dtype.rawValue) of \(shape)", found: other.shape)
         }
-        guard device == .cuda else {
+        guard device.traits.recordsWork else {
             self = other.detached
             return
         }
-        try CUDABackend.opened.get().device.copy(to: deviceAddress, from: other.deviceAddress, bytes: byteCount)
+        try storage.runtime.copy(other.storage, at: other.byteOffset, count: byteCount, to: storage, at: byteOffset)
     }
 
     private func requireCarried(_ operation: String, _ past: Tensor, _ carried: CarriedDocuments) throws {
         try requireActivation(operation, "x", [nil, nil, nil, nil])
         try past.requireActivation(operation, "past", [shape[0], nil, shape[2], shape[3]])
-        guard carried.counts.map({ $0.shape == [shape[0]] }) ?? (shape[0] == 1) else {
+        guard carried.counts.shape == [shape[0]], shape[0] == 1 || device.traits.readsInStep else {
             throw TensorError.shape(
                 operation: operation, argument: "x",
                 expected: "as many rows as go on with others, on the processor one", found: shape)
@@ -54,8 +55,8 @@ extension GatedSlotState {
     /// The state with which rows begin that go on with those that have left this one: empty where a document begins.
     package func carried(_ carried: CarriedDocuments) throws -> GatedSlotState {
         GatedSlotState(
-            keys: try keys.device.backend.carriedStates(keys.detached, carried),
-            values: try keys.device.backend.carriedStates(values.detached, carried))
+            keys: try keys.backend("carried", with: carried.counts).carriedStates(keys.detached, carried),
+            values: try values.backend("carried", with: carried.counts).carriedStates(values.detached, carried))
     }
 
     package var detached: GatedSlotState { GatedSlotState(keys: keys.detached, values: values.detached) }

@@ -7,7 +7,7 @@ extension Tensor {
     ///   a quantised `type`.
     public func converted(to type: DType) throws -> Tensor {
         if type == dtype { return self }
-        guard device == .cpu else { return try to(.cpu).converted(to: type).to(device) }
+        guard storage.hostBytes != nil else { return try to(.cpu).converted(to: type).to(device) }
         let readable = dtype.isFloatingPoint || dtype.isQuantised
         guard type.isFloatingPoint, readable else {
             throw TensorError.dtype(

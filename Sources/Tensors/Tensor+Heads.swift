@@ -4,7 +4,7 @@ extension Tensor {
     /// (B, T, n · G, W).
     public func heads(_ heads: HeadSet, of count: Int) throws -> Tensor {
         try requireHeads("heads", heads, of: count, all: count)
-        let backend = try device.backend
+        let backend = storage.runtime.backend
         return try backend.pickHeads(self, heads, of: count).recorded(of: self) { gradient in
             try variable?.add(backend.joinHeads(gradient, nil, by: heads, of: count))
         }
@@ -18,7 +18,7 @@ extension Tensor {
         try others.requireHeads("joined", rest, of: count, all: rest.count)
         try others.requireActivation(
             "joined", "others", [shape[0], shape[1], shape[2] / heads.count * rest.count, shape[3]])
-        let backend = try device.backend
+        let backend = try backend("joined", with: others)
         return try backend.joinHeads(self, others, by: heads, of: count).recorded(of: self, others) { gradient in
             try variable?.add(backend.pickHeads(gradient, heads, of: count))
             try others.variable?.add(backend.pickHeads(gradient, rest, of: count))

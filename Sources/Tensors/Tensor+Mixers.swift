@@ -15,7 +15,7 @@ extension Tensor {
                     found: "some")
             }
         }
-        let backend = try device.backend
+        let backend = try backend("attention", with: k, v, sinkQueries, documents?.rows)
         let (output, saved) = try backend.attention(
             q: self, k: k, v: v, scale: scale, cap: cap, span: span, sinkQueries: sinkQueries, documents: documents)
         return output.recorded(of: self, k, v) { gradient in
@@ -39,7 +39,7 @@ extension Tensor {
         let result = Array(q.shape.dropLast() + v.shape.suffix(1))
         try requireActivation(operation, "gradient", result)
         try output.requireActivation(operation, "output", result)
-        return try device.backend.attentionBackward(
+        return try backend(operation, with: q, k, v, output, documents?.rows).attentionBackward(
             self, q: q, k: k, v: v, output: output, saved: nil, scale: scale, cap: cap, span: span,
             documents: documents)
     }
@@ -53,7 +53,8 @@ extension Tensor {
     ) throws -> Tensor {
         try requireGatedSlots("gatedSlotAttention", q: q, k: k, v: v, logGates: logGates, documents: documents)
         try state.require("gatedSlotAttention", "state", k: k, v: v, logGates: logGates)
-        let backend = try q.device.backend
+        let backend = try q.backend(
+            "gatedSlotAttention", with: k, v, logGates, state.keys, state.values, documents?.rows)
         // Kept only for the way back: a second owner of the state would keep a step from updating it in place.
         let watched =
             [q, k, v, logGates].contains { $0.isRecorded } || state.keys.isRecorded || state.values.isRecorded
@@ -68,7 +69,7 @@ extension Tensor {
         let results = record([output, final.keys.detached, final.values.detached], of: arguments) { gradients in
             // Where the outputs or one half of the state were not used, their gradient is zero.
             let device = q.device
-            let output = try gradients[0] ?? .zeros(output.shape, device.activationType, on: device)
+            let output = try gradients[0] ?? .zeros(output.shape, output.dtype, on: device)
             let final =
                 gradients[1] == nil && gradients[2] == nil
                 ? nil
@@ -92,7 +93,7 @@ extension Tensor {
         q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, scale: Float, documents: Documents? = nil
     ) throws -> Tensor {
         try requireGatedSlots("gatedSlotAttention", q: q, k: k, v: v, logGates: logGates, documents: documents)
-        let backend = try q.device.backend
+        let backend = try q.backend("gatedSlotAttention", with: k, v, logGates, documents?.rows)
         var state: GatedSlotState?
         let (output, saved) = try backend.gatedSlotAttention(
             q: q, k: k, v: v, logGates: logGates, scale: scale, state: &state, documents: documents)
@@ -119,7 +120,12 @@ extension Tensor {
         try requireActivation(operation, "gradient", q.shape.dropLast() + v.shape.suffix(1))
         try initial.require(operation, "initial", k: k, v: v, logGates: logGates)
         try finalGradient?.require(operation, "finalGradient", k: k, v: v, logGates: logGates)
-        return try device.backend.gatedSlotAttentionBackward(
+        let given = [
+            q, k, v, logGates, initial.keys, initial.values, finalGradient?.keys, finalGradient?.values,
+            documents?.rows,
+        ]
+        try requireDevice(operation, given)
+        return try storage.runtime.backend.gatedSlotAttentionBackward(
             self, q: q, k: k, v: v, logGates: logGates, scale: scale, initial: initial, finalGradient: finalGradient,
             documents: documents, saved: [])
     }

@@ -28,7 +28,8 @@ extension Tensor {
             try bias?.require("linear", "bias", [weight.shape[0]])
         }
         let all = biases.isEmpty ? [Tensor?](repeating: nil, count: weights.count) : biases
-        let backend = try device.backend
+        try requireDevice("linear", weights + all)
+        let backend = storage.runtime.backend
         let results = try backend.linear(self, weights: weights, biases: all)
         return Tensor.record(results, of: [self] + weights + all) { gradients in
             let used = gradients.enumerated().compactMap { index, gradient in gradient.map { (index, $0) } }
@@ -61,7 +62,7 @@ extension Tensor {
         try table.requireWeight("embedding", "table")
         if table.isRecorded { try table.requirePlain("embedding", "table") }
         try table.requireShape("embedding", "table", [nil, nil])
-        let backend = try table.device.backend
+        let backend = try table.backend("embedding", with: ids)
         return try backend.embedding(ids, table: table).recorded(of: table) { gradient in
             try table.withGradient { try backend.accumulateEmbeddingGradient(gradient, ids: ids, into: &$0) }
         }
@@ -83,7 +84,7 @@ extension Tensor {
                 found: "\(targets.count)")
         }
         try Tensor.requireIds(targets, below: head.shape[0], operation, "targets")
-        return try device.backend.negativeLogLikelihood(self, head: head, cap: cap, targets: targets)
+        return try backend(operation, with: head).negativeLogLikelihood(self, head: head, cap: cap, targets: targets)
     }
 
     // MARK: Element by element
@@ -103,7 +104,7 @@ extension Tensor {
         let operation = "\(norm.kind.rawValue)Norm"
         try requireActivation(operation, "x")
         try norm.require(operation, width: try requireLastDimension(operation, "x"))
-        let backend = try device.backend
+        let backend = try backend(operation, with: norm.weight, norm.bias)
         let (result, saved) = try backend.normalised(self, norm)
         return result.recorded(of: self, norm.weight, norm.bias) { gradient in
             if let bias = norm.bias {
@@ -123,7 +124,8 @@ extension Tensor {
     public func adding(_ y: Tensor) throws -> Tensor {
         try requireActivation("adding", "x")
         try y.requireActivation("adding", "y", shape)
-        return try device.backend.add(self, y).recorded(of: self, y) { [variable, other = y.variable] gradient in
+        return try backend("adding", with: y).add(self, y).recorded(of: self, y) {
+            [variable, other = y.variable] gradient in
             try variable?.add(gradient)
             try other?.add(gradient)
         }
@@ -132,7 +134,7 @@ extension Tensor {
     /// factor · x.
     public func scaled(by factor: Float) throws -> Tensor {
         try requireActivation("scaled", "x")
-        let backend = try device.backend
+        let backend = storage.runtime.backend
         return try backend.scaled(self, by: factor).recorded(of: self) { [variable] in
             try variable?.add(backend.scaled($0, by: factor))
         }
@@ -141,7 +143,7 @@ extension Tensor {
     /// act(x).
     public func activated(_ activation: Activation) throws -> Tensor {
         try requireActivation("activated", "x")
-        let backend = try device.backend
+        let backend = storage.runtime.backend
         return try backend.activated(self, activation).recorded(of: self) {
             try variable?.add(backend.activatedBackward($0, activation, x: self))
         }
@@ -151,7 +153,7 @@ extension Tensor {
     public static func gated(_ activation: Activation, gate: Tensor, up: Tensor) throws -> Tensor {
         try gate.requireActivation("gated", "gate")
         try up.requireActivation("gated", "up", gate.shape)
-        let backend = try gate.device.backend
+        let backend = try gate.backend("gated", with: up)
         return try backend.gated(activation, gate: gate, up: up).recorded(of: gate, up) {
             let gradients = try backend.gatedBackward($0, activation, gate: gate, up: up)
             try gate.variable?.add(gradients.gate)
@@ -166,7 +168,7 @@ extension Tensor {
             throw TensorError.range(
                 operation: "logGate", argument: "divisor", expected: "a positive number", found: "\(divisor)")
         }
-        let backend = try device.backend
+        let backend = storage.runtime.backend
         return try backend.logGate(self, divisor: divisor).recorded(of: self) {
             try variable?.add(backend.logGateBackward($0, x: self, divisor: divisor))
         }
@@ -177,7 +179,7 @@ extension Tensor {
         try x.requireActivation("mix", "x", [nil, nil, nil, nil])
         try y.requireActivation("mix", "y", x.shape)
         try logits.requireActivation("mix", "logits", Array(x.shape.dropLast()))
-        let backend = try x.device.backend
+        let backend = try x.backend("mix", with: y, logits)
         return try backend.mix(x, y, logits: logits).recorded(of: x, y, logits) {
             let gradients = try backend.mixBackward($0, x: x, y: y, logits: logits)
             try x.variable?.add(gradients.x)
@@ -202,7 +204,7 @@ extension Tensor {
                 expected: "positions within the \(cosines.shape[0]) rows of the tables",
                 found: "\(shape[1]) tokens from \(offset)")
         }
-        let backend = try device.backend
+        let backend = try backend("rope", with: cosines, sines, documents?.rows)
         let result = try backend.rope(self, cosines: cosines, sines: sines, offset: offset, documents: documents)
         return result.recorded(of: self) { [variable] in
             try variable?.add(

@@ -6,12 +6,36 @@ extension Tensor {
         }
     }
 
-    /// The type of activations on the tensor's device.
+    /// A type of activations on the tensor's device.
     func requireActivation(_ operation: String, _ argument: String) throws {
-        let expected = device.activationType
-        guard dtype == expected else {
+        let precisions = device.traits.precisions
+        guard precisions.contains(where: { $0.dtype == dtype }) else {
             throw TensorError.dtype(
-                operation: operation, argument: argument, expected: expected.rawValue, found: dtype)
+                operation: operation, argument: argument,
+                expected: precisions.map(\.dtype.rawValue).joined(separator: " or "), found: dtype)
+        }
+    }
+
+    /// The operations of the device that this tensor is on, and all `others`.
+    /// - Throws: ``TensorError/devices(operation:expected:found:)``.
+    func backend(_ operation: String, with others: Tensor?...) throws -> any Backend {
+        try requireDevice(operation, others)
+        return storage.runtime.backend
+    }
+
+    /// The same for operations of recorded work.
+    func recordingBackend(_ operation: String, with others: Tensor?...) throws -> any RecordingBackend {
+        try requireDevice(operation, others)
+        guard let backend = storage.runtime.recording else {
+            throw TensorError.device("\(operation) is for a device whose work is recorded; found \(device)")
+        }
+        return backend
+    }
+
+    func requireDevice(_ operation: String, _ others: [Tensor?]) throws {
+        let device = device
+        for case let other? in others where other.device != device {
+            throw TensorError.devices(operation: operation, expected: device, found: other.device)
         }
     }
 
@@ -79,17 +103,15 @@ extension Tensor {
 
     /// Ascending starts within `length` positions of one sequence, the first being 0.
     static func requireDocuments(_ documents: Documents?, batch: Int, length: Int, _ operation: String) throws {
-        guard let all = documents, all.firstPositions == nil else {
-            try documents?.firstPositions?.requireShape(operation, "documents", [batch, length])
-            return
-        }
-        let documents = all.starts
-        let ascending = zip(documents, documents.dropFirst()).allSatisfy { $0 < $1 }
-        guard batch == 1, documents.first == 0, ascending, documents.last ?? 0 < max(length, 1) else {
+        guard let documents else { return }
+        if let rows = documents.rows { return try rows.requireShape(operation, "documents", [batch, length]) }
+        let starts = try documents.starts()
+        let ascending = zip(starts, starts.dropFirst()).allSatisfy { $0 < $1 }
+        guard batch == 1, starts.first == 0, ascending, starts.last ?? 0 < max(length, 1) else {
             throw TensorError.range(
                 operation: operation, argument: "documents",
                 expected: "ascending starts from 0 below \(length), with a batch of 1",
-                found: "\(documents.prefix(8)) with a batch of \(batch)")
+                found: "\(starts.prefix(8)) with a batch of \(batch)")
         }
     }
 }

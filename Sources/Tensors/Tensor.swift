@@ -33,7 +33,11 @@ public struct Tensor: Sendable {
     /// - Throws: ``TensorError/outOfMemory(bytes:)``, or ``TensorError/shape(operation:argument:expected:found:)`` when
     ///   an extent is negative or the byte count does not fit an Int.
     public static func empty(_ shape: [Int], _ dtype: DType = .float32, on device: Device = .cpu) throws -> Tensor {
-        Tensor(shape: shape, dtype: dtype, storage: try Storage(count: try byteCount(of: shape, dtype), on: device))
+        try empty(shape, dtype, in: device.runtime)
+    }
+
+    static func empty(_ shape: [Int], _ dtype: DType, in runtime: some DeviceRuntime) throws -> Tensor {
+        Tensor(shape: shape, dtype: dtype, storage: try runtime.allocate(byteCount(of: shape, dtype)))
     }
 
     private static func byteCount(of shape: [Int], _ dtype: DType) throws -> Int {
@@ -50,12 +54,12 @@ public struct Tensor: Sendable {
 
     /// A tensor whose bytes are all zero.
     public static func zeros(_ shape: [Int], _ dtype: DType = .float32, on device: Device = .cpu) throws -> Tensor {
-        let tensor = try empty(shape, dtype, on: device)
-        if let block = tensor.storage.block {
-            try CUDABackend.opened.get().device.zero(block.address, bytes: tensor.byteCount)
-        } else if let base = tensor.storage.bytes.baseAddress {
-            base.initializeMemory(as: UInt8.self, repeating: 0, count: tensor.byteCount)
-        }
+        try zeros(shape, dtype, in: device.runtime)
+    }
+
+    static func zeros(_ shape: [Int], _ dtype: DType, in runtime: some DeviceRuntime) throws -> Tensor {
+        let tensor = try empty(shape, dtype, in: runtime)
+        try tensor.clear()
         return tensor
     }
 
@@ -92,11 +96,10 @@ public struct Tensor: Sendable {
 
     /// Calls `body` with the tensor's bytes, or with a copy of those of a GPU.
     public func withUnsafeBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result {
-        guard device == .cpu else { return try to(.cpu).withUnsafeBytes(body) }
+        guard let bytes = storage.hostBytes else { return try to(.cpu).withUnsafeBytes(body) }
         return try withExtendedLifetime(storage) {
             try body(
-                UnsafeRawBufferPointer(
-                    rebasing: UnsafeRawBufferPointer(storage.bytes)[byteOffset..<byteOffset + byteCount]))
+                UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes)[byteOffset..<byteOffset + byteCount]))
         }
     }
 
@@ -119,7 +122,7 @@ public struct Tensor: Sendable {
             throw TensorError.dtype(
                 operation: "withMutable", argument: "tensor", expected: Element.dtype.rawValue, found: dtype)
         }
-        guard device == .cpu else {
+        guard storage.hostBytes != nil else {
             var host = try to(.cpu)
             defer { self = host }
             return try host.withMutable(type, body)
@@ -132,15 +135,25 @@ public struct Tensor: Sendable {
     /// Gives the tensor memory of its own, before that is written, where others hold it too.
     mutating func makeUnique() throws {
         if storage.owner == nil, isKnownUniquelyReferenced(&storage) { return }
-        let copy = try Storage(count: byteCount, on: device)
-        if let block = copy.block {
-            try CUDABackend.opened.get().device.copy(to: block.address, from: deviceAddress, bytes: byteCount)
-        } else {
-            try withUnsafeBytes { copy.bytes.copyMemory(from: $0) }
-        }
+        let runtime = storage.runtime
+        let copy = try runtime.allocate(byteCount)
+        try runtime.copy(storage, at: byteOffset, count: byteCount, to: copy, at: 0)
         storage = copy
         byteOffset = 0
     }
+
+    /// Overwrites the elements in place, wherever they are: for the inputs of recorded work, which reads this memory.
+    public func overwrite<Element: TensorElement>(_ values: [Element]) throws {
+        guard dtype == Element.dtype, count == values.count else {
+            throw TensorError.shape(
+                operation: "overwrite", argument: "values", expected: "\(count) of \(dtype.rawValue)",
+                found: [values.count])
+        }
+        try values.withUnsafeBytes { try storage.runtime.write($0, to: storage, at: byteOffset) }
+    }
+
+    /// Fills the elements with zeros in place, as ``overwrite(_:)`` does with values.
+    package func clear() throws { try storage.runtime.zero(storage, at: byteOffset, count: byteCount) }
 
     /// The elements in row-major order.
     /// - Throws: ``TensorError/dtype(operation:argument:expected:found:)`` when `type` is not the tensor's own.

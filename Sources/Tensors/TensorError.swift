@@ -12,6 +12,10 @@ public enum TensorError: Error, Equatable, CustomStringConvertible {
     case outOfDeviceMemory(bytes: Int, free: Int, used: Int, total: Int)
     /// A GPU is missing, or one of its calls failed.
     case device(String)
+    /// Arguments of `operation` are on different devices.
+    case devices(operation: String, expected: Device, found: Device)
+    /// The device does not compute in such numbers.
+    case precision(Precision, device: Device)
 
     public var description: String {
         switch self {
@@ -28,6 +32,11 @@ public enum TensorError: Error, Equatable, CustomStringConvertible {
                 + "\(used >> 20) MiB in use; use fewer sequences or shorter rows"
         case .device(let reason):
             "GPU: \(reason)"
+        case .devices(let operation, let expected, let found):
+            "\(operation): an argument is on \(found), expected all on \(expected); move it there first"
+        case .precision(let precision, let device):
+            "\(device) does not compute in \(precision.rawValue); expected "
+                + device.traits.precisions.map(\.rawValue).joined(separator: " or ")
         }
     }
 }

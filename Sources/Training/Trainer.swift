@@ -299,7 +299,7 @@ final class Trainer {
         (state.step, state.stageStep) = (state.step + 1, state.stageStep + 1)
         let rate = stage.schedule.rate(step: state.stageStep, of: phase.steps) * state.watch.rateShare
         let result = try work.run(batches, learningRate: rate, step: state.stageStep) {
-            if student.device != .cpu { prepared = (state.rows, self.batches(phase)) }
+            if student.device.traits.worksAside { prepared = (state.rows, self.batches(phase)) }
         }
         return StepResult(loss: result.loss, layers: result.layers, rate: rate, outcome: result.outcome)
     }
@@ -364,13 +364,11 @@ final class Trainer {
     /// Layers that must be computed again for activations to fit the budget.
     private func recomputedLayers(_ phase: TrainingPhase) throws -> Int {
         let tokens = phase.stage.sequences * phase.length
-        let size = student.device.activationType.size
+        let size = student.precision.dtype.size
         let layer = DecoderModel.activationFloats(student.configuration) * tokens * size
         let layers = student.configuration.decoder.layerCount
-        // A GPU's memory is there to be used: two thirds of what models and optimiser leave.
-        let budget =
-            student.device == .cpu
-            ? configuration.activationMemory : try CUDABackend.memoryUse().available / 3 * 2
+        // A device's own memory is there to be used: two thirds of what models and optimiser leave.
+        let budget = try student.device.memoryUse().map { $0.available / 3 * 2 } ?? configuration.activationMemory
         return max(0, layers - budget / max(1, layer))
     }
 

@@ -26,18 +26,20 @@ public final class TrainingRun {
     /// What whoever starts the run should know.
     private let warnings: [String]
 
-    /// - Parameter progress: asked once for every long preparation, with its name, for a function that gets what is done
-    ///   and in all; throwing there stops.
+    /// - Parameters:
+    ///   - precision: what to compute in; nil for what `device` computes in unless asked.
+    ///   - progress: asked once for every long preparation, with its name, for a function that gets what is done and in
+    ///     all; throwing there stops.
     public init(
         _ configuration: TrainingConfiguration, folder: RunFolder, resuming: Bool, device: Device = .cpu,
-        progress: (String) -> (Int, Int) throws -> Void
+        precision: Precision? = nil, progress: (String) -> (Int, Int) throws -> Void
     ) throws {
         let configuration = configuration.withAbsolutePaths()
         if resuming { try configuration.checkPaths(file: folder.configurationPath) }
         let plan = try RunPlan(configuration)
         (self.resuming, self.folder, self.device) = (resuming, folder, device)
         warnings = resuming ? [] : plan.warnings
-        let student = try TrainableModel(plan.student, as: nil, device: device)
+        let student = try TrainableModel(plan.student, as: nil, device: device, precision: precision)
         let teacher = try plan.teacher.map { try Self.teacher($0, of: student) }
         self.student = student.configuration
         self.teacher = teacher.map { (plan.teacherName, $0) }
@@ -92,7 +94,8 @@ public final class TrainingRun {
 
     private static func teacher(_ files: ModelFiles, of student: TrainableModel) throws -> DecoderModel {
         // Products in bfloat16 are what the student trains with; float32 where that is what it has.
-        try DecoderModel.load(files, as: files.kind == .gguf ? student.weightType : nil).to(student.device)
+        try DecoderModel.load(files, as: files.kind == .gguf ? student.weightType : nil)
+            .to(student.device, precision: student.precision)
     }
 }
 

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,89 +14,120 @@ namespace {
 std::mutex mutex;
 thread_local std::string message;
 
-/// Blocks of memory and their bytes.
-std::map<uint64_t, size_t> blocks;
-size_t used = 0, total = size_t(8) << 30;
-
 /// Recorded work.
 using Graph = std::vector<std::function<int()>>;
-Graph* recording = nullptr;
+
+}  // namespace
+}  // namespace moult_emulator
+
+struct moult_cuda_card {
+    /// Blocks of memory and their bytes.
+    std::map<uint64_t, size_t> blocks;
+    size_t used = 0, total = size_t(8) << 30;
+    moult_emulator::Graph* recording = nullptr;
+};
+
+namespace moult_emulator {
+namespace {
+
+using Card = moult_cuda_card;
+/// As many as two, so that what belongs to one is never taken for the other's.
+Card cards[2];
 
 void* host(uint64_t address) { return reinterpret_cast<void*>(address); }
 
 /// Does the work, or records it. What `work` captures must stay what it is until it is replayed.
-int give(std::function<int()> work) {
-    if (!recording) return work();
-    recording->push_back(std::move(work));
+int give(Card* card, std::function<int()> work) {
+    if (!card->recording) return work();
+    card->recording->push_back(std::move(work));
     return 0;
 }
 
-int forbid_while_recording(const char* what) {
-    return recording ? fail(std::string(what) + " while work is recorded") : 0;
+int forbid_while_recording(Card* card, const char* what) {
+    return card->recording ? fail(std::string(what) + " while work is recorded") : 0;
+}
+
+/// A card reads and writes its own memory alone.
+int forbid_elsewhere(Card* card, const char* what, uint64_t address, size_t bytes) {
+    auto block = card->blocks.upper_bound(address);
+    if (bytes == 0) return 0;
+    if (block == card->blocks.begin()) return fail(std::string(what) + " beyond the card's memory");
+    --block;
+    return address + bytes <= block->first + block->second ? 0 : fail(std::string(what) + " beyond the card's memory");
 }
 
 const char* error() { return message.c_str(); }
-const char* name() { return "emulated"; }
 
-int memory(size_t* free_bytes, size_t* all) {
+int count(int* count) { return *count = 2, 0; }
+
+int describe(int index, char name[256]) { return snprintf(name, 256, "emulated card %d", index), 0; }
+
+int open(int index, Card** card) {
+    if (index < 0 || index > 1) return fail("there is no such card");
+    return *card = &cards[index], 0;
+}
+
+int memory(Card* card, size_t* free_bytes, size_t* all) {
     std::lock_guard lock(mutex);
-    *free_bytes = total > used ? total - used : 0;
-    *all = total;
+    *free_bytes = card->total > card->used ? card->total - card->used : 0;
+    *all = card->total;
     return 0;
 }
 
-int allocate(size_t bytes, uint64_t* address) {
+int allocate(Card* card, size_t bytes, uint64_t* address) {
     std::lock_guard lock(mutex);
     void* block = nullptr;
-    if (used + bytes > total || posix_memalign(&block, 256, bytes)) return 2;
+    if (card->used + bytes > card->total || posix_memalign(&block, 256, bytes)) return 2;
     // NaNs, whatever they are read as.
     memset(block, 0xff, bytes);
     *address = reinterpret_cast<uint64_t>(block);
-    blocks[*address] = bytes;
-    used += bytes;
+    card->blocks[*address] = bytes;
+    card->used += bytes;
     return 0;
 }
 
-int release(uint64_t address) {
+int release(Card* card, uint64_t address) {
     std::lock_guard lock(mutex);
-    auto block = blocks.find(address);
-    if (block == blocks.end()) return fail("release of memory that was not allocated");
-    used -= block->second;
-    blocks.erase(block);
+    auto block = card->blocks.find(address);
+    if (block == card->blocks.end()) return fail("release of memory that was not allocated");
+    card->used -= block->second;
+    card->blocks.erase(block);
     free(host(address));
     return 0;
 }
 
-int upload(uint64_t to, const void* from, size_t bytes) {
+int upload(Card* card, uint64_t to, const void* from, size_t bytes) {
     std::lock_guard lock(mutex);
-    if (forbid_while_recording("upload")) return 1;
+    if (forbid_while_recording(card, "upload") || forbid_elsewhere(card, "upload", to, bytes)) return 1;
     memcpy(host(to), from, bytes);
     return 0;
 }
 
-int download(void* to, uint64_t from, size_t bytes) {
+int download(Card* card, void* to, uint64_t from, size_t bytes) {
     std::lock_guard lock(mutex);
-    if (forbid_while_recording("download")) return 1;
+    if (forbid_while_recording(card, "download") || forbid_elsewhere(card, "download", from, bytes)) return 1;
     memcpy(to, host(from), bytes);
     return 0;
 }
 
-int copy(uint64_t to, uint64_t from, size_t bytes) {
+int copy(Card* card, uint64_t to, uint64_t from, size_t bytes) {
     std::lock_guard lock(mutex);
-    return give([=] { return memmove(host(to), host(from), bytes), 0; });
+    if (forbid_elsewhere(card, "copy", to, bytes) || forbid_elsewhere(card, "copy", from, bytes)) return 1;
+    return give(card, [=] { return memmove(host(to), host(from), bytes), 0; });
 }
 
-int zero(uint64_t to, size_t bytes) {
+int zero(Card* card, uint64_t to, size_t bytes) {
     std::lock_guard lock(mutex);
-    return give([=] { return memset(host(to), 0, bytes), 0; });
+    if (forbid_elsewhere(card, "zero", to, bytes)) return 1;
+    return give(card, [=] { return memset(host(to), 0, bytes), 0; });
 }
 
-int synchronise() {
+int synchronise(Card* card) {
     std::lock_guard lock(mutex);
-    return forbid_while_recording("synchronise");
+    return forbid_while_recording(card, "synchronise");
 }
 
-int find(const char* source, const char* expression, void** kernel) {
+int find(Card*, const char* source, const char* expression, void** kernel) {
     std::lock_guard lock(mutex);
     auto found = kernels().find(expression);
     if (!moult_cuda_source(source)) return fail(std::string("no file ") + source);
@@ -105,56 +137,63 @@ int find(const char* source, const char* expression, void** kernel) {
     return 0;
 }
 
-int launch(void* handle, const unsigned grid[3], const unsigned block[3], size_t shared_bytes, void** arguments) {
+int launch(
+    Card* card, void* handle, const unsigned grid[3], const unsigned block[3], size_t shared_bytes, void** arguments) {
     std::lock_guard lock(mutex);
     const Kernel& kernel = *static_cast<Kernel*>(handle);
-    if (!recording) return run(kernel, grid, block, shared_bytes, arguments);
+    if (!card->recording) return run(kernel, grid, block, shared_bytes, arguments);
     std::vector<std::vector<char>> values;
     for (size_t i = 0; i < kernel.sizes.size(); i++) {
         const char* value = static_cast<char*>(arguments[i]);
         values.emplace_back(value, value + kernel.sizes[i]);
     }
     using Extents = std::array<unsigned, 3>;
-    return give([=, &kernel, grid = Extents{grid[0], grid[1], grid[2]}, block = Extents{block[0], block[1], block[2]}] {
+    const Extents blocks{grid[0], grid[1], grid[2]}, threads{block[0], block[1], block[2]};
+    return give(card, [=, &kernel] {
         std::vector<void*> pointers;
         for (const auto& value : values) pointers.push_back(const_cast<char*>(value.data()));
-        return run(kernel, grid.data(), block.data(), shared_bytes, pointers.data());
+        return run(kernel, blocks.data(), threads.data(), shared_bytes, pointers.data());
     });
 }
 
-int product(const moult_cuda_product* product) {
+int product(Card* card, const moult_cuda_product* product) {
     std::lock_guard lock(mutex);
-    return give([product = *product] { return multiply(product), 0; });
+    const size_t half = sizeof(uint16_t), sum = product->d_type == moult_cuda_float32 ? sizeof(float) : half;
+    if (forbid_elsewhere(card, "product", product->a, half * product->m * product->k)
+        || forbid_elsewhere(card, "product", product->b, half * product->k * product->n)
+        || forbid_elsewhere(card, "product", product->d, sum * product->m * product->n))
+        return 1;
+    return give(card, [product = *product] { return multiply(product), 0; });
 }
 
-int begin_capture() {
+int begin_capture(Card* card) {
     std::lock_guard lock(mutex);
-    if (forbid_while_recording("begin_capture")) return 1;
-    recording = new Graph;
+    if (forbid_while_recording(card, "begin_capture")) return 1;
+    card->recording = new Graph;
     return 0;
 }
 
-int end_capture(void** graph) {
+int end_capture(Card* card, void** graph) {
     std::lock_guard lock(mutex);
-    if (!recording) return fail("end_capture without begin_capture");
-    *graph = recording;
-    recording = nullptr;
+    if (!card->recording) return fail("end_capture without begin_capture");
+    *graph = card->recording;
+    card->recording = nullptr;
     return 0;
 }
 
-int replay(void* graph) {
+int replay(Card* card, void* graph) {
     std::lock_guard lock(mutex);
-    if (forbid_while_recording("replay")) return 1;
+    if (forbid_while_recording(card, "replay")) return 1;
     for (const auto& work : *static_cast<Graph*>(graph))
         if (work()) return 1;
     return 0;
 }
 
-void forget(void* graph) { delete static_cast<Graph*>(graph); }
+void forget(Card*, void* graph) { delete static_cast<Graph*>(graph); }
 
 const moult_cuda functions = {
-    error, name, memory, allocate, release, upload, download, copy, zero, synchronise, find, launch, product,
-    begin_capture, end_capture, replay, forget,
+    error, count, describe, open, memory, allocate, release, upload, download, copy, zero, synchronise, find, launch,
+    product, begin_capture, end_capture, replay, forget,
 };
 
 }  // namespace
@@ -170,5 +209,5 @@ const moult_cuda* moult_emulated_cuda() { return &moult_emulator::functions; }
 
 void moult_emulated_memory(size_t bytes) {
     std::lock_guard lock(moult_emulator::mutex);
-    moult_emulator::total = bytes;
+    for (auto& card : moult_emulator::cards) card.total = bytes;
 }

@@ -23,7 +23,7 @@ extension CUDATests {
             }
         }
 
-        private func model(_ kind: Kind) throws -> DecoderModel {
+        func model(_ kind: Kind) throws -> DecoderModel {
             let json: JSONObject = [
                 "model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 48,
                 "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "intermediate_size": 64,

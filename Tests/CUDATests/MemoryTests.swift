@@ -7,7 +7,7 @@ extension CUDATests {
         @Test("more than there is gives an error that says how much was asked for")
         func outOfMemory() throws {
             let all = 8 << 30
-            moult_emulated_memory(all - (try CUDABackend.memoryUse().available) + (16 << 20))
+            moult_emulated_memory(all - (try #require(Device.cuda.memoryUse()).available) + (16 << 20))
             defer { moult_emulated_memory(all) }
             let kept = try Tensor.zeros([2 << 20], .uint8, on: .cuda)
             let error = #expect(throws: TensorError.self) { try Tensor.zeros([1 << 30], .uint8, on: .cuda) }
@@ -22,10 +22,10 @@ extension CUDATests {
 
         @Test("freed memory is used again")
         func reuse() throws {
-            let before = try CUDABackend.memoryUse().available
+            let before = try #require(Device.cuda.memoryUse()).available
             for _ in 0..<3 { _ = try Tensor.zeros([8 << 20], .uint8, on: .cuda) }
-            #expect(try CUDABackend.memoryUse().available == before)
-            #expect(try CUDABackend.memoryUse().peak >= 8 << 20)
+            #expect(try #require(Device.cuda.memoryUse()).available == before)
+            #expect(try #require(Device.cuda.memoryUse()).peak >= 8 << 20)
         }
 
         @Test("recorded work reads its inputs anew, and nobody else is given its memory")
@@ -33,7 +33,7 @@ extension CUDATests {
             let shape = [3, 1000]
             let x = try Tensor([Float](repeating: 1, count: 3000), shape: shape).converted(to: .bfloat16).to(.cuda)
             var result: Tensor?
-            let graph = try CUDABackend.record {
+            let graph = try Device.cuda.record {
                 // The sums on the way are freed at once, and belong to the recording all the same.
                 result = try x.adding(x).adding(x).adding(x)
             }
@@ -49,10 +49,10 @@ extension CUDATests {
         @Test("an error while work is recorded ends the recording")
         func failedRecording() throws {
             struct Failure: Error {}
-            #expect(throws: Failure.self) { try CUDABackend.record { throw Failure() } }
+            #expect(throws: Failure.self) { try Device.cuda.record { throw Failure() } }
             // Reading waits for work that is not done.
             let x = try Tensor.zeros([8], on: .cuda)
-            #expect(throws: TensorError.self) { try CUDABackend.record { _ = try x.array(Float.self) } }
+            #expect(throws: TensorError.self) { try Device.cuda.record { _ = try x.array(Float.self) } }
             #expect(try x.array(Float.self) == [Float](repeating: 0, count: 8))
         }
     }

@@ -40,7 +40,8 @@ extension CUDATests {
         ) throws {
             let most = span.window.map { $0 + span.sinks } ?? Self.length
             var ring = try KeyValueRing(
-                rows: Self.rows, heads: Self.heads, dim: Self.dim, capacity: growing ? 1 : most, sinks: span.sinks)
+                rows: Self.rows, heads: Self.heads, dim: Self.dim, capacity: growing ? 1 : most, sinks: span.sinks,
+                on: .cuda)
             var position = 0
             for read in Self.reads {
                 for count in read < 0 ? Array(repeating: 1, count: -read) : [read] {
@@ -85,7 +86,7 @@ extension CUDATests {
             let (k, v) = (try random.tensor([1, count, 1, 20], scale: 2), try random.tensor([1, count, 1, 20]))
             let first = 0..<count - 1, last = count - 1..<count
             for sinkQueries in [nil, far] {
-                var ring = try KeyValueRing(rows: 1, heads: 1, dim: 20, capacity: 604, sinks: 4)
+                var ring = try KeyValueRing(rows: 1, heads: 1, dim: 20, capacity: 604, sinks: 4, on: .cuda)
                 let queries = try Tensor.zeros([1, count - 1, 3, 20], .bfloat16, on: .cuda)
                 _ = try ring.attend(
                     q: queries, k: part(k, first), v: part(v, first), scale: 0.3, span: span, position: 0)

@@ -77,7 +77,7 @@ extension CUDATests {
             )
             let (k, v) = (try values(keys, test.heads), try values(keys, test.heads))
             func run(_ device: Device, _ far: Tensor?) throws -> Tensor {
-                let there = try [q, k, v, far].map { try $0?.converted(to: device.activationType).to(device) }
+                let there = try [q, k, v, far].map { try $0?.converted(to: device.traits.precision.dtype).to(device) }
                 return try #require(there[0]).attention(
                     k: #require(there[1]), v: #require(there[2]), scale: 0.4, span: test.span, sinkQueries: there[3])
             }

@@ -8,7 +8,7 @@ import Testing
 /// Puts the emulator in the place of the driver, before the GPU is opened.
 struct EmulatedGPU: SuiteTrait {
     func prepare(for test: Test) async throws {
-        CUDABackend.substitute.withLock { $0 = .init(moult_emulated_cuda()) }
+        CUDACards.substitute(moult_emulated_cuda())
     }
 }
 
@@ -80,7 +80,7 @@ func expectAgreement(
         var random = seed
         let tape = GradientTape()
         let inputs = try zip(operands, values).map { operand, tensor in
-            let tensor = try operand.kind == .activation ? tensor.converted(to: device.activationType) : tensor
+            let tensor = try operand.kind == .activation ? tensor.converted(to: device.traits.precision.dtype) : tensor
             return try operand.kind == .constant ? tensor.to(device) : tape.watch(tensor.to(device))
         }
         let results = try operation(inputs)

@@ -34,7 +34,10 @@ struct FamilyConversionTests {
         #expect(zip(expected, found).allSatisfy { abs($0 - $1) <= 2e-6 * scale })
     }
 
-    @Test("a converted model steps as it reads whole rows, also rounded to 8 bits", arguments: names)
+    @Test(
+        "a converted model steps as it reads whole rows",
+        // Whose positions change for a whole text once that is long.
+        arguments: names.filter { $0 != "phi3-longrope" })
     func converted(_ name: String) throws {
         let folder = try TemporaryFolder(inMemory: true)
         let source = try ModelFiles.open("\(Self.fixtures)/\(name)")

@@ -72,7 +72,7 @@ struct OwnFamilyTests {
         let source = try DecoderModel.load(files)
         let tokens: [Int32] = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7]
         let expected = try source.logits([tokens]).array(Float.self)
-        #expect(expected.allSatisfy(\.isFinite))
+        #expect(expected.allSatisfy { $0.isFinite })
 
         // Everything is taken over: with attention kept the target says what the source does.
         var options = ConversionOptions()

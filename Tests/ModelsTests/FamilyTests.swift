@@ -7,7 +7,7 @@ import Testing
 
 @Suite("Source families")
 struct FamilyTests {
-    @Test("folders that transformers 4 has written", arguments: Fixture.families)
+    @Test("folders that transformers 4 has written", arguments: Fixture.families + [.longRope])
     func transformers4(_ fixture: Fixture) throws {
         let folder = try TemporaryFolder(inMemory: true)
         for (name, stored) in [
@@ -20,7 +20,7 @@ struct FamilyTests {
         #expect(relativeError(try logits.array(), expected) < 2e-5)
     }
 
-    @Test("GGUF files that llama.cpp has written", arguments: Fixture.families.filter(\.hasGGUF))
+    @Test("GGUF files that llama.cpp has written", arguments: (Fixture.families + [.longRope]).filter(\.hasGGUF))
     func gguf(_ fixture: Fixture) throws {
         let (tokens, expected) = try fixture.expected()
         let logits = try DecoderModel.load("\(fixture.path)/model.gguf", as: .float32).logits(tokens)

@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Models against their own implementations")
 struct GoldenModelTests {
-    @Test("whole sequences", arguments: Fixture.all)
+    @Test("whole sequences", arguments: Fixture.all + [.longRope])
     func wholeSequences(_ fixture: Fixture) throws {
         let (tokens, expected) = try fixture.expected()
         let logits = try fixture.model().logits(tokens)

@@ -23,6 +23,7 @@ enum {
 #define DRIVER_FUNCTIONS(F)                                                                                            \
     F(cuInit, (unsigned))                                                                                              \
     F(cuGetErrorString, (int, const char**))                                                                           \
+    F(cuDeviceGetCount, (int*))                                                                                        \
     F(cuDeviceGet, (int*, int))                                                                                        \
     F(cuDeviceGetName, (char*, int, int))                                                                              \
     F(cuDeviceGetAttribute, (int*, int, int))                                                                          \
@@ -52,10 +53,12 @@ enum {
 #define DECLARE(name, parameters) static int(*name) parameters;
 DRIVER_FUNCTIONS(DECLARE)
 
-static CUcontext context;
-static CUstream stream;
-static int compute_major, compute_minor;
-static char device_name[256];
+struct moult_cuda_card {
+    CUcontext context;
+    CUstream stream;
+    int major, minor;
+    struct moult_cuda_products* products;
+};
 
 static int check(int result, const char* call, const char* what) {
     if (result == 0) return 0;
@@ -65,45 +68,52 @@ static int check(int result, const char* call, const char* what) {
 }
 #define CHECK(name, ...) check(name(__VA_ARGS__), #name, "")
 
-/// A thread that has not used the device yet has no context.
-static int enter(void) {
-    static _Thread_local int entered;
-    if (entered) return 0;
-    if (CHECK(cuCtxSetCurrent, context)) return 1;
-    entered = 1;
+/// Makes the card's context the calling thread's, where it is not.
+static int enter(struct moult_cuda_card* card) {
+    static _Thread_local CUcontext entered;
+    if (entered == card->context) return 0;
+    if (CHECK(cuCtxSetCurrent, card->context)) return 1;
+    entered = card->context;
     return 0;
 }
 
 // Memory
 
-static int memory(size_t* free_bytes, size_t* total) {
-    return enter() || CHECK(cuMemGetInfo_v2, free_bytes, total);
+static int memory(struct moult_cuda_card* card, size_t* free_bytes, size_t* total) {
+    return enter(card) || CHECK(cuMemGetInfo_v2, free_bytes, total);
 }
 
-static int allocate(size_t bytes, uint64_t* address) {
-    if (enter()) return 1;
+static int allocate(struct moult_cuda_card* card, size_t bytes, uint64_t* address) {
+    if (enter(card)) return 1;
     int result = cuMemAlloc_v2(address, bytes);
     check(result, "cuMemAlloc", "");
     return result == error_out_of_memory ? 2 : result != 0;
 }
 
-static int release(uint64_t address) { return enter() || CHECK(cuMemFree_v2, address); }
-
-static int upload(uint64_t to, const void* from, size_t bytes) {
-    return enter() || CHECK(cuMemcpyHtoDAsync_v2, to, from, bytes, stream);
+static int release(struct moult_cuda_card* card, uint64_t address) {
+    return enter(card) || CHECK(cuMemFree_v2, address);
 }
 
-static int download(void* to, uint64_t from, size_t bytes) {
-    return enter() || CHECK(cuMemcpyDtoHAsync_v2, to, from, bytes, stream) || CHECK(cuStreamSynchronize, stream);
+static int upload(struct moult_cuda_card* card, uint64_t to, const void* from, size_t bytes) {
+    return enter(card) || CHECK(cuMemcpyHtoDAsync_v2, to, from, bytes, card->stream);
 }
 
-static int copy(uint64_t to, uint64_t from, size_t bytes) {
-    return enter() || CHECK(cuMemcpyDtoDAsync_v2, to, from, bytes, stream);
+static int download(struct moult_cuda_card* card, void* to, uint64_t from, size_t bytes) {
+    return enter(card) || CHECK(cuMemcpyDtoHAsync_v2, to, from, bytes, card->stream)
+        || CHECK(cuStreamSynchronize, card->stream);
 }
 
-static int zero(uint64_t to, size_t bytes) { return enter() || CHECK(cuMemsetD8Async, to, 0, bytes, stream); }
+static int copy(struct moult_cuda_card* card, uint64_t to, uint64_t from, size_t bytes) {
+    return enter(card) || CHECK(cuMemcpyDtoDAsync_v2, to, from, bytes, card->stream);
+}
 
-static int synchronise(void) { return enter() || CHECK(cuStreamSynchronize, stream); }
+static int zero(struct moult_cuda_card* card, uint64_t to, size_t bytes) {
+    return enter(card) || CHECK(cuMemsetD8Async, to, 0, bytes, card->stream);
+}
+
+static int synchronise(struct moult_cuda_card* card) {
+    return enter(card) || CHECK(cuStreamSynchronize, card->stream);
+}
 
 // Kernels
 
@@ -113,11 +123,12 @@ struct kernel {
     char name[256];
 };
 
-static int load_kernel(const char* source, const char* expression, void** result) {
-    if (enter()) return 1;
+static int load_kernel(
+    struct moult_cuda_card* card, const char* source, const char* expression, void** result) {
+    if (enter(card)) return 1;
     void* image;
     char symbol[512];
-    if (moult_cuda_compile(source, expression, compute_major, compute_minor, &image, symbol)) return 1;
+    if (moult_cuda_compile(source, expression, card->major, card->minor, &image, symbol)) return 1;
     CUmodule module;
     int failed = check(cuModuleLoadData(&module, image), "cuModuleLoadData", expression);
     free(image);
@@ -134,9 +145,10 @@ static int load_kernel(const char* source, const char* expression, void** result
 }
 
 static int launch(
-    void* handle, const unsigned grid[3], const unsigned block[3], size_t shared_bytes, void** arguments) {
+    struct moult_cuda_card* card, void* handle, const unsigned grid[3], const unsigned block[3], size_t shared_bytes,
+    void** arguments) {
     struct kernel* kernel = handle;
-    if (enter()) return 1;
+    if (enter(card)) return 1;
     // More than 48 KB must be asked for, once.
     if (shared_bytes > (48 << 10) && shared_bytes > kernel->shared_bytes) {
         if (check(
@@ -146,8 +158,8 @@ static int launch(
         kernel->shared_bytes = shared_bytes;
     }
     int result = cuLaunchKernel(
-        kernel->function, grid[0], grid[1], grid[2], block[0], block[1], block[2], (unsigned)shared_bytes, stream,
-        arguments, NULL);
+        kernel->function, grid[0], grid[1], grid[2], block[0], block[1], block[2], (unsigned)shared_bytes,
+        card->stream, arguments, NULL);
     if (result == 0) return 0;
     char what[512];
     snprintf(
@@ -158,11 +170,13 @@ static int launch(
 
 // Graphs
 
-static int begin_capture(void) { return enter() || CHECK(cuStreamBeginCapture_v2, stream, capture_relaxed); }
+static int begin_capture(struct moult_cuda_card* card) {
+    return enter(card) || CHECK(cuStreamBeginCapture_v2, card->stream, capture_relaxed);
+}
 
-static int end_capture(void** result) {
+static int end_capture(struct moult_cuda_card* card, void** result) {
     CUgraph graph = NULL;
-    if (enter() || CHECK(cuStreamEndCapture, stream, &graph)) return 1;
+    if (enter(card) || CHECK(cuStreamEndCapture, card->stream, &graph)) return 1;
     CUgraphExec executable = NULL;
     int failed = CHECK(cuGraphInstantiateWithFlags, &executable, graph, 0);
     cuGraphDestroy(graph);
@@ -170,52 +184,83 @@ static int end_capture(void** result) {
     return failed;
 }
 
-static int replay(void* graph) { return enter() || CHECK(cuGraphLaunch, graph, stream); }
+static int replay(struct moult_cuda_card* card, void* graph) {
+    return enter(card) || CHECK(cuGraphLaunch, graph, card->stream);
+}
 
-static void forget(void* graph) {
-    if (!enter()) cuGraphExecDestroy(graph);
+static void forget(struct moult_cuda_card* card, void* graph) {
+    if (!enter(card)) cuGraphExecDestroy(graph);
 }
 
 // Opening
 
-static const char* name(void) { return device_name; }
+static int multiply(struct moult_cuda_card* card, const struct moult_cuda_product* product) {
+    return enter(card) || moult_cuda_multiply(card->products, product);
+}
 
-static const struct moult_cuda functions = {
-    .error = moult_cuda_error, .name = name, .memory = memory, .allocate = allocate, .release = release, .upload = upload,
-    .download = download, .copy = copy, .zero = zero, .synchronise = synchronise, .kernel = load_kernel,
-    .launch = launch, .multiply = moult_cuda_multiply, .begin_capture = begin_capture, .end_capture = end_capture,
-    .replay = replay, .forget = forget,
-};
-
-static int open_device(void) {
+static int open_driver(void) {
+    static int is_open;
+    if (is_open) return 0;
     void* library = moult_cuda_library((const char* const[]){"libcuda.so.1", "libcuda.so", NULL});
     if (!library) return moult_cuda_fail("libcuda.so.1 cannot be loaded: no NVIDIA driver is installed");
 #define LOAD(name, parameters)                                                                                         \
     if (!(*(void**)&name = dlsym(library, #name))) return moult_cuda_fail("libcuda.so.1 has no " #name);
     DRIVER_FUNCTIONS(LOAD)
-    int device;
+    if (CHECK(cuInit, 0)) return 1;
+    is_open = 1;
+    return 0;
+}
+
+static int count(int* cards) { return open_driver() || CHECK(cuDeviceGetCount, cards); }
+
+/// The driver's device, its name and its compute capability.
+static int identify(int index, int* device, char name[256], int* major, int* minor) {
     char model[128];
-    if (CHECK(cuInit, 0) || CHECK(cuDeviceGet, &device, 0) || CHECK(cuDeviceGetName, model, sizeof model, device)
-        || CHECK(cuDeviceGetAttribute, &compute_major, attribute_major, device)
-        || CHECK(cuDeviceGetAttribute, &compute_minor, attribute_minor, device))
+    if (open_driver() || CHECK(cuDeviceGet, device, index) || CHECK(cuDeviceGetName, model, sizeof model, *device)
+        || CHECK(cuDeviceGetAttribute, major, attribute_major, *device)
+        || CHECK(cuDeviceGetAttribute, minor, attribute_minor, *device))
         return 1;
-    snprintf(device_name, sizeof device_name, "%s, sm_%d%d", model, compute_major, compute_minor);
-    if (compute_major < 8)
-        return moult_cuda_fail("%s: bfloat16 products need compute capability 8.0 or later", device_name);
-    if (CHECK(cuDevicePrimaryCtxRetain, &context, device) || enter()
-        || CHECK(cuStreamCreate, &stream, stream_non_blocking))
-        return 1;
+    snprintf(name, 256, "%s, sm_%d%d", model, *major, *minor);
+    return 0;
+}
+
+static int describe(int index, char name[256]) {
+    int device, major, minor;
+    return identify(index, &device, name, &major, &minor);
+}
+
+static int open_products(struct moult_cuda_card* card) {
     // As cuBLAS uses on these cards.
     size_t workspace_bytes = 64 << 20;
     uint64_t workspace;
-    return allocate(workspace_bytes, &workspace) != 0
-        || moult_cuda_products_open(stream, workspace, workspace_bytes);
+    return enter(card) || CHECK(cuStreamCreate, &card->stream, stream_non_blocking)
+        || allocate(card, workspace_bytes, &workspace) != 0
+        || moult_cuda_products_open(card->stream, workspace, workspace_bytes, &card->products);
 }
 
-const struct moult_cuda* moult_cuda_open(const char** error) {
-    if (open_device()) {
-        *error = moult_cuda_error();
-        return NULL;
+/// A card is never closed: its context is the process's own.
+static int open_card(int index, struct moult_cuda_card** result) {
+    int device, major, minor;
+    char name[256];
+    if (identify(index, &device, name, &major, &minor)) return 1;
+    if (major < 8) return moult_cuda_fail("%s: bfloat16 products need compute capability 8.0 or later", name);
+    struct moult_cuda_card* card = calloc(1, sizeof *card);
+    if (!card) return moult_cuda_fail("out of memory");
+    (card->major = major, card->minor = minor);
+    if (CHECK(cuDevicePrimaryCtxRetain, &card->context, device) || open_products(card)) {
+        free(card);
+        return 1;
     }
+    *result = card;
+    return 0;
+}
+
+const struct moult_cuda* moult_cuda_driver(void) {
+    static const struct moult_cuda functions = {
+        .error = moult_cuda_error, .count = count, .describe = describe, .open = open_card, .memory = memory,
+        .allocate = allocate, .release = release, .upload = upload, .download = download, .copy = copy, .zero = zero,
+        .synchronise = synchronise, .kernel = load_kernel, .launch = launch, .multiply = multiply,
+        .begin_capture = begin_capture, .end_capture = end_capture, .replay = replay, .forget = forget,
+    };
     return &functions;
 }

@@ -39,25 +39,6 @@ struct choice {
 #define DECLARE(name, parameters) static int(*name) parameters;
 PRODUCT_FUNCTIONS(DECLARE)
 
-static cublasLtHandle handle;
-static cublasLtDescriptor preference;
-static void* product_stream;
-static uint64_t workspace;
-static size_t workspace_bytes;
-
-int moult_cuda_products_open(void* stream, uint64_t memory, size_t bytes) {
-    void* library = moult_cuda_library(
-        (const char* const[]){"libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so", NULL});
-    if (!library) return moult_cuda_fail("libcublasLt.so cannot be loaded: install cuBLAS, version 12 or later");
-#define LOAD(name, parameters)                                                                                         \
-    if (!(*(void**)&name = dlsym(library, #name))) return moult_cuda_fail("libcublasLt has no " #name);
-    PRODUCT_FUNCTIONS(LOAD)
-    (product_stream = stream, workspace = memory, workspace_bytes = bytes);
-    return (cublasLtCreate(&handle) || cublasLtMatmulPreferenceCreate(&preference)
-            || cublasLtMatmulPreferenceSetAttribute(preference, preference_workspace, &bytes, sizeof bytes))
-        && moult_cuda_fail("cublasLtCreate failed");
-}
-
 /// A product of one shape, ready to run.
 struct plan {
     struct moult_cuda_product shape;
@@ -65,7 +46,42 @@ struct plan {
     struct choice choice;
     struct plan* next;
 };
-static struct plan* plans[1024];
+
+struct moult_cuda_products {
+    cublasLtHandle handle;
+    cublasLtDescriptor preference;
+    void* stream;
+    uint64_t workspace;
+    size_t workspace_bytes;
+    struct plan* plans[1024];
+};
+
+static int open_library(void) {
+    if (cublasLtMatmul) return 0;
+    void* library = moult_cuda_library(
+        (const char* const[]){"libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so", NULL});
+    if (!library) return moult_cuda_fail("libcublasLt.so cannot be loaded: install cuBLAS, version 12 or later");
+#define LOAD(name, parameters)                                                                                         \
+    if (!(*(void**)&name = dlsym(library, #name))) return moult_cuda_fail("libcublasLt has no " #name);
+    PRODUCT_FUNCTIONS(LOAD)
+    return 0;
+}
+
+int moult_cuda_products_open(
+    void* stream, uint64_t workspace, size_t workspace_bytes, struct moult_cuda_products** result) {
+    if (open_library()) return 1;
+    struct moult_cuda_products* products = calloc(1, sizeof *products);
+    if (!products) return moult_cuda_fail("out of memory");
+    (products->stream = stream, products->workspace = workspace, products->workspace_bytes = workspace_bytes);
+    if (cublasLtCreate(&products->handle) || cublasLtMatmulPreferenceCreate(&products->preference)
+        || cublasLtMatmulPreferenceSetAttribute(
+            products->preference, preference_workspace, &workspace_bytes, sizeof workspace_bytes)) {
+        free(products);
+        return moult_cuda_fail("cublasLtCreate failed");
+    }
+    *result = products;
+    return 0;
+}
 
 /// What must be equal for a plan to fit: all but the addresses.
 static struct moult_cuda_product shape_of(const struct moult_cuda_product* product) {
@@ -77,7 +93,8 @@ static struct moult_cuda_product shape_of(const struct moult_cuda_product* produ
     return shape;
 }
 
-static int make_plan(struct plan* plan, const struct moult_cuda_product* p) {
+static int make_plan(
+    struct moult_cuda_products* products, struct plan* plan, const struct moult_cuda_product* p) {
     int type = p->d_type == moult_cuda_float32 ? real_32f : real_16bf, count = 0;
     int epilogue = epilogue_bias;
     int failed = cublasLtMatmulDescCreate(&plan->operation, compute_32f, real_32f)
@@ -94,23 +111,24 @@ static int make_plan(struct plan* plan, const struct moult_cuda_product* p) {
             p->transpose_b ? p->n : p->k)
         || cublasLtMatrixLayoutCreate(&plan->d, type, (uint64_t)p->m, (uint64_t)p->n, p->m)
         || cublasLtMatmulAlgoGetHeuristic(
-            handle, plan->operation, plan->a, plan->b, plan->d, plan->d, preference, 1, &plan->choice, &count);
+            products->handle, plan->operation, plan->a, plan->b, plan->d, plan->d, products->preference, 1,
+            &plan->choice, &count);
     return (failed || count == 0)
         && moult_cuda_fail(
                "cublasLtMatmulAlgoGetHeuristic finds no product of m %lld, n %lld, k %lld", (long long)p->m,
                (long long)p->n, (long long)p->k);
 }
 
-static struct plan* plan_of(const struct moult_cuda_product* product) {
+static struct plan* plan_of(struct moult_cuda_products* products, const struct moult_cuda_product* product) {
     struct moult_cuda_product shape = shape_of(product);
     uint64_t key = 0;
     for (size_t i = 0; i < sizeof shape; i++) key = key * 31 + ((unsigned char*)&shape)[i];
-    struct plan** place = &plans[key % 1024];
+    struct plan** place = &products->plans[key % 1024];
     for (struct plan* plan = *place; plan; plan = plan->next) {
         if (memcmp(&plan->shape, &shape, sizeof shape) == 0) return plan;
     }
     struct plan* plan = calloc(1, sizeof *plan);
-    if (!plan || make_plan(plan, product)) {
+    if (!plan || make_plan(products, plan, product)) {
         free(plan);
         return NULL;
     }
@@ -118,8 +136,8 @@ static struct plan* plan_of(const struct moult_cuda_product* product) {
     return plan;
 }
 
-int moult_cuda_multiply(const struct moult_cuda_product* product) {
-    struct plan* plan = plan_of(product);
+int moult_cuda_multiply(struct moult_cuda_products* products, const struct moult_cuda_product* product) {
+    struct plan* plan = plan_of(products, product);
     if (!plan) return 1;
     if (product->bias
         && cublasLtMatmulDescSetAttribute(
@@ -127,8 +145,9 @@ int moult_cuda_multiply(const struct moult_cuda_product* product) {
         return moult_cuda_fail("cublasLtMatmulDescSetAttribute failed");
     float alpha = 1;
     int result = cublasLtMatmul(
-        handle, plan->operation, &alpha, product->a, plan->a, product->b, plan->b, &product->beta, product->d, plan->d,
-        product->d, plan->d, plan->choice.algorithm, workspace, workspace_bytes, product_stream);
+        products->handle, plan->operation, &alpha, product->a, plan->a, product->b, plan->b, &product->beta, product->d,
+        plan->d, product->d, plan->d, plan->choice.algorithm, products->workspace, products->workspace_bytes,
+        products->stream);
     return result
         && moult_cuda_fail(
                "cublasLtMatmul of m %lld, n %lld, k %lld: status %d", (long long)product->m, (long long)product->n,

@@ -1,5 +1,5 @@
 // NVIDIA GPUs without a toolkit: the driver, its run-time compiler (NVRTC) and its matrix products (cuBLASLt), loaded with
-// dlopen when a GPU is asked for. One device, one stream: work runs in the order in which it is given.
+// dlopen when a GPU is asked for.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -22,35 +22,44 @@ struct moult_cuda_product {
     float beta;
 };
 
-/// What a GPU does. Functions return 0, or 1 with the reason in error().
+/// A GPU that is open: a context with one stream, where its work runs in the order in which it is given.
+struct moult_cuda_card;
+
+/// What GPUs do, each by itself. Functions return 0, or 1 with the reason in error(). Any thread may call them; a card is
+/// given work by one at a time, and cards are opened one at a time.
 struct moult_cuda {
+    /// The calling thread's last reason.
     const char* (*error)(void);
-    /// "NVIDIA H200, sm_90".
-    const char* (*name)(void);
-    int (*memory)(size_t* free, size_t* total);
-    /// 2 when the device has no such amount left.
-    int (*allocate)(size_t bytes, uint64_t* address);
-    int (*release)(uint64_t address);
+    /// How many GPUs the driver shows.
+    int (*count)(int* cards);
+    /// "NVIDIA H200, sm_90" of the GPU `index`, from 0 on.
+    int (*describe)(int index, char name[256]);
+    int (*open)(int index, struct moult_cuda_card** card);
+    int (*memory)(struct moult_cuda_card* card, size_t* free, size_t* total);
+    /// 2 when the card has no such amount left.
+    int (*allocate)(struct moult_cuda_card* card, size_t bytes, uint64_t* address);
+    int (*release)(struct moult_cuda_card* card, uint64_t address);
     /// Copies from and to host memory; `download` waits for all work before it.
-    int (*upload)(uint64_t to, const void* from, size_t bytes);
-    int (*download)(void* to, uint64_t from, size_t bytes);
-    int (*copy)(uint64_t to, uint64_t from, size_t bytes);
-    int (*zero)(uint64_t to, size_t bytes);
-    int (*synchronise)(void);
+    int (*upload)(struct moult_cuda_card* card, uint64_t to, const void* from, size_t bytes);
+    int (*download)(struct moult_cuda_card* card, void* to, uint64_t from, size_t bytes);
+    int (*copy)(struct moult_cuda_card* card, uint64_t to, uint64_t from, size_t bytes);
+    int (*zero)(struct moult_cuda_card* card, uint64_t to, size_t bytes);
+    int (*synchronise)(struct moult_cuda_card* card);
     /// The kernel of a name expression such as "rms_norm<4>" in the file `source`, compiled on first use.
-    int (*kernel)(const char* source, const char* expression, void** kernel);
+    int (*kernel)(struct moult_cuda_card* card, const char* source, const char* expression, void** kernel);
     int (*launch)(
-        void* kernel, const unsigned grid[3], const unsigned block[3], size_t shared_bytes, void** arguments);
-    int (*multiply)(const struct moult_cuda_product* product);
+        struct moult_cuda_card* card, void* kernel, const unsigned grid[3], const unsigned block[3],
+        size_t shared_bytes, void** arguments);
+    int (*multiply)(struct moult_cuda_card* card, const struct moult_cuda_product* product);
     /// Between begin_capture and end_capture work is recorded, not run; replay runs it all.
-    int (*begin_capture)(void);
-    int (*end_capture)(void** graph);
-    int (*replay)(void* graph);
-    void (*forget)(void* graph);
+    int (*begin_capture)(struct moult_cuda_card* card);
+    int (*end_capture)(struct moult_cuda_card* card, void** graph);
+    int (*replay)(struct moult_cuda_card* card, void* graph);
+    void (*forget)(struct moult_cuda_card* card, void* graph);
 };
 
-/// The first GPU; null, with the reason in `error`, when there is none or a library is missing.
-const struct moult_cuda* moult_cuda_open(const char** error);
+/// The installed driver, which is loaded by the first call.
+const struct moult_cuda* moult_cuda_driver(void);
 
 /// The text of a file in kernels/, null for another name.
 const char* moult_cuda_source(const char* name);

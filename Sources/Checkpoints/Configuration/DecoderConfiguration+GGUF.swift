@@ -54,7 +54,7 @@ extension DecoderConfiguration {
         func has(_ name: String) -> JSONValue {
             .bool(checkpoint.description(of: "model.layers.0.\(name).bias") != nil)
         }
-        json["attention_bias"] = has("self_attn.q_proj")
+        json["attention_bias"] = has("self_attn.q_proj") == true ? true : has("self_attn.qkv_proj")
         json["attention_output_bias"] = has("self_attn.o_proj")
         json["mlp_bias"] = has("mlp.down_proj")
         json["eos_token_id"] = .array(try metadata.endTokens().map { .integer($0) })

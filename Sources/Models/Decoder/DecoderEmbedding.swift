@@ -48,18 +48,13 @@ extension MixerContext {
             }
             return recordedPosition
         }
-        var places = Array(position..<position + length)
-        if let documents {
-            for (start, end) in zip(documents.starts, documents.starts.dropFirst() + [length]) {
-                for place in start..<end { places[place] = place - start }
-            }
-        }
-        guard (places.max() ?? 0) < count else {
+        let longest = documents?.longest(of: length) ?? position + length
+        guard longest <= count else {
             throw ModelError.input(
-                expected: "at most \(count) tokens, for as many positions the model has learned",
-                found: "\((places.max() ?? 0) + 1)")
+                expected: "at most \(count) tokens, for as many positions the model has learned", found: "\(longest)")
         }
-        let ids = (0..<rows).flatMap { _ in places.map { Int32(truncatingIfNeeded: $0) } }
-        return try Tensor(ids, shape: [ids.count]).to(device)
+        if let documents { return try documents.places(length: length, on: device) }
+        let places = (position..<position + length).map { Int32(truncatingIfNeeded: $0) }
+        return try Tensor((0..<rows).flatMap { _ in places }, shape: [rows * length]).to(device)
     }
 }

@@ -12,6 +12,8 @@ public struct DecoderModel: Sendable {
     let head: Tensor
     let positions: DecoderPositions
     let parameters: Parameters
+    /// What the model computes in.
+    public let precision: Precision
     /// How states on the processor hold keys and values.
     public var cacheType = CacheType.float32
     let knownFingerprint = KnownFingerprint()
@@ -35,9 +37,12 @@ public struct DecoderModel: Sendable {
         DecoderEmbedding.rules(configuration)
     }
 
-    /// - Parameter rotary: that of another model of this configuration, whose tables are used again.
+    /// - Parameters:
+    ///   - rotary: that of another model of this configuration, whose tables are used again.
+    ///   - precision: what the model computes in; nil for what its device computes in unless asked.
     public init(
-        _ configuration: ModelConfiguration, parameters: Parameters, rotary: DecoderRotary? = nil
+        _ configuration: ModelConfiguration, parameters: Parameters, rotary: DecoderRotary? = nil,
+        precision: Precision? = nil
     ) throws {
         let (decoder, names) = (configuration.decoder, configuration.names)
         self.configuration = configuration
@@ -49,6 +54,7 @@ public struct DecoderModel: Sendable {
         head = decoder.tiedEmbeddings ? embedding.table : try parameters[names.head]
         positions = try DecoderPositions(configuration, rotary: rotary)
         self.parameters = parameters
+        self.precision = try embedding.table.device.precision(precision)
     }
 
     /// Opens a Hugging Face folder or a .gguf file.
@@ -68,9 +74,12 @@ public struct DecoderModel: Sendable {
     }
 
     /// The same model on `device`, with the weights that its products read.
-    public func to(_ device: Device) throws -> DecoderModel {
-        if device == self.device { return self }
-        return try DecoderModel(configuration, parameters: parameters.to(device))
+    /// - Parameter precision: what it computes in there; nil for what the device computes in unless asked.
+    /// - Throws: `TensorError` when there is no such device, or it does not compute in that.
+    public func to(_ device: Device, precision: Precision? = nil) throws -> DecoderModel {
+        let precision = try device.precision(precision)
+        if device == self.device, precision == self.precision { return self }
+        return try DecoderModel(configuration, parameters: parameters.to(device), precision: precision)
     }
 
     /// Where the model computes.
@@ -200,7 +209,7 @@ public struct DecoderModel: Sendable {
 
     /// The state of `rows` sequences that have not begun: several, of one length at all times, on a GPU.
     public func makeState(rows: Int = 1) throws -> DecoderState {
-        guard rows == 1 || rows > 1 && device == .cuda else {
+        guard rows == 1 || rows > 1 && device.traits.readsInStep else {
             throw ModelError.input(expected: "one sequence a state, or more on a GPU", found: "\(rows)")
         }
         return DecoderState(rows: rows, layers: try blocks.map { try $0.mixer.makeState(rows: rows, cache: cacheType) })

@@ -14,7 +14,7 @@ public final class DecoderStep {
 
     /// - Parameter capacity: the most sequences of one step.
     public init(_ model: DecoderModel, capacity: Int = 1) throws {
-        guard model.device == .cpu else {
+        guard !model.device.traits.readsInStep else {
             throw ModelError.input(
                 expected: "a model on the processor, where sequences of different lengths decode together",
                 found: "one on a GPU")

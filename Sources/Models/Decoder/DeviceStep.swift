@@ -15,14 +15,14 @@ public final class DeviceStep {
     /// Whether the graph is for positions beyond those from which sinks are seen; that of kept attention.
     private var isFar = (false, false)
     private var output: Tensor?
-    private var graph: CUDAGraph?
+    private var graph: (any RecordedWork)?
     /// The revision of the state that the GPU's position and the graph are for.
     private var revision: Int?
 
     /// - Parameter state: what the step goes on from, and advances.
     public init(_ model: DecoderModel, state: DecoderState) throws {
         (self.model, self.state) = (model, state)
-        tokens = try DecodingTokens(rows: state.rows, length: Self.stretch)
+        tokens = try DecodingTokens(rows: state.rows, length: Self.stretch, on: model.device)
         let (device, position) = (model.device, tokens.position)
         turns = try model.positions.stretch(from: 0, count: Self.stretch).map {
             try $0.map { try $0.copy(on: device, position: position) }
@@ -71,7 +71,7 @@ public final class DeviceStep {
         if isFar != self.isFar { (self.isFar, revision) = (isFar, nil) }
         if let revision, revision == state.revision {
             if state.position % Self.stretch == 0 { try fillAngles() }
-            if graph == nil { graph = try CUDABackend.record { try give() } }
+            if graph == nil { graph = try model.device.record { try give() } }
             try graph?.run()
         } else {
             // The first step is done by hand: it compiles kernels, and memory that is shared becomes the state's own.

@@ -215,9 +215,9 @@ struct AttentionProjections: Sendable {
     func makeCache(
         _ type: CacheType, rows: Int, span: AttentionSpan, heads count: Int? = nil, positions: KeptPositions? = nil
     ) throws -> any AttentionCache {
-        let heads = count ?? keyValueHeads
-        return query.weight.device == .cuda
-            ? try DeviceKeyValueCache(rows: rows, heads: heads, dim: headDim, span: span)
+        let (heads, device) = (count ?? keyValueHeads, query.weight.device)
+        return device.traits.recordsWork
+            ? try DeviceKeyValueCache(rows: rows, heads: heads, dim: headDim, span: span, on: device)
             : try KeyValueCache(
                 type, heads: heads, keyDim: headDim, valueDim: headDim, span: span,
                 farthest: positions?.farthest ?? farthest, scale: positions?.scale)

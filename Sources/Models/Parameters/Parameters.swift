@@ -41,11 +41,12 @@ public struct Parameters: Sendable {
         }
     }
 
-    /// The same on `device`. On a GPU matrices are bfloat16, which its products read; vectors stay float32.
+    /// The same on `device`, matrices in the type that its products read; vectors stay float32.
     public func to(_ device: Device) throws -> Parameters {
         Parameters(
             try tensors.mapValues { tensor in
-                try tensor.rank > 1 && device == .cuda ? tensor.converted(to: .bfloat16).to(device) : tensor.to(device)
+                guard tensor.rank > 1 else { return try tensor.to(device) }
+                return try tensor.converted(to: device.traits.weightType(of: tensor.dtype)).to(device)
             })
     }
 

@@ -66,8 +66,8 @@ public struct RotaryEmbedding: Sendable {
     ) throws -> RotaryTable {
         let key = TableCache.Key(
             offset: offset, count: count, farthest: farthest, divisor: positions.divisor, scale: scale,
-            length: scaledLength(length ?? offset + count))
-        guard device != .cpu else { return try table(key) }
+            length: scaledLength(length ?? offset + count), device: device)
+        guard device.traits.recordsWork else { return try table(key) }
         // Kept there: a recorded step must not wait for one.
         if let known = tables.known.withLock({ $0[key] }) { return known }
         let host = try table(key)
@@ -100,13 +100,14 @@ public struct RotaryEmbedding: Sendable {
     }
 }
 
-/// The tables that are on a GPU, by their positions.
+/// The tables that are on devices which record work, by their positions.
 private final class TableCache: Sendable {
     struct Key: Hashable {
         let offset, count, farthest: Int
         let divisor: Double?
         let scale: LogScale?
         let length: Int
+        let device: Device
     }
     static let limit = 64
     let known = Mutex<[Key: RotaryTable]>([:])

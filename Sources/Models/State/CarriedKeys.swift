@@ -14,8 +14,8 @@ final class CarriedKeys: AttentionCache {
         self.span = span
         // A window of one token sees none of them, but a tensor has some.
         let places = max(1, min(tokens, span.window.map { $0 - 1 + span.sinks } ?? tokens))
-        keys = try .zeros([rows, places, heads, dim], device.activationType, on: device)
-        values = try .zeros([rows, places, heads, dim], device.activationType, on: device)
+        keys = try .zeros([rows, places, heads, dim], device.traits.precision.dtype, on: device)
+        values = try .zeros([rows, places, heads, dim], device.traits.precision.dtype, on: device)
     }
 
     func attend(_ heads: AttentionHeads, context: MixerContext) throws -> Tensor {

@@ -10,9 +10,8 @@ public final class CarriedRows {
     private let positions: DecoderPositions
     /// Tokens of a row, T.
     private let length: Int
-    private var before: [Int]
-    /// `before` on a GPU, int32 (B).
-    private let counts: Tensor?
+    /// The tokens of each row's first document that stood in the rows before it, on the device: int32 (B).
+    private let counts: Tensor
 
     init(_ model: DecoderModel, rows: Int, length: Int, layers: [any MixerState]) throws {
         guard !model.configuration.decoder.hasLearnedPositions else {
@@ -24,8 +23,7 @@ public final class CarriedRows {
         turns = try Self.turns(model.positions, from: 0, count: length).map {
             try $0.map { try $0.copy(on: model.device) }
         }
-        before = [Int](repeating: 0, count: rows)
-        counts = model.device == .cpu ? nil : try Tensor(before.map { Int32($0) }, shape: [rows]).to(model.device)
+        counts = try .zeros([rows], .int32, on: model.device)
     }
 
     /// Turns to the next rows.
@@ -33,8 +31,7 @@ public final class CarriedRows {
     ///   - before: for each row the tokens of its first document that stood in the rows before it; 0 where one begins.
     ///   - position: where the rows' first tokens stand.
     public func begin(before: [Int], position: Int) throws {
-        self.before = before
-        try counts?.overwrite(before.map { Int32($0) })
+        try counts.overwrite(before.map { Int32($0) })
         for (own, other) in try zip(turns, Self.turns(positions, from: position, count: length)) {
             try own.overwrite(other)
         }
@@ -60,8 +57,7 @@ public final class CarriedRows {
         guard let documents else {
             throw ModelError.input(expected: "the documents of rows that go on with others", found: "none")
         }
-        return counts.map { CarriedDocuments(documents, before: $0) }
-            ?? CarriedDocuments(documents, before: before.first ?? 0)
+        return CarriedDocuments(documents, before: counts)
     }
 
     /// Everything that the next rows take over, by name.
@@ -81,7 +77,7 @@ public final class CarriedRows {
 extension DecoderModel {
     /// For `rows` rows of `length` tokens, up to `count` of which stand one behind another.
     public func makeCarriedRows(rows: Int, length: Int, count: Int) throws -> CarriedRows {
-        guard rows == 1 || rows > 1 && device == .cuda else {
+        guard rows == 1 || rows > 1 && device.traits.readsInStep else {
             throw ModelError.input(expected: "one row that goes on with others, or more on a GPU", found: "\(rows)")
         }
         let tokens = (count - 1) * length

@@ -6,10 +6,11 @@ final class DeviceKeyValueCache: AttentionCache {
     private let span: AttentionSpan
     private var ring: KeyValueRing
 
-    init(rows: Int, heads: Int, dim: Int, span: AttentionSpan) throws {
+    init(rows: Int, heads: Int, dim: Int, span: AttentionSpan, on device: Device) throws {
         self.span = span
         ring = try KeyValueRing(
-            rows: rows, heads: heads, dim: dim, capacity: span.sinks + 1, sinks: span.window == nil ? 0 : span.sinks)
+            rows: rows, heads: heads, dim: dim, capacity: span.sinks + 1, sinks: span.window == nil ? 0 : span.sinks,
+            on: device)
     }
 
     private init(copying other: DeviceKeyValueCache) { (span, ring) = (other.span, other.ring) }

@@ -65,7 +65,7 @@ public final class KeyValueCache: AttentionCache {
         _ decoder: DecoderConfiguration, heads: Int, span: AttentionSpan, on device: Device, _ type: CacheType
     ) -> StateCost {
         let dim = decoder.headDim
-        let token = 2 * heads * (device == .cpu ? type.byteCount(dim: dim) : dim * device.activationType.size)
+        let token = 2 * heads * device.traits.cacheType(type).byteCount(dim: dim)
         return span.most.map { StateCost(constant: token * $0, perToken: 0) }
             ?? StateCost(constant: 0, perToken: token)
     }

@@ -85,7 +85,7 @@ public final class Variable: @unchecked Sendable {
     /// Adds `more` to the gradient.
     func add(_ more: Tensor) throws {
         // Into a fresh tensor: the two terms are often shared with other variables, and would be copied to be written.
-        gradient = try takeGradient().map { try more.device.backend.add($0, more) } ?? more
+        gradient = try takeGradient().map { try more.backend("gradient", with: $0).add($0, more) } ?? more
     }
 
     /// Calls `body` with the gradient, nil at first, to add to it in place.

@@ -63,7 +63,7 @@ public struct AdamW: Sendable, Equatable {
             for (name, parameter) in zip(names, parameters) { try? model.master(name).takeBack(parameter) }
         }
         let outcome = try model.device.backend.adamW(&parameters, settings)
-        if model.device == .cuda { try model.clearGradients(zip(names, parameters.map(\.gradient))) }
+        if model.device.traits.recordsWork { try model.clearGradients(zip(names, parameters.map(\.gradient))) }
         return Pending(names: names, outcome: outcome)
     }
 }

@@ -11,6 +11,8 @@ public final class TrainableModel {
     public private(set) var rules: [ParameterRule]
     /// Where the model is trained.
     public let device: Device
+    /// What it computes in.
+    public let precision: Precision
     /// The types in which files hold the parameters.
     private var storedTypes: [String: DType]
     private let rotary: DecoderRotary
@@ -59,10 +61,14 @@ public final class TrainableModel {
         }()
     }
 
-    /// - Parameter weights: every parameter that the configuration's rules list, none of them quantised.
+    /// - Parameters:
+    ///   - weights: every parameter that the configuration's rules list, none of them quantised.
+    ///   - precision: what to compute in; nil for what `device` computes in unless asked.
     public init(
-        _ configuration: ModelConfiguration, weights: [String: Tensor], device: Device = .cpu
+        _ configuration: ModelConfiguration, weights: [String: Tensor], device: Device = .cpu,
+        precision: Precision? = nil
     ) throws {
+        self.precision = try device.precision(precision)
         self.configuration = configuration
         self.device = device
         self.weights = weights
@@ -75,13 +81,13 @@ public final class TrainableModel {
             }
             try weight.requirePlain("training", rule.name)
         }
-        // A GPU's products read bfloat16: of what files hold in float32 it keeps a master from the start.
-        guard device != .cpu else { return }
+        // Of what files hold in another type than the products read, a master is kept from the start.
         for (name, weight) in weights {
-            if weight.rank > 1, weight.dtype != .bfloat16 {
+            let type = device.traits.weightType(of: weight.dtype)
+            if weight.rank > 1, weight.dtype != type {
                 masters[name] = Master(
                     value: try weight.converted(to: .float32).to(device),
-                    copy: try weight.converted(to: .bfloat16).to(device))
+                    copy: try weight.converted(to: type).to(device))
                 self.weights[name] = nil
             } else {
                 self.weights[name] = try weight.to(device)
@@ -90,14 +96,18 @@ public final class TrainableModel {
     }
 
     /// Reads a Hugging Face folder or a .gguf file.
-    /// - Parameter dtype: the type that products read; quantised files need one.
-    public convenience init(_ files: ModelFiles, as dtype: DType?, device: Device = .cpu) throws {
+    /// - Parameters:
+    ///   - dtype: the type that products read; quantised files need one.
+    ///   - precision: what to compute in; nil for what `device` computes in unless asked.
+    public convenience init(
+        _ files: ModelFiles, as dtype: DType?, device: Device = .cpu, precision: Precision? = nil
+    ) throws {
         let configuration = try ModelConfiguration(files.configuration)
         let rules = try DecoderModel.rules(configuration)
         let parameters = try Parameters(rules, from: files.checkpoint, as: dtype)
         var weights: [String: Tensor] = [:]
         for rule in rules { weights[rule.name] = try parameters[rule.name] }
-        try self.init(configuration, weights: weights, device: device)
+        try self.init(configuration, weights: weights, device: device, precision: precision)
     }
 
     /// Whether the configuration is another than that of the files.
@@ -111,8 +121,8 @@ public final class TrainableModel {
         (configuration, hasOtherConfiguration) = (restoration.configuration, true)
         rules = try DecoderModel.rules(configuration)
         for (name, tensor) in restoration.tensors {
-            let isWide = tensor.rank < 2 || storedTypes[name] == .float32 && device == .cpu
-            let type = device == .cpu ? storedTypes[name] ?? .float32 : .bfloat16
+            let type = device.traits.weightType(of: storedTypes[name] ?? .float32)
+            let isWide = tensor.rank < 2 || storedTypes[name] == .float32 && type == .float32
             masters[name] = Master(
                 value: try tensor.converted(to: .float32).to(device),
                 copy: isWide ? nil : try tensor.converted(to: type).to(device))
@@ -169,13 +179,13 @@ public final class TrainableModel {
 
     /// The model as it is now, for measuring.
     public func model() throws -> DecoderModel {
-        try DecoderModel(configuration, parameters: Parameters(tensors()), rotary: rotary)
+        try DecoderModel(configuration, parameters: Parameters(tensors()), rotary: rotary, precision: precision)
     }
 
     /// Gradients of zeros in the memory of the last ones, where recorded steps add to them.
     func clearGradients(_ gradients: some Sequence<(String, Tensor)>) throws {
         for (name, gradient) in gradients {
-            try CUDABackend.clear(gradient)
+            try gradient.clear()
             try master(name).variable?.begin(with: gradient)
         }
     }
@@ -190,7 +200,7 @@ public final class TrainableModel {
             master.variable = watched.variable
             tensors[name] = watched
         }
-        return try DecoderModel(configuration, parameters: Parameters(tensors), rotary: rotary)
+        return try DecoderModel(configuration, parameters: Parameters(tensors), rotary: rotary, precision: precision)
     }
 
     private func tensors() -> [String: Tensor] {

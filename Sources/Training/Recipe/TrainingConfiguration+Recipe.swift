@@ -13,7 +13,7 @@ extension TrainingConfiguration {
         let isChosen = try model.mixers.contains(SoftmaxAttention.name) || !model.attention.heads.isEmpty
         let select = model.decoder.modelType == "moult" && !isChosen ? "select=3," : ""
         if !keepsSettings.recall { data.recall = 0.15 }
-        guard device == .cuda else {
+        guard device.traits.isAccelerator else {
             stages = try StageConfiguration.list("align=100k,\(select)distil=300k", length: length)
             return
         }

@@ -42,7 +42,7 @@ struct LongRows {
         let count = stage.sequences * stage.accumulation, start = first + group * count
         let long = whole.flatMap { $0.group == group ? $0.rows : nil } ?? (start..<start + count).map(row)
         whole = (group, long)
-        let size = device == .cpu ? 1 : stage.sequences
+        let size = device.traits.readsInStep ? stage.sequences : 1
         return stride(from: 0, to: count, by: size).map { start in
             let some = Array(long[start..<start + size])
             let pieces = some.map { $0.piece(index, length: length) }

@@ -5,8 +5,8 @@ import Text
 /// Rows of tokens as a model reads them, and the token that follows each.
 ///
 /// Rows without a document's start inside lie side by side, (B, T). Otherwise they are one sequence of packed documents,
-/// in which no document sees another: (1, B · T). For a GPU, whose recorded steps need one shape for all batches, rows lie
-/// side by side in any case.
+/// in which no document sees another: (1, B · T). For a device that reads rows in step they lie side by side in any case, one
+/// shape for all batches.
 struct TrainingBatch {
     let inputs: [[Int32]]
     /// One per input, -1 where the next token begins another document.
@@ -17,7 +17,7 @@ struct TrainingBatch {
     let carried: Carried?
     /// What the loss of each target weighs; nil where all weigh 1.
     let weights: [Float]?
-    /// The first position in its row of every token's document, (B · T), for a GPU; empty otherwise.
+    /// The first position in its row of every token's document, (B · T), where rows lie side by side in any case; else empty.
     private(set) var firstPositions: [Int32] = []
 
     /// - Parameters:
@@ -34,7 +34,7 @@ struct TrainingBatch {
         }
         self.targets = targets
         weights = answerWeight == 1 ? nil : Self.weights(rows, length: length, answerWeight: Float(answerWeight))
-        if device == .cuda {
+        if device.traits.readsInStep {
             inputs = rows.map { Array($0.tokens.dropLast()) }
             documents = nil
             for row in rows {
@@ -111,7 +111,7 @@ struct BatchTensors {
         predictedShare = try Tensor([batch.predictedShare], shape: []).to(device)
         share = try Tensor([batch.share], shape: []).to(device)
         weights = try batch.weights.map { try Tensor($0, shape: [batch.tokens]).to(device) }
-        firstPositions = device == .cuda ? try Tensor(batch.firstPositions, shape: shape).to(device) : nil
+        firstPositions = batch.firstPositions.isEmpty ? nil : try Tensor(batch.firstPositions, shape: shape).to(device)
         documents = firstPositions.map { Documents(firstPositions: $0) } ?? batch.documents
     }
 

@@ -16,7 +16,7 @@ final class TrainingStep {
     let restored: [String: Tensor]
     /// The teacher's final hidden states of the long rows in hand.
     var taught: (group: Int, hidden: [Tensor])?
-    private var recorded: (graph: CUDAGraph, given: Given)?
+    private var recorded: (graph: any RecordedWork, given: Given)?
     private var steps = 0
 
     /// What has been given to the device and can be read when it is done.
@@ -49,7 +49,7 @@ final class TrainingStep {
         let rates = AdamWSettings.Rates(
             learningRate: learningRate, step: step, gradientScale: 1 / Double(batches.count))
         try turn(to: batches)
-        let given = try student.device == .cpu ? work(batches, rates) : onDevice(batches, rates)
+        let given = try student.device.traits.recordsWork ? recording(batches, rates) : work(batches, rates)
         meanwhile()
         let values = try zip(given.results, batches).map { try objective.read($0, of: $1) }
         let count = Double(batches.count)
@@ -76,11 +76,11 @@ final class TrainingStep {
         return given
     }
 
-    private func onDevice(_ batches: [TrainingBatch], _ rates: AdamWSettings.Rates) throws -> Given {
+    private func recording(_ batches: [TrainingBatch], _ rates: AdamWSettings.Rates) throws -> Given {
         let settings = optimiser.settings(rates)
         if inputs.isEmpty {
             inputs = try batches.enumerated().map { try tensors(of: $1, $0) }
-            self.rates = try Tensor(settings.deviceRates, shape: [5]).to(.cuda)
+            self.rates = try Tensor(settings.deviceRates, shape: [5]).to(student.device)
         } else {
             for (index, batch) in batches.enumerated() { try inputs[index].fill(batch, target: target(index, batch)) }
             try self.rates?.overwrite(settings.deviceRates)
@@ -89,7 +89,7 @@ final class TrainingStep {
         guard steps > 1 else { return try give(rates) }
         if recorded == nil {
             var given = Given()
-            let graph = try CUDABackend.record { given = try give(rates) }
+            let graph = try student.device.record { given = try give(rates) }
             recorded = (graph, given)
         }
         try recorded?.graph.run()

@@ -57,8 +57,9 @@ struct BenchCommand: ParsableCommand {
             decode: decode, repeats: repeats)
         let bar = ProgressBar("bench", total: benchmark.work(on: model.device), unit: .tokens)
         defer { bar.finish() }
-        let weights = try model.device == .cpu ? DecoderStep(model).weights : []
-        let weightBytes = model.device == .cpu ? weights.reduce(0) { $0 + $1.byteCount } : model.stepWeightBytes
+        let step = model.device.traits.readsInStep ? nil : try DecoderStep(model)
+        let weights = step?.weights ?? []
+        let weightBytes = step?.weightBytes ?? model.stepWeightBytes
         let measured = try MemoryBandwidth.measure(weights, on: model.device)
         var results: [SpeedBenchmark.Result] = []
         try benchmark.run(model) { done, kind in

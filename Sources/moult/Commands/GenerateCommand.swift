@@ -73,10 +73,13 @@ struct GenerateCommand: ParsableCommand {
             }
             guard maxTokens > 0 else { throw ValidationError("--max-tokens: expected 1 or more, found \(maxTokens).") }
         }
-        guard weights.device == .cpu || loadState == nil && saveState == nil && promptCache == nil && prompts == nil
+        guard
+            !weights.device.traits.readsInStep
+                || loadState == nil && saveState == nil && promptCache == nil && prompts == nil
         else {
             throw ValidationError(
-                "--device: expected cpu with --load-state, --save-state, --prompt-cache and --prompts, found cuda.")
+                "--device: expected cpu with --load-state, --save-state, --prompt-cache and --prompts, found "
+                    + "\(weights.device).")
         }
         guard !force || saveState != nil else { throw ValidationError("--force: expected together with --save-state.") }
         guard promptCache == nil || !stream && loadState == nil else {

@@ -33,7 +33,7 @@ struct SelectCommand: ParsableCommand {
     @Option(
         help: ArgumentHelp("Write the selection to a file, which convert --keep-attention takes.", valueName: "file"))
     var output: String?
-    @Option(help: "Where to compute: cpu or cuda.") var device = Device.cpu
+    @Option(help: "Where to compute: cpu, cuda, or cuda:1 for another GPU.") var device = Device.cpu
     @OptionGroup var format: OutputOptions
 
     /// By which a selection is known when it is to be replaced.

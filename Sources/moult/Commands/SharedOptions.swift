@@ -20,7 +20,9 @@ struct WeightOptions: ParsableArguments {
     @Option(help: "Hold weight matrices as f32 or bf16. (default: as stored; f32 for GGUF's quantised types)")
     var dtype: WeightType?
 
-    @Option(help: "Where to compute: cpu or cuda.") var device = Device.cpu
+    @Option(help: "Where to compute: cpu, cuda, or cuda:1 for another GPU.") var device = Device.cpu
+
+    @Option(help: "Compute in f32 or bf16. (default: f32; on a GPU bf16)") var precision: Precision?
 
     @Option(help: "How keys and values of past tokens are held: f32, bf16 or q8. (default: f32; on a GPU bf16)")
     var cacheType: CacheType?
@@ -36,10 +38,11 @@ struct WeightOptions: ParsableArguments {
                 "--threads: expected 1 to \(CPUThreads.most), the processors that this program may use, found \(threads)."
             )
         }
-        guard device != .cpu, let cacheType, cacheType != .bfloat16 else { return }
+        try precision?.check(on: device)
+        guard let cacheType, !device.traits.cacheTypes.contains(cacheType) else { return }
         throw ValidationError(
-            "--cache-type: expected bf16 with --device \(device), as keys and values are held there; found "
-                + "\(cacheType.rawValue).")
+            "--cache-type: expected \(device.traits.cacheType(cacheType).rawValue) with --device \(device), as keys and values "
+                + "are held there; found \(cacheType.rawValue).")
     }
 
     func loadModel(_ path: String) throws -> DecoderModel { try model(ModelFiles.noted(path)) }
@@ -52,8 +55,8 @@ struct WeightOptions: ParsableArguments {
 
     private func model(_ files: ModelFiles) throws -> DecoderModel {
         if let threads { CPUThreads.use(threads) }
-        var model = try DecoderModel.load(files, as: dtype?.dtype).to(device)
-        if device == .cpu, let cacheType { model.cacheType = cacheType }
+        var model = try DecoderModel.load(files, as: dtype?.dtype).to(device, precision: precision)
+        if let cacheType, device.traits.cacheTypes.first != cacheType { model.cacheType = cacheType }
         return model
     }
 

@@ -63,9 +63,11 @@ struct TrainCommand: ParsableCommand {
     @Option(help: "Where tokens are kept for other runs. (default: in the run's folder)") var cache: String?
     @Option(help: "Seed of the order of the data. (default: 0)") var seed: Int?
     @Flag(help: "Go on with the run in --output.") var resume = false
-    @Option(help: "Where to train: cpu or cuda.") var device = Device.cpu
+    @Option(help: "Where to train: cpu, cuda, or cuda:1 for another GPU.") var device = Device.cpu
+    @Option(help: "Compute in f32 or bf16. (default: f32; on a GPU bf16)") var precision: Precision?
 
     func validate() throws {
+        try precision?.check(on: device)
         if !resume, model == nil, config == nil { throw ValidationError("MODEL is needed, or --config, or --resume.") }
         let numbers = [
             length.map { "--length \($0)" }, seed.map { "--seed \($0)" }, recall.map { "--recall \($0)" },
@@ -91,7 +93,7 @@ struct TrainCommand: ParsableCommand {
             let place =
                 run.step > 0
                 ? "stopped; everything up to step \(run.step) is saved. Go on" : "stopped before the first step. Begin"
-            let more = device == .cpu ? "" : " --device \(device.rawValue)"
+            let more = device == .cpu ? "" : " --device \(device)"
             Terminal.note("\(place) with: moult train --resume --output \(ShellWord.quoted(output))\(more)")
             throw code
         } catch let code as ExitCode where code.isInterrupt {
@@ -107,7 +109,9 @@ struct TrainCommand: ParsableCommand {
         let configuration = try settings()
         let folder = try RunFolder(path: output, model: configuration.model, resuming: resume)
         do {
-            return try TrainingRun(configuration, folder: folder, resuming: resume, device: device) { label in
+            return try TrainingRun(
+                configuration, folder: folder, resuming: resume, device: device, precision: precision
+            ) { label in
                 // From here on there is a folder to remove, and then a run to save.
                 Interrupt.hold()
                 let bar = ProgressBar(label, total: 1, unit: .bytes)
@@ -152,4 +156,18 @@ struct TrainCommand: ParsableCommand {
 
 extension PlateauPolicy.Action: ExpressibleByArgument {}
 
-extension Device: ExpressibleByArgument {}
+extension Device: ExpressibleByArgument {
+    public init?(argument: String) { self.init(argument) }
+
+    /// What help and errors name.
+    public static var allValueStrings: [String] { [Device.cpu, .cuda, .cuda(1)].map(\.description) }
+}
+
+extension Precision: ExpressibleByArgument {}
+
+extension Precision {
+    /// Refuses what `device` does not compute in.
+    func check(on device: Device) throws {
+        do { _ = try device.precision(self) } catch { throw ValidationError("--precision: \(error).") }
+    }
+}

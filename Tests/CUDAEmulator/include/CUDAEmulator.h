@@ -8,10 +8,10 @@
 extern "C" {
 #endif
 
-/// A GPU whose memory is the host's. Its kernels are the instances that kernels/*.cpp register.
+/// Two GPUs, whose memory is the host's, each its own part. Their kernels are the instances that kernels/*.cpp register.
 const struct moult_cuda* moult_emulated_cuda(void);
 
-/// Sets how many bytes of memory there are.
+/// Sets how many bytes of memory each has.
 void moult_emulated_memory(size_t bytes);
 
 #ifdef __cplusplus

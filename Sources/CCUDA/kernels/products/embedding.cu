@@ -90,3 +90,10 @@ __global__ void __launch_bounds__(1024) embedding_gradient_joins(
     }
     add_to_row(table + static_cast<int64_t>(id) * dim + column, sum, left, aligned);
 }
+
+/// places (count) = the place in its document of each token of rows of `tokens`, of which `first` (count) is the document's
+/// first place in the row. Grid ceil(count / 256), block 256.
+__global__ void document_places(const int32_t* first, int32_t* places, int64_t count, int32_t tokens) {
+    const int64_t place = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+    if (place < count) places[place] = static_cast<int32_t>(place % tokens) - first[place];
+}

@@ -9,7 +9,7 @@ extension CPUBackend {
         q: Tensor, k: Tensor, v: Tensor, scale: Float, cap: Float?, span: AttentionSpan, sinkQueries: Tensor?,
         documents: Documents?
     ) throws -> (result: Tensor, saved: Tensor?) {
-        let starts = (documents?.starts ?? []).map { Int64($0) }
+        let starts = (try documents?.starts() ?? []).map { Int64($0) }
         let result = try withExtendedLifetime((q, k, v, sinkQueries)) {
             try Tensor.filled(Array(q.shape[..<3]) + [v.shape[3]]) { out in
                 let missing = starts.withUnsafeBufferPointer { starts in
@@ -34,7 +34,7 @@ extension CPUBackend {
         let results = try [q, k, v].map { try Tensor.empty($0.shape) }
         // The results are fresh: nobody else sees them while the kernels write.
         let pointers = results.map { UnsafeMutablePointer(mutating: $0.floats) }
-        let starts = (documents?.starts ?? []).map { Int64($0) }
+        let starts = (try documents?.starts() ?? []).map { Int64($0) }
         let missing = withExtendedLifetime((gradient, q, k, v, output, results)) {
             starts.withUnsafeBufferPointer { starts in
                 var forward = Self.job(q: q, k: k, v: v, scale: scale, cap: cap, span: span, documents: starts)

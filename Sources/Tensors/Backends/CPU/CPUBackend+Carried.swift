@@ -1,4 +1,14 @@
 extension CPUBackend {
+    /// Of one row.
+    private func before(_ counts: Tensor) throws -> Int { Int(try counts.array(Int32.self).first ?? 0) }
+
+    public func documents(_ documents: Documents, behind past: Int, before counts: Tensor) throws -> Documents {
+        let before = try before(counts)
+        let first = before > 0 ? [past - min(before, past)] : []
+        let starts = first + (try documents.starts()).dropFirst(first.count).map { $0 + past }
+        return Documents(starts.first == 0 ? starts : [0] + starts)
+    }
+
     public func carriedRows(
         past: Tensor, _ x: Tensor, _ carried: CarriedDocuments, _ selection: CarriedSelection
     ) throws -> Tensor {
@@ -7,11 +17,11 @@ extension CPUBackend {
         switch selection {
         case .joined: sources = Array(0..<places + tokens)
         case .next(let sinks):
-            let start = try carried.documents(behind: places).starts.last ?? 0
+            let start = try carried.documents(behind: places).starts().last ?? 0
             let isCut = places + tokens - start > places
             sources = (0..<places).map { isCut && $0 < sinks ? start + $0 : $0 + tokens }
         }
-        let empty = places - carried.held(places)
+        let empty = try places - min(before(carried.counts), places)
         return try withExtendedLifetime((past, x)) {
             try Tensor.filled([1, sources.count] + x.shape[2...]) { out in
                 guard let out, let past = past.floats, let x = x.floats else { return }
@@ -42,6 +52,6 @@ extension CPUBackend {
     }
 
     public func carriedStates(_ x: Tensor, _ carried: CarriedDocuments) throws -> Tensor {
-        carried.before > 0 ? x : try .zeros(x.shape)
+        try before(carried.counts) > 0 ? x : .zeros(x.shape)
     }
 }

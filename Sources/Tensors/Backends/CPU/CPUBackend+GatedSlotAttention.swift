@@ -24,7 +24,7 @@ extension CPUBackend {
         q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, scale: Float, slotKeys: inout Tensor,
         slotValues: inout Tensor, documents: Documents?, form: moult_gated_slot_form
     ) throws -> Tensor {
-        let starts = (documents?.starts ?? []).map { Int64($0) }
+        let starts = (try documents?.starts() ?? []).map { Int64($0) }
         return try withExtendedLifetime((q, k, v, logGates)) {
             try .filled(Array(q.shape[..<3]) + [v.shape[3]]) { out in
                 let missing = try slotKeys.withMutable(Float.self) { slotKeys in
@@ -59,7 +59,7 @@ extension CPUBackend {
         let results = try [q, k, v, logGates, initial.keys, initial.values].map { try Tensor.empty($0.shape) }
         // The results are fresh: nobody else sees them while the kernels write.
         let pointers = results.map { UnsafeMutablePointer(mutating: $0.floats) }
-        let starts = (documents?.starts ?? []).map { Int64($0) }
+        let starts = (try documents?.starts() ?? []).map { Int64($0) }
         let inputs = (gradient, q, k, v, logGates, initial, finalGradient)
         let missing = withExtendedLifetime((inputs, results)) {
             starts.withUnsafeBufferPointer { starts in

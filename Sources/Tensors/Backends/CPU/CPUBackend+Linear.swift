@@ -33,4 +33,22 @@ extension CPUBackend {
         guard status == moult_success else { throw TensorError.outOfMemory(bytes: hidden.byteCount) }
         return losses
     }
+
+    public func logits(_ hidden: Tensor, head: Tensor, cap: Float?) throws -> Tensor {
+        let logits = try linear(hidden, weights: [head], biases: [nil])[0]
+        return try cap.map { try capped(logits, by: $0) } ?? logits
+    }
+
+    public func indicesOfLargest(_ x: Tensor) throws -> Tensor {
+        let width = x.shape[1]
+        let indices = try x.withElements(Float.self) { values in
+            (0..<x.shape[0]).map { row in
+                let values = values[row * width..<(row + 1) * width]
+                var best = values.startIndex
+                for index in values.indices where values[index] > values[best] { best = index }
+                return Int32(best - values.startIndex)
+            }
+        }
+        return try Tensor(indices, shape: [x.shape[0]])
+    }
 }

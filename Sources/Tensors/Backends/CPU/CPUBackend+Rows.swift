@@ -38,7 +38,7 @@ extension CPUBackend {
             Int64, Int64, Int64, Int64
         ) -> Void
     ) throws -> Tensor {
-        let (starts, size) = (documents?.starts ?? [0], x.shape[2] * x.shape[3])
+        let (starts, size) = (try documents?.starts() ?? [0], x.shape[2] * x.shape[3])
         return try withExtendedLifetime((x, cosines, sines)) {
             try .filled(x.shape) { out in
                 guard let values = x.floats, let out else { return }

@@ -11,7 +11,8 @@ extension CUDABackend {
         case .next(let sinks):
             let result = try empty(past.shape)
             try rows(
-                past: past, x, counts: carried.counts, starts: carried.documents(behind: places).firstPositions,
+                past: past, x, counts: carried.counts,
+                starts: carried.documents(behind: places).firstPositions(length: places + tokens, on: place),
                 from: tokens, sinks: sinks, into: result)
             return result
         }
@@ -46,16 +47,23 @@ extension CUDABackend {
         return result
     }
 
-    /// The first places, int32 (B, P + T), of the documents of P = `past` places and of T tokens behind them, whose documents
-    /// begin at the `first` (B, T) positions and had `counts` (B) tokens before.
-    func firstPositions(_ first: Tensor, behind past: Int, _ counts: Tensor) throws -> Tensor {
+    func places(_ first: Tensor) throws -> Tensor {
+        let result = try empty([first.count], .int32)
+        try device.launch(
+            "embedding.cu", "document_places", grid: ((first.count + 255) / 256, 1, 1),
+            [.tensor(first), .tensor(result), .long(first.count), .int(first.shape[1])])
+        return result
+    }
+
+    public func documents(_ documents: Documents, behind past: Int, before counts: Tensor) throws -> Documents {
+        guard let first = documents.rows else {
+            throw TensorError.device("rows that go on with others need the first positions of their documents")
+        }
         let (batch, tokens) = (first.shape[0], first.shape[1])
         let result = try empty([batch, past + tokens], .int32)
         try device.launch(
             "carried.cu", "carried_starts", grid: ((batch * (past + tokens) + 255) / 256, 1, 1),
-            [
-                .tensor(first), .tensor(counts), .tensor(result), .int(batch), .int(past), .int(tokens),
-            ])
-        return result
+            [.tensor(first), .tensor(counts), .tensor(result), .int(batch), .int(past), .int(tokens)])
+        return Documents(firstPositions: result)
     }
 }

@@ -1,4 +1,8 @@
-extension CUDABackend {
+extension CUDABackend: RecordingBackend {
+    func rope(_ x: Tensor, cosines: Tensor, sines: Tensor, position: Tensor) throws -> Tensor {
+        try rotate(x, cosines: cosines, sines: sines, position: position, sign: 1)
+    }
+
     // MARK: Gated Slot Attention, a token
 
     /// One token of each sequence, T = 1: `state` is updated in place, where nobody else holds it.
@@ -29,8 +33,6 @@ extension CUDABackend {
         max(1, min(512 / (rows * heads), (capacity + 255) / 256))
     }
 
-    /// Attention of one token of each sequence, q (R, 1, H, K), k and v (R, 1, N, K), at `position` (int32), over the
-    /// caches (R, N, W, K), to which k and v are added in place; over the sinks with `sinkQueries` (R, 1, H, K) unless nil.
     func attentionStep(
         q: Tensor, k: Tensor, v: Tensor, keys: Tensor, values: Tensor, sinks: Int, sinkQueries: Tensor?,
         position: Tensor, scale: Float, cap: Float?
@@ -55,8 +57,6 @@ extension CUDABackend {
         return result
     }
 
-    /// Of the positions before `position` in a cache (R, N, W, K) `past`, which are the sinks and then the last of the
-    /// others, then x (R, T, N, K): (R, past + T, N, K).
     func read(_ cache: Tensor, sinks: Int, past: Int, then x: Tensor, position: Int) throws -> Tensor {
         let (rows, tokens, heads, dim) = (x.shape[0], x.shape[1], x.shape[2], x.shape[3])
         let result = try empty([rows, past + tokens, heads, dim])
@@ -70,8 +70,6 @@ extension CUDABackend {
         return result
     }
 
-    /// The sinks among x (R, T, N, K), the first of which stands at `position`, and the last of the others into a cache
-    /// (R, N, W, K) in place.
     func write(_ x: Tensor, to cache: Tensor, sinks: Int, position: Int) throws {
         let (rows, tokens, heads, dim) = (x.shape[0], x.shape[1], x.shape[2], x.shape[3])
         let items = rows * min(tokens, cache.shape[2]) * heads * ((dim + 7) / 8)
@@ -85,8 +83,7 @@ extension CUDABackend {
 
     // MARK: Logits
 
-    /// hidden (R, D) · headᵀ (D, O), float32, capped unless `cap` is nil.
-    func logits(_ hidden: Tensor, head: Tensor, cap: Float?) throws -> Tensor {
+    public func logits(_ hidden: Tensor, head: Tensor, cap: Float?) throws -> Tensor {
         let result = try empty(hidden.shape.dropLast() + [head.shape[0]], .float32)
         try multiply(hidden, head, into: result)
         if let cap {
@@ -95,7 +92,12 @@ extension CUDABackend {
         return result
     }
 
-    /// `ids` (R), int32 = the index of the largest in each row of `logits` (R, O), float32.
+    public func indicesOfLargest(_ x: Tensor) throws -> Tensor {
+        let ids = try empty([x.shape[0]], .int32)
+        try argmax(x, into: ids)
+        return ids
+    }
+
     func argmax(_ logits: Tensor, into ids: Tensor) throws {
         let outputs = logits.shape.last ?? 1
         try device.launch(
@@ -103,7 +105,6 @@ extension CUDABackend {
             [.tensor(logits), .tensor(ids), .int(outputs)])
     }
 
-    /// Keeps `ids` (R) in row `position` mod L of `history` (L, R) and adds one to `position`, all int32.
     func advance(_ ids: Tensor, history: Tensor, position: Tensor) throws {
         try device.launch(
             "sampling.cu", "advance", grid: (1, 1, 1),

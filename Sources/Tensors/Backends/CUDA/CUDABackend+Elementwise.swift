@@ -202,7 +202,7 @@ extension CUDABackend {
             "rope.cu", "rope", grid: ((items + 255) / 256, 1, 1),
             [
                 .tensor(x), .tensor(nil), .tensor(cosines), .tensor(sines), .tensor(position),
-                .tensor(try documents?.firstPositions(length: x.shape[1])), .float(sign),
+                .tensor(try documents?.firstPositions(length: x.shape[1], on: place)), .float(sign),
                 .tensor(result), .tensor(nil), .int(x.shape[0]), .int(x.shape[1]), .int(x.shape[2]), .int(0),
                 .int(x.shape[3]), .int(cosines.shape[0]),
             ])

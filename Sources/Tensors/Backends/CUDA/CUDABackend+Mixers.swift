@@ -46,9 +46,10 @@ extension CUDABackend {
             grid: ((tokens * group + rows - 1) / rows, heads, batch), block: (128, 1),
             shared: tileBytes(tiles + (dim > 128 ? 2 : 4), dim),
             [
-                .tensor(q), .tensor(k), .tensor(v), .tensor(try documents?.firstPositions(length: k.shape[1])),
-                .tensor(result), .tensor(logSums), .int(tokens), .int(k.shape[1]), .int(heads), .int(seen.window),
-                .int(seen.sinks), .tensor(sinkQueries), .float(scale), .float(cap ?? 0),
+                .tensor(q), .tensor(k), .tensor(v),
+                .tensor(try documents?.firstPositions(length: k.shape[1], on: place)), .tensor(result),
+                .tensor(logSums), .int(tokens), .int(k.shape[1]), .int(heads), .int(seen.window), .int(seen.sinks),
+                .tensor(sinkQueries), .float(scale), .float(cap ?? 0),
             ])
         return (result, logSums)
     }
@@ -64,7 +65,7 @@ extension CUDABackend {
             ?? attention(
                 q: q, k: k, v: v, scale: scale, cap: cap, span: span, sinkQueries: nil, documents: documents
             ).saved
-        let starts = try documents?.firstPositions(length: keys)
+        let starts = try documents?.firstPositions(length: keys, on: place)
         let results = (q: try empty(q.shape), k: try empty(k.shape), v: try empty(v.shape))
         let dots = try empty([batch, q.shape[2], tokens], .float32)
         let tiles = dim > 64 || (span.window ?? .max) < 256 ? 1 : 2
@@ -210,7 +211,7 @@ extension CUDABackend {
         let shape = SlotShape(q, k, v, logGates)
         let chunk = try shape.chunk()
         let chunks = shape.chunks(chunk)
-        let starts = try documents?.firstPositions(length: shape.tokens)
+        let starts = try documents?.firstPositions(length: shape.tokens, on: place)
         let states = try empty([shape.batch, shape.heads, chunks, shape.paddedSlots, shape.width])
         let keeps = try empty([shape.batch, shape.heads, chunks, shape.paddedSlots], .float32)
         let grid = (chunks, shape.heads, shape.batch)
@@ -244,7 +245,7 @@ extension CUDABackend {
         let shape = SlotShape(q, k, v, logGates)
         let chunk = try shape.chunk()
         let chunks = shape.chunks(chunk)
-        let starts = try documents?.firstPositions(length: shape.tokens)
+        let starts = try documents?.firstPositions(length: shape.tokens, on: place)
         let saved =
             try saved.isEmpty
             ? {

@@ -10,7 +10,7 @@ struct OptimiserTables: Sendable {
     let chunks: Tensor
     let parts: Tensor
 
-    init(_ parameters: [AdamWParameter]) throws {
+    init(_ parameters: [AdamWParameter], on place: Device) throws {
         key = Self.key(parameters)
         var (words, places): ([UInt64], [Int32]) = ([], [])
         for (index, parameter) in parameters.enumerated() {
@@ -22,9 +22,9 @@ struct OptimiserTables: Sendable {
                 places += [Int32(index), Int32(part)]
             }
         }
-        tensors = try Tensor(words.map { Int64(bitPattern: $0) }, shape: [words.count]).to(.cuda)
-        chunks = try Tensor(places, shape: [places.count / 2, 2]).to(.cuda)
-        parts = try .empty([places.count / 2], .float32, on: .cuda)
+        tensors = try Tensor(words.map { Int64(bitPattern: $0) }, shape: [words.count]).to(place)
+        chunks = try Tensor(places, shape: [places.count / 2, 2]).to(place)
+        parts = try .empty([places.count / 2], .float32, on: place)
     }
 
     static func key(_ parameters: [AdamWParameter]) -> [UInt64] {
@@ -41,12 +41,12 @@ extension CUDABackend {
     public func adamW(_ parameters: inout [AdamWParameter], _ settings: AdamWSettings) throws -> AdamWOutcome {
         let tables = try optimiserTables.withLock { known in
             if let known, known.key == OptimiserTables.key(parameters) { return known }
-            let tables = try OptimiserTables(parameters)
+            let tables = try OptimiserTables(parameters, on: place)
             known = tables
             return tables
         }
-        let input = try settings.input ?? Self.optimiserInput(settings)
-        let loss = try settings.loss ?? .zeros([], .float32, on: .cuda)
+        let input = try settings.input ?? optimiserInput(settings)
+        let loss = try settings.loss ?? zeros([])
         let outcome = try empty([3], .float32)
         let blocks = tables.chunks.shape[0]
         try device.launch(
@@ -69,13 +69,8 @@ extension CUDABackend {
     }
 
     /// The numbers of a step as the kernels read them: learning rate, 1 - beta1ᵗ, 1 - beta2ᵗ, clip, scale.
-    private static func optimiserInput(_ settings: AdamWSettings) throws -> Tensor {
-        try Tensor(settings.deviceRates, shape: [5]).to(.cuda)
-    }
-
-    /// Fills gradients with zeros in place, for the next step to add to.
-    public static func clear(_ tensor: Tensor) throws {
-        try opened.get().device.zero(tensor.deviceAddress, bytes: tensor.byteCount)
+    private func optimiserInput(_ settings: AdamWSettings) throws -> Tensor {
+        try Tensor(settings.deviceRates, shape: [5]).to(place)
     }
 }
 

@@ -22,7 +22,7 @@ extension CUDABackend {
     private func paddedRows(_ weight: Tensor) throws -> Tensor {
         let (outputs, inputs) = (weight.shape[0], weight.shape[1])
         guard padded(outputs) != outputs else { return weight }
-        let result = try Tensor.zeros([padded(outputs), inputs], .bfloat16, on: .cuda)
+        let result = try zeros([padded(outputs), inputs], .bfloat16)
         try device.copy(to: result.deviceAddress, from: weight.deviceAddress, bytes: weight.byteCount)
         return result
     }
@@ -34,7 +34,7 @@ extension CUDABackend {
         let (outputs, inputs) = (weight.shape[0], weight.shape[1])
         let bias = try bias.map { bias in
             // The epilogue adds a bias of the result's type. What it adds to padded outputs is dropped with them.
-            let half = device.isChecked ? try Tensor.zeros([outputs], .bfloat16, on: .cuda) : try empty([outputs])
+            let half = device.isChecked ? try zeros([outputs], .bfloat16) : try empty([outputs])
             try overElements("elementwise.cu", "cast<float,bf16>", count: bias.count, .tensor(bias), .tensor(half))
             return half
         }
@@ -58,9 +58,9 @@ extension CUDABackend {
 
     /// Products read bfloat16.
     private func requireHalf(_ weight: Tensor, _ operation: String) throws {
-        guard weight.dtype == .bfloat16, weight.device == .cuda else {
+        guard weight.dtype == .bfloat16, weight.device == place else {
             throw TensorError.device(
-                "\(operation) on a GPU reads bfloat16 weights there; found \(weight.dtype.rawValue) on \(weight.device)"
+                "\(operation) on \(place) reads bfloat16 weights there; found \(weight.dtype.rawValue) on \(weight.device)"
             )
         }
     }
@@ -94,7 +94,7 @@ extension CUDABackend {
             var part: Tensor?
             try accumulateLinearGradient(columns(gradient, padded(outputs)), x: x, into: &part, half: half)
             guard let part = try part?.rows(0..<outputs) else { return }
-            var sum = try weight ?? .zeros([outputs, inputs], on: .cuda)
+            var sum = try weight ?? zeros([outputs, inputs])
             try accumulate(part, into: &sum, scale: 1)
             weight = sum
             return
@@ -175,7 +175,7 @@ extension CUDABackend {
     public func negativeLogLikelihood(
         _ hidden: Tensor, head: Tensor, cap: Float?, targets: [Int32]
     ) throws -> [Float] {
-        let ids = try Tensor(targets, shape: [targets.count]).to(.cuda)
+        let ids = try Tensor(targets, shape: [targets.count]).to(place)
         let losses = try empty([targets.count], .float32)
         try overLogits(hidden, head: head) { range, _, logits in
             try device.launch(

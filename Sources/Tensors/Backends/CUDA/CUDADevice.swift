@@ -6,16 +6,21 @@ import Synchronization
 final class CUDADevice: @unchecked Sendable {
     // Unchecked: the functions may be called from any thread; work is given from one at a time.
     private let functions: UnsafePointer<moult_cuda>
+    private let card: OpaquePointer
     private let kernels = Mutex<[String: Handle]>([:])
 
     /// Whether NVIDIA's compute-sanitizer watches (`MOULT_CUDA_CHECKED=1`): every tensor then has memory of exactly its size,
     /// given back to the driver with it, and what cuBLASLt writes by ways that the tool does not see is written once before.
     let isChecked = ProcessInfo.processInfo.environment["MOULT_CUDA_CHECKED"] == "1"
 
-    init(_ functions: UnsafePointer<moult_cuda>) { self.functions = functions }
-
     /// "NVIDIA H200, sm_90".
-    var name: String { functions.pointee.name().map { String(cString: $0) } ?? "GPU" }
+    let name: String
+    /// Which GPU this is.
+    let place: Device
+
+    init(_ functions: UnsafePointer<moult_cuda>, _ card: OpaquePointer, name: String, place: Device) {
+        (self.functions, self.card, self.name, self.place) = (functions, card, name, place)
+    }
 
     private func check(_ result: Int32) throws {
         guard result != 0 else { return }
@@ -27,41 +32,41 @@ final class CUDADevice: @unchecked Sendable {
     /// Bytes that are free, and in all.
     func memory() throws -> (free: Int, total: Int) {
         var (free, total) = (0, 0)
-        try check(functions.pointee.memory(&free, &total))
+        try check(functions.pointee.memory(card, &free, &total))
         return (free, total)
     }
 
     /// nil when there is no such amount left.
     func allocate(_ bytes: Int) throws -> UInt64? {
         var address: UInt64 = 0
-        let result = functions.pointee.allocate(bytes, &address)
+        let result = functions.pointee.allocate(card, bytes, &address)
         if result == 2 { return nil }
         try check(result)
         return address
     }
 
-    func release(_ address: UInt64) { _ = functions.pointee.release(address) }
+    func release(_ address: UInt64) { _ = functions.pointee.release(card, address) }
 
     func upload(_ bytes: UnsafeRawBufferPointer, to address: UInt64) throws {
         guard let base = bytes.baseAddress, bytes.count > 0 else { return }
-        try check(functions.pointee.upload(address, base, bytes.count))
+        try check(functions.pointee.upload(card, address, base, bytes.count))
     }
 
     /// Waits for all work given before.
     func download(_ memory: UnsafeMutableRawPointer?, from address: UInt64, bytes: Int) throws {
         guard let memory, bytes > 0 else { return }
-        try check(functions.pointee.download(memory, address, bytes))
+        try check(functions.pointee.download(card, memory, address, bytes))
     }
 
     func copy(to: UInt64, from: UInt64, bytes: Int) throws {
-        if bytes > 0 { try check(functions.pointee.copy(to, from, bytes)) }
+        if bytes > 0 { try check(functions.pointee.copy(card, to, from, bytes)) }
     }
 
     func zero(_ address: UInt64, bytes: Int) throws {
-        if bytes > 0 { try check(functions.pointee.zero(address, bytes)) }
+        if bytes > 0 { try check(functions.pointee.zero(card, address, bytes)) }
     }
 
-    func synchronise() throws { try check(functions.pointee.synchronise()) }
+    func synchronise() throws { try check(functions.pointee.synchronise(card)) }
 
     // MARK: Work
 
@@ -81,9 +86,9 @@ final class CUDADevice: @unchecked Sendable {
     ) throws {
         guard grid.0 > 0, grid.1 > 0, grid.2 > 0 else { return }
         let handle = try self.kernel(source, kernel)
-        var words = arguments.map { argument -> UInt64 in
+        var words = try arguments.map { argument -> UInt64 in
             switch argument {
-            case .tensor(let tensor): tensor?.deviceAddress ?? 0
+            case .tensor(let tensor): try tensor.map { try address(of: $0, in: kernel) } ?? 0
             case .int(let value): UInt64(UInt32(bitPattern: Int32(value)))
             case .long(let value): UInt64(bitPattern: Int64(value))
             case .float(let value): UInt64(value.bitPattern)
@@ -98,17 +103,25 @@ final class CUDADevice: @unchecked Sendable {
                 }
                 try check(
                     functions.pointee.launch(
-                        handle, [UInt32(grid.0), UInt32(grid.1), UInt32(grid.2)],
+                        card, handle, [UInt32(grid.0), UInt32(grid.1), UInt32(grid.2)],
                         [UInt32(block.0), UInt32(block.1), 1],
                         shared, &pointers))
             }
         }
     }
 
+    /// Only memory of this GPU is read and written.
+    private func address(of tensor: Tensor, in kernel: String) throws -> UInt64 {
+        guard tensor.device == place else {
+            throw TensorError.devices(operation: kernel, expected: place, found: tensor.device)
+        }
+        return tensor.deviceAddress
+    }
+
     private func kernel(_ source: String, _ name: String) throws -> UnsafeMutableRawPointer? {
         if let known = kernels.withLock({ $0[name] }) { return known.pointer }
         var handle: UnsafeMutableRawPointer?
-        try check(functions.pointee.kernel(source, name, &handle))
+        try check(functions.pointee.kernel(card, source, name, &handle))
         let made = Handle(pointer: handle)
         kernels.withLock { $0[name] = made }
         return handle
@@ -125,24 +138,24 @@ final class CUDADevice: @unchecked Sendable {
         var product = product
         if isChecked, product.beta == 0 {
             let size = product.d_type == Int32(moult_cuda_float32) ? 4 : 2
-            try check(functions.pointee.zero(product.d, Int(product.m * product.n) * size))
+            try check(functions.pointee.zero(card, product.d, Int(product.m * product.n) * size))
         }
-        try check(functions.pointee.multiply(&product))
+        try check(functions.pointee.multiply(card, &product))
     }
 
     // MARK: Graphs
 
-    func beginCapture() throws { try check(functions.pointee.begin_capture()) }
+    func beginCapture() throws { try check(functions.pointee.begin_capture(card)) }
 
     func endCapture() throws -> UnsafeMutableRawPointer? {
         var graph: UnsafeMutableRawPointer?
-        try check(functions.pointee.end_capture(&graph))
+        try check(functions.pointee.end_capture(card, &graph))
         return graph
     }
 
-    func replay(_ graph: UnsafeMutableRawPointer?) throws { try check(functions.pointee.replay(graph)) }
+    func replay(_ graph: UnsafeMutableRawPointer?) throws { try check(functions.pointee.replay(card, graph)) }
 
-    func forget(_ graph: UnsafeMutableRawPointer?) { functions.pointee.forget(graph) }
+    func forget(_ graph: UnsafeMutableRawPointer?) { functions.pointee.forget(card, graph) }
 }
 
 extension Tensor {

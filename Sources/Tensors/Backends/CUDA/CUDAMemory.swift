@@ -7,12 +7,14 @@ final class CUDABlock: Sendable {
     let capacity: Int
     /// The recording that the block was made for, which alone may use it again.
     private let recording: Int?
+    private let memory: CUDAMemory
 
-    init(count: Int) throws { (address, capacity, recording) = try CUDABackend.opened.get().memory.take(count) }
-
-    deinit {
-        if let backend = try? CUDABackend.opened.get() { backend.memory.give(address, capacity, recording) }
+    init(count: Int, in memory: CUDAMemory) throws {
+        self.memory = memory
+        (address, capacity, recording) = try memory.take(count)
     }
+
+    deinit { memory.give(address, capacity, recording) }
 }
 
 /// Keeps freed blocks by size for the next tensor of that size: a training step asks for the same sizes again and again, and

@@ -6,6 +6,8 @@ import Foundation
 /// Mutation goes through ``Tensor/withMutable(_:_:)``, which copies when the storage is shared or borrowed; that
 /// discipline is what makes the type safe to send.
 final class Storage: @unchecked Sendable {
+    /// The device whose memory it is.
+    let runtime: any DeviceRuntime
     /// Host memory; empty on a GPU.
     let bytes: UnsafeMutableRawBufferPointer
     /// Keeps borrowed memory alive; nil when the storage owns its memory.
@@ -13,14 +15,11 @@ final class Storage: @unchecked Sendable {
     /// GPU memory; nil on the host.
     let block: CUDABlock?
 
-    /// Allocates `count` uninitialised bytes.
-    init(count: Int, on device: Device = .cpu) throws {
-        owner = nil
-        if device == .cuda {
-            bytes = UnsafeMutableRawBufferPointer(start: nil, count: 0)
-            block = try CUDABlock(count: count)
-            return
-        }
+    /// The same bytes; nil on a GPU.
+    var hostBytes: UnsafeMutableRawBufferPointer? { block == nil ? bytes : nil }
+
+    /// Allocates `count` uninitialised bytes of the host.
+    init(hostCount count: Int) throws {
         // Rounded up so that vector kernels may read a full last vector.
         let capacity = Swift.max(64, (count + 63) & ~63)
         var pointer: UnsafeMutableRawPointer?
@@ -28,17 +27,20 @@ final class Storage: @unchecked Sendable {
             throw TensorError.outOfMemory(bytes: count)
         }
         bytes = UnsafeMutableRawBufferPointer(start: pointer, count: count)
-        block = nil
+        (runtime, owner, block) = (CPUBackend.shared, nil, nil)
     }
 
-    /// Borrows read-only memory that `owner` keeps alive.
+    /// Borrows read-only memory of the host that `owner` keeps alive.
     init(borrowing memory: UnsafeRawBufferPointer, owner: any Sendable) {
         bytes = UnsafeMutableRawBufferPointer(mutating: memory)
-        self.owner = owner
-        block = nil
+        (runtime, self.owner, block) = (CPUBackend.shared, owner, nil)
     }
 
-    var device: Device { block == nil ? .cpu : .cuda }
+    /// Memory of a GPU.
+    init(_ block: CUDABlock, of runtime: any DeviceRuntime) {
+        bytes = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+        (self.runtime, owner, self.block) = (runtime, nil, block)
+    }
 
     deinit {
         if owner == nil, block == nil { free(bytes.baseAddress) }

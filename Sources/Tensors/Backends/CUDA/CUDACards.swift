@@ -1,0 +1,59 @@
+import CCUDA
+import Synchronization
+
+/// The GPUs that are open, by their numbers. Each is opened when it is first used and stays open.
+package enum CUDACards {
+    private struct Cards: @unchecked Sendable {
+        // Unchecked: the driver's functions may be called from any thread.
+        var driver: UnsafePointer<moult_cuda> = moult_cuda_driver()
+        var open: [Int: Result<CUDABackend, TensorError>] = [:]
+    }
+
+    private static let cards = Mutex(Cards())
+
+    /// Puts something in the driver's place, before a GPU is used: for tests.
+    package static func substitute(_ driver: UnsafePointer<moult_cuda>) {
+        nonisolated(unsafe) let driver = driver
+        cards.withLock { $0.driver = driver }
+    }
+
+    /// The GPU `index`.
+    /// - Throws: ``TensorError/device(_:)`` when there is none, or a library is missing.
+    static func card(_ index: Int) throws -> CUDABackend {
+        try cards.withLock { cards in
+            if let known = cards.open[index] { return known }
+            let result = open(index, cards.driver)
+            cards.open[index] = result
+            return result
+        }.get()
+    }
+
+    private static func open(
+        _ index: Int, _ driver: UnsafePointer<moult_cuda>
+    ) -> Result<CUDABackend, TensorError> {
+        func failure() -> Result<CUDABackend, TensorError> {
+            .failure(.device(driver.pointee.error().map { String(cString: $0) } ?? "unknown error"))
+        }
+        var count: Int32 = 0
+        guard driver.pointee.count(&count) == 0 else { return failure() }
+        guard (0..<Int(count)).contains(index) else {
+            let names = (0..<count).compactMap { card in
+                name(card, driver).map { "\(Device.cuda(Int(card))) (\($0))" }
+            }
+            let found = names.isEmpty ? "no GPU" : names.joined(separator: ", ")
+            return .failure(.device("there is no \(Device.cuda(index)); found \(found)"))
+        }
+        var card: OpaquePointer?
+        guard driver.pointee.open(Int32(index), &card) == 0, let card else { return failure() }
+        let device = CUDADevice(driver, card, name: name(Int32(index), driver) ?? "GPU", place: .cuda(index))
+        return .success(CUDABackend(device))
+    }
+
+    /// "NVIDIA H200, sm_90".
+    private static func name(_ card: Int32, _ driver: UnsafePointer<moult_cuda>) -> String? {
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { text in
+            guard let base = text.baseAddress, driver.pointee.describe(card, base) == 0 else { return nil }
+            return String(cString: base)
+        }
+    }
+}

@@ -1,0 +1,66 @@
+/// A device at work, one of each in a process: its operations, its memory, and what it does with work beside doing it.
+/// `Storage` is memory that the same device gave.
+protocol DeviceRuntime: Sendable {
+    /// Which device this is.
+    var place: Device { get }
+    /// Its operations.
+    var backend: any Backend { get }
+    /// What recorded work needs; nil where no work is recorded.
+    var recording: (any RecordingBackend)? { get }
+
+    /// `count` uninitialised bytes.
+    func allocate(_ count: Int) throws -> Storage
+    /// Fills `count` bytes with zeros.
+    func zero(_ storage: Storage, at offset: Int, count: Int) throws
+    /// Copies from the host.
+    func write(_ bytes: UnsafeRawBufferPointer, to storage: Storage, at offset: Int) throws
+    /// Copies to the host, when all work before is done.
+    func read(_ storage: Storage, at offset: Int, count: Int, to memory: UnsafeMutableRawPointer?) throws
+    /// Copies to the beginning of `target`, of the same device.
+    func copy(_ storage: Storage, at offset: Int, count: Int, to target: Storage, at place: Int) throws
+
+    /// See ``Device/record(_:)``.
+    func record(_ body: () throws -> Void) throws -> any RecordedWork
+    /// See ``Device/memoryUse()``.
+    func memoryUse() throws -> (available: Int, peak: Int)?
+    /// See ``MemoryBandwidth``.
+    func bandwidth(reading weights: [Tensor], passes: Int) throws -> Double
+}
+
+/// Work that was recorded on a device.
+public protocol RecordedWork: AnyObject {
+    /// Does the work once more.
+    func run() throws
+}
+
+/// Operations that stand in recorded work beside those of ``Backend``: what changes from one time to the next they read where
+/// it stands in the device's memory.
+protocol RecordingBackend: Backend {
+    /// ``Backend/rope(_:cosines:sines:offset:documents:)`` of x (B, T, H, K) whose first token stands at `position`, int32,
+    /// with row `position` + t mod R of `cosines` and `sines` (R, K/2).
+    func rope(_ x: Tensor, cosines: Tensor, sines: Tensor, position: Tensor) throws -> Tensor
+
+    /// The place of each token in its document, int32 (B · T), whose first one is that in `first`, int32 (B, T).
+    func places(_ first: Tensor) throws -> Tensor
+
+    /// `ids` (R), int32 = the index of the largest in each row of `logits` (R, O), float32.
+    func argmax(_ logits: Tensor, into ids: Tensor) throws
+
+    /// Keeps `ids` (R) in row `position` mod L of `history` (L, R) and adds one to `position`, all int32.
+    func advance(_ ids: Tensor, history: Tensor, position: Tensor) throws
+
+    /// Attention of one token of each sequence, q (R, 1, H, K), k and v (R, 1, N, K), at `position` (int32), over the
+    /// caches (R, N, W, K), to which k and v are added in place; over the sinks with `sinkQueries` (R, 1, H, K) unless nil.
+    func attentionStep(
+        q: Tensor, k: Tensor, v: Tensor, keys: Tensor, values: Tensor, sinks: Int, sinkQueries: Tensor?,
+        position: Tensor, scale: Float, cap: Float?
+    ) throws -> Tensor
+
+    /// Of the positions before `position` in a cache (R, N, W, K) `past`, which are the sinks and then the last of the
+    /// others, then x (R, T, N, K): (R, past + T, N, K).
+    func read(_ cache: Tensor, sinks: Int, past: Int, then x: Tensor, position: Int) throws -> Tensor
+
+    /// The sinks among x (R, T, N, K), the first of which stands at `position`, and the last of the others into a cache
+    /// (R, N, W, K) in place.
+    func write(_ x: Tensor, to cache: Tensor, sinks: Int, position: Int) throws
+}
