@@ -6,13 +6,14 @@ extension Tensor {
         let width = try requireLastDimension("experts", "x")
         try experts.require("experts", width: width)
         try router.requireActivation("experts", "router", Array(shape.dropLast()) + [experts.all.count])
-        let backend = try device.backend
+        try requireDevice("experts", [router] + experts.all.flatMap(\.weights))
+        let backend = storage.runtime.backend
         let rows = count / width
         let weights = try router.reshaped([rows, experts.all.count])
             .routed(active: experts.active, isNormalised: experts.isNormalised)
         let x = try detached.reshaped([rows, width])
         let places = try backend.rowsOfExperts(weights)
-        var sum = try Tensor.zeros([rows, width], device.activationType, on: device)
+        var sum = try Tensor.zeros([rows, width], dtype, on: device)
         for (index, expert) in experts.all.enumerated() {
             let place = places?[index]
             if place?.count == 0 { continue }
@@ -21,7 +22,7 @@ extension Tensor {
         }
         return try sum.reshaped(shape).recorded(of: self, weights, experts.all.flatMap(\.weights)) { gradient in
             let gradient = try gradient.reshaped([rows, width])
-            var sum = try Tensor.zeros([rows, width], device.activationType, on: device)
+            var sum = try Tensor.zeros([rows, width], dtype, on: device)
             var weightGradient = try Tensor.zeros(weights.shape, on: device)
             for (index, expert) in experts.all.enumerated() {
                 let place = places?[index]
@@ -42,7 +43,7 @@ extension Tensor {
 
     /// Of router logits self (R, E) the weights (E, R), float32, of the experts that the rows take; 0 for the others.
     private func routed(active: Int, isNormalised: Bool) throws -> Tensor {
-        let backend = try device.backend
+        let backend = storage.runtime.backend
         let weights = try backend.routed(self, active: active, isNormalised: isNormalised)
         return weights.recorded(of: self) {
             try variable?.add(
@@ -70,7 +71,7 @@ private struct ExpertPass {
     let x, gate, up, inner, output: Tensor
 
     init(_ expert: Experts.Expert, _ activation: Activation, of x: Tensor) throws {
-        let backend = try x.device.backend
+        let backend = x.storage.runtime.backend
         (self.expert, self.activation, self.x) = (expert, activation, x)
         let wide = try backend.linear(x, weights: [expert.gate, expert.up], biases: [nil, nil])
         (gate, up) = (wide[0], wide[1])
@@ -80,7 +81,7 @@ private struct ExpertPass {
 
     /// The gradient of x from that of the output; those of the weights are added to theirs.
     func backward(_ gradient: Tensor) throws -> Tensor {
-        let backend = try x.device.backend
+        let backend = x.storage.runtime.backend
         func add(_ gradient: Tensor, _ x: Tensor, to weight: Tensor) throws {
             try weight.variable?.accumulate {
                 try backend.accumulateLinearGradient(gradient, x: x, into: &$0, half: weight.dtype != .float32)
