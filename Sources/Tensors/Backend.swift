@@ -95,6 +95,19 @@ public protocol Backend: GradientBackend {
     /// x (B, ...), float32, with zeros in the rows whose first document begins with them. On the processor B = 1.
     func carriedStates(_ x: Tensor, _ carried: CarriedDocuments) throws -> Tensor
 
+    /// Of router logits (R, E) the weights (E, R), float32, of the `active` experts of each row that have its largest logits:
+    /// their shares of softmax(logits), divided by their sum where `isNormalised`; 0 for the others.
+    func routed(_ logits: Tensor, active: Int, isNormalised: Bool) throws -> Tensor
+
+    /// The rows, int32, that each expert takes by its `weights` (E, R); nil where a device computes every expert for all.
+    func rowsOfExperts(_ weights: Tensor) throws -> [Tensor]?
+
+    /// Rows `ids` of x (R, D), all of them for nil, times `shares` (R), float32, unless nil.
+    func takenRows(_ x: Tensor, at ids: Tensor?, by shares: Tensor?) throws -> Tensor
+
+    /// Adds x, times `shares` (R), float32, unless nil, to rows `ids` of `sum` (R, D), all of them for nil.
+    func addRows(_ x: Tensor, at ids: Tensor?, by shares: Tensor?, to sum: inout Tensor) throws
+
     /// w · x + (1 - w) · y with w = sigmoid(logits), one logit per head: x, y (B, T, H, V), logits (B, T, H).
     func mix(_ x: Tensor, _ y: Tensor, logits: Tensor) throws -> Tensor
 

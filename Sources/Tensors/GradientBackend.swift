@@ -45,6 +45,13 @@ public protocol GradientBackend: Sendable {
     /// The gradient of ``Backend/logGate(_:divisor:)``.
     func logGateBackward(_ gradient: Tensor, x: Tensor, divisor: Float) throws -> Tensor
 
+    /// The gradient of ``Backend/routed(_:active:isNormalised:)``, whose result was `weights`.
+    func routedBackward(_ gradient: Tensor, logits: Tensor, weights: Tensor, isNormalised: Bool) throws -> Tensor
+
+    /// Row `row` of `products` (E, R), float32, at `ids`: the products of the rows of x and rows `ids` of y (R, D).
+    func setRowProducts(
+        _ x: Tensor, _ y: Tensor, at ids: Tensor?, in products: inout Tensor, row: Int) throws
+
     /// The gradients of ``Backend/mix(_:_:logits:)``.
     func mixBackward(
         _ gradient: Tensor, x: Tensor, y: Tensor, logits: Tensor

@@ -7,6 +7,7 @@
 #include "moult_dispatch.h"
 #include "moult_elementwise.h"
 #include "moult_embedding.h"
+#include "moult_experts.h"
 #include "moult_gated_slot_attention.h"
 #include "moult_grouped.h"
 #include "moult_linear.h"

@@ -54,6 +54,29 @@ bool moult_step_gated_linear(
     struct moult_step *step, const struct moult_step_rows *x, enum moult_activation activation,
     const struct moult_product *gate, const struct moult_product *up, const struct moult_step_rows *out);
 
+/// The experts that a row takes and their weights, (rows, active) each.
+struct moult_step_routes {
+    int64_t active;
+    int32_t *chosen;
+    float *shares;
+};
+
+/// Chooses by the logits (rows, experts) as moult_route_row does.
+const struct moult_step_routes *moult_step_route(
+    struct moult_step *step, const struct moult_step_rows *logits, int64_t active, bool normalised);
+
+/// One of several MLPs: down(act(gate(x)) · up(x)). The products have no `out`.
+struct moult_expert {
+    struct moult_product gate, up, down;
+};
+
+/// sum += the outputs for x of the experts that each row takes, times their weights. `inner` (rows, active · F) is for what
+/// is in between.
+bool moult_step_experts(
+    struct moult_step *step, const struct moult_step_rows *x, const struct moult_step_routes *routes,
+    const struct moult_expert *experts, int64_t count, enum moult_activation activation,
+    const struct moult_step_rows *inner, const struct moult_step_rows *sum);
+
 /// Heads that a mixer joins: q (rows, H, K), k (rows, N, K), v (rows, N, V) → out (rows, H, V).
 struct moult_step_heads {
     int64_t heads, key_value_heads, key_dim, value_dim;

@@ -28,6 +28,9 @@ struct operation {
     enum moult_activation activation;
     struct moult_norm norm;
     float *row;  // (rows, out's width) of what is added to `out`
+    const struct moult_step_routes *routes;
+    const struct moult_expert *experts;
+    bool normalised;
     struct moult_step_heads heads;
     struct moult_step_join join;
     struct moult_step_slots *slots;

@@ -13,7 +13,7 @@ public final class RecordedStep {
     private let tokens: UnsafeMutablePointer<Int32>
     var kept: [Tensor] = []
     /// The weights that a run reads, once for all sequences.
-    public private(set) var weights: [Tensor] = []
+    public internal(set) var weights: [Tensor] = []
     /// Their bytes.
     public var weightBytes: Int { weights.reduce(0) { $0 + $1.byteCount } }
 
@@ -188,7 +188,7 @@ public final class RecordedStep {
         return out
     }
 
-    private func product(_ weight: Tensor, bias: Tensor?, out: UnsafeMutablePointer<Float>?) throws -> moult_product {
+    func product(_ weight: Tensor, bias: Tensor?, out: UnsafeMutablePointer<Float>?) throws -> moult_product {
         try bias?.require("linear", "bias", [weight.shape[0]])
         kept.append(weight)
         if let bias { kept.append(bias) }
