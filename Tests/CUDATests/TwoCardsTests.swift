@@ -15,7 +15,7 @@ extension CUDATests {
         func operations() throws {
             let results = try Self.cards.map { card in
                 let x = try tensor(1, [5, 64], on: card), weight = try tensor(2, [24, 64], on: card)
-                let result = try x.adding(x).silu().linear(weight)
+                let result = try x.adding(x).activated(.silu).linear(weight)
                 #expect(result.device == card)
                 return try result.array(BFloat16.self)
             }

@@ -23,6 +23,9 @@ public enum Granite: Family {
         let residual = try multiplier("residual_multiplier")
         decoder.embeddingScale = Float(try multiplier("embedding_multiplier") / residual)
         decoder.normEpsilon = Float(Double(decoder.normEpsilon) / (residual * residual))
+        guard decoder.embeddingScale.isFinite, decoder.normEpsilon.isFinite else {
+            throw file.wrong("residual_multiplier", "a number of ordinary size")
+        }
         return decoder
     }
 

@@ -5,6 +5,7 @@ extension Tensor {
     func gatheringRows(_ rows: [Int]) throws -> Tensor {
         let first = rows.first ?? 0
         if rows.indices.allSatisfy({ rows[$0] == first + $0 }) { return try self.rows(first..<first + rows.count) }
+        try requirePlain("gatheringRows", "tensor")
         let stride = shape.dropFirst().reduce(dtype.size, *)
         return try withUnsafeBytes { source in
             try Tensor([rows.count] + shape.dropFirst(), dtype) { target in
@@ -18,6 +19,7 @@ extension Tensor {
 
     /// A matrix (R, C) as (C, R).
     func transposedMatrix() throws -> Tensor {
+        try requirePlain("transposedMatrix", "tensor")
         let (rows, columns, size) = (shape[0], shape[1], dtype.size)
         return try withUnsafeBytes { source in
             try Tensor([columns, rows], dtype) { target in
@@ -40,6 +42,7 @@ extension Tensor {
     /// Tensors of one shape and type, one behind another in a new first dimension.
     static func stacking(_ parts: [Tensor]) throws -> Tensor {
         guard let first = parts.first else { return try .empty([0]) }
+        for part in parts { try part.requirePlain("stacking", "tensor") }
         return try Tensor([parts.count] + first.shape, first.dtype) { target in
             for (place, part) in parts.enumerated() {
                 try part.withUnsafeBytes {

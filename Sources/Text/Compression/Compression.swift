@@ -27,10 +27,8 @@ enum Compression: String, CaseIterable {
     static func source(ofFileOrPipe path: String) throws -> any ByteSource {
         var status = stat()
         guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFIFO else { return try source(of: path) }
-        do { return MemorySource(try RegularFile.contentsOrPipe(path), path: path) } catch let fault
-            as RegularFile.Fault
-        {
-            throw DataError.unreadable(file: path, reason: fault.description)
+        do { return MemorySource(try RegularFile.contentsOrPipe(path), path: path) } catch {
+            throw DataError.unreadable(file: path, reason: error.description)
         }
     }
 }
