@@ -10,7 +10,7 @@ public enum ReportError: Error, Equatable, CustomStringConvertible {
         case .noMetrics(let folder, let reason):
             "\(folder): \(reason); give the folder of a run"
         case .occupied(let path, let found):
-            "\(path): there is \(found) already, and only an earlier report is replaced; choose another --output"
+            "\(path): there is \(found) already, and only an earlier report is replaced; choose another output"
         }
     }
 }

@@ -26,7 +26,7 @@ package enum RegularFile {
         var filled = 0
         while filled < size {
             let count = data.withUnsafeMutableBytes {
-                read(descriptor, $0.baseAddress! + filled, min($0.count - filled, 1 << 30))
+                read(descriptor, $0.baseAddress?.advanced(by: filled), min($0.count - filled, 1 << 30))
             }
             if count < 0, errno == EINTR { continue }
             guard count >= 0 else { throw Fault(errno) }
