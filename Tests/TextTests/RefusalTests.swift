@@ -19,7 +19,7 @@ import Text
         ("{\"text\":\"\\ud800\"}", "line 2, byte 8: not valid JSON: half of a surrogate pair"),
         (
             "{\"text\":\"" + String(repeating: "x", count: 200) + "\"}",
-            "line 2: the line's length in bytes (--max-line-bytes) is 211, the limit is 128"
+            "line 2: the line's length in bytes (maximumLineBytes) is 211, the limit is 128"
         ),
     ])
     func lines(line: String, problem: String) throws {

@@ -3,7 +3,9 @@ import Support
 extension TemplateRenderer {
     /// A new value, counted and checked.
     func made(_ value: TemplateValue, _ line: Int) throws -> TemplateValue {
-        guard value.depth < JSONDialect.foreign.maximumDepth else { throw error(line, "a value that is nested too deeply") }
+        guard value.depth < JSONDialect.foreign.maximumDepth else {
+            throw error(line, "a value that is nested too deeply")
+        }
         try budget.made(value, line)
         return value
     }
@@ -11,7 +13,9 @@ extension TemplateRenderer {
     /// A value that a list, a dictionary or a namespace may hold.
     func data(_ value: TemplateValue, _ line: Int) throws -> TemplateValue {
         if case .object(let object) = value { throw error(line, "expected a value, found \(object.kind)") }
-        guard value.depth < JSONDialect.foreign.maximumDepth else { throw error(line, "a value that is nested too deeply") }
+        guard value.depth < JSONDialect.foreign.maximumDepth else {
+            throw error(line, "a value that is nested too deeply")
+        }
         return value
     }
 
