@@ -69,7 +69,8 @@ public protocol GradientBackend: Sendable {
     /// scale · factor · Σ losses with respect to hidden; that with respect to the head (O, D) is added to `headGradient`
     /// unless it is nil. `targets` is int32 (R).
     func crossEntropy(
-        _ hidden: Tensor, head: Tensor, cap: Float?, targets: Tensor, weighting: LossWeighting, headGradient: inout Tensor?
+        _ hidden: Tensor, head: Tensor, cap: Float?, targets: Tensor, weighting: LossWeighting,
+        headGradient: inout Tensor?
     ) throws -> (losses: Tensor, hiddenGradient: Tensor)
 
     /// The divergence KL(teacher ‖ student) of softmax(hidden · headᵀ), the student's, from

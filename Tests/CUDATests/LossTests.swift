@@ -67,7 +67,8 @@ extension CUDATests {
                         try $0[0].crossEntropy(head: $0[1], targets: targets, scale: 8, cap: 2),
                         try $0[0].klDivergence(
                             head: $0[1], teacher: $0[2], teacherHead: $0[3], scale: 4, cap: 2, teacherCap: 3),
-                        try $0[0].klDivergence(head: $0[1], teacher: $0[2], teacherHead: $0[3], scale: 4, teacherCap: 3),
+                        try $0[0].klDivergence(
+                            head: $0[1], teacher: $0[2], teacherHead: $0[3], scale: 4, teacherCap: 3),
                     ]
                 }
                 var random = Random(6)

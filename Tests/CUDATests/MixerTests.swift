@@ -49,7 +49,8 @@ extension CUDATests {
             // Sinks of several blocks of keys.
             try attention(1, 150, 200, heads: 1, group: 2, dim: 16, window: 33, sinks: 4, cap: 2)
             try attention(
-                1, 140, 140, heads: 1, group: 2, dim: 16, window: 5, sinks: 9, cap: 1, documents: [0, 3, 4, 63, 64, 130])
+                1, 140, 140, heads: 1, group: 2, dim: 16, window: 5, sinks: 9, cap: 1,
+                documents: [0, 3, 4, 63, 64, 130])
         }
 
         @Test func documents() throws {

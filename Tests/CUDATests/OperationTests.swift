@@ -34,7 +34,8 @@ extension CUDATests {
                 }
             }
             for (tokens, heads, dim) in [(1, 1, 16), (5, 3, 20), (150, 4, 64), (9, 2, 128), (3, 1, 256)] {
-                try expectAgreement("heads of \(dim)", [.activation(2, tokens, heads, dim, scale: 3), .parameter(dim)]) {
+                try expectAgreement("heads of \(dim)", [.activation(2, tokens, heads, dim, scale: 3), .parameter(dim)])
+                {
                     [try $0[0].rmsNorm(weight: $0[1], epsilon: 1e-5)]
                 }
             }

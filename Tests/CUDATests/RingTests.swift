@@ -57,7 +57,8 @@ extension CUDATests {
                             q: q, k: k, v: v, scale: 0.3, cap: cap, sinkQueries: sinkQueries,
                             position: Tensor([Int32(position)], shape: [1]).to(.cuda))
                         : try ring.attend(
-                            q: q, k: k, v: v, scale: 0.3, cap: cap, span: span, sinkQueries: sinkQueries, position: position)
+                            q: q, k: k, v: v, scale: 0.3, cap: cap, span: span, sinkQueries: sinkQueries,
+                            position: position)
                     try body(range, result)
                     position += count
                 }

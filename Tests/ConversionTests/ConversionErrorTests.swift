@@ -63,7 +63,7 @@ struct ConversionErrorTests {
         let source = try SourceModel(name)
         try expectRefusal(
             source,
-            "\(source.path): expected a Transformer (llama or mistral), found \(what) (model_type '\(type)'); train it with: "
+            "\(source.path): expected a Transformer, found \(what) (model_type '\(type)'); train it with: "
                 + "moult train \(source.path) --teacher SOURCE --data FILE --output RUN")
     }
 

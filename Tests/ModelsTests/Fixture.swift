@@ -9,10 +9,11 @@ struct Fixture: Sendable, CustomTestStringConvertible {
     let name: String
     var testDescription: String { name }
 
-    static let all = [
-        "llama-tied", "llama-biases-llama3-rope", "llama-old-keys", "llama-linear-rope", "mistral-sliding-window",
-        "fla-gsa-untied", "fla-gsa-tied", "fla-gsa-hybrid", "moult-gsa", "moult-gsa-window", "moult-hybrid",
-    ].map(Fixture.init) + families
+    static let all =
+        [
+            "llama-tied", "llama-biases-llama3-rope", "llama-old-keys", "llama-linear-rope", "mistral-sliding-window",
+            "fla-gsa-untied", "fla-gsa-tied", "fla-gsa-hybrid", "moult-gsa", "moult-gsa-window", "moult-hybrid",
+        ].map(Fixture.init) + families
 
     /// Those of other families than Llama's, made by Tools/fixtures/families.py.
     static let families = [

@@ -69,7 +69,7 @@ struct ModelErrorTests {
         let changes: [(String, JSONValue, String)] = [
             ("layers", ["gsa", "magic"], "'magic'"), ("layers", ["gsa"], "2 mixer names"),
             ("layers", 5, "2 mixer names"),
-            ("version", 4, "moult.version"),
+            ("version", 5, "moult.version"),
         ]
         for (key, value, message) in changes {
             let folder = try copy { json in

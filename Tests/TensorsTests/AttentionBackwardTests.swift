@@ -36,13 +36,15 @@ extension KernelTests {
             // The scores of a block are kept, and not.
             Case(queries: 700, keys: 700, heads: 2, keyHeads: 1, keyDim: 8, valueDim: 8, size: 3, cap: 2),
             Case(
-                queries: 1100, keys: 1200, heads: 2, keyHeads: 1, keyDim: 8, valueDim: 8, window: 70, sinks: 4, cap: 0.5),
+                queries: 1100, keys: 1200, heads: 2, keyHeads: 1, keyDim: 8, valueDim: 8, window: 70, sinks: 4, cap: 0.5
+            ),
         ]
 
         @Test(arguments: AttentionTests.cases + long) func isTheChainRule(_ test: Case) throws {
             let inputs = try Inputs(test)
             let expected = try Oracle.attentionBackward(
-                inputs.gradient, q: inputs.q, k: inputs.k, v: inputs.v, scale: inputs.scale, cap: test.cap, span: test.span,
+                inputs.gradient, q: inputs.q, k: inputs.k, v: inputs.v, scale: inputs.scale, cap: test.cap,
+                span: test.span,
                 documents: test.documents)
             try withEveryKernel { choice in
                 let found = try inputs.gradient.attentionBackward(
@@ -82,7 +84,8 @@ extension KernelTests {
                 }
             }
             let chainRule = try Oracle.attentionBackward(
-                inputs.gradient, q: inputs.q, k: inputs.k, v: inputs.v, scale: inputs.scale, cap: test.cap, span: test.span,
+                inputs.gradient, q: inputs.q, k: inputs.k, v: inputs.v, scale: inputs.scale, cap: test.cap,
+                span: test.span,
                 documents: test.documents)
             try expectCloseInScale(chainRule.q, differences(\.q), 1e-5, "q")
             try expectCloseInScale(chainRule.k, differences(\.k), 1e-5, "k")

@@ -71,7 +71,8 @@ extension KernelTests {
             Case(
                 queries: 140, keys: 140, heads: 3, keyHeads: 1, window: 5, sinks: 9, documents: [0, 3, 4, 63, 64, 130],
                 cap: 0.7),
-            Case(queries: 300, keys: 300, heads: 3, keyHeads: 1, keyDim: 16, valueDim: 16, window: 64, sinks: 4, cap: 1),
+            Case(
+                queries: 300, keys: 300, heads: 3, keyHeads: 1, keyDim: 16, valueDim: 16, window: 64, sinks: 4, cap: 1),
             Case(queries: 90, keys: 90, heads: 3, keyHeads: 1, size: 60, cap: 30),
         ]
 

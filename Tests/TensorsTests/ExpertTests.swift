@@ -29,7 +29,8 @@ extension KernelTests {
             var random = Random(91)
             let x = try random.tensor([test.rows, test.width])
             let router = (0..<test.rows * test.experts).map { place in
-                Float((place / test.experts * 7 + place % test.experts * 5) % test.experts) * 0.4 + random.float() * 0.05
+                Float((place / test.experts * 7 + place % test.experts * 5) % test.experts) * 0.4 + random.float()
+                    * 0.05
             }
             func weight(_ outputs: Int, _ inputs: Int) throws -> Tensor {
                 let weight = try random.tensor([outputs, inputs], scale: 0.5)
@@ -118,7 +119,8 @@ extension KernelTests {
             guard !dtype.isQuantised || (test.width % 32 == 0 && test.inner % 32 == 0) else { return }
             let (_, _, experts) = try inputs(test, dtype)
             var random = Random(92)
-            let table = try random.tensor([5, test.width]), routerWeight = try random.tensor([test.experts, test.width])
+            let table = try random.tensor([5, test.width]),
+                routerWeight = try random.tensor([test.experts, test.width])
             let ids: [Int32] = [4, 0, 2]
             let norm = Normalisation(.rms, weight: try random.tensor([test.width]), epsilon: 1e-5)
             let residual = try Tensor.embedding(ids, table: table)

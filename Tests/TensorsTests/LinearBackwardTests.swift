@@ -88,7 +88,8 @@ extension KernelTests {
                             }
                             var headGradient: Tensor? = try .zeros([300, 200])
                             let loss = try backend.crossEntropy(
-                                x, head: head, cap: nil, targets: Tensor((0..<700).map { Int32($0 % 301) - 1 }, shape: [700]),
+                                x, head: head, cap: nil,
+                                targets: Tensor((0..<700).map { Int32($0 % 301) - 1 }, shape: [700]),
                                 weighting: .init(scale: 1), headGradient: &headGradient)
                             results.append([
                                 try #require(weight).array(), try back.array(), try norm.array(),

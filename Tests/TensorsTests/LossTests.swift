@@ -60,7 +60,8 @@ extension KernelTests {
                     for scale in [Float(1), 0.125] {
                         var headGradient = scale == 1 ? before : nil
                         let found = try backend.crossEntropy(
-                            hidden, head: head, cap: nil, targets: Tensor(targets, shape: [rows]), weighting: .init(scale: scale),
+                            hidden, head: head, cap: nil, targets: Tensor(targets, shape: [rows]),
+                            weighting: .init(scale: scale),
                             headGradient: &headGradient)
                         try expect(
                             found, headGradient: headGradient, headBefore: before, expected: expected,
@@ -87,7 +88,8 @@ extension KernelTests {
                         try logits(hidden, head), teacher: try logits(teacherHidden, teacherHead), outputs: outputs)
                     var headGradient: Tensor? = before
                     let found = try backend.klDivergence(
-                        hidden, head: head, cap: nil, teacherHidden: teacherHidden, teacherHead: teacherHead, teacherCap: nil,
+                        hidden, head: head, cap: nil, teacherHidden: teacherHidden, teacherHead: teacherHead,
+                        teacherCap: nil,
                         weighting: .init(scale: 0.5),
                         headGradient: &headGradient)
                     try expect(
@@ -156,7 +158,8 @@ extension KernelTests {
             try withEveryKernel { choice in
                 var none: Tensor?
                 let found = try backend.klDivergence(
-                    hidden, head: head, cap: nil, teacherHidden: hidden, teacherHead: head, teacherCap: nil, weighting: .init(scale: 1),
+                    hidden, head: head, cap: nil, teacherHidden: hidden, teacherHead: head, teacherCap: nil,
+                    weighting: .init(scale: 1),
                     headGradient: &none)
                 #expect(try found.losses.array().allSatisfy { abs($0) < 1e-5 }, "\(choice)")
                 #expect(try found.hiddenGradient.array().allSatisfy { $0 == 0 }, "\(choice)")
@@ -169,13 +172,15 @@ extension KernelTests {
             try withEveryKernel { choice in
                 var headGradient: Tensor? = try .zeros([3, 1])
                 let found = try backend.crossEntropy(
-                    hidden, head: head, cap: nil, targets: Tensor([Int32(0), 0], shape: [2]), weighting: .init(scale: 1),
+                    hidden, head: head, cap: nil, targets: Tensor([Int32(0), 0], shape: [2]),
+                    weighting: .init(scale: 1),
                     headGradient: &headGradient)
                 #expect(try found.losses.array(Float.self) == [0, 2000], "\(choice)")
                 #expect(try found.hiddenGradient.array(Float.self) == [0, -2], "\(choice)")
                 #expect(try headGradient?.array(Float.self) == [1000, 0, -1000], "\(choice)")
                 let divergence = try backend.klDivergence(
-                    hidden, head: head, cap: nil, teacherHidden: hidden, teacherHead: head, teacherCap: nil, weighting: .init(scale: 1),
+                    hidden, head: head, cap: nil, teacherHidden: hidden, teacherHead: head, teacherCap: nil,
+                    weighting: .init(scale: 1),
                     headGradient: &headGradient)
                 #expect(try divergence.losses.array(Float.self) == [0, 0], "\(choice)")
             }

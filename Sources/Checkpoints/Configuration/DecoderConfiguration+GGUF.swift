@@ -92,7 +92,8 @@ extension DecoderConfiguration {
     }
 
     /// Scaling from the metadata, or from the tensor of factors (Llama 3).
-    private static func ropeScaling(_ checkpoint: GGUFCheckpoint, _ keys: GGUFKeys, theta: Double) throws -> JSONValue? {
+    private static func ropeScaling(_ checkpoint: GGUFCheckpoint, _ keys: GGUFKeys, theta: Double) throws -> JSONValue?
+    {
         let metadata = checkpoint.metadata
         if let divisors = try checkpoint.loadRopeFactors(), divisors.contains(where: { $0 != 1 }) {
             guard theta > 0,
@@ -112,9 +113,12 @@ extension DecoderConfiguration {
         let hasFactors = checkpoint.description(of: "rope_factors_short.weight") != nil
         let type = try metadata.string(keys.name("rope.scaling.type")) ?? (hasFactors ? "longrope" : "linear")
         let stored =
-            try metadata.number(keys.name("rope.scaling.factor")) ?? metadata.number(keys.name("rope.scale_linear")) ?? 1
+            try metadata.number(keys.name("rope.scaling.factor")) ?? metadata.number(keys.name("rope.scale_linear"))
+            ?? 1
         let factor = JSONValue.number(stored == 0 ? 1 : stored)
-        let original = try metadata.integer(keys.name("rope.scaling.original_context_length")).map { JSONValue.integer($0) }
+        let original = try metadata.integer(keys.name("rope.scaling.original_context_length")).map {
+            JSONValue.integer($0)
+        }
         switch type {
         case "none": return nil
         case "linear": return factor == 1.0 ? nil : ["rope_type": "linear", "factor": factor]

@@ -113,7 +113,8 @@ public struct DecoderConfiguration: Sendable, Equatable {
 
     /// A decoder of these sizes, otherwise like Llama without biases.
     public init(
-        modelType: String, vocabularySize: Int, hiddenSize: Int, layerCount: Int, headCount: Int, keyValueHeadCount: Int,
+        modelType: String, vocabularySize: Int, hiddenSize: Int, layerCount: Int, headCount: Int,
+        keyValueHeadCount: Int,
         headDim: Int, intermediateSize: Int, maximumPositions: Int, normEpsilon: Float, json: JSONObject
     ) {
         self.modelType = modelType

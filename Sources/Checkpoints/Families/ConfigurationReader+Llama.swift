@@ -5,15 +5,24 @@ import Tensors
 extension ConfigurationReader {
     /// The names that differ.
     public struct Keys: Sendable {
+        /// D.
         public var hiddenSize = "hidden_size"
+        /// L.
         public var layers = "num_hidden_layers"
+        /// H.
         public var heads = "num_attention_heads"
+        /// N.
         public var keyValueHeads = "num_key_value_heads"
+        /// F.
         public var intermediateSize = "intermediate_size"
+        /// The longest context.
         public var positions = "max_position_embeddings"
+        /// What norms add.
         public var epsilon = "rms_norm_eps"
+        /// What the MLP does between its products.
         public var activation = "hidden_act"
 
+        /// Llama's.
         public init() {}
 
         /// Llama's, with these differences.
@@ -24,17 +33,26 @@ extension ConfigurationReader {
     public struct Defaults: Sendable {
         /// Key/value heads where the key is absent; nil for one for each query head, as for null.
         public var keyValueHeads: Int?
+        /// K where the key is absent; nil for D/H.
         public var headDim: Int?
         /// The MLP's width as a multiple of D; nil where it has to be said.
         public var widthRatio: Int?
+        /// The longest context.
         public var positions = 2048
+        /// What norms add.
         public var epsilon = 1e-6
+        /// The base of rotary positions.
         public var theta = 10_000.0
+        /// Whether the head is the embedding.
         public var isTied = false
+        /// What the MLP does between its products.
         public var activation = Activation.silu
+        /// Ids that texts begin with.
         public var bos = [1]
+        /// Ids that end texts.
         public var eos = [2]
 
+        /// Llama's.
         public init() {}
 
         /// Llama's, with these differences.
@@ -72,7 +90,8 @@ extension ConfigurationReader {
             hiddenSize: hiddenSize, layerCount: try integer(keys.layers, in: 1...4096), headCount: heads,
             keyValueHeadCount: keyValueHeads, headDim: headDim,
             intermediateSize: try integer(keys.intermediateSize, in: 1...1 << 24, default: width),
-            maximumPositions: positions, normEpsilon: Float(try number(keys.epsilon, upTo: 1, default: defaults.epsilon)),
+            maximumPositions: positions,
+            normEpsilon: Float(try number(keys.epsilon, upTo: 1, default: defaults.epsilon)),
             json: object)
         let turning = rotaryDim ?? Int(Double(headDim) * rotaryFactor)
         if turning != headDim {

@@ -4,15 +4,17 @@ import Tensors
 public enum GPT2: Family {
     public static let modelTypes = ["gpt2"]
     public static let embedding = "transformer.wte.weight"
-    public static let gguf: GGUFFamily? = GGUFFamily("gpt2", configure: { keys, json in
-        for (key, stored) in [
-            ("n_embd", "hidden_size"), ("n_layer", "num_hidden_layers"), ("n_head", "num_attention_heads"),
-            ("n_inner", "intermediate_size"), ("n_positions", "max_position_embeddings"),
-        ] {
-            json[key] = json[stored]
-        }
-        json["layer_norm_epsilon"] = try keys.number("attention.layer_norm_epsilon")
-    }, derive: { tensors, decoder in tensors.splitAttention("qkv_proj", decoder) })
+    public static let gguf: GGUFFamily? = GGUFFamily(
+        "gpt2",
+        configure: { keys, json in
+            for (key, stored) in [
+                ("n_embd", "hidden_size"), ("n_layer", "num_hidden_layers"), ("n_head", "num_attention_heads"),
+                ("n_inner", "intermediate_size"), ("n_positions", "max_position_embeddings"),
+            ] {
+                json[key] = json[stored]
+            }
+            json["layer_norm_epsilon"] = try keys.number("attention.layer_norm_epsilon")
+        }, derive: { tensors, decoder in tensors.splitAttention("qkv_proj", decoder) })
 
     public static func decoder(_ file: ConfigurationReader) throws -> DecoderConfiguration {
         try file.require("add_cross_attention", false)

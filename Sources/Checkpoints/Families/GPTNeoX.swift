@@ -4,15 +4,18 @@ import Tensors
 public enum GPTNeoX: Family {
     public static let modelTypes = ["gpt_neox"]
     public static let embedding = "gpt_neox.embed_in.weight"
-    public static let gguf: GGUFFamily? = GGUFFamily("gptneox", configure: { keys, json in
-        json["layer_norm_eps"] = try keys.number("attention.layer_norm_epsilon")
-        json["use_parallel_residual"] = try keys.bool("use_parallel_residual")
-        json["hidden_act"] = "gelu"
-        try keys.setRotaryFactor(&json, as: "rotary_pct")
-    }, derive: { tensors, decoder in
-        tensors.splitAttention("qkv_proj", decoder)
-        tensors.gatherTurning(decoder)
-    })
+    public static let gguf: GGUFFamily? = GGUFFamily(
+        "gptneox",
+        configure: { keys, json in
+            json["layer_norm_eps"] = try keys.number("attention.layer_norm_epsilon")
+            json["use_parallel_residual"] = try keys.bool("use_parallel_residual")
+            json["hidden_act"] = "gelu"
+            try keys.setRotaryFactor(&json, as: "rotary_pct")
+        },
+        derive: { tensors, decoder in
+            tensors.splitAttention("qkv_proj", decoder)
+            tensors.gatherTurning(decoder)
+        })
 
     public static func decoder(_ file: ConfigurationReader) throws -> DecoderConfiguration {
         let theta = try file.number("rotary_emb_base", upTo: 1e12, default: 10_000)

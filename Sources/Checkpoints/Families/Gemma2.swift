@@ -4,16 +4,19 @@ import Support
 /// sliding window in every other layer.
 public enum Gemma2: Family {
     public static let modelTypes = ["gemma2"]
-    public static let gguf: GGUFFamily? = GGUFFamily("gemma2", configure: { keys, json in
-        for (key, stored) in [
-            ("attn_logit_softcapping", "attn_logit_softcapping"), ("final_logit_softcapping", "final_logit_softcapping"),
-        ] {
-            json[key] = try keys.number(stored)
-        }
-        json["sliding_window"] = try keys.integer("attention.sliding_window")
-        try keys.setLocalLayers(&json)
-        try Gemma.setAttentionScale(keys, &json, largest: 46)
-    })
+    public static let gguf: GGUFFamily? = GGUFFamily(
+        "gemma2",
+        configure: { keys, json in
+            for (key, stored) in [
+                ("attn_logit_softcapping", "attn_logit_softcapping"),
+                ("final_logit_softcapping", "final_logit_softcapping"),
+            ] {
+                json[key] = try keys.number(stored)
+            }
+            json["sliding_window"] = try keys.integer("attention.sliding_window")
+            try keys.setLocalLayers(&json)
+            try Gemma.setAttentionScale(keys, &json, largest: 46)
+        })
 
     public static func decoder(_ file: ConfigurationReader) throws -> DecoderConfiguration {
         var decoder = try Gemma.decoder(file, window: 4096)
@@ -33,7 +36,8 @@ public enum Gemma2: Family {
 
 /// What Gemma's generations have alike.
 enum Gemma {
-    static func decoder(_ file: ConfigurationReader, window: Int, theta: Double = 10_000) throws -> DecoderConfiguration {
+    static func decoder(_ file: ConfigurationReader, window: Int, theta: Double = 10_000) throws -> DecoderConfiguration
+    {
         var decoder = try file.decoder(
             keys: .init { $0.activation = "hidden_activation" },
             defaults: .init {

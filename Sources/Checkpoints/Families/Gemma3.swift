@@ -2,13 +2,15 @@
 /// sliding window and rotary positions of their own to one that sees all.
 public enum Gemma3: Family {
     public static let modelTypes = ["gemma3_text"]
-    public static let gguf: GGUFFamily? = GGUFFamily("gemma3", configure: { keys, json in
-        json["sliding_window"] = try keys.integer("attention.sliding_window")
-        json["final_logit_softcapping"] = try keys.number("final_logit_softcapping")
-        try keys.setLocalLayers(&json)
-        json["rope_local_base_freq"] = try keys.number("rope.freq_base_swa") ?? 10_000
-        try Gemma.setAttentionScale(keys, &json, largest: 62)
-    })
+    public static let gguf: GGUFFamily? = GGUFFamily(
+        "gemma3",
+        configure: { keys, json in
+            json["sliding_window"] = try keys.integer("attention.sliding_window")
+            json["final_logit_softcapping"] = try keys.number("final_logit_softcapping")
+            try keys.setLocalLayers(&json)
+            json["rope_local_base_freq"] = try keys.number("rope.freq_base_swa") ?? 10_000
+            try Gemma.setAttentionScale(keys, &json, largest: 62)
+        })
 
     public static func decoder(_ file: ConfigurationReader) throws -> DecoderConfiguration {
         try file.require("use_bidirectional_attention", false)

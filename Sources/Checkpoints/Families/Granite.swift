@@ -1,18 +1,20 @@
 /// Granite 3 (IBM 2024): four multipliers.
 public enum Granite: Family {
     public static let modelTypes = ["granite"]
-    public static let gguf: GGUFFamily? = GGUFFamily("granite", interleavesHeads: true, configure: { keys, json in
-        for (key, stored) in [
-            ("embedding_multiplier", "embedding_scale"), ("residual_multiplier", "residual_scale"),
-            ("attention_multiplier", "attention.scale"), ("logits_scaling", "logit_scale"),
-        ] {
-            // 0 stands for none.
-            json[key] = try keys.number(stored).flatMap { $0 == 0 ? nil : $0 }
-        }
-        if json["attention_multiplier"] == nil, let dim = try keys.headDim(json) {
-            json["attention_multiplier"] = .number(1 / Double(dim).squareRoot())
-        }
-    }, derive: scaleLogits)
+    public static let gguf: GGUFFamily? = GGUFFamily(
+        "granite", interleavesHeads: true,
+        configure: { keys, json in
+            for (key, stored) in [
+                ("embedding_multiplier", "embedding_scale"), ("residual_multiplier", "residual_scale"),
+                ("attention_multiplier", "attention.scale"), ("logits_scaling", "logit_scale"),
+            ] {
+                // 0 stands for none.
+                json[key] = try keys.number(stored).flatMap { $0 == 0 ? nil : $0 }
+            }
+            if json["attention_multiplier"] == nil, let dim = try keys.headDim(json) {
+                json["attention_multiplier"] = .number(1 / Double(dim).squareRoot())
+            }
+        }, derive: scaleLogits)
 
     public static func decoder(_ file: ConfigurationReader) throws -> DecoderConfiguration {
         var decoder = try file.decoder()
@@ -34,7 +36,8 @@ public enum Granite: Family {
     }
 
     /// What divides logits can as well divide the weight of the norm before the head.
-    @Sendable private static func scaleLogits(_ tensors: inout TensorDerivation, _ decoder: DecoderConfiguration) throws {
+    @Sendable private static func scaleLogits(_ tensors: inout TensorDerivation, _ decoder: DecoderConfiguration) throws
+    {
         guard let divisor = decoder.json["logits_scaling"]?.doubleValue, divisor != 1, divisor > 0 else { return }
         tensors.change({ $0 == "model.norm.weight" }) { .scaled($0, by: Float(1 / divisor), plus: 0) }
     }

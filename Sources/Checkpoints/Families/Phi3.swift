@@ -1,12 +1,14 @@
 /// Phi-3 and Phi-4 (arXiv 2404.14219): fused projections, heads that may turn in part, LongRoPE.
 public enum Phi3: Family {
     public static let modelTypes = ["phi3"]
-    public static let gguf: GGUFFamily? = GGUFFamily("phi3", configure: { keys, json in
-        try keys.setRotaryFactor(&json)
-        json["original_max_position_embeddings"] = try keys.integer("rope.scaling.original_context_length")
-        let window = try keys.integer("attention.sliding_window")
-        json["sliding_window"] = window == 0 ? .null : window ?? .null
-    }, derive: split)
+    public static let gguf: GGUFFamily? = GGUFFamily(
+        "phi3",
+        configure: { keys, json in
+            try keys.setRotaryFactor(&json)
+            json["original_max_position_embeddings"] = try keys.integer("rope.scaling.original_context_length")
+            let window = try keys.integer("attention.sliding_window")
+            json["sliding_window"] = window == 0 ? .null : window ?? .null
+        }, derive: split)
 
     public static func decoder(_ file: ConfigurationReader) throws -> DecoderConfiguration {
         var object = file.object

@@ -3,11 +3,13 @@ import Tensors
 /// StarCoder 2 (arXiv 2402.19173): LayerNorm, biases everywhere, and an MLP without a gate.
 public enum StarCoder2: Family {
     public static let modelTypes = ["starcoder2"]
-    public static let gguf: GGUFFamily? = GGUFFamily("starcoder2", configure: { keys, json in
-        json["norm_epsilon"] = try keys.number("attention.layer_norm_epsilon")
-        json["sliding_window"] = try keys.integer("attention.sliding_window") ?? .null
-        json["use_bias"] = json["attention_bias"]
-    })
+    public static let gguf: GGUFFamily? = GGUFFamily(
+        "starcoder2",
+        configure: { keys, json in
+            json["norm_epsilon"] = try keys.number("attention.layer_norm_epsilon")
+            json["sliding_window"] = try keys.integer("attention.sliding_window") ?? .null
+            json["use_bias"] = json["attention_bias"]
+        })
 
     public static func decoder(_ file: ConfigurationReader) throws -> DecoderConfiguration {
         var decoder = try file.decoder(

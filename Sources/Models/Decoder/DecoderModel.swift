@@ -181,7 +181,8 @@ public struct DecoderModel: Sendable {
         let hidden = try hidden(tokens, state: state, progress: progress)
         let (rows, length) = (hidden.shape[0], hidden.shape[1])
         let flat = try hidden.reshaped([rows * length, configuration.decoder.hiddenSize])
-        return try Tensor.embedding((1...rows).map { Int32($0 * length - 1) }, table: flat).logits(head: head, cap: configuration.decoder.logitCap)
+        return try Tensor.embedding((1...rows).map { Int32($0 * length - 1) }, table: flat).logits(
+            head: head, cap: configuration.decoder.logitCap)
     }
 
     /// The negative log-likelihood, in nats, of every token of each sequence but its first: (B · (T - 1)) values.

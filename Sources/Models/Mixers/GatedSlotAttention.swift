@@ -105,7 +105,8 @@ public struct GatedSlotAttention: TokenMixer {
         guard let keptHeads, let slotHeads else {
             let mixed = try mix(q: q, k: k, v: v, gates: extra, state: state, context)
             guard let outputNorm else { return try projections.output(mixed, context) }
-            let flat = try mixed.activated(.silu).reshaped(x.shape.prefix(2) + [projections.heads * projections.headDim])
+            let flat = try mixed.activated(.silu).reshaped(
+                x.shape.prefix(2) + [projections.heads * projections.headDim])
             let normed = try flat.rmsNorm(weight: outputNorm, epsilon: Self.outputNormEpsilon)
             return try normed.linear([projections.outputMap], context)[0]
         }
@@ -115,7 +116,8 @@ public struct GatedSlotAttention: TokenMixer {
         }
         let own = try heads(slotHeads), kept = try heads(keptHeads)
         let mixed = try mix(q: own.q, k: own.k, v: own.v, gates: extra, state: state, context)
-        let turned = try projections.turned(q: kept.q, k: kept.k, v: kept.v, span: keptSpan, context.turns[projections.kind].ofKept)
+        let turned = try projections.turned(
+            q: kept.q, k: kept.k, v: kept.v, span: keptSpan, context.turns[projections.kind].ofKept)
         let attended = try projections.attend(turned, span: keptSpan, cache: state?.kept, context: context)
         return try projections.output(attended.joined(with: mixed, as: keptHeads, of: all), context)
     }

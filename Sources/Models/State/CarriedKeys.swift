@@ -26,7 +26,8 @@ final class CarriedKeys: AttentionCache {
             try heads.v.past(after: values, sinks: span.sinks, carried)
         )
         return try heads.q.attention(
-            k: heads.k.behind(keys, carried), v: heads.v.behind(values, carried), scale: heads.scale, cap: heads.cap, span: span,
+            k: heads.k.behind(keys, carried), v: heads.v.behind(values, carried), scale: heads.scale, cap: heads.cap,
+            span: span,
             documents: carried.documents(behind: keys.shape[1]))
     }
 

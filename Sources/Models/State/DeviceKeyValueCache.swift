@@ -21,10 +21,12 @@ final class DeviceKeyValueCache: AttentionCache {
         }
         if let position = context.recordedPosition {
             return try ring.attend(
-                q: heads.q, k: heads.k, v: heads.v, scale: heads.scale, cap: heads.cap, sinkQueries: heads.sinkQueries, position: position)
+                q: heads.q, k: heads.k, v: heads.v, scale: heads.scale, cap: heads.cap, sinkQueries: heads.sinkQueries,
+                position: position)
         }
         return try ring.attend(
-            q: heads.q, k: heads.k, v: heads.v, scale: heads.scale, cap: heads.cap, span: span, sinkQueries: heads.sinkQueries,
+            q: heads.q, k: heads.k, v: heads.v, scale: heads.scale, cap: heads.cap, span: span,
+            sinkQueries: heads.sinkQueries,
             position: context.position)
     }
 

@@ -104,7 +104,8 @@ public final class KeyValueCache: AttentionCache {
     func attend(_ heads: AttentionHeads, context: MixerContext) throws -> Tensor {
         let (k, v) = try extend(keys: heads.k, values: heads.v)
         return try heads.q.attention(
-            k: k, v: v, scale: heads.scale, cap: heads.cap, span: span, sinkQueries: heads.sinkQueries, documents: context.documents)
+            k: k, v: v, scale: heads.scale, cap: heads.cap, span: span, sinkQueries: heads.sinkQueries,
+            documents: context.documents)
     }
 
     /// The row of the token at `position`.

@@ -35,8 +35,13 @@ struct SamplingArguments: ParsableArguments {
 
     /// Checks what can be checked without a tokenizer.
     func check() throws {
-        _ = try options()
-        _ = try stopStrings()
+        do {
+            _ = try options()
+            _ = try stopStrings()
+        } catch let error as GenerationError {
+            // What is thrown while options are checked is said as it is.
+            throw Failure(FlagWords.text(of: error))
+        }
     }
 
     /// - Parameter defaults: what is taken where no option says otherwise.

@@ -154,7 +154,9 @@ extension KernelTests {
         }
 
         @Test func views() throws {
-            try TapeGradients.check("reshaped", try tensors(13, [2, 6])) { [try $0[0].reshaped([3, 4]).activated(.silu)] }
+            try TapeGradients.check("reshaped", try tensors(13, [2, 6])) {
+                [try $0[0].reshaped([3, 4]).activated(.silu)]
+            }
             try TapeGradients.check("overlapping rows", try tensors(14, [5, 3])) {
                 [try $0[0].rows(1..<4).activated(.silu), try $0[0].rows(0..<2), try $0[0].rows(3..<5)]
             }

@@ -109,7 +109,8 @@ extension KernelTests {
                 }
                 expectClose(rows, wanted, 0.02, "head")
                 let divergence = try backend.klDivergence(
-                    hidden, head: head, cap: nil, teacherHidden: hidden, teacherHead: head, teacherCap: nil, weighting: .init(scale: 1),
+                    hidden, head: head, cap: nil, teacherHidden: hidden, teacherHead: head, teacherCap: nil,
+                    weighting: .init(scale: 1),
                     headGradient: &headGradient)
                 #expect(try divergence.losses.array(Float.self).allSatisfy { abs($0) < 1e-5 })
             }

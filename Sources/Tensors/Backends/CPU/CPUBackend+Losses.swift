@@ -3,7 +3,8 @@ import CKernels
 extension CPUBackend {
     /// By blocks of rows, whose logits become their own gradient in place: the logits of all rows are never held.
     public func crossEntropy(
-        _ hidden: Tensor, head: Tensor, cap: Float?, targets: Tensor, weighting: LossWeighting, headGradient: inout Tensor?
+        _ hidden: Tensor, head: Tensor, cap: Float?, targets: Tensor, weighting: LossWeighting,
+        headGradient: inout Tensor?
     ) throws -> (losses: Tensor, hiddenGradient: Tensor) {
         let targets = try targets.array(Int32.self)
         return try loss("crossEntropy", hidden, head: head, cap: cap, weighting, headGradient: &headGradient) {

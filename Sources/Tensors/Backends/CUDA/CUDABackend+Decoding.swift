@@ -43,11 +43,13 @@ extension CUDABackend: RecordingBackend {
         let result = try empty(q.shape)
         let partial = parts > 1 ? try empty([rows, heads, parts, group, dim + 2], .float32) : nil
         try device.launch(
-            "attention_step.cu", "attention_step<\(dim),\(group),\(sinkQueries != nil)\(variant(cap))>", grid: (parts, heads, rows),
+            "attention_step.cu", "attention_step<\(dim),\(group),\(sinkQueries != nil)\(variant(cap))>",
+            grid: (parts, heads, rows),
             shared: 32 * group * (dim + 2),
             [
                 .tensor(q), .tensor(k), .tensor(v), .tensor(keys), .tensor(values), .tensor(position),
-                .tensor(result), .tensor(partial), .int(capacity), .int(sinks), .tensor(sinkQueries), .float(scale), .float(cap ?? 0),
+                .tensor(result), .tensor(partial), .int(capacity), .int(sinks), .tensor(sinkQueries), .float(scale),
+                .float(cap ?? 0),
             ])
         if let partial {
             try device.launch(

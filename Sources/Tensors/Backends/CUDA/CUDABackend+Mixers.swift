@@ -72,7 +72,8 @@ extension CUDABackend {
         let (rows, seen) = (64 * tiles, Seen(span, of: keys))
         let shared = 2 * tileBytes(tiles + (dim > 128 ? 1 : 2), dim)
         try device.launch(
-            "attention_backward.cu", "attention_query_gradient<\(dim),\(group),\(tiles),\(seen.hasSinks)\(variant(cap))>",
+            "attention_backward.cu",
+            "attention_query_gradient<\(dim),\(group),\(tiles),\(seen.hasSinks)\(variant(cap))>",
             grid: ((tokens * group + rows - 1) / rows, heads, batch), block: (128, 1), shared: shared,
             [
                 .tensor(q), .tensor(k), .tensor(v), .tensor(output), .tensor(gradient), .tensor(starts),
@@ -104,7 +105,8 @@ extension CUDABackend {
                 ])
         }
         try device.launch(
-            "attention_backward.cu", "attention_key_gradients<\(dim),\(group),\(tiles),\(seen.hasSinks)\(variant(cap))>",
+            "attention_backward.cu",
+            "attention_key_gradients<\(dim),\(group),\(tiles),\(seen.hasSinks)\(variant(cap))>",
             grid: ((keys + rows - 1) / rows, heads * slices, batch), block: (128, 1), shared: shared + 1024,
             [
                 .tensor(q), .tensor(k), .tensor(v), .tensor(gradient), .tensor(starts), .tensor(logSums),

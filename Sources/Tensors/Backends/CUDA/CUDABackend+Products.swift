@@ -189,7 +189,8 @@ extension CUDABackend {
     }
 
     public func crossEntropy(
-        _ hidden: Tensor, head: Tensor, cap: Float?, targets: Tensor, weighting: LossWeighting, headGradient: inout Tensor?
+        _ hidden: Tensor, head: Tensor, cap: Float?, targets: Tensor, weighting: LossWeighting,
+        headGradient: inout Tensor?
     ) throws -> (losses: Tensor, hiddenGradient: Tensor) {
         try loss(hidden, head: head, headGradient: &headGradient) { range, logits, losses in
             let outputs = head.shape[0]
@@ -218,7 +219,8 @@ extension CUDABackend {
             try multiply(teacher.rows(range), teacherHead, into: target)
             let cached = outputs % 8 == 0 && 4 * outputs <= 226 << 10
             try device.launch(
-                "losses.cu", "divergence<\(cap != nil || teacherCap != nil)>", grid: (range.count, 1, 1), block: (1024, 1),
+                "losses.cu", "divergence<\(cap != nil || teacherCap != nil)>", grid: (range.count, 1, 1),
+                block: (1024, 1),
                 shared: cached ? 4 * outputs : 0,
                 [
                     .tensor(logits), .tensor(target), .tensor(losses), .float(weighting.scale),
