@@ -74,9 +74,9 @@ import Testing
     @Test func moult() throws {
         let moult = try changed {
             $0["model_type"] = "moult"
-            $0["moult"] = ["mixers": ["gsa", "softmax"]]
+            $0["moult"] = ["version": 3, "layers": ["gsa", "attention"]]
         }
-        #expect(moult.modelType == "moult" && moult.json["moult"]?["mixers"] == ["gsa", "softmax"])
+        #expect(moult.modelType == "moult" && moult.json["moult"]?["layers"] == ["gsa", "attention"])
     }
 
     private static let minimal: JSONObject = JSONObject([

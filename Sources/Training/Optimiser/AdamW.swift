@@ -51,6 +51,10 @@ public struct AdamW: Sendable, Equatable {
         _ model: TrainableModel, _ settings: AdamWSettings, rateScale: (String) -> Double
     ) throws -> Pending {
         var (names, parameters): ([String], [AdamWParameter]) = ([], [])
+        // Also those that were lent before an error.
+        defer {
+            for (name, parameter) in zip(names, parameters) { try? model.master(name).takeBack(parameter) }
+        }
         for name in model.trained {
             let master = try model.master(name)
             guard let gradient = master.variable?.takeGradient() else { continue }
@@ -58,9 +62,6 @@ public struct AdamW: Sendable, Equatable {
             parameters.append(
                 try master.lend(
                     gradient: gradient, rateScale: Float(rateScale(name)), weightDecay: weightDecay))
-        }
-        defer {
-            for (name, parameter) in zip(names, parameters) { try? model.master(name).takeBack(parameter) }
         }
         let outcome = try model.device.backend.adamW(&parameters, settings)
         if model.device.traits.recordsWork { try model.clearGradients(zip(names, parameters.map(\.gradient))) }

@@ -33,7 +33,7 @@ struct TrainingCheckpoint {
     /// left half-written.
     /// - Parameters:
     ///   - carried: what rows take over from those before them.
-    ///   - fingerprint: what the run depends on; ``load(into:fingerprint:)`` asks for the same.
+    ///   - fingerprint: what the run depends on; ``state(fingerprint:isPossible:)`` asks for the same.
     @discardableResult
     static func save(
         _ model: TrainableModel, carried: [(name: String, tensor: Tensor)] = [], state: TrainingState,
