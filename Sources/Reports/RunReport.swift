@@ -26,7 +26,7 @@ public struct RunReport: Sendable {
 
     /// Reads the folder of a run, which may still be going on: metrics.jsonl, and config.yaml and the student's
     /// conversion.json when they are there.
-    /// - Throws: ``ReportError/noMetrics(folder:reason:)``; ``MetricsError`` and `CheckpointError` for files that are
+    /// - Throws: ``ReportError/noMetrics(folder:reason:)``; `MetricsError` and `CheckpointError` for files that are
     ///   damaged.
     public init(folder: String) throws {
         let metrics = "\(folder)/metrics.jsonl"

@@ -8,7 +8,7 @@ extension ConfigurationReader {
     /// - Parameters:
     ///   - rotaryDim: dimensions of a head that turn.
     ///   - kind: of layers, where `rope_parameters` has an object for each kind, such as "full_attention".
-    ///   - theta: of models that do not say it.
+    ///   - fallback: the base of models that do not say it.
     public func rope(
         maximumPositions: Int, rotaryDim: Int, of kind: String? = nil, theta fallback: Double = 10_000
     ) throws -> DecoderConfiguration.Rope {

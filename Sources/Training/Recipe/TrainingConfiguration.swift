@@ -48,7 +48,7 @@ public struct TrainingConfiguration: Sendable, Equatable {
         public var recall = 0.0
         /// What a token of an answer in a recall row weighs in the loss of `distil` and `finetune`, other tokens being 1.
         public var answerWeight = 1.0
-        /// The key that holds the text: see ``DataOptions/textKey``.
+        /// The key that holds the text: see `DataOptions.textKey`.
         public var textKey = "text"
         /// What parts the documents of a .txt file; nil makes each file one document.
         public var separator: String?
