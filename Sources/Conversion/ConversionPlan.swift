@@ -102,7 +102,7 @@ public struct ConversionPlan: Sendable {
     private static func action(_ name: String, from source: String, _ recipe: TensorRecipe?) -> Action {
         switch recipe {
         case nil: source == name ? .copied : .renamed(from: source)
-        case .stored(let stored): stored == name ? .copied : .renamed(from: source)
+        case .stored(source): source == name ? .copied : .renamed(from: source)
         case .some(let recipe): .derived(name: source, recipe: recipe)
         }
     }

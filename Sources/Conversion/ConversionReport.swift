@@ -146,6 +146,9 @@ public struct ConversionReport: Sendable {
             case .renamed(let source):
                 object["action"] = .string("renamed")
                 object["source"] = .string(source)
+            case .derived(_, .stored(let source)):
+                object["action"] = .string("renamed")
+                object["source"] = .string(source)
             case .derived(_, let recipe):
                 object["action"] = .string("derived")
                 object["source"] = .string(recipe.summary)

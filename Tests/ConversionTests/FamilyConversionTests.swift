@@ -2,6 +2,7 @@ import Checkpoints
 import Conversion
 import Foundation
 import Models
+import Support
 import Tensors
 import TestSupport
 import Testing
@@ -58,5 +59,17 @@ struct FamilyConversionTests {
         }
         let scale = whole.map(abs).max() ?? 1
         #expect(zip(whole, logits).allSatisfy { abs($0 - $1) <= 2e-5 * scale })
+    }
+
+    @Test("the report calls tensors what the source's files call them")
+    func reportedNames() throws {
+        let files = try ModelFiles.open("\(Self.fixtures)/gpt2")
+        let report = try ConversionReport(ConversionPlan(files, options: ConversionOptions()))
+        let tensors = try #require(report.json["tensors"]?.arrayValue)
+        func entry(_ name: String) -> JSONValue? { tensors.first { $0["name"] == .string(name) } }
+        let norm = entry("model.layers.1.input_layernorm.weight")
+        #expect(norm?["action"] == "renamed" && norm?["source"] == "transformer.h.1.ln_1.weight")
+        let map = entry("model.layers.1.mlp.up_proj.weight")
+        #expect(map?["action"] == "derived" && map?["source"] == "transformer.h.1.mlp.c_fc.weight, transposed")
     }
 }
