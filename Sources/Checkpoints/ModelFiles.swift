@@ -37,9 +37,9 @@ public struct ModelFiles: Sendable {
             let configuration = try DecoderConfiguration(gguf: checkpoint, families: families)
             var files = ModelFiles(
                 path: path, kind: .gguf, configuration: configuration, checkpoint: checkpoint,
-                family: try family(configuration, among: families), gguf: checkpoint.metadata)
-            let gguf = files.family.gguf
-            try files.derive { try gguf?.derive(&$0, configuration) }
+                family: try Families.family(of: configuration.modelType, in: path, among: families),
+                gguf: checkpoint.metadata)
+            try files.derive()
             return files
         }
         try checkLinks(path)
@@ -51,30 +51,23 @@ public struct ModelFiles: Sendable {
         let configuration = try DecoderConfiguration(json: JSONValue(file: file), file: file, families: families)
         var files = ModelFiles(
             path: path, kind: .folder, configuration: configuration, checkpoint: try SafetensorsCheckpoint(path: path),
-            family: try family(configuration, among: families), gguf: nil)
+            family: try Families.family(of: configuration.modelType, in: path, among: families), gguf: nil)
         try files.readAwayPrefixes()
-        let own = files.family
-        try files.derive { try own.derive(&$0, for: configuration) }
+        try files.derive()
         try files.keepDifferentHead()
         files.configuration.eosTokens = try files.endTokens(files.generationConfiguration())
         return files
     }
 
-    private static func family(
-        _ configuration: DecoderConfiguration, among families: [any Family.Type]
-    ) throws -> any Family.Type {
-        guard let family = Families.family(of: configuration.modelType, among: families) else {
-            throw CheckpointError.unsupported(
-                file: "", what: "model_type", found: configuration.modelType, supported: "that of the file")
-        }
-        return family
-    }
-
     /// Gives the tensors the decoder's names and shapes, where they have others.
-    private mutating func derive(_ derive: (inout TensorDerivation) throws -> Void) throws {
+    private mutating func derive() throws {
         let plain = TensorDerivation(checkpoint.tensors)
         var derivation = plain
-        try derive(&derivation)
+        if kind == .gguf {
+            try family.gguf?.derive(&derivation, configuration)
+        } else {
+            try family.derive(&derivation, for: configuration)
+        }
         if derivation != plain { checkpoint = try DerivedCheckpoint(checkpoint, derivation) }
     }
 

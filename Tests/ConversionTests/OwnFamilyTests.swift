@@ -21,13 +21,20 @@ private enum Invented: Family {
     }
 
     static func derive(_ tensors: inout TensorDerivation, for decoder: DecoderConfiguration) throws {
-        let names = [
-            ("words.", "model.embed_tokens."), ("last.", "model.norm."), ("floor.", "model.layers."),
-            (".a.", ".input_layernorm."), (".b.", ".post_mixer_layernorm."), (".c.", ".post_attention_layernorm."),
-            (".d.", ".post_mlp_layernorm."), (".see.", ".self_attn.qkv_proj."), (".say.", ".self_attn.o_proj."),
-            (".gate.", ".mlp.gate_proj."), (".up.", ".mlp.up_proj."), (".down.", ".mlp.down_proj."),
-        ]
-        tensors.rename { name in names.reduce(name) { $0.replacing($1.0, with: $1.1) } }
+        tensors.rename([
+            "words.": "model.embed_tokens.",
+            "last.": "model.norm.",
+            "floor.": "model.layers.",
+            ".a.": ".input_layernorm.",
+            ".b.": ".post_mixer_layernorm.",
+            ".c.": ".post_attention_layernorm.",
+            ".d.": ".post_mlp_layernorm.",
+            ".see.": ".self_attn.qkv_proj.",
+            ".say.": ".self_attn.o_proj.",
+            ".gate.": ".mlp.gate_proj.",
+            ".up.": ".mlp.up_proj.",
+            ".down.": ".mlp.down_proj.",
+        ])
         tensors.splitAttention("qkv_proj", decoder)
         tensors.gatherTurning(decoder)
     }

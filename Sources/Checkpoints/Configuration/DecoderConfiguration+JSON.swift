@@ -14,12 +14,6 @@ extension DecoderConfiguration {
                 file: file, part: "the configuration", expected: "a JSON object", found: json.summary)
         }
         let reader = ConfigurationReader(object: object, file: file)
-        let type = try reader.string("model_type")
-        guard let type, let family = Families.family(of: type, among: families) else {
-            throw CheckpointError.unsupported(
-                file: file, what: "model_type", found: type ?? "(none)",
-                supported: families.flatMap { $0.modelTypes }.joined(separator: ", "))
-        }
-        self = try family.decoder(reader)
+        self = try Families.family(of: reader.string("model_type"), in: file, among: families).decoder(reader)
     }
 }

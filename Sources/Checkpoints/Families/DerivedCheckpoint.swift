@@ -13,10 +13,11 @@ public struct DerivedCheckpoint: Checkpoint {
     init(_ base: any Checkpoint, _ derivation: TensorDerivation) throws {
         self.base = base
         var tensors: [TensorDescription] = [], recipes: [String: TensorRecipe] = [:], places: [String: Int] = [:]
-        for entry in derivation.recipes {
+        for entry in derivation.entries {
             let (name, recipe) = (entry.name, entry.recipe)
-            guard let source = recipe.sources.first, let stored = base.description(of: source) else {
-                throw CheckpointError.missingTensor(path: base.path, name: recipe.sources.first ?? name)
+            let source = recipe.source
+            guard let stored = base.description(of: source) else {
+                throw CheckpointError.missingTensor(path: base.path, name: source)
             }
             guard let shape = recipe.shape({ base.description(of: $0)?.shape }) else {
                 throw CheckpointError.tensor(
@@ -35,7 +36,7 @@ public struct DerivedCheckpoint: Checkpoint {
                     byteCount: recipe == .stored(source) ? stored.byteCount : bytes, file: stored.file))
         }
         (self.tensors, self.recipes, self.places) = (tensors, recipes, places)
-        let used = Set(derivation.recipes.flatMap(\.recipe.sources))
+        let used = Set(derivation.entries.map(\.recipe.source))
         unused = base.tensors.filter { !used.contains($0.name) }
     }
 

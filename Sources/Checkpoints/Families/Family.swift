@@ -62,13 +62,21 @@ public enum Families {
         Granite.self, StarCoder2.self, GPTNeoX.self, GPT2.self, FlashLinearAttention.self, Moult.self,
     ]
 
-    /// The family of `modelType` among `families`.
-    static func family(of modelType: String, among families: [any Family.Type] = all) -> (any Family.Type)? {
-        families.first { $0.modelTypes.contains(modelType) }
+    /// The family of a `modelType` that `file` says.
+    /// - Throws: ``CheckpointError/unsupported(file:what:found:supported:)`` where there is none among `families`.
+    static func family(
+        of modelType: String?, in file: String, among families: [any Family.Type]
+    ) throws -> any Family.Type {
+        guard let modelType, let family = families.first(where: { $0.modelTypes.contains(modelType) }) else {
+            throw CheckpointError.unsupported(
+                file: file, what: "model_type", found: modelType ?? "(none)",
+                supported: families.flatMap { $0.modelTypes }.joined(separator: ", "))
+        }
+        return family
     }
 
     /// The family of a GGUF file's architecture.
-    static func family(ofGGUF architecture: String, among families: [any Family.Type] = all) -> (any Family.Type)? {
+    static func family(ofGGUF architecture: String, among families: [any Family.Type]) -> (any Family.Type)? {
         families.first { $0.gguf?.architectures.contains(architecture) ?? false }
     }
 }

@@ -36,14 +36,18 @@ public enum GPT2: Family {
     }
 
     public static func derive(_ tensors: inout TensorDerivation, for decoder: DecoderConfiguration) throws {
-        let names = [
-            ("transformer.wte.", "model.embed_tokens."), ("transformer.wpe.", "model.embed_positions."),
-            ("transformer.ln_f.", "model.norm."), ("transformer.h.", "model.layers."),
-            (".ln_1.", ".input_layernorm."), (".ln_2.", ".post_attention_layernorm."),
-            (".attn.c_proj.", ".self_attn.o_proj."), (".attn.", ".self_attn."), (".mlp.c_fc.", ".mlp.up_proj."),
-            (".mlp.c_proj.", ".mlp.down_proj."),
-        ]
-        tensors.rename { name in names.reduce(name) { $0.replacing($1.0, with: $1.1) } }
+        tensors.rename([
+            "transformer.wte.": "model.embed_tokens.",
+            "transformer.wpe.": "model.embed_positions.",
+            "transformer.ln_f.": "model.norm.",
+            "transformer.h.": "model.layers.",
+            ".ln_1.": ".input_layernorm.",
+            ".ln_2.": ".post_attention_layernorm.",
+            ".attn.c_proj.": ".self_attn.o_proj.",
+            ".attn.": ".self_attn.",
+            ".mlp.c_fc.": ".mlp.up_proj.",
+            ".mlp.c_proj.": ".mlp.down_proj.",
+        ])
         tensors.dropMasks()
         let maps = ["c_attn", "o_proj", "up_proj", "down_proj"].map { ".\($0).weight" }
         tensors.change({ name in maps.contains { name.hasSuffix($0) } }) { .transposed($0) }

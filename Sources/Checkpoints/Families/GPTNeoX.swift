@@ -33,46 +33,20 @@ public enum GPTNeoX: Family {
     }
 
     public static func derive(_ tensors: inout TensorDerivation, for decoder: DecoderConfiguration) throws {
-        let names = [
-            ("gpt_neox.embed_in.", "model.embed_tokens."), ("gpt_neox.final_layer_norm.", "model.norm."),
-            ("embed_out.", "lm_head."), ("gpt_neox.layers.", "model.layers."), (".attention.", ".self_attn."),
-            (".self_attn.dense.", ".self_attn.o_proj."), (".mlp.dense_h_to_4h.", ".mlp.up_proj."),
-            (".mlp.dense_4h_to_h.", ".mlp.down_proj."),
-        ]
-        tensors.rename { name in names.reduce(name) { $0.replacing($1.0, with: $1.1) } }
+        tensors.rename([
+            "gpt_neox.embed_in.": "model.embed_tokens.",
+            "gpt_neox.final_layer_norm.": "model.norm.",
+            "embed_out.": "lm_head.",
+            "gpt_neox.layers.": "model.layers.",
+            ".attention.": ".self_attn.",
+            ".self_attn.dense.": ".self_attn.o_proj.",
+            ".mlp.dense_h_to_4h.": ".mlp.up_proj.",
+            ".mlp.dense_4h_to_h.": ".mlp.down_proj.",
+        ])
         tensors.dropMasks()
         // Of each head its query, key and value stand together.
         let (heads, dim) = (decoder.headCount, decoder.headDim)
         tensors.regroup("query_key_value", into: ["q_proj", "k_proj", "v_proj"], heads: heads, dim: dim)
         tensors.gatherTurning(decoder)
-    }
-}
-
-extension TensorDerivation {
-    /// Splits tensors (heads · parts · dim, ...) whose names end in `fused` into parts (heads · dim, ...).
-    public mutating func regroup(_ fused: String, into parts: [String], heads: Int, dim: Int) {
-        for name in recipes.map(\.name) {
-            for suffix in [".weight", ".bias"] where name.hasSuffix(fused + suffix) {
-                guard rows(of: name) == heads * parts.count * dim else { continue }
-                let stem = name.dropLast(fused.count + suffix.count)
-                replace(name) { recipe in
-                    parts.enumerated().map { place, part in
-                        let rows = (0..<heads).flatMap { head in
-                            let first = (head * parts.count + place) * dim
-                            return first..<first + dim
-                        }
-                        return ("\(stem)\(part)\(suffix)", .rows(recipe, rows))
-                    }
-                }
-            }
-        }
-    }
-
-    /// Leaves out the causal masks that older programs have saved.
-    public mutating func dropMasks() {
-        for name in recipes.map(\.name)
-        where [".self_attn.bias", ".self_attn.masked_bias"].contains(where: name.hasSuffix) {
-            replace(name) { _ in [] }
-        }
     }
 }

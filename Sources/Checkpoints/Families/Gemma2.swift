@@ -7,15 +7,10 @@ public enum Gemma2: Family {
     public static let gguf: GGUFFamily? = GGUFFamily(
         "gemma2",
         configure: { keys, json in
-            for (key, stored) in [
-                ("attn_logit_softcapping", "attn_logit_softcapping"),
-                ("final_logit_softcapping", "final_logit_softcapping"),
-            ] {
-                json[key] = try keys.number(stored)
-            }
+            for key in ["attn_logit_softcapping", "final_logit_softcapping"] { json[key] = try keys.number(key) }
             json["sliding_window"] = try keys.integer("attention.sliding_window")
             try keys.setLocalLayers(&json)
-            try Gemma.setAttentionScale(keys, &json, largest: 46)
+            Gemma.setAttentionScale(&json, largest: 46)
         })
 
     public static func decoder(_ file: ConfigurationReader) throws -> DecoderConfiguration {
@@ -45,7 +40,6 @@ enum Gemma {
                 ($0.theta, $0.activation, $0.bos, $0.eos) = (theta, .geluTanh, [2], [1])
             })
         try file.requireEvenHeads(decoder)
-        decoder.outputBias = decoder.attentionBias
         decoder.mlpBias = false
         decoder.normPlacement = .around
         decoder.embeddingScale = Float(decoder.hiddenSize).squareRoot()
@@ -56,17 +50,16 @@ enum Gemma {
     }
 
     static func derive(_ tensors: inout TensorDerivation) {
-        tensors.rename { name in
-            let (before, after) = (".post_attention_layernorm.", ".pre_feedforward_layernorm.")
-            if name.contains(before) { return name.replacing(before, with: ".post_mixer_layernorm.") }
-            if name.contains(after) { return name.replacing(after, with: ".post_attention_layernorm.") }
-            return name.replacing(".post_feedforward_layernorm.", with: ".post_mlp_layernorm.")
-        }
+        tensors.rename([
+            ".post_attention_layernorm.": ".post_mixer_layernorm.",
+            ".pre_feedforward_layernorm.": ".post_attention_layernorm.",
+            ".post_feedforward_layernorm.": ".post_mlp_layernorm.",
+        ])
         tensors.change({ $0.hasSuffix("norm.weight") }) { .scaled($0, by: 1, plus: 1) }
     }
 
     /// GGUF files leave it out: 1/√K, but of the largest model, which has so many layers, 1/√(D/H).
-    static func setAttentionScale(_ keys: GGUFKeys, _ json: inout JSONObject, largest: Int) throws {
+    static func setAttentionScale(_ json: inout JSONObject, largest: Int) {
         let (width, heads) = (json["hidden_size"]?.integerValue, json["num_attention_heads"]?.integerValue)
         let isLargest = json["num_hidden_layers"]?.integerValue == largest
         if isLargest, let width, let heads, heads > 0 {

@@ -9,7 +9,7 @@ public enum Gemma3: Family {
             json["final_logit_softcapping"] = try keys.number("final_logit_softcapping")
             try keys.setLocalLayers(&json)
             json["rope_local_base_freq"] = try keys.number("rope.freq_base_swa") ?? 10_000
-            try Gemma.setAttentionScale(keys, &json, largest: 62)
+            Gemma.setAttentionScale(&json, largest: 62)
         })
 
     public static func decoder(_ file: ConfigurationReader) throws -> DecoderConfiguration {

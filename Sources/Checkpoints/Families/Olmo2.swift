@@ -16,9 +16,9 @@ public enum Olmo2: Family {
     }
 
     public static func derive(_ tensors: inout TensorDerivation, for decoder: DecoderConfiguration) throws {
-        tensors.rename {
-            $0.replacing(".post_attention_layernorm.", with: ".post_mixer_layernorm.")
-                .replacing(".post_feedforward_layernorm.", with: ".post_mlp_layernorm.")
-        }
+        tensors.rename([
+            ".post_attention_layernorm.": ".post_mixer_layernorm.",
+            ".post_feedforward_layernorm.": ".post_mlp_layernorm.",
+        ])
     }
 }

@@ -8,7 +8,14 @@ public enum Phi3: Family {
             json["original_max_position_embeddings"] = try keys.integer("rope.scaling.original_context_length")
             let window = try keys.integer("attention.sliding_window")
             json["sliding_window"] = window == 0 ? .null : window ?? .null
-        }, derive: split)
+        },
+        derive: { tensors, decoder in
+            tensors.splitAttention("qkv_proj", decoder)
+            // llama.cpp leaves the fused matrix under the name of its second half.
+            let width = decoder.intermediateSize
+            tensors.split(".up_proj", into: [(name: ".gate_proj", count: width), (".up_proj", width)])
+            tensors.gatherTurning(decoder)
+        })
 
     public static func decoder(_ file: ConfigurationReader) throws -> DecoderConfiguration {
         var object = file.object
@@ -34,27 +41,9 @@ public enum Phi3: Family {
     }
 
     public static func derive(_ tensors: inout TensorDerivation, for decoder: DecoderConfiguration) throws {
-        try split(&tensors, decoder)
-    }
-
-    @Sendable private static func split(_ tensors: inout TensorDerivation, _ decoder: DecoderConfiguration) throws {
         tensors.splitAttention("qkv_proj", decoder)
         let width = decoder.intermediateSize
-        // llama.cpp leaves the fused matrix under the name of its second half.
-        for fused in ["gate_up_proj", "mlp.up_proj"] {
-            let prefix = fused.hasPrefix("mlp.") ? "mlp." : ""
-            tensors.split(fused, into: [("\(prefix)gate_proj", width), ("\(prefix)up_proj", width)])
-        }
+        tensors.split("gate_up_proj", into: [(name: "gate_proj", count: width), ("up_proj", width)])
         tensors.gatherTurning(decoder)
-    }
-}
-
-extension TensorDerivation {
-    /// Splits the rows of the tensors whose names end in `fused` into q, k and v.
-    public mutating func splitAttention(_ fused: String, _ decoder: DecoderConfiguration) {
-        let (query, keyValue) = (
-            decoder.headCount * decoder.headDim, decoder.keyValueHeadCount * decoder.headDim
-        )
-        split(fused, into: [("q_proj", query), ("k_proj", keyValue), ("v_proj", keyValue)])
     }
 }

@@ -27,8 +27,6 @@ public enum StarCoder2: Family {
     }
 
     public static func derive(_ tensors: inout TensorDerivation, for decoder: DecoderConfiguration) throws {
-        tensors.rename {
-            $0.replacing(".mlp.c_fc.", with: ".mlp.up_proj.").replacing(".mlp.c_proj.", with: ".mlp.down_proj.")
-        }
+        tensors.rename([".mlp.c_fc.": ".mlp.up_proj.", ".mlp.c_proj.": ".mlp.down_proj."])
     }
 }

@@ -38,19 +38,4 @@ extension Tensor {
             }
         }
     }
-
-    /// Tensors of one shape and type, one behind another in a new first dimension.
-    static func stacking(_ parts: [Tensor]) throws -> Tensor {
-        guard let first = parts.first else { return try .empty([0]) }
-        for part in parts { try part.requirePlain("stacking", "tensor") }
-        return try Tensor([parts.count] + first.shape, first.dtype) { target in
-            for (place, part) in parts.enumerated() {
-                try part.withUnsafeBytes {
-                    UnsafeMutableRawBufferPointer(
-                        rebasing: target[place * first.byteCount..<(place + 1) * first.byteCount]
-                    ).copyMemory(from: $0)
-                }
-            }
-        }
-    }
 }

@@ -6,63 +6,82 @@ public struct TensorDerivation: Sendable, Equatable {
         var recipe: TensorRecipe
     }
     /// In the order of the files.
-    private(set) var recipes: [Entry]
-    private var places: [String: Int]
+    private(set) var entries: [Entry]
     /// The extents of the files' tensors.
     private let shapes: [String: [Int]]
 
     init(_ tensors: [TensorDescription]) {
-        recipes = tensors.map { Entry(name: $0.name, recipe: .stored($0.name)) }
-        places = Dictionary(tensors.enumerated().map { ($0.element.name, $0.offset) }, uniquingKeysWith: { $1 })
+        entries = tensors.map { Entry(name: $0.name, recipe: .stored($0.name)) }
         shapes = Dictionary(tensors.map { ($0.name, $0.shape) }, uniquingKeysWith: { $1 })
     }
 
-    /// Whether there is a tensor called `name`.
-    public func has(_ name: String) -> Bool { places[name] != nil }
-
-    /// The rows of the tensor `name`; 0 when there is none.
-    public func rows(of name: String) -> Int {
-        places[name].flatMap { recipes[$0].recipe.shape { shapes[$0] }?.first } ?? 0
+    /// Puts others in the place of each tensor that `make` gives some for; `rows` is its first extent, 0 of a scalar.
+    private mutating func replace(_ make: (_ entry: Entry, _ rows: Int) -> [Entry]?) {
+        let shapes = shapes
+        entries = entries.flatMap { make($0, $0.recipe.shape { shapes[$0] }?.first ?? 0) ?? [$0] }
     }
 
-    /// Replaces the tensor `name`, where there is one, by others that are made of it.
-    public mutating func replace(_ name: String, by make: (TensorRecipe) -> [(name: String, recipe: TensorRecipe)]) {
-        guard let place = places[name] else { return }
-        let new = make(recipes[place].recipe).map { Entry(name: $0.name, recipe: $0.recipe) }
-        recipes.replaceSubrange(place...place, with: new)
-        places = Dictionary(
-            recipes.enumerated().map { ($0.element.name, $0.offset) }, uniquingKeysWith: { first, _ in first })
-    }
-
-    /// Gives every tensor the name that `rename` says.
-    public mutating func rename(_ rename: (String) -> String) {
-        recipes = recipes.map { Entry(name: rename($0.name), recipe: $0.recipe) }
-        places = Dictionary(
-            recipes.enumerated().map { ($0.element.name, $0.offset) }, uniquingKeysWith: { first, _ in first })
+    /// Replaces, in this order, parts of all names.
+    public mutating func rename(_ parts: KeyValuePairs<String, String>) {
+        for index in entries.indices {
+            for (old, new) in parts { entries[index].name = entries[index].name.replacing(old, with: new) }
+        }
     }
 
     /// Changes the tensors that `applies` names.
     public mutating func change(_ applies: (String) -> Bool, _ make: (TensorRecipe) -> TensorRecipe) {
-        for index in recipes.indices where applies(recipes[index].name) {
-            recipes[index].recipe = make(recipes[index].recipe)
+        for index in entries.indices where applies(entries[index].name) {
+            entries[index].recipe = make(entries[index].recipe)
         }
     }
 
-    /// Splits the rows of weights and biases that end in `fused` into tensors that end in `parts` of so many rows each.
-    public mutating func split(_ fused: String, into parts: [(name: String, rows: Int)]) {
-        let total = parts.reduce(0) { $0 + $1.rows }
-        for name in recipes.map(\.name) {
-            for suffix in [".weight", ".bias"] where name.hasSuffix(fused + suffix) && rows(of: name) == total {
-                let stem = name.dropLast(fused.count + suffix.count)
-                replace(name) { recipe in
-                    var first = 0
-                    return parts.map { part in
-                        defer { first += part.rows }
-                        return ("\(stem)\(part.name)\(suffix)", .rows(recipe, Array(first..<first + part.rows)))
-                    }
-                }
-            }
+    /// Leaves out the causal masks that older programs have saved.
+    public mutating func dropMasks() {
+        entries.removeAll { entry in
+            [".self_attn.bias", ".self_attn.masked_bias"].contains { entry.name.hasSuffix($0) }
         }
+    }
+
+    // MARK: Rows
+
+    /// Splits weights and biases that end in `fused`, where they have as many rows as the `parts` together, into tensors that
+    /// end in the parts' names, each of the rows of these numbers.
+    private mutating func split(_ fused: String, into parts: [(name: String, rows: [Int])]) {
+        let total = parts.reduce(0) { $0 + $1.rows.count }
+        replace { entry, rows in
+            let suffix = [".weight", ".bias"].first { entry.name.hasSuffix(fused + $0) }
+            guard let suffix, rows == total else { return nil }
+            let stem = entry.name.dropLast(fused.count + suffix.count)
+            return parts.map { Entry(name: "\(stem)\($0.name)\(suffix)", recipe: .rows(entry.recipe, $0.rows)) }
+        }
+    }
+
+    /// Splits weights and biases that end in `fused` into tensors that end in `parts`, of so many rows one behind another.
+    public mutating func split(_ fused: String, into parts: [(name: String, count: Int)]) {
+        var first = 0
+        split(
+            fused,
+            into: parts.map { part in
+                defer { first += part.count }
+                return (part.name, Array(first..<first + part.count))
+            })
+    }
+
+    /// Splits those of (heads · parts · dim, ...), which have the rows of a head together, into parts (heads · dim, ...).
+    public mutating func regroup(_ fused: String, into parts: [String], heads: Int, dim: Int) {
+        split(
+            fused,
+            into: parts.enumerated().map { place, part in
+                (part, (0..<heads).flatMap { head in (0..<dim).map { (head * parts.count + place) * dim + $0 } })
+            })
+    }
+
+    /// Splits those that end in `fused` into q, k and v, one behind another.
+    public mutating func splitAttention(_ fused: String, _ decoder: DecoderConfiguration) {
+        let (query, keyValue) = (
+            decoder.headCount * decoder.headDim, decoder.keyValueHeadCount * decoder.headDim
+        )
+        split(fused, into: [(name: "q_proj", count: query), ("k_proj", keyValue), ("v_proj", keyValue)])
     }
 
     /// Puts the dimensions of q's and k's heads, which lie in rows, in the decoder's order, where a head turns only in part:
@@ -72,12 +91,12 @@ public struct TensorDerivation: Sendable, Equatable {
         let (dim, half) = (decoder.headDim, turning / 2), rest = (dim - turning) / 2
         let order =
             Array(0..<half) + Array(turning..<turning + rest) + Array(half..<turning) + Array(turning + rest..<dim)
-        for name in recipes.map(\.name) {
-            let part = [".q_proj.", ".k_proj.", ".q_norm.", ".k_norm."].first { name.contains($0) }
-            let count = rows(of: name)
-            guard part != nil, count > 0, count % dim == 0 else { continue }
+        replace { entry, count in
+            guard [".q_proj.", ".k_proj.", ".q_norm.", ".k_norm."].contains(where: entry.name.contains),
+                count > 0, count % dim == 0
+            else { return nil }
             let rows = (0..<count / dim).flatMap { head in order.map { head * dim + $0 } }
-            change({ $0 == name }) { .rows($0, rows) }
+            return [Entry(name: entry.name, recipe: .rows(entry.recipe, rows))]
         }
     }
 }

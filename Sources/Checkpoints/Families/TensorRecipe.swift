@@ -10,15 +10,12 @@ public indirect enum TensorRecipe: Sendable, Equatable {
     case transposed(TensorRecipe)
     /// Another's elements · `scale` + `shift`, float32.
     case scaled(TensorRecipe, by: Float, plus: Float)
-    /// Several of one shape, one behind another in a new first dimension.
-    case stacked([TensorRecipe])
 
-    /// The tensors of the file that it takes.
-    public var sources: [String] {
+    /// The tensor of the file that it takes.
+    public var source: String {
         switch self {
-        case .stored(let name): [name]
-        case .rows(let part, _), .transposed(let part), .scaled(let part, _, _): part.sources
-        case .stacked(let parts): parts.flatMap(\.sources)
+        case .stored(let name): name
+        case .rows(let part, _), .transposed(let part), .scaled(let part, _, _): part.source
         }
     }
 
@@ -33,7 +30,6 @@ public indirect enum TensorRecipe: Sendable, Equatable {
         case .transposed(let part): "\(part.summary), transposed"
         case .scaled(let part, let scale, let shift):
             part.summary + (scale == 1 ? "" : " · \(scale)") + (shift == 0 ? "" : " + \(shift)")
-        case .stacked(let parts): "\(parts.count) tensors from \(parts.first?.summary ?? "") on"
         }
     }
 
@@ -49,10 +45,6 @@ public indirect enum TensorRecipe: Sendable, Equatable {
             guard let shape = part.shape(stored), shape.count == 2 else { return nil }
             return [shape[1], shape[0]]
         case .scaled(let part, _, _): return part.shape(stored)
-        case .stacked(let parts):
-            let shapes = parts.map { $0.shape(stored) }
-            guard let first = shapes.first, let shape = first, shapes.allSatisfy({ $0 == shape }) else { return nil }
-            return [parts.count] + shape
         }
     }
 
@@ -62,7 +54,6 @@ public indirect enum TensorRecipe: Sendable, Equatable {
         case .stored: false
         case .rows(let part, _), .transposed(let part): part.isWide
         case .scaled: true
-        case .stacked(let parts): parts.contains(where: \.isWide)
         }
     }
 
@@ -76,7 +67,6 @@ public indirect enum TensorRecipe: Sendable, Equatable {
             let values = try part.load(checkpoint, as: .float32)
             let tensor = try Tensor(values.array(Float.self).map { $0 * scale + shift }, shape: values.shape)
             return try dtype.map { try tensor.converted(to: $0) } ?? tensor
-        case .stacked(let parts): return try Tensor.stacking(parts.map { try $0.load(checkpoint, as: dtype) })
         }
     }
 }

@@ -30,7 +30,7 @@ extension DecoderModel {
         guard !positions.isEmpty else { return [] }
         let rows = try Tensor.embedding(positions.map { Int32($0 - 1) }, table: hidden)
         let targets = positions.map { tokens[$0] }
-        let losses = try rows.negativeLogLikelihood(head: head, targets: targets, cap: configuration.decoder.logitCap)
+        let losses = try rows.negativeLogLikelihood(head: head, targets: targets, cap: logitCap)
         let best = try mostLikelyTokens(rows)
         return targets.indices.map { TokenScore(loss: losses[$0], isMostLikely: best[$0] == targets[$0]) }
     }

@@ -163,7 +163,7 @@ public struct DecoderModel: Sendable {
 
     /// Logits (B, T, vocabulary), float32, of token ids (B, T).
     public func logits(_ tokens: [[Int32]], state: DecoderState? = nil, documents: Documents? = nil) throws -> Tensor {
-        try hidden(tokens, state: state, documents: documents).logits(head: head, cap: configuration.decoder.logitCap)
+        try hidden(tokens, state: state, documents: documents).logits(head: head, cap: logitCap)
     }
 
     /// Logits (vocabulary) of the token after the last of `tokens`, which continue `state`.
@@ -182,7 +182,7 @@ public struct DecoderModel: Sendable {
         let (rows, length) = (hidden.shape[0], hidden.shape[1])
         let flat = try hidden.reshaped([rows * length, configuration.decoder.hiddenSize])
         return try Tensor.embedding((1...rows).map { Int32($0 * length - 1) }, table: flat).logits(
-            head: head, cap: configuration.decoder.logitCap)
+            head: head, cap: logitCap)
     }
 
     /// The negative log-likelihood, in nats, of every token of each sequence but its first: (B · (T - 1)) values.
@@ -197,7 +197,7 @@ public struct DecoderModel: Sendable {
         let rows = inputs.reduce(0) { $0 + $1.count }
         return try hidden.reshaped([rows, configuration.decoder.hiddenSize])
             .negativeLogLikelihood(
-                head: head, targets: tokens.flatMap { $0.dropFirst() }, cap: configuration.decoder.logitCap)
+                head: head, targets: tokens.flatMap { $0.dropFirst() }, cap: logitCap)
     }
 
     /// - Throws: ``ModelError/input(expected:found:)`` unless all `tokens` are in the vocabulary.

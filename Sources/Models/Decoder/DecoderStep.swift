@@ -25,7 +25,7 @@ public final class DecoderStep {
         let run = StepRun(step, angles)
         let hidden = try model.hidden(run)
         (bindings, places) = (run.bindings, run.places)
-        output = try step.logits(hidden, head: model.head, cap: model.configuration.decoder.logitCap)
+        output = try step.logits(hidden, head: model.head, cap: model.logitCap)
     }
 
     /// The most sequences of one step.

@@ -96,7 +96,7 @@ public final class DeviceStep {
         let decoder = model.configuration.decoder
         let context = MixerContext(turns: turns.map { $0.withSinks(mixer: isFar.0, kept: isFar.1) }, documents: nil)
         let logits = try model.hidden(TensorRun(ids: tokens.ids, context, states: state.layers))
-            .logits(head: model.head, cap: decoder.logitCap).reshaped([state.rows, decoder.vocabularySize])
+            .logits(head: model.head, cap: model.logitCap).reshaped([state.rows, decoder.vocabularySize])
         try tokens.choose(logits)
         try tokens.advance()
         output = logits
