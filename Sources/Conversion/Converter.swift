@@ -79,8 +79,17 @@ public struct Converter {
         case .copied: try files.checkpoint.load(entry.name, as: entry.dtype)
         case .renamed(let source), .derived(let source, _): try files.checkpoint.load(source, as: entry.dtype)
         case .initialised(let initialiser):
-            try initialiser.make(name: entry.name, shape: entry.shape, seed: plan.options.seed).converted(
-                to: entry.dtype)
+            try initialiser.make(
+                name: entry.name, shape: entry.shape, seed: plan.options.seed, input: input(of: initialiser)
+            ).converted(to: entry.dtype)
         }
+    }
+
+    /// The root mean square of what a map reads.
+    private func input(of initialiser: Initialiser) throws -> Double {
+        guard case .map(_, let norm?) = initialiser, let weight = plan.entries.first(where: { $0.name == norm }) else {
+            return 1
+        }
+        return try make(weight).rootMeanSquare()
     }
 }

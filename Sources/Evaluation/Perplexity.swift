@@ -5,7 +5,8 @@ import Tokenizers
 
 /// How well a model predicts a text, in windows of equal length without overlap, each read without what came before.
 /// Window i holds tokens i·T ... i·T + T - 1 and predicts the token after each; a rest shorter than T is left out,
-/// unless it is the whole text. No BOS token is added.
+/// unless it is the whole text. Where the tokenizer begins a text with a token (BOS), the model sees it before each window, at
+/// position -1: there are models to which text without it is noise. The tokens that are predicted are the same.
 ///
 /// Of documents a window holds several, one behind another, each with the tokens that begin and end one: none sees another, and
 /// the first token of one is not predicted.
@@ -70,7 +71,8 @@ public struct Perplexity: Sendable {
         progress: (Int, Int, Double) throws -> Void = { _, _, _ in }
     ) throws -> Perplexity {
         let windows = try TextWindows(
-            tokens: tokenizer.encode(text, addSpecialTokens: false), length: window, limit: limit)
+            tokens: tokenizer.encode(text, addSpecialTokens: false), prefix: tokenizer.textPrefix, length: window,
+            limit: limit)
         return try measure(model, windows, progress: progress) {
             try tokenizer.decode($0, skipSpecialTokens: false).utf8.count
         }
@@ -88,8 +90,9 @@ public struct Perplexity: Sendable {
         progress: (Int, Int, Double) throws -> Void = { _, _, _ in }
     ) throws -> Perplexity {
         let windows = try TextWindows(
-            tokens: documents.tokens, starts: documents.starts, isWhole: documents.isWhole, length: window, limit: limit
-        )
+            tokens: documents.tokens, starts: documents.starts, prefix: tokenizer.textPrefix,
+            isWhole: documents.isWhole,
+            length: window, limit: limit)
         return try measure(model, windows, progress: progress) {
             try tokenizer.decode($0, skipSpecialTokens: true).utf8.count
         }
@@ -104,16 +107,17 @@ public struct Perplexity: Sendable {
         var (total, tokens, bytes) = (0.0, 0, 0)
         let start = ContinuousClock.now
         for index in 0..<windows.count {
-            for (place, part) in windows[index] {
-                for (position, loss) in try losses(model, part).enumerated() {
-                    let position = place + position
+            for part in windows[index] {
+                for (position, loss) in try losses(model, part.tokens).dropFirst(part.given).enumerated() {
+                    let position = part.place + position
                     guard loss.isFinite else { throw EvaluationError.nonFiniteLoss(window: index, position: position) }
                     lossByPosition[position] += Double(loss)
                     tokensByPosition[position] += 1
                     total += Double(loss)
                 }
-                tokens += part.count - 1
-                bytes += try bytesOf(Array(part.dropFirst()))
+                let predicted = part.tokens.dropFirst(part.given + 1)
+                tokens += predicted.count
+                bytes += try bytesOf(Array(predicted))
             }
             try progress(index + 1, windows.count, exp(total / Double(tokens)))
         }

@@ -93,10 +93,11 @@ public struct TokenDataset: Sendable {
             sum += report.validationRows
             return sum
         }
+        let begun = writer.tokenizer.prefix.map { "begin \($0)" }
         let made = looked.recall > 0 ? ["recall", RecallRows.fingerprint(writer), "\(self.share.quota)"] : []
         let parts =
             ["\(length)", "\(seed)", "\(share)"] + opened.map(\.0.fingerprint) + sources.map { "\($0.weight ?? 0)" }
-            + made
+            + begun + made
         fingerprint = XXHash64.text(Data(parts.joined(separator: " ").utf8))
     }
 
@@ -139,7 +140,8 @@ public struct TokenDataset: Sendable {
             let (shards, plan) = opened[source]
             let isHeld = source >= sources.count
             return PackedRow(
-                shards, isHeld ? plan.trainingRows(length: length).tokens(row) : plan.validationTokens(row))
+                shards, isHeld ? plan.trainingRows(length: length).tokens(row) : plan.validationTokens(row),
+                prefix: writer.tokenizer.prefix)
         }
     }
 }

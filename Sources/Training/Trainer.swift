@@ -17,6 +17,8 @@ final class Trainer {
     private let student: TrainableModel
     /// What conversion made: the stages' ``StageConfiguration/newParameterRate`` is theirs.
     private let newParameters: Set<String>
+    /// The rates of matrices, relative to the stage's.
+    private let rateScales: RateScales
     private let teacher: DecoderModel?
     private let startConfiguration: ModelConfiguration
     /// What a stage `select` goes by.
@@ -72,6 +74,7 @@ final class Trainer {
             selects
             ? SelectionProbe(tokenizer: tokenizer, texts: texts, seed: UInt64(configuration.seed)) : nil
         newParameters = Set(student.rules.filter { TrainableModel.isNew($0) }.map(\.name))
+        rateScales = try RateScales(student)
         held = HeldRows(data, limit: configuration.validation.rows)
         questions = try HeldRecall(
             tokenizer, length: configuration.length,
@@ -249,9 +252,10 @@ final class Trainer {
             layers: phase.layers.filter { student.configuration.mixers[$0] != SoftmaxAttention.name },
             recomputedLayers: try recomputedLayers(phase))
         let (isNew, newRate) = (newParameters, phase.stage.newParameterRate)
+        let scales = phase.stage.rates == .relative ? rateScales : nil
         let work = TrainingStep(
             objective, optimiser: phase.stage.optimiser, student: student, restored: restored
-        ) { isNew.contains($0) ? newRate : 1 }
+        ) { (isNew.contains($0) ? newRate : 1) * (scales?[$0] ?? 1) }
         (self.work, restored, isCutShort) = (work, [:], false)
         while state.stageStep < phase.steps, !isCutShort {
             let start = clock.now

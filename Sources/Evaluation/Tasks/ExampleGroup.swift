@@ -111,7 +111,8 @@ public struct ExampleGroup {
             guard !prompt.isEmpty else { throw EvaluationError.noContext(group: label, example: index) }
             // Once all answers are there, the figure is decided.
             let text = try continuer.continuation(
-                of: prompt, limit: completion.limit, tokenizer: tokenizer, until: { completion.match($0) == 1 }
+                of: tokenizer.textPrefix + prompt, limit: completion.limit, tokenizer: tokenizer,
+                until: { completion.match($0) == 1 }
             ) { try progress(index) }
             return GeneratedAnswer(text: text, answers: completion.answers, match: completion.match(text))
         }

@@ -3,7 +3,7 @@ import Tokenizers
 extension Passage {
     /// The passage as tokens, the continuations of all queries one after the other. A continuation is what the tokens of
     /// the whole text have more than those of the text before it, without the white space at its end: the definition of
-    /// lm-evaluation-harness (`TemplateLM._encode_pair`). No BOS token is added.
+    /// lm-evaluation-harness (`TemplateLM._encode_pair`), which begins a text with a token (BOS) where the tokenizer does, as here.
     /// - Returns: nil when the context or a continuation has no token.
     func prompt(_ tokenizer: Tokenizer) throws -> Prompt? {
         func count(_ text: String) throws -> Int { try Self.tokens(text, tokenizer).count }
@@ -12,13 +12,14 @@ extension Passage {
         for query in queries {
             let asked = query.question.isEmpty ? context.count : try count(self.context + query.question)
             for choice in query.choices {
-                let whole = try tokenizer.encode(self.context + query.question + choice, addSpecialTokens: false)
+                let whole = try tokenizer.encode(
+                    self.context + query.question + choice, addSpecialTokens: false)
                 guard whole.count > asked else { return nil }
                 continuations.append(
                     Prompt.Continuation(tokens: Array(whole.dropFirst(context.count)), scored: whole.count - asked))
             }
         }
-        return context.isEmpty ? nil : Prompt(context: context, continuations: continuations)
+        return context.isEmpty ? nil : Prompt(context: tokenizer.textPrefix + context, continuations: continuations)
     }
 
     private static func tokens(_ text: String, _ tokenizer: Tokenizer) throws -> [Int32] {

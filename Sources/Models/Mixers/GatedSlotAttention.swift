@@ -51,9 +51,11 @@ public struct GatedSlotAttention: TokenMixer {
                 .new("\(prefix).f_proj.weight", shape: [gates, decoder.hiddenSize], .normal(standardDeviation: 0.02)))
             rules.append(.new("\(prefix).g_norm.weight", shape: [decoder.hiddenSize], .constant(1)))
         case .softmaxPreserving:
+            let norm = decoder.normPlacement == .after ? nil : configuration.names.mixerNorm(layer) + ".weight"
             rules.append(
                 .new(
-                    "\(prefix).gate_proj.weight", shape: [gates, decoder.hiddenSize], .normal(standardDeviation: 0.01)))
+                    "\(prefix).gate_proj.weight", shape: [gates, decoder.hiddenSize],
+                    .map(outputs: 0.08, norm: norm)))
             rules.append(
                 .new(
                     "\(prefix).gate_proj.bias", shape: [gates],
@@ -61,7 +63,10 @@ public struct GatedSlotAttention: TokenMixer {
             if options.window > 0 {
                 let group = decoder.headCount / max(1, decoder.keyValueHeadCount)
                 let heads = decoder.headCount - kept * group
-                rules.append(.new("\(prefix).window_proj.weight", shape: [heads, decoder.hiddenSize], .constant(0)))
+                rules.append(
+                    .new(
+                        "\(prefix).window_proj.weight", shape: [heads, decoder.hiddenSize],
+                        .map(outputs: 0, norm: norm)))
                 // Measured untrained on SmolLM2-135M (docs/recipe.md): with sinks slots that know nothing yet do harm.
                 let share: Float = try configuration.attention.sinks > 0 ? 2.5 : 1
                 rules.append(.new("\(prefix).window_proj.bias", shape: [heads], .constant(share)))

@@ -8,6 +8,9 @@ public enum Initialiser: Sendable, Equatable, CustomStringConvertible {
     case constant(Float)
     /// Independent normal values of mean 0.
     case normal(standardDeviation: Double)
+    /// A map (outputs, D) of a layer's input that is as strong in every model: independent normal values such that its outputs have
+    /// this standard deviation. The input's root mean square is that of the weight `norm`, of the norm before the map; 1 without one.
+    case map(outputs: Double, norm: String?)
     /// Gate biases that give slot m of every head, at x = 0, the half-life h_m, log-spaced from `shortest` to `longest`
     /// tokens: the gate is logsigmoid(b)/divisor, so b = -ln(expm1(divisor · ln 2 / h)). Shape (heads · slots).
     case halfLives(slots: Int, shortest: Double, longest: Double, divisor: Double)
@@ -16,18 +19,29 @@ public enum Initialiser: Sendable, Equatable, CustomStringConvertible {
         switch self {
         case .constant(let value): "constant \(value)"
         case .normal(let deviation): "normal, standard deviation \(deviation)"
+        case .map(let outputs, _): outputs == 0 ? "zero" : "normal, standard deviation of outputs \(outputs)"
         case .halfLives(let slots, let shortest, let longest, _):
             "half-lives of \(slots) slots log-spaced from \(Int(shortest)) to \(Int(longest)) tokens"
         }
     }
 
+    /// A root mean square as a divisor: not so small that what is made of it is no number, 1 where it is none.
+    public static func strength(_ rootMeanSquare: Double) -> Double {
+        rootMeanSquare.isFinite ? max(rootMeanSquare, 1e-3) : 1
+    }
+
     /// Makes the parameter `name` of `shape`, float32. The values depend on `seed` and `name` alone, so that a
     /// conversion is reproducible whatever the order in which its tensors are made.
-    public func make(name: String, shape: [Int], seed: UInt64) throws -> Tensor {
+    /// - Parameter input: the root mean square of what a ``map(outputs:norm:)`` reads.
+    public func make(name: String, shape: [Int], seed: UInt64, input: Double = 1) throws -> Tensor {
         let count = shape.reduce(1, *)
         switch self {
         case .constant(let value):
             return try Tensor([Float](repeating: value, count: count), shape: shape)
+        case .map(let outputs, _):
+            let fan = Double(shape.last ?? 1)
+            return try Self.normal(standardDeviation: outputs / (fan.squareRoot() * Self.strength(input)))
+                .make(name: name, shape: shape, seed: seed)
         case .normal(let deviation):
             var generator = SplitMix64(seed: seed, stream: name)
             return try Tensor((0..<count).map { _ in Float(generator.normal() * deviation) }, shape: shape)

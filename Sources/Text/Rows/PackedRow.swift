@@ -1,4 +1,5 @@
-/// A row to train on: T tokens and the one after, with documents one behind another.
+/// A row to train on: T tokens and the one after, with documents one behind another. Where the tokenizer begins a text with a
+/// token (BOS), a row does too: in one that was cut from the middle of a document it stands in the place of the first token.
 public struct PackedRow: Sendable, Equatable {
     /// T + 1 token ids: position i predicts position i + 1.
     public let tokens: [Int32]

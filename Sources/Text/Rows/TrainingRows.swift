@@ -12,12 +12,15 @@ package struct TrainingRows: Sendable {
     /// Which rows are made rather than read, and how.
     private let share: RecallShare
     private let recall: RecallRows
+    /// Tokens with which every text begins.
+    private let prefix: [Int32]
 
     /// - Parameters:
     ///   - sources: of rows of one length, at least one of each.
     ///   - weights: of the sources, or none.
     init(_ sources: [Source], weights: [Double], share: RecallShare, recall: RecallRows, seed: UInt64) {
         (self.sources, self.share, self.recall, self.seed) = (sources, share, recall, seed)
+        prefix = recall.writer.tokenizer.prefix
         counts = sources.map(\.rows.count)
         mixture = Mixture(rows: counts, weights: weights)
     }
@@ -38,14 +41,16 @@ package struct TrainingRows: Sendable {
     /// 1024 rows, exactly, and each of its rows comes once before any comes again.
     private func text(_ index: Int) -> PackedRow {
         let (source, row) = mixture.place(index, rows: counts, seed: seed)
-        return PackedRow(sources[source].shards, sources[source].rows.tokens(row))
+        return PackedRow(sources[source].shards, sources[source].rows.tokens(row), prefix: prefix)
     }
 }
 
 extension PackedRow {
-    /// The tokens at `range`, T and the one after.
-    init(_ shards: TokenShards, _ range: Range<Int>) {
+    /// The tokens at `range`, T and the one after; the first is `prefix`, if there is one.
+    init(_ shards: TokenShards, _ range: Range<Int>, prefix: [Int32]) {
         let starts = shards.documentStarts(in: range.lowerBound + 1..<range.upperBound - 1)
-        self.init(tokens: shards.tokens(in: range), documents: [0] + starts.map { $0 - range.lowerBound })
+        self.init(
+            tokens: prefix + shards.tokens(in: range.lowerBound + prefix.count..<range.upperBound),
+            documents: [0] + starts.map { $0 - range.lowerBound })
     }
 }

@@ -209,6 +209,14 @@ public final class TrainableModel {
         return tensors
     }
 
+    /// The root mean square of the parameter `name`, of a large one from some of its rows.
+    func strength(_ name: String) throws -> Double {
+        guard let tensor = masters[name]?.value ?? weights[name] else {
+            throw ModelError.missingParameter(name: name, path: "model")
+        }
+        return try tensor.sampledStrength()
+    }
+
     /// The parameter `name` on the host, in the type in which files hold it.
     func stored(_ name: String) throws -> Tensor {
         if let master = masters[name] {

@@ -15,6 +15,15 @@ public struct StageConfiguration: Sendable, Equatable {
         case finetune
     }
 
+    /// What the learning rate of a matrix is relative to.
+    public enum Rates: String, Sendable, CaseIterable {
+        /// Nothing: an update changes every element by about the rate.
+        case absolute
+        /// What the matrix itself is: the rate is that of a matrix whose root mean square is 0.19, as in the model that the recipe was
+        /// tuned on, and of a map that conversion made that of one whose input is as strong as there.
+        case relative
+    }
+
     /// What is minimised, and over which parameters.
     public var kind: Kind
     /// The stage's budget.
@@ -34,6 +43,8 @@ public struct StageConfiguration: Sendable, Equatable {
     public var schedule = Schedule()
     /// The learning rate of parameters that conversion made, relative to that of reused ones.
     public var newParameterRate = 1.0
+    /// What the learning rate of a matrix is relative to.
+    public var rates = Rates.absolute
     /// How parameters are updated.
     public var optimiser = AdamW()
     /// Parameters that are not trained: names, in which * stands for anything.
@@ -47,6 +58,7 @@ public struct StageConfiguration: Sendable, Equatable {
     /// The defaults of a stage of `kind`.
     public init(_ kind: Kind, tokens: Int) {
         (self.kind, self.tokens) = (kind, tokens)
+        if kind != .finetune { rates = .relative }
         switch kind {
         // For small budgets of small steps, measured on SmolLM2-135M; see docs/recipe.md.
         case .align: (schedule.peak, newParameterRate, schedule.warmUpSteps, optimiser.clip) = (2e-3, 10, 20, 5)

@@ -48,7 +48,7 @@ extension TrainingConfiguration {
             .number("learning_rate", \.schedule.peak, in: 0...10), .choice("schedule", \.schedule.course),
             .count("warm_up_steps", \.schedule.warmUpSteps, in: 0...1 << 40),
             .number("final_rate", \.schedule.final, in: 0...1), .number("decay_share", \.schedule.decay, in: 0...1),
-            .number("new_parameter_rate", \.newParameterRate, in: 0...1000),
+            .number("new_parameter_rate", \.newParameterRate, in: 0...1000), .choice("rates", \.rates),
             .number("beta1", \.optimiser.beta1, in: 0...0.9999), .number("beta2", \.optimiser.beta2, in: 0...0.99999),
             .number("epsilon", \.optimiser.epsilon, in: 0...1),
             .number("weight_decay", \.optimiser.weightDecay, in: 0...1),

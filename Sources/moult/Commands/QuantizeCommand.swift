@@ -65,13 +65,13 @@ struct QuantizeCommand: ParsableCommand {
         }
     }
 
-    /// The tokens of the text at `path`, in pieces.
+    /// The tokens of the text at `path`, in pieces that begin as a text does.
     private func pieces(_ path: String) throws -> [[Int32]] {
-        let tokens = try text.tokens(
-            path, WeightOptions.tokenizer(model), limit: calibrationTokens, special: false)
+        let tokenizer = try WeightOptions.tokenizer(model)
+        let tokens = try text.tokens(path, tokenizer, limit: calibrationTokens, special: false)
         guard !tokens.isEmpty else { throw Failure("\(path): no text to calibrate on.") }
         return stride(from: 0, to: tokens.count, by: Self.pieceLength).map {
-            Array(tokens[$0..<min($0 + Self.pieceLength, tokens.count)])
+            tokenizer.textPrefix + tokens[$0..<min($0 + Self.pieceLength, tokens.count)]
         }
     }
 }
