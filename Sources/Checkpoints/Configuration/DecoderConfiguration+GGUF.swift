@@ -16,7 +16,7 @@ extension DecoderConfiguration {
         else {
             throw CheckpointError.unsupported(
                 file: file, what: "general.architecture", found: architecture,
-                supported: families.flatMap { $0.gguf?.architectures ?? [] }.joined(separator: ", "))
+                supported: Families.architectures(families).joined(separator: ", "))
         }
         func integer(_ key: String) throws -> JSONValue {
             guard let value = try keys.integer(key) else {

@@ -78,6 +78,13 @@ public enum Families {
         return family
     }
 
+    /// The GGUF architectures of `families`, each once.
+    static func architectures(_ families: [any Family.Type]) -> [String] {
+        families.flatMap { $0.gguf?.architectures ?? [] }.reduce(into: []) { all, name in
+            if !all.contains(name) { all.append(name) }
+        }
+    }
+
     /// The family of a GGUF file's architecture, of which there may be one with experts and one without.
     static func family(
         ofGGUF architecture: String, hasExperts: Bool, among families: [any Family.Type]

@@ -103,7 +103,7 @@ struct InspectCommand: ParsableCommand {
             ("state", "\(stateText(cost)); on a GPU \(stateText(deviceCost))"),
         ]
         if let experts = decoder.experts {
-            rows.insert(("experts", Self.text(experts, stored, decoder)), at: 3)
+            rows.insert(("experts", Self.text(experts, stored, decoder)), at: 4)
         }
         for (type, rounded) in roundedCosts where rounded != cost {
             rows.append(("", "\(stateText(rounded)), with --cache-type \(type.rawValue)"))
