@@ -124,7 +124,8 @@ import Testing
             let expected = CheckpointError.unsupported(
                 file: "test.gguf", what: "general.architecture", found: "gemma",
                 supported:
-                    "llama, qwen2, qwen3, qwen3moe, phi3, gemma2, gemma3, olmo2, smollm3, granite, starcoder2, gptneox, gpt2")
+                    "llama, qwen2, qwen3, qwen3moe, phi3, gemma2, gemma3, olmo2, smollm3, granite, starcoder2, gptneox, gpt2"
+            )
             #expect(error as? CheckpointError == expected)
         }
     }
