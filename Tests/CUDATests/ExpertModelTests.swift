@@ -3,6 +3,7 @@ import Models
 import Tensors
 import TestSupport
 import Testing
+import Training
 
 extension CUDATests {
     @Suite("Models with experts on a GPU") struct ExpertModelTests {
@@ -80,6 +81,34 @@ extension CUDATests {
                 }
             }
             #expect((distance / size).squareRoot() < 0.1)
+        }
+
+        @Test("are trained in all stages with losses close to the processor's, every time to the bit")
+        func training() throws {
+            let folder = try TinyModels(experts: .mixtral)
+            var configuration = TrainingConfiguration()
+            (configuration.model, configuration.teacher) = (try folder.converted(.window), folder.teacher)
+            configuration.data.train = [try folder.text(documents: 40)]
+            configuration.data.cache = "\(folder.path)/tokens"
+            configuration.data.validationShare = 0.1
+            configuration.length = 24
+            (configuration.validation.every, configuration.validation.rows) = (1000, 4)
+            configuration.stages = try StageConfiguration.list("align=288,distil=288,finetune=288")
+            for index in configuration.stages.indices {
+                (configuration.stages[index].sequences, configuration.stages[index].accumulation) = (2, 2)
+                configuration.stages[index].schedule.warmUpSteps = 2
+            }
+            func losses(_ name: String, _ device: Device) throws -> [Double] {
+                let place = try RunFolder(path: "\(folder.path)/\(name)", model: configuration.model, resuming: false)
+                var losses: [Double] = []
+                try TrainingRun(configuration, folder: place, resuming: false, device: device) { _ in { _, _ in } }
+                    .train { if case .step(let step) = $0 { losses.append(step.loss) } }
+                return losses
+            }
+            let (expected, found) = try (losses("cpu", .cpu), losses("cuda", .cuda))
+            #expect(expected.count == 9 && found.count == 9)
+            for (own, other) in zip(found, expected) { #expect(abs(own - other) < 0.15 * other, "\(own), \(other)") }
+            #expect(try losses("again", .cuda) == found)
         }
     }
 }
