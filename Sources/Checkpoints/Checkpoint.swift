@@ -39,11 +39,19 @@ public protocol Checkpoint: Sendable {
     /// - Throws: ``CheckpointError/missingTensor(path:name:)``, ``CheckpointError/conversion(file:name:from:to:)``, or
     ///   `TensorError.outOfMemory`.
     func load(_ name: String, as dtype: DType?) throws -> Tensor
+
+    /// Reads one of the tensors of which `name` is a stack, along its first dimension, without the others.
+    func load(_ name: String, number: Int, as dtype: DType?) throws -> Tensor
 }
 
 extension Checkpoint {
     /// Reads a tensor as it is stored, or as float32 when it is of one of GGML's quantised types.
     public func load(_ name: String) throws -> Tensor { try load(name, as: nil) }
+
+    public func load(_ name: String, number: Int, as dtype: DType?) throws -> Tensor {
+        let stack = try load(name, as: dtype)
+        return try stack.rows(number..<number + 1).reshaped(Array(stack.shape.dropFirst()))
+    }
 }
 
 /// Tensors in file order with a look-up by name; what every kind of checkpoint is made of.
@@ -65,5 +73,10 @@ struct TensorTable: Sendable {
     func load(_ name: String, as dtype: DType?, path: String) throws -> Tensor {
         guard let tensor = self[name] else { throw CheckpointError.missingTensor(path: path, name: name) }
         return try tensor.load(as: dtype)
+    }
+
+    func load(_ name: String, number: Int, as dtype: DType?, path: String) throws -> Tensor {
+        guard let tensor = self[name] else { throw CheckpointError.missingTensor(path: path, name: name) }
+        return try tensor.number(number).load(as: dtype)
     }
 }

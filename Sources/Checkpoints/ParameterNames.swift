@@ -37,4 +37,8 @@ public enum ParameterNames: Sendable, Equatable {
     }
     /// The prefix of the MLP's parameters in `layer`, without a final dot.
     public func mlp(_ layer: Int) -> String { "model.layers.\(layer).mlp" }
+    /// The prefix of the map (E, D) by which tokens of `layer` take experts, without a final dot.
+    public func router(_ layer: Int) -> String { "\(mlp(layer)).gate" }
+    /// The prefix of the parameters of an expert of `layer`, without a final dot.
+    public func expert(_ layer: Int, _ number: Int) -> String { "\(mlp(layer)).experts.\(number)" }
 }

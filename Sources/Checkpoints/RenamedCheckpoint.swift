@@ -14,6 +14,10 @@ struct RenamedCheckpoint: Checkpoint {
 
     func load(_ name: String, as dtype: DType?) throws -> Tensor { try base.load(stored[name] ?? name, as: dtype) }
 
+    func load(_ name: String, number: Int, as dtype: DType?) throws -> Tensor {
+        try base.load(stored[name] ?? name, number: number, as: dtype)
+    }
+
     /// Nil when two tensors get one name.
     private init?(_ base: any Checkpoint, _ rename: (String) -> String) {
         var (tensors, stored, places) = ([TensorDescription](), [String: String](), [String: Int]())

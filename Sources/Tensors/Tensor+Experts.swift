@@ -1,7 +1,10 @@
 extension Tensor {
     /// Σ w · expert(x) over the experts that each row of self (..., D) takes by its `router` logits (..., E). What lies
     /// between is computed again for the gradients.
-    public func experts(_ experts: Experts, router: Tensor) throws -> Tensor {
+    /// - Parameter visit: shown, of each expert that rows take, what its last product reads of them: (rows, F).
+    public func experts(
+        _ experts: Experts, router: Tensor, visit: ((_ expert: Int, _ inner: Tensor) throws -> Void)? = nil
+    ) throws -> Tensor {
         try requireActivation("experts", "x")
         let width = try requireLastDimension("experts", "x")
         try experts.require("experts", width: width)
@@ -18,6 +21,7 @@ extension Tensor {
             let place = places?[index]
             if place?.count == 0 { continue }
             let pass = try ExpertPass(expert, experts.activation, of: backend.takenRows(x, at: place, by: nil))
+            try visit?(index, pass.inner)
             try backend.addRows(pass.output, at: place, by: weights.shares(index), to: &sum)
         }
         return try sum.reshaped(shape).recorded(of: self, weights, experts.all.flatMap(\.weights)) { gradient in

@@ -3,6 +3,7 @@ import Conversion
 import Foundation
 import Models
 import Tensors
+import TestSupport
 
 /// A Transformer of random weights with heads that a GPU's kernels take, and models converted from it, in a folder that is
 /// removed with its owner.
@@ -38,12 +39,18 @@ final class TinyModels: Sendable {
         return text
     }
 
-    init() throws {
+    /// - Parameter experts: what the Transformer is instead.
+    init(experts: ExpertModel? = nil) throws {
         path = NSTemporaryDirectory() + "moult-cuda-\(UUID().uuidString)"
         let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
             .appendingPathComponent("../TrainingTests/Fixtures/teacher").path
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
         try FileManager.default.copyItem(atPath: source, toPath: teacher)
+        if let experts {
+            try FileManager.default.removeItem(atPath: "\(teacher)/model.safetensors")
+            try experts.write(to: teacher)
+            return
+        }
         let file = URL(fileURLWithPath: "\(teacher)/config.json")
         let configuration = try String(contentsOf: file, encoding: .utf8)
             .replacing("\"head_dim\": 8", with: "\"head_dim\": 16")

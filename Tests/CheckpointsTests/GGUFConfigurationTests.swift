@@ -67,9 +67,38 @@ import Testing
         #expect(linear.ropeScaling == .linear(factor: 4))
     }
 
+    @Test("an architecture is a mixture of experts or not, by the number of experts")
+    func experts() throws {
+        let mixtral = try configuration {
+            $0.add("llama.expert_count", 8)
+            $0.add("llama.expert_used_count", 2)
+        }
+        #expect(mixtral.modelType == "mixtral")
+        #expect(mixtral.experts == ExpertMixture(count: 8, active: 2, width: 16, isNormalised: true))
+        func message(_ architecture: String, _ change: (inout GGUFBuilder) -> Void) -> String {
+            do {
+                _ = try configuration(architecture: architecture, change)
+                return "nothing"
+            } catch { return "\(error)" }
+        }
+        #expect(
+            message("qwen2") { $0.add("qwen2.expert_count", 8) }
+                == "test.gguf: unsupported qwen2 with qwen2.expert_count 8; supported: dense models")
+        #expect(
+            message("qwen3moe") { _ in }
+                == "test.gguf: unsupported qwen3moe with qwen3moe.expert_count 0; supported: mixtures of experts")
+        #expect(
+            message("llama") { $0.add("llama.expert_count", 8) }
+                == "test.gguf: llama.expert_used_count: expected an integer, found nothing")
+        #expect(
+            message("llama") {
+                $0.add("llama.expert_count", 4)
+                $0.add("llama.expert_used_count", 5)
+            } == "test.gguf: num_experts_per_tok: expected an integer from 1 to 4, found 5")
+    }
+
     @Test func whatIsNotSupported() {
         let changes: [(inout GGUFBuilder) -> Void] = [
-            { $0.add("llama.expert_count", 8) },
             { $0.add("llama.rope.scaling.type", "mrope") },
             {
                 $0.add("llama.attention.key_length", 4)
@@ -95,7 +124,8 @@ import Testing
             let expected = CheckpointError.unsupported(
                 file: "test.gguf", what: "general.architecture", found: "gemma",
                 supported:
-                    "llama, qwen2, qwen3, phi3, gemma2, gemma3, olmo2, smollm3, granite, starcoder2, gptneox, gpt2")
+                    "llama, qwen2, qwen3, qwen3moe, phi3, gemma2, gemma3, olmo2, smollm3, granite, starcoder2, gptneox, gpt2"
+            )
             #expect(error as? CheckpointError == expected)
         }
     }

@@ -13,7 +13,7 @@ struct FamilyConversionTests {
         .appendingPathComponent("../ModelsTests/Fixtures/families").standardized.path
     static let names = [
         "qwen2", "qwen2-window", "qwen3", "phi3", "phi3-longrope", "gemma2", "gemma3", "olmo2", "smollm3", "granite",
-        "starcoder2", "gpt_neox", "gpt_neox-sequential", "gpt2",
+        "starcoder2", "gpt_neox", "gpt_neox-sequential", "gpt2", "mixtral", "qwen3_moe", "qwen3_moe-dense",
     ]
 
     private static let tokens: [Int32] = (0..<40).map { Int32(($0 * 29 + 7) % 64) }

@@ -20,6 +20,7 @@ struct Fixture: Sendable, CustomTestStringConvertible {
         "qwen2", "qwen2-window", "qwen3", "qwen3-biases-window", "phi3", "phi3-window", "gemma2",
         "gemma2-scale", "gemma3", "gemma3-pattern", "olmo2", "olmo2-biases", "smollm3", "smollm3-window", "granite",
         "granite-biases", "starcoder2", "starcoder2-window", "gpt_neox", "gpt_neox-sequential", "gpt2", "gpt2-scale",
+        "mixtral", "mixtral-window", "qwen3_moe", "qwen3_moe-dense",
     ].map { Fixture(name: "families/\($0)") }
 
     /// Its rotary positions change for a whole text once that is long, as transformers computes it; so steps and documents
@@ -52,6 +53,14 @@ extension Fixture {
         let (tokens, logits) = try expected()
         return (tokens[0], Array(logits.prefix(logits.count / tokens.count)))
     }
+}
+
+/// The ``relativeError(_:_:)`` of each row of so many elements, in ascending order.
+func rowErrors(_ found: [Float], _ expected: [Float], width: Int) -> [Float] {
+    guard found.count == expected.count else { return [.infinity] }
+    return stride(from: 0, to: found.count, by: width).map {
+        relativeError(Array(found[$0..<$0 + width]), Array(expected[$0..<$0 + width]))
+    }.sorted()
 }
 
 /// The largest absolute difference over the largest magnitude of `expected`; infinite when a value is NaN.

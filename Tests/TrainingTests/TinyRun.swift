@@ -12,11 +12,17 @@ final class TinyRun {
     let folder: TemporaryFolder
     var configuration = TrainingConfiguration()
 
-    /// - Parameter dtype: of the student; the teacher's weights are exact in bfloat16.
-    init(_ stages: String, dtype: DType = .float32) throws {
+    /// - Parameters:
+    ///   - dtype: of the student; the teacher's weights are exact in bfloat16.
+    ///   - experts: the teacher's, of another form than the fixture's; nil for that.
+    init(_ stages: String, dtype: DType = .float32, experts: ExpertModel? = nil) throws {
         folder = try TemporaryFolder(inMemory: true)
         let teacher = "\(folder.path)/teacher"
         try FileManager.default.copyItem(atPath: Fixtures.path("teacher"), toPath: teacher)
+        if let experts {
+            try FileManager.default.removeItem(atPath: "\(teacher)/model.safetensors")
+            try experts.write(to: teacher)
+        }
         var options = ConversionOptions()
         (options.slots, options.window, options.dtype) = (4, 4, dtype)
         _ = try Converter(ModelFiles.open(teacher), options: options).run(output: "\(folder.path)/model")

@@ -9,12 +9,15 @@ extension DecoderConfiguration {
     public init(gguf checkpoint: GGUFCheckpoint, families: [any Family.Type] = Families.all) throws {
         let metadata = checkpoint.metadata, file = checkpoint.path
         let architecture = try metadata.string("general.architecture") ?? "(none)"
-        guard let family = Families.family(ofGGUF: architecture, among: families), let own = family.gguf else {
+        let keys = GGUFKeys(metadata: metadata, architecture: architecture)
+        let experts = try keys.expertCount(), hasExperts = experts > 0
+        guard let family = Families.family(ofGGUF: architecture, hasExperts: hasExperts, among: families),
+            let own = family.gguf
+        else {
             throw CheckpointError.unsupported(
                 file: file, what: "general.architecture", found: architecture,
-                supported: families.flatMap { $0.gguf?.architectures ?? [] }.joined(separator: ", "))
+                supported: Families.architectures(families).joined(separator: ", "))
         }
-        let keys = GGUFKeys(metadata: metadata, architecture: architecture)
         func integer(_ key: String) throws -> JSONValue {
             guard let value = try keys.integer(key) else {
                 throw CheckpointError.configuration(
@@ -22,13 +25,13 @@ extension DecoderConfiguration {
             }
             return value
         }
-        if let experts = try metadata.integer(keys.name("expert_count")), experts > 0 {
+        guard own.hasExperts == hasExperts else {
             throw CheckpointError.unsupported(
-                file: file, what: "mixture of experts, \(keys.name("expert_count"))", found: "\(experts)",
-                supported: "dense models")
+                file: file, what: "\(architecture) with \(keys.name("expert_count"))", found: "\(experts)",
+                supported: own.hasExperts ? "mixtures of experts" : "dense models")
         }
         var json = JSONObject([("model_type", .string(family.modelTypes[0]))])
-        if architecture == "llama" {
+        if family.modelTypes[0] == "llama" {
             json = JSONObject([
                 ("architectures", ["LlamaForCausalLM"]), ("model_type", "llama"), ("hidden_act", "silu"),
             ])
@@ -39,6 +42,10 @@ extension DecoderConfiguration {
             ("max_position_embeddings", "context_length"),
         ] {
             json[key] = try integer(stored)
+        }
+        if hasExperts {
+            json["num_local_experts"] = .integer(experts)
+            json["num_experts_per_tok"] = try integer("expert_used_count")
         }
         // Shortest text of the float32, so that 1e-5 is 1e-5 again.
         let isLayerNorm = metadata[keys.name("attention.layer_norm_epsilon")] != nil

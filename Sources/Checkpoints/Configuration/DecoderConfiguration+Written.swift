@@ -13,6 +13,7 @@ extension DecoderConfiguration {
         json["query_key_norm"] = queryKeyNorm.map { .string($0.rawValue) }
         if activation != .silu { json["activation"] = .string(activation.rawValue) }
         if !isGated { json["gated_mlp"] = false }
+        json["experts"] = experts?.json
         if embeddingScale != 1 { json["embedding_scale"] = Self.decimal(embeddingScale) }
         if hasLearnedPositions { json["learned_positions"] = true }
         json["attention_scale"] = attentionScale.map(Self.decimal)
@@ -48,6 +49,7 @@ extension DecoderConfiguration {
         queryKeyNorm = try choice("query_key_norm", QueryKeyNorm.self)
         activation = try choice("activation", Activation.self) ?? activation
         isGated = try written.bool("gated_mlp", default: true)
+        experts = try written.nested("experts").map { try ExpertMixture($0, layers: layerCount) }
         embeddingScale = try number("embedding_scale") ?? 1
         hasLearnedPositions = try written.bool("learned_positions", default: false)
         attentionScale = try number("attention_scale")

@@ -63,6 +63,8 @@ public struct DecoderConfiguration: Sendable, Equatable {
     public var activation = Activation.silu
     /// Whether a product of its own gates the MLP: act(gate(x)) · up(x), or act(up(x)).
     public var isGated = true
+    /// Experts in the place of the MLP, in some layers or all; nil for none.
+    public var experts: ExpertMixture?
     /// What embeddings are multiplied by.
     public var embeddingScale: Float = 1
     /// Whether a table of ``maximumPositions`` rows is added to the embeddings; there is no rotation then.

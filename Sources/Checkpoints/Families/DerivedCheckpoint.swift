@@ -28,7 +28,9 @@ public struct DerivedCheckpoint: Checkpoint {
                 throw CheckpointError.duplicate(file: stored.file, name: name)
             }
             let count = shape.reduce(1, *)
-            let bytes = recipe.isWide ? count * 4 : stored.count == 0 ? 0 : stored.byteCount / stored.count * count
+            // Blocks have less than a byte for an element.
+            let share = Double(count) / Double(max(1, stored.count))
+            let bytes = recipe.isWide ? count * 4 : Int(Double(stored.byteCount) * share)
             places[name] = tensors.count
             tensors.append(
                 TensorDescription(

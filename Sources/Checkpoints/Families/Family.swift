@@ -38,6 +38,8 @@ public struct GGUFFamily: Sendable {
     public var architectures: [String]
     /// Whether the rows of q and k of a head are those of the two halves by turns, as llama.cpp's converter leaves them.
     public var interleavesHeads: Bool
+    /// Whether it is a mixture of experts; others of the same architecture are not.
+    public var hasExperts: Bool
     /// Adds to the keys of Llama's config.json those that the family's has beside them.
     public var configure: @Sendable (_ keys: GGUFKeys, _ json: inout JSONObject) throws -> Void
     /// As ``Family/derive(_:for:)``, of tensors that have the names of Llama's where they have the same meaning.
@@ -45,11 +47,11 @@ public struct GGUFFamily: Sendable {
 
     /// A family of these files.
     public init(
-        _ architectures: String..., interleavesHeads: Bool = false,
+        _ architectures: String..., interleavesHeads: Bool = false, hasExperts: Bool = false,
         configure: @escaping @Sendable (GGUFKeys, inout JSONObject) throws -> Void = { _, _ in },
         derive: @escaping @Sendable (inout TensorDerivation, DecoderConfiguration) throws -> Void = { _, _ in }
     ) {
-        (self.architectures, self.interleavesHeads) = (architectures, interleavesHeads)
+        (self.architectures, self.interleavesHeads, self.hasExperts) = (architectures, interleavesHeads, hasExperts)
         (self.configure, self.derive) = (configure, derive)
     }
 }
@@ -58,8 +60,9 @@ public struct GGUFFamily: Sendable {
 public enum Families {
     /// All of them, in the order in which errors name them.
     public static let all: [any Family.Type] = [
-        Llama.self, Mistral.self, Qwen2.self, Qwen3.self, Phi3.self, Gemma2.self, Gemma3.self, Olmo2.self, SmolLM3.self,
-        Granite.self, StarCoder2.self, GPTNeoX.self, GPT2.self, FlashLinearAttention.self, Moult.self,
+        Llama.self, Mistral.self, Mixtral.self, Qwen2.self, Qwen3.self, Qwen3MoE.self, Phi3.self, Gemma2.self,
+        Gemma3.self, Olmo2.self, SmolLM3.self, Granite.self, StarCoder2.self, GPTNeoX.self, GPT2.self,
+        FlashLinearAttention.self, Moult.self,
     ]
 
     /// The family of a `modelType` that `file` says.
@@ -75,8 +78,18 @@ public enum Families {
         return family
     }
 
-    /// The family of a GGUF file's architecture.
-    static func family(ofGGUF architecture: String, among families: [any Family.Type]) -> (any Family.Type)? {
-        families.first { $0.gguf?.architectures.contains(architecture) ?? false }
+    /// The GGUF architectures of `families`, each once.
+    static func architectures(_ families: [any Family.Type]) -> [String] {
+        families.flatMap { $0.gguf?.architectures ?? [] }.reduce(into: []) { all, name in
+            if !all.contains(name) { all.append(name) }
+        }
+    }
+
+    /// The family of a GGUF file's architecture, of which there may be one with experts and one without.
+    static func family(
+        ofGGUF architecture: String, hasExperts: Bool, among families: [any Family.Type]
+    ) -> (any Family.Type)? {
+        let known = families.filter { $0.gguf?.architectures.contains(architecture) ?? false }
+        return known.first { $0.gguf?.hasExperts == hasExperts } ?? known.first
     }
 }

@@ -1,3 +1,5 @@
+import Tensors
+
 /// The recipes of a model's tensors, which begins with every tensor of the files as it is.
 public struct TensorDerivation: Sendable, Equatable {
     /// A tensor of the decoder, and how it is made.
@@ -15,10 +17,10 @@ public struct TensorDerivation: Sendable, Equatable {
         shapes = Dictionary(tensors.map { ($0.name, $0.shape) }, uniquingKeysWith: { $1 })
     }
 
-    /// Puts others in the place of each tensor that `make` gives some for; `rows` is its first extent, 0 of a scalar.
-    private mutating func replace(_ make: (_ entry: Entry, _ rows: Int) -> [Entry]?) {
+    /// Puts others in the place of each tensor that `make` gives some for.
+    private mutating func replace(_ make: (_ entry: Entry, _ shape: [Int]) -> [Entry]?) {
         let shapes = shapes
-        entries = entries.flatMap { make($0, $0.recipe.shape { shapes[$0] }?.first ?? 0) ?? [$0] }
+        entries = entries.flatMap { make($0, $0.recipe.shape { shapes[$0] } ?? []) ?? [$0] }
     }
 
     /// Replaces, in this order, parts of all names.
@@ -42,15 +44,30 @@ public struct TensorDerivation: Sendable, Equatable {
         }
     }
 
+    /// Takes stacks (E, ...) of experts' matrices apart: of those that end in `.experts.NAME`, with or without `.weight`, the
+    /// one of expert e ends in `.experts.e.NAME.weight`. What no program has made so stays as it is.
+    public mutating func unstackExperts(_ names: [String]) {
+        replace { entry, shape in
+            let path = entry.name.hasSuffix(".weight") ? String(entry.name.dropLast(".weight".count)) : entry.name
+            guard shape.count == 3, shape[0] <= Experts.most,
+                let name = names.first(where: { path.hasSuffix(".experts.\($0)") })
+            else { return nil }
+            let stem = path.dropLast(name.count)
+            return (0..<shape[0]).map {
+                Entry(name: "\(stem)\($0).\(name).weight", recipe: .member(entry.recipe, $0))
+            }
+        }
+    }
+
     // MARK: Rows
 
     /// Splits weights and biases that end in `fused`, where they have as many rows as the `parts` together, into tensors that
     /// end in the parts' names, each of the rows of these numbers.
     private mutating func split(_ fused: String, into parts: [(name: String, rows: [Int])]) {
         let total = parts.reduce(0) { $0 + $1.rows.count }
-        replace { entry, rows in
+        replace { entry, shape in
             let suffix = [".weight", ".bias"].first { entry.name.hasSuffix(fused + $0) }
-            guard let suffix, rows == total else { return nil }
+            guard let suffix, shape.first == total else { return nil }
             let stem = entry.name.dropLast(fused.count + suffix.count)
             return parts.map { Entry(name: "\(stem)\($0.name)\(suffix)", recipe: .rows(entry.recipe, $0.rows)) }
         }
@@ -91,7 +108,8 @@ public struct TensorDerivation: Sendable, Equatable {
         let (dim, half) = (decoder.headDim, turning / 2), rest = (dim - turning) / 2
         let order =
             Array(0..<half) + Array(turning..<turning + rest) + Array(half..<turning) + Array(turning + rest..<dim)
-        replace { entry, count in
+        replace { entry, shape in
+            let count = shape.first ?? 0
             guard [".q_proj.", ".k_proj.", ".q_norm.", ".k_norm."].contains(where: entry.name.contains),
                 count > 0, count % dim == 0
             else { return nil }

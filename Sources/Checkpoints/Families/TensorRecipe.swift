@@ -6,6 +6,8 @@ public indirect enum TensorRecipe: Sendable, Equatable {
     case stored(String)
     /// Of another's rows, its first dimension, those of these numbers in this order.
     case rows(TensorRecipe, [Int])
+    /// One of the tensors of which another is a stack, along its first dimension.
+    case member(TensorRecipe, Int)
     /// A matrix whose rows are another's columns.
     case transposed(TensorRecipe)
     /// Another's elements · `scale` + `shift`, float32.
@@ -15,7 +17,7 @@ public indirect enum TensorRecipe: Sendable, Equatable {
     public var source: String {
         switch self {
         case .stored(let name): name
-        case .rows(let part, _), .transposed(let part), .scaled(let part, _, _): part.source
+        case .rows(let part, _), .member(let part, _), .transposed(let part), .scaled(let part, _, _): part.source
         }
     }
 
@@ -27,6 +29,7 @@ public indirect enum TensorRecipe: Sendable, Equatable {
             rows == Array((rows.first ?? 0)..<(rows.first ?? 0) + rows.count)
                 ? "rows \(rows.first ?? 0) to \((rows.last ?? 0)) of \(part.summary)"
                 : "\(rows.count) rows of \(part.summary), in another order"
+        case .member(let part, let number): "number \(number) of \(part.summary)"
         case .transposed(let part): "\(part.summary), transposed"
         case .scaled(let part, let scale, let shift):
             part.summary + (scale == 1 ? "" : " · \(scale)") + (shift == 0 ? "" : " + \(shift)")
@@ -41,6 +44,9 @@ public indirect enum TensorRecipe: Sendable, Equatable {
             guard let shape = part.shape(stored), let count = shape.first, rows.allSatisfy({ (0..<count).contains($0) })
             else { return nil }
             return [rows.count] + shape.dropFirst()
+        case .member(let part, let number):
+            guard let shape = part.shape(stored), shape.count > 1, (0..<shape[0]).contains(number) else { return nil }
+            return Array(shape.dropFirst())
         case .transposed(let part):
             guard let shape = part.shape(stored), shape.count == 2 else { return nil }
             return [shape[1], shape[0]]
@@ -52,7 +58,7 @@ public indirect enum TensorRecipe: Sendable, Equatable {
     var isWide: Bool {
         switch self {
         case .stored: false
-        case .rows(let part, _), .transposed(let part): part.isWide
+        case .rows(let part, _), .member(let part, _), .transposed(let part): part.isWide
         case .scaled: true
         }
     }
@@ -62,6 +68,10 @@ public indirect enum TensorRecipe: Sendable, Equatable {
         switch self {
         case .stored(let name): return try checkpoint.load(name, as: dtype)
         case .rows(let part, let rows): return try part.load(checkpoint, as: dtype).gatheringRows(rows)
+        case .member(.stored(let name), let number): return try checkpoint.load(name, number: number, as: dtype)
+        case .member(let part, let number):
+            let stack = try part.load(checkpoint, as: dtype)
+            return try stack.rows(number..<number + 1).reshaped(Array(stack.shape.dropFirst()))
         case .transposed(let part): return try part.load(checkpoint, as: dtype).transposedMatrix()
         case .scaled(let part, let scale, let shift):
             let values = try part.load(checkpoint, as: .float32)

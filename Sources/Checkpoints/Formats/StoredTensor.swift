@@ -11,6 +11,23 @@ struct StoredTensor: Sendable {
     /// row 2i + j of a head is row i + j · (rows per head) / 2. Nil when rows are in order.
     var interleavedHeads: Int?
 
+    /// One of the tensors of which this is a stack, along its first dimension.
+    func number(_ number: Int) throws -> StoredTensor {
+        let shape = description.shape
+        guard shape.count > 1, (0..<shape[0]).contains(number), interleavedHeads == nil,
+            !(description.format.dtype?.isQuantised ?? false)
+        else {
+            throw CheckpointError.tensor(
+                file: description.file, name: description.name, expected: "a stack of more than \(number) tensors",
+                found: "\(shape) of \(description.format.rawValue)")
+        }
+        let byteCount = description.byteCount / shape[0]
+        let part = TensorDescription(
+            name: description.name, shape: Array(shape.dropFirst()), format: description.format, byteCount: byteCount,
+            file: description.file)
+        return StoredTensor(description: part, file: file, offset: offset + number * byteCount)
+    }
+
     /// Reads the tensor as ``Checkpoint/load(_:as:)`` does.
     func load(as requested: DType?) throws -> Tensor {
         let format = description.format

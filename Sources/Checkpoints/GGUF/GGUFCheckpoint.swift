@@ -50,9 +50,10 @@ public struct GGUFCheckpoint: Checkpoint {
         path = header.file.path
         metadata = header.metadata
         // Other architectures mean other things by some of the names.
-        let architecture = try metadata.string("general.architecture")
-        let family = Families.family(ofGGUF: architecture ?? "llama", among: families)?.gguf
-        let heads = try Self.interleavedHeads(metadata, family, architecture ?? "llama")
+        let architecture = try metadata.string("general.architecture") ?? "llama"
+        let experts = try GGUFKeys(metadata: metadata, architecture: architecture).expertCount()
+        let family = Families.family(ofGGUF: architecture, hasExperts: experts > 0, among: families)?.gguf
+        let heads = try Self.interleavedHeads(metadata, family, architecture)
         var table = TensorTable(), factors: StoredTensor?
         func add(_ tensors: [StoredTensor]) throws {
             for tensor in tensors {
@@ -194,6 +195,10 @@ public struct GGUFCheckpoint: Checkpoint {
     public func description(of name: String) -> TensorDescription? { table[name]?.description }
 
     public func load(_ name: String, as dtype: DType?) throws -> Tensor { try table.load(name, as: dtype, path: path) }
+
+    public func load(_ name: String, number: Int, as dtype: DType?) throws -> Tensor {
+        try table.load(name, number: number, as: dtype, path: path)
+    }
 
     /// Llama 3's RoPE factors, by which each inverse frequency is divided; nil when the file has none.
     func loadRopeFactors() throws -> [Float]? { try ropeFactors?.load(as: .float32).array(Float.self) }

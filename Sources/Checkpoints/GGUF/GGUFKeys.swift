@@ -19,6 +19,9 @@ public struct GGUFKeys: Sendable {
         try metadata.number(name(key)).map { .number(Double(Float($0).description) ?? $0) }
     }
 
+    /// Experts of a layer, 0 of a dense model.
+    func expertCount() throws -> Int { try metadata.integer(name("expert_count")) ?? 0 }
+
     /// A boolean; nil when the file does not say it.
     public func bool(_ key: String) throws -> JSONValue? { try metadata.bool(name(key)).map { .bool($0) } }
 

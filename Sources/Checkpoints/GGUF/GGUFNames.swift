@@ -11,7 +11,11 @@ enum GGUFNames {
         "attn_v": "self_attn.v_proj",
         "attn_output": "self_attn.o_proj", "attn_q_norm": "self_attn.q_norm", "attn_k_norm": "self_attn.k_norm",
         "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj",
+        "ffn_gate_inp": "mlp.gate", "ffn_gate_exps": "mlp.experts.gate_proj", "ffn_up_exps": "mlp.experts.up_proj",
+        "ffn_down_exps": "mlp.experts.down_proj",
     ]
+    /// Those of older mixtures of experts, with an expert's number behind.
+    private static let ofExperts = ["ffn_gate": "gate_proj", "ffn_up": "up_proj", "ffn_down": "down_proj"]
     /// The factors of Llama 3's RoPE scaling: configuration stored as a tensor.
     static let ropeFactors = "rope_freqs.weight"
 
@@ -19,10 +23,16 @@ enum GGUFNames {
     static func huggingFace(_ name: String) -> String {
         let parts = name.split(separator: ".", omittingEmptySubsequences: false)
         if parts.count == 2, let known = whole[String(parts[0])] { return "\(known).\(parts[1])" }
-        if parts.count == 4, parts[0] == "blk", let layer = Int(parts[1]), String(layer) == parts[1],
-            let known = inLayer[String(parts[2])]
-        {
+        guard parts.count > 3, parts[0] == "blk", let layer = Int(parts[1]), String(layer) == parts[1] else {
+            return name
+        }
+        if parts.count == 4, let known = inLayer[String(parts[2])] {
             return "model.layers.\(layer).\(known).\(parts[3])"
+        }
+        if parts.count == 5, let known = ofExperts[String(parts[2])], let expert = Int(parts[3]),
+            String(expert) == parts[3]
+        {
+            return "model.layers.\(layer).mlp.experts.\(expert).\(known).\(parts[4])"
         }
         return name
     }

@@ -86,4 +86,8 @@ public struct SafetensorsCheckpoint: Checkpoint {
     public func description(of name: String) -> TensorDescription? { table[name]?.description }
 
     public func load(_ name: String, as dtype: DType?) throws -> Tensor { try table.load(name, as: dtype, path: path) }
+
+    public func load(_ name: String, number: Int, as dtype: DType?) throws -> Tensor {
+        try table.load(name, number: number, as: dtype, path: path)
+    }
 }

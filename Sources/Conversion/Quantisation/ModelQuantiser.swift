@@ -15,6 +15,9 @@ public struct ModelQuantiser {
     private let types: (layers: DType, embedding: DType)
     /// Rounded last of all, because the head's inputs come from all layers.
     private let tables: Set<String>
+    /// Matrices that are not rounded: learned positions, and routers, which are small and whose errors change which experts a
+    /// token takes.
+    private let whole: Set<String>
     private let rules: [ParameterRule]
     private let record: ModelRecord
 
@@ -31,6 +34,8 @@ public struct ModelQuantiser {
                 found: "\(tensor.name) of type \(tensor.format.rawValue)")
         }
         let tables = Set([configuration.names.embedding, configuration.names.head])
+        let names = configuration.names
+        whole = Set([names.positions] + configuration.decoder.expertLayers.map { "\(names.router($0)).weight" })
         let all = try DecoderModel.rules(configuration)
         // Layer by layer; what stands before the layers and the head come last.
         let outside = tables.union(DecoderModel.embeddingRules(configuration).map(\.name))
@@ -93,7 +98,7 @@ public struct ModelQuantiser {
         }
         let canRound =
             rule.shape.count == 2 && rule.shape[1] % options.groupSize == 0
-            && rule.name != configuration.names.positions
+            && !whole.contains(rule.name)
         let rounded = tables.contains(rule.name) ? types.embedding : types.layers
         return canRound ? rounded : rule.shape.count < 2 ? stored.format.dtype ?? .float32 : stored.plainType
     }
@@ -165,15 +170,11 @@ public struct ModelQuantiser {
             let inputs = LinearInputs()
             let parameters = try Parameters(own, from: files.checkpoint, as: .bfloat16)
             _ = try forward.run(parameters, inputs: inputs, progress: progress)
-            var feedback: [String: ErrorFeedback] = [:]
-            for (maps, moment) in inputs.moments where moment.inputs % options.groupSize == 0 {
-                let shared = try ErrorFeedback(moment)
-                for map in maps { feedback["\(map).weight"] = shared }
-            }
+            var feedback = LayerFeedback(inputs, groupSize: options.groupSize)
             var rounded: [String: Tensor] = [:]
             for rule in own {
-                let tensor = try write(rule, feedback[rule.name])
-                rounded[rule.name] = rule.shape.count < 2 ? try tensor.converted(to: .float32) : tensor
+                let tensor = try write(rule, feedback.take(rule.name))
+                rounded[rule.name] = rule.isWide ? try tensor.converted(to: .float32) : tensor
             }
             forward.advance(to: try forward.run(Parameters(rounded), progress: progress))
         }

@@ -2,8 +2,8 @@ import Checkpoints
 import Foundation
 import Tensors
 
-/// Some of a model's weights, by which it is known again: of the MLPs of its first, its middle and its last layer, which
-/// conversion leaves as they are.
+/// Some of a model's weights, by which it is known again: of the MLPs, or the first experts, of its first, its middle and its
+/// last layer, which conversion leaves as they are.
 public struct WeightSamples: Codable, Sendable, Equatable {
     private var entries: [Entry] = []
 
@@ -20,8 +20,9 @@ public struct WeightSamples: Codable, Sendable, Equatable {
     public init(of checkpoint: any Checkpoint, layers: Int) throws {
         for layer in Set([0, layers / 2, layers - 1]).sorted() {
             for map in ["gate_proj", "up_proj", "down_proj"] {
-                let name = "model.layers.\(layer).mlp.\(map).weight"
-                guard checkpoint.description(of: name) != nil else { continue }
+                let names = [ParameterNames.huggingFace.mlp(layer), ParameterNames.huggingFace.expert(layer, 0)]
+                    .map { "\($0).\(map).weight" }
+                guard let name = names.first(where: { checkpoint.description(of: $0) != nil }) else { continue }
                 entries.append(Entry(name: name, values: try Self.sample(checkpoint.load(name, as: .float32))))
             }
         }

@@ -6,7 +6,7 @@ import Tensors
 struct DecoderBlock: Sendable {
     let layer: Int
     let mixer: any TokenMixer
-    let mlp: MLP
+    let mlp: any FeedForward
     /// Nil where the configuration has none.
     private let mixerNorm, mlpNorm, mixerOutputNorm, mlpOutputNorm: Normalisation?
     private let isParallel: Bool
@@ -22,7 +22,7 @@ struct DecoderBlock: Sendable {
         rules += try MixerRegistry.mixer(named: configuration.mixers[layer]).rules(configuration, layer: layer)
         if after { rules += norm(names.mixerOutputNorm(layer), from: source.mixerOutputNorm(layer)) }
         if before { rules += norm(names.mlpNorm(layer), from: source.mlpNorm(layer)) }
-        rules += MLP.rules(configuration, layer: layer)
+        rules += try FeedForwards.rules(configuration, layer: layer)
         if after { rules += norm(names.mlpOutputNorm(layer), from: source.mlpOutputNorm(layer)) }
         return rules
     }
@@ -39,7 +39,7 @@ struct DecoderBlock: Sendable {
             .init(configuration, layer: layer, parameters: parameters)
         mixerOutputNorm = try norm(names.mixerOutputNorm(layer), after)
         mlpNorm = try norm(names.mlpNorm(layer), before)
-        mlp = try MLP(configuration, layer: layer, parameters: parameters)
+        mlp = try FeedForwards.make(configuration, layer: layer, parameters: parameters)
         mlpOutputNorm = try norm(names.mlpOutputNorm(layer), after)
         isParallel = decoder.isParallel
     }
@@ -61,7 +61,7 @@ struct DecoderBlock: Sendable {
     }
 
     private func expand<Run: DecoderRun>(_ x: Run.Rows, _ run: Run) throws -> Run.Output {
-        try run.expand(run.norm(x, mlpNorm, readers: mlp.inputMaps.map(\.weight)), mlp)
+        try run.expand(run.norm(x, mlpNorm, readers: mlp.inputWeights), mlp)
     }
 }
 

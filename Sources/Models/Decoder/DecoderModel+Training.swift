@@ -38,8 +38,11 @@ extension DecoderModel {
         let decoder = configuration.decoder
         let (query, keyValue) = (decoder.headCount * decoder.headDim, decoder.keyValueHeadCount * decoder.headDim)
         // The residual stream and its norms; rotated projections; what mixers add of their own (gates, and two outputs to
-        // mix); the MLP; and a tenth for what the allocator does not use again.
-        var kept = 4 * decoder.hiddenSize + 4 * query + 4 * keyValue + 3 * decoder.intermediateSize
+        // mix); the MLP, or of experts only the router, as they are computed again; and a tenth for what the allocator does
+        // not use again.
+        let isDense = decoder.expertLayers.count < decoder.layerCount
+        let expanded = max(isDense ? 3 * decoder.intermediateSize : 0, 2 * (decoder.experts?.count ?? 0))
+        var kept = 4 * decoder.hiddenSize + 4 * query + 4 * keyValue + expanded
         if decoder.normPlacement == .around { kept += 2 * decoder.hiddenSize }
         if decoder.queryKeyNorm != nil { kept += query + keyValue }
         return kept + kept / 10

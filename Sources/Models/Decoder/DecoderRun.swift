@@ -15,7 +15,7 @@ protocol DecoderRun {
     /// What the mixer of `layer` makes of its input.
     func mix(_ input: Rows, _ mixer: any TokenMixer, layer: Int) throws -> Output
     /// What the MLP makes of its input.
-    func expand(_ input: Rows, _ mlp: MLP) throws -> Output
+    func expand(_ input: Rows, _ mlp: any FeedForward) throws -> Output
     /// x + `output`, which is normed before.
     func add(_ output: Output, norm: Normalisation?, to x: Rows) throws -> Rows
     /// A whole layer; what may be done otherwise than `block` does it by itself.
@@ -59,7 +59,7 @@ struct TensorRun: DecoderRun {
         return output
     }
 
-    func expand(_ input: Tensor, _ mlp: MLP) throws -> Tensor { try mlp(input, context) }
+    func expand(_ input: Tensor, _ mlp: any FeedForward) throws -> Tensor { try mlp(input, context) }
 
     func add(_ output: Tensor, norm: Normalisation?, to x: Tensor) throws -> Tensor {
         try x.adding(norm.map { try output.normalised($0) } ?? output)
@@ -95,23 +95,27 @@ final class StepRun: DecoderRun {
 
     func mix(
         _ input: RecordedStep.Rows, _ mixer: any TokenMixer, layer: Int
-    ) throws -> (rows: RecordedStep.Rows, map: Linear) {
+    ) throws -> StepOutput {
         let (joined, binding) = try mixer.record(step, input: input, angles: angles)
         bindings.append(binding)
-        return (joined, mixer.outputMap)
+        return .product(joined, mixer.outputMap)
     }
 
-    func expand(_ input: RecordedStep.Rows, _ mlp: MLP) throws -> (rows: RecordedStep.Rows, map: Linear) {
-        (try mlp.record(step, input), mlp.down)
+    func expand(_ input: RecordedStep.Rows, _ mlp: any FeedForward) throws -> StepOutput {
+        try mlp.record(step, input)
     }
 
-    func add(
-        _ output: (rows: RecordedStep.Rows, map: Linear), norm: Normalisation?, to x: RecordedStep.Rows
-    ) throws -> RecordedStep.Rows {
-        if let norm {
-            try step.norm(step.linear(output.rows, maps: [output.map])[0], norm, addedTo: x)
-        } else {
-            try step.linear(output.rows, output.map, addedTo: x)
+    func add(_ output: StepOutput, norm: Normalisation?, to x: RecordedStep.Rows) throws -> RecordedStep.Rows {
+        switch output {
+        case .product(let rows, let map):
+            if let norm {
+                try step.norm(step.linear(rows, maps: [map])[0], norm, addedTo: x)
+            } else {
+                try step.linear(rows, map, addedTo: x)
+            }
+        case .experts(let experts, let input, let router):
+            // A norm of what experts give is refused as the model is made.
+            try step.experts(input, router: router, experts, addedTo: x)
         }
         return x
     }

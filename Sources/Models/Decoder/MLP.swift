@@ -3,7 +3,7 @@ import Tensors
 
 /// The feed-forward network: down(act(gate(x)) · up(x)) (Shazeer 2020, arXiv 2002.05202), or without a gate
 /// down(act(up(x))).
-struct MLP: Sendable {
+struct MLP: FeedForward {
     /// Nil without a gate.
     let gate: Linear?
     let up: Linear
@@ -35,10 +35,11 @@ struct MLP: Sendable {
         (up, down, activation) = (try map("up_proj"), try map("down_proj"), decoder.activation)
     }
 
-    /// The maps that read the MLP's input.
-    var inputMaps: [Linear] { (gate.map { [$0] } ?? []) + [up] }
+    var inputWeights: [Tensor] { inputMaps.map(\.weight) }
 
-    /// x (B, T, D) → (B, T, D).
+    /// The maps that read the MLP's input.
+    private var inputMaps: [Linear] { (gate.map { [$0] } ?? []) + [up] }
+
     func callAsFunction(_ x: Tensor, _ context: MixerContext) throws -> Tensor {
         let inner = try x.linear(inputMaps, context)
         let expanded =
@@ -47,14 +48,16 @@ struct MLP: Sendable {
         return try expanded.linear([down], context)[0]
     }
 
-    /// Records what comes before ``down``.
-    func record(_ step: RecordedStep, _ x: RecordedStep.Rows) throws -> RecordedStep.Rows {
+    func record(_ step: RecordedStep, _ x: RecordedStep.Rows) throws -> StepOutput {
         let readers = [down.weight]
         guard let gate else {
-            return try step.activatedLinear(
-                x, weight: up.weight, bias: up.bias, activation: activation, readers: readers)
+            return .product(
+                try step.activatedLinear(
+                    x, weight: up.weight, bias: up.bias, activation: activation, readers: readers), down)
         }
-        return try step.gatedLinear(
-            x, gate: (gate.weight, gate.bias), up: (up.weight, up.bias), activation: activation, readers: readers)
+        return .product(
+            try step.gatedLinear(
+                x, gate: (gate.weight, gate.bias), up: (up.weight, up.bias), activation: activation, readers: readers),
+            down)
     }
 }

@@ -8,6 +8,8 @@ public struct ParameterRule: Sendable, Equatable {
     public let shape: [Int]
     /// Where it comes from when a Transformer is converted.
     public let origin: Origin
+    /// Whether it is float32 in memory, whatever is asked for: vectors, and matrices whose small errors have great effects.
+    public let isWide: Bool
 
     /// Where a parameter of a converted model comes from.
     public enum Origin: Sendable, Equatable {
@@ -18,12 +20,15 @@ public struct ParameterRule: Sendable, Equatable {
     }
 
     /// A parameter that conversion copies from the source tensor `source`, by default the one of the same name.
-    public static func reused(_ name: String, from source: String? = nil, shape: [Int]) -> ParameterRule {
-        ParameterRule(name: name, shape: shape, origin: .reused(source ?? name))
+    public static func reused(
+        _ name: String, from source: String? = nil, shape: [Int], isWide: Bool? = nil
+    ) -> ParameterRule {
+        ParameterRule(
+            name: name, shape: shape, origin: .reused(source ?? name), isWide: isWide ?? (shape.count < 2))
     }
 
     /// A parameter that conversion makes.
     public static func new(_ name: String, shape: [Int], _ initialiser: Initialiser) -> ParameterRule {
-        ParameterRule(name: name, shape: shape, origin: .initialised(initialiser))
+        ParameterRule(name: name, shape: shape, origin: .initialised(initialiser), isWide: shape.count < 2)
     }
 }

@@ -7,7 +7,7 @@ public struct Parameters: Sendable {
 
     /// Loads every parameter of `rules` from `checkpoint`.
     /// - Parameter dtype: the element type to load weights as; nil keeps the stored type. Vectors (norms and biases)
-    ///   are always float32.
+    ///   and routers are always float32.
     /// - Throws: ``ModelError`` when a tensor is missing or has another shape, or the checkpoint's own error.
     public init(_ rules: [ParameterRule], from checkpoint: some Checkpoint, as dtype: DType? = nil) throws {
         for rule in rules {
@@ -18,7 +18,7 @@ public struct Parameters: Sendable {
                 throw ModelError.parameterShape(
                     name: rule.name, path: checkpoint.path, expected: rule.shape, found: stored.shape)
             }
-            let wanted = rule.shape.count < 2 ? .float32 : dtype ?? (stored.format.dtype == .float64 ? .float32 : nil)
+            let wanted = rule.isWide ? .float32 : dtype ?? (stored.format.dtype == .float64 ? .float32 : nil)
             tensors[rule.name] = try checkpoint.load(rule.name, as: wanted)
         }
     }

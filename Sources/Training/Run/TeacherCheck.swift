@@ -43,6 +43,10 @@ struct TeacherCheck {
         let sizes: [(String, Int, Int)] = [
             ("layers", own.layerCount, other.layerCount), ("hidden size", own.hiddenSize, other.hiddenSize),
             ("MLP width", own.intermediateSize, other.intermediateSize),
+            ("experts", own.experts?.count ?? 0, other.experts?.count ?? 0),
+            ("experts of a token", own.experts?.active ?? 0, other.experts?.active ?? 0),
+            ("expert width", own.experts?.width ?? 0, other.experts?.width ?? 0),
+            ("layers with experts", own.expertLayers.count, other.expertLayers.count),
             ("heads", own.headCount, other.headCount),
             ("key/value heads", own.keyValueHeadCount, other.keyValueHeadCount),
             ("head dim", own.headDim, other.headDim), ("vocabulary", own.vocabularySize, other.vocabularySize),

@@ -32,14 +32,14 @@ package struct HeadRestoration {
             case "o_proj" where mine.rank == 2:
                 let theirs = try teacher("\(other).\(name)").to(.cpu)
                 tensors[key] = try mine.replacing(heads.heads, of: group * decoder.headDim, by: theirs, columns: true)
-            case "o_proj":
-                // A bias belongs to no head.
+            case "q_norm" where decoder.queryKeyNorm == .head, "k_norm" where decoder.queryKeyNorm == .head, "o_proj":
+                // A bias, and a norm that all heads share, belong to none of them.
                 if slotRows.isEmpty {
                     tensors[key] = try teacher("\(other).\(name)").to(.cpu).converted(to: mine.dtype)
                 }
             case let projection:
                 let theirs = try teacher("\(other).\(name)").to(.cpu)
-                let rows = (projection == "q_proj" ? group : 1) * decoder.headDim
+                let rows = (projection.hasPrefix("q_") ? group : 1) * decoder.headDim
                 tensors[key] = try mine.replacing(heads.heads, of: rows, by: theirs, columns: false)
             }
         }

@@ -32,6 +32,19 @@ extension InspectCommand {
 
     static func parameters(_ tensors: [TensorDescription]) -> Int { tensors.reduce(0) { $0 &+ $1.count } }
 
+    /// Those that a token takes.
+    static func parameters(_ tensors: [TensorDescription], of decoder: DecoderConfiguration) -> Int {
+        max(0, parameters(tensors) - decoder.idleParameters)
+    }
+
+    /// "8 of width 14,336 in 32 of 32 layers; a token takes 2, and 12,879,925,248 parameters".
+    static func text(
+        _ experts: ExpertMixture, _ tensors: [TensorDescription], _ decoder: DecoderConfiguration
+    ) -> String {
+        "\(experts.count) of width \(grouped(experts.width)) in \(decoder.expertLayers.count) of \(decoder.layerCount) layers; "
+            + "a token takes \(experts.active), and \(grouped(parameters(tensors, of: decoder))) parameters"
+    }
+
     static func sizeText(_ tensors: [TensorDescription]) -> String {
         "\(grouped(parameters(tensors))) in \(tensors.count) \(tensors.count == 1 ? "tensor" : "tensors"), "
             + ByteCount.text(tensors.reduce(0) { $0 + $1.byteCount })

@@ -52,6 +52,7 @@ struct InspectCommand: ParsableCommand {
                 "bytes": .integer(stored.reduce(0) { $0 + $1.byteCount }),
                 "layers": .integer(decoder.layerCount), "hidden_size": .integer(decoder.hiddenSize),
                 "heads": .integer(decoder.headCount), "key_value_heads": .integer(decoder.keyValueHeadCount),
+                "active_parameters": .integer(Self.parameters(stored, of: decoder)),
                 "head_dim": .integer(decoder.headDim), "intermediate_size": .integer(decoder.intermediateSize),
                 "vocabulary": .integer(decoder.vocabularySize), "tied_embeddings": .bool(decoder.tiedEmbeddings),
                 "context": .integer(decoder.maximumPositions),
@@ -101,6 +102,9 @@ struct InspectCommand: ParsableCommand {
             ),
             ("state", "\(stateText(cost)); on a GPU \(stateText(deviceCost))"),
         ]
+        if let experts = decoder.experts {
+            rows.insert(("experts", Self.text(experts, stored, decoder)), at: 4)
+        }
         for (type, rounded) in roundedCosts where rounded != cost {
             rows.append(("", "\(stateText(rounded)), with --cache-type \(type.rawValue)"))
         }
