@@ -7,6 +7,9 @@ import Tensors
 /// A Transformer of random weights with heads that a GPU's kernels take, and models converted from it, in a folder that is
 /// removed with its owner.
 final class TinyModels: Sendable {
+    /// A folder with the tokenizer.
+    static let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        .appendingPathComponent("../TrainingTests/Fixtures/teacher").standardized.path
     let path: String
 
     /// The conversions: every profile, with and without a window or a layer that keeps softmax attention.
@@ -40,10 +43,8 @@ final class TinyModels: Sendable {
 
     init() throws {
         path = NSTemporaryDirectory() + "moult-cuda-\(UUID().uuidString)"
-        let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-            .appendingPathComponent("../TrainingTests/Fixtures/teacher").path
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-        try FileManager.default.copyItem(atPath: source, toPath: teacher)
+        try FileManager.default.copyItem(atPath: Self.source, toPath: teacher)
         let file = URL(fileURLWithPath: "\(teacher)/config.json")
         let configuration = try String(contentsOf: file, encoding: .utf8)
             .replacing("\"head_dim\": 8", with: "\"head_dim\": 16")

@@ -12,11 +12,17 @@ final class TinyRun {
     let folder: TemporaryFolder
     var configuration = TrainingConfiguration()
 
-    /// - Parameter dtype: of the student; the teacher's weights are exact in bfloat16.
-    init(_ stages: String, dtype: DType = .float32) throws {
+    /// - Parameters:
+    ///   - dtype: of the student; the teacher's weights are exact in bfloat16.
+    ///   - family: the name of the fixture of a source family that the teacher is like, instead of Llama.
+    init(_ stages: String, dtype: DType = .float32, family: String? = nil) throws {
         folder = try TemporaryFolder(inMemory: true)
         let teacher = "\(folder.path)/teacher"
         try FileManager.default.copyItem(atPath: Fixtures.path("teacher"), toPath: teacher)
+        if let family {
+            try FileManager.default.removeItem(atPath: "\(teacher)/model.safetensors")
+            try FamilyShape(family, vocabulary: 2003).write(to: teacher)
+        }
         var options = ConversionOptions()
         (options.slots, options.window, options.dtype) = (4, 4, dtype)
         _ = try Converter(ModelFiles.open(teacher), options: options).run(output: "\(folder.path)/model")

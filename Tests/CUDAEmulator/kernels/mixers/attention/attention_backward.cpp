@@ -28,6 +28,7 @@ REGISTER_BOTH(256,4,1,false);
     REGISTER_KERNEL(attention_sink_gradients<dim,group>); \
     REGISTER_KERNEL(attention_sink_sums<dim>)
 
+REGISTER_FOUR(16,1,1);
 REGISTER_FOUR(16,2,1);
 REGISTER_FOUR(20,3,1);
 REGISTER_BOTH(20,3,2,true);
