@@ -51,8 +51,8 @@ struct Operand {
     static func weight(_ shape: Int...) -> Self { Self(kind: .weight, shape: shape) }
     /// float32, as norms, biases and states are.
     static func parameter(_ shape: Int...) -> Self { Self(kind: .parameter, shape: shape) }
-    /// float32 from -1 to 0: log gates.
-    static func gates(_ shape: Int...) -> Self { Self(kind: .gates, shape: shape) }
+    /// float32 from -`scale` to 0: log gates.
+    static func gates(_ shape: Int..., scale: Float = 1) -> Self { Self(kind: .gates, shape: shape, scale: scale) }
     /// float32, without a gradient.
     static func constant(_ shape: Int...) -> Self { Self(kind: .constant, shape: shape) }
 
@@ -73,33 +73,35 @@ func expectAgreement(
     _ what: String, _ operands: [Operand], tolerance: Double = 0.01,
     sourceLocation: SourceLocation = #_sourceLocation, _ operation: ([Tensor]) throws -> [Tensor]
 ) throws {
-    var random = Random(7)
-    let values = try operands.map { try $0.values(&random) }
-    let seed = random
-    func run(_ device: Device) throws -> [(String, Tensor)] {
-        var random = seed
-        let tape = GradientTape()
-        let inputs = try zip(operands, values).map { operand, tensor in
-            let tensor = try operand.kind == .activation ? tensor.converted(to: device.traits.precision.dtype) : tensor
-            return try operand.kind == .constant ? tensor.to(device) : tape.watch(tensor.to(device))
-        }
-        let results = try operation(inputs)
-        for result in results {
-            let gradient = try random.tensor(result.shape)
-            try result.variable?.begin(with: gradient.converted(to: result.dtype).to(device))
-        }
-        try tape.playBack()
-        return results.enumerated().map { ("result \($0)", $1) }
-            + inputs.enumerated().compactMap { index, input in
-                input.variable?.gradient.map { ("gradient \(index)", $0) }
-            }
-    }
-    let (expected, found) = (try run(.cpu), try run(.cuda))
+    let (expected, found) = (try run(operands, on: .cpu, operation), try run(operands, on: .cuda, operation))
     #expect(found.map(\.0) == expected.map(\.0), "\(what)", sourceLocation: sourceLocation)
     for ((name, expected), (_, found)) in zip(expected, found) {
         #expect(found.device == .cuda && found.shape == expected.shape, "\(what)", sourceLocation: sourceLocation)
         try expectClose(found, expected, tolerance, "\(what), \(name)", sourceLocation: sourceLocation)
     }
+}
+
+/// The results of an operation on `device`, and the gradients of its operands from gradients of the results that are the same on all.
+func run(
+    _ operands: [Operand], on device: Device, _ operation: ([Tensor]) throws -> [Tensor]
+) throws -> [(String, Tensor)] {
+    var random = Random(7)
+    let values = try operands.map { try $0.values(&random) }
+    let tape = GradientTape()
+    let inputs = try zip(operands, values).map { operand, tensor in
+        let tensor = try operand.kind == .activation ? tensor.converted(to: device.traits.precision.dtype) : tensor
+        return try operand.kind == .constant ? tensor.to(device) : tape.watch(tensor.to(device))
+    }
+    let results = try operation(inputs)
+    for result in results {
+        let gradient = try random.tensor(result.shape)
+        try result.variable?.begin(with: gradient.converted(to: result.dtype).to(device))
+    }
+    try tape.playBack()
+    return results.enumerated().map { ("result \($0)", $1) }
+        + inputs.enumerated().compactMap { index, input in
+            input.variable?.gradient.map { ("gradient \(index)", $0) }
+        }
 }
 
 /// Elements as float64.

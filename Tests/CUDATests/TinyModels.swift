@@ -8,6 +8,9 @@ import TestSupport
 /// A Transformer of random weights with heads that a GPU's kernels take, and models converted from it, in a folder that is
 /// removed with its owner.
 final class TinyModels: Sendable {
+    /// A folder with the tokenizer.
+    static let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        .appendingPathComponent("../TrainingTests/Fixtures/teacher").standardized.path
     let path: String
 
     /// The conversions: every profile, with and without a window or a layer that keeps softmax attention.
@@ -42,10 +45,8 @@ final class TinyModels: Sendable {
     /// - Parameter experts: what the Transformer is instead.
     init(experts: ExpertModel? = nil) throws {
         path = NSTemporaryDirectory() + "moult-cuda-\(UUID().uuidString)"
-        let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-            .appendingPathComponent("../TrainingTests/Fixtures/teacher").path
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-        try FileManager.default.copyItem(atPath: source, toPath: teacher)
+        try FileManager.default.copyItem(atPath: Self.source, toPath: teacher)
         if let experts {
             try FileManager.default.removeItem(atPath: "\(teacher)/model.safetensors")
             try experts.write(to: teacher)

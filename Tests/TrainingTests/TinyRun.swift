@@ -14,11 +14,18 @@ final class TinyRun {
 
     /// - Parameters:
     ///   - dtype: of the student; the teacher's weights are exact in bfloat16.
+    ///   - family: the name of the fixture of a source family that the teacher is like, instead of Llama.
     ///   - experts: the teacher's, of another form than the fixture's; nil for that.
-    init(_ stages: String, dtype: DType = .float32, experts: ExpertModel? = nil) throws {
+    init(
+        _ stages: String, dtype: DType = .float32, family: String? = nil, experts: ExpertModel? = nil
+    ) throws {
         folder = try TemporaryFolder(inMemory: true)
         let teacher = "\(folder.path)/teacher"
         try FileManager.default.copyItem(atPath: Fixtures.path("teacher"), toPath: teacher)
+        if let family {
+            try FileManager.default.removeItem(atPath: "\(teacher)/model.safetensors")
+            try FamilyShape(family, vocabulary: 2003).write(to: teacher)
+        }
         if let experts {
             try FileManager.default.removeItem(atPath: "\(teacher)/model.safetensors")
             try experts.write(to: teacher)

@@ -29,32 +29,29 @@ struct DecoderEmbedding: Sendable {
         let (rows, length) = (ids.shape[0], ids.rank > 1 ? ids.shape[1] : 1)
         var x = try Tensor.embedding(ids, table: table)
         if scale != 1 { x = try x.scaled(by: scale) }
-        if let positions {
-            let places = try context.places(rows: rows, length: length, of: positions.shape[0], on: table.device)
-            x = try x.adding(Tensor.embedding(places, table: positions))
-        }
+        if let positions { x = try x.adding(places(in: positions, rows: rows, length: length, context)) }
         return try x.reshaped([rows, length, table.shape[1]])
     }
-}
 
-extension MixerContext {
-    /// Where each of B · T tokens stands in its document, int32.
-    /// - Throws: ``ModelError/input(expected:found:)`` beyond the `count` positions that were learned.
-    fileprivate func places(rows: Int, length: Int, of count: Int, on device: Device) throws -> Tensor {
-        if let recordedPosition {
-            guard rows == 1 else {
-                throw ModelError.input(
-                    expected: "one sequence at a time on a GPU of a model with learned positions", found: "\(rows)")
-            }
-            return recordedPosition
+    /// - Throws: ``ModelError/input(expected:found:)`` for more tokens than there are learned positions.
+    func requirePlaces(for tokens: Int) throws {
+        guard let count = positions?.shape[0], tokens > count else { return }
+        throw ModelError.input(
+            expected: "at most \(count) tokens, for as many positions the model has learned", found: "\(tokens)")
+    }
+
+    /// The rows of `table` (positions, D) where each of B · T tokens stands in its document: (B · T, D).
+    private func places(in table: Tensor, rows: Int, length: Int, _ context: MixerContext) throws -> Tensor {
+        if let place = context.recordedPosition {
+            // All sequences stand at one place: its row is the table of which each takes the first.
+            let row = try Tensor.embedding(place, table: table)
+            return rows == 1 ? row : try .embedding(.zeros([rows], .int32, on: table.device), table: row)
         }
-        let longest = documents?.longest(of: length) ?? position + length
-        guard longest <= count else {
-            throw ModelError.input(
-                expected: "at most \(count) tokens, for as many positions the model has learned", found: "\(longest)")
-        }
-        if let documents { return try documents.places(length: length, on: device) }
+        let (documents, position) = (context.documents, context.position)
+        try requirePlaces(for: documents?.longest(of: length) ?? position + length)
+        if let documents { return try .embedding(documents.places(length: length, on: table.device), table: table) }
         let places = (position..<position + length).map { Int32(truncatingIfNeeded: $0) }
-        return try Tensor((0..<rows).flatMap { _ in places }, shape: [rows * length]).to(device)
+        let all = try Tensor((0..<rows).flatMap { _ in places }, shape: [rows * length])
+        return try .embedding(all.to(table.device), table: table)
     }
 }

@@ -64,6 +64,8 @@ public final class DeviceStep {
     }
 
     private func advance() throws {
+        // What is recorded serves for all positions and cannot say where they end.
+        try model.embedding.requirePlaces(for: state.position + 1)
         try state.reserve(state.position + 1)
         let isFar = (
             model.positions.isFar(state.position), model.positions.kept?.isFar(state.position) ?? false

@@ -7,6 +7,8 @@
     REGISTER_KERNEL(attention_key_gradients<__VA_ARGS__>)
 
 // Heads up to 64 wide, without a window or with a wide one, and with a narrow one.
+REGISTER_BOTH(16,1,2,false);
+REGISTER_BOTH(16,1,1,false);
 REGISTER_BOTH(16,2,2,false);
 REGISTER_BOTH(16,2,1,false);
 REGISTER_BOTH(20,3,2,false);
@@ -26,6 +28,7 @@ REGISTER_BOTH(256,4,1,false);
     REGISTER_KERNEL(attention_sink_gradients<dim,group>); \
     REGISTER_KERNEL(attention_sink_sums<dim>)
 
+REGISTER_FOUR(16,1,1);
 REGISTER_FOUR(16,2,1);
 REGISTER_FOUR(20,3,1);
 REGISTER_BOTH(20,3,2,true);

@@ -2,6 +2,8 @@
 
 #include "registry.h"
 
+REGISTER_KERNEL(attention_step<16,1,false>);
+REGISTER_KERNEL(attention_step_combine<16,1>);
 REGISTER_KERNEL(attention_step<16,2,false>);
 REGISTER_KERNEL(attention_step<16,2,true>);
 REGISTER_KERNEL(attention_step_combine<16,2>);

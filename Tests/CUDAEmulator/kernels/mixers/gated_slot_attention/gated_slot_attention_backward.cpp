@@ -6,6 +6,7 @@
     REGISTER_KERNEL(gsa_chunk_gradients<K,V,M,C,together,false>);      \
     REGISTER_KERNEL(gsa_end_gradients<K,V,M,C>)
 
+REGISTER_KERNEL(gsa_chunk_gradients<16,16,4,64,1,false>);
 REGISTER_SHAPE(16, 16, 4, 64, 2);
 REGISTER_SHAPE(16, 32, 20, 64, 3);
 REGISTER_SHAPE(128, 128, 64, 64, 2);
