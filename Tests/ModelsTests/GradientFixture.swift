@@ -100,6 +100,11 @@ extension TensorRecipe {
             let values = try whole.array(Float.self), width = whole.count / whole.shape[0]
             return try Tensor(
                 rows.flatMap { values[$0 * width..<($0 + 1) * width] }, shape: [rows.count] + whole.shape.dropFirst())
+        case .member(let part, let number):
+            let whole = try part.gradient(in: file)
+            let size = whole.count / whole.shape[0]
+            return try Tensor(
+                Array(whole.array(Float.self)[number * size..<(number + 1) * size]), shape: Array(whole.shape.dropFirst()))
         case .transposed(let part):
             let whole = try part.gradient(in: file)
             let values = try whole.array(Float.self), (height, width) = (whole.shape[0], whole.shape[1])

@@ -88,7 +88,7 @@ extension TensorRecipe {
         switch self {
         case .stored: false
         case .transposed: true
-        case .rows(let part, _), .scaled(let part, _, _): part.isTransposed
+        case .rows(let part, _), .member(let part, _), .scaled(let part, _, _): part.isTransposed
         }
     }
 
@@ -96,7 +96,7 @@ extension TensorRecipe {
     fileprivate var shift: Float {
         switch self {
         case .stored: 0
-        case .rows(let part, _), .transposed(let part): part.shift
+        case .rows(let part, _), .member(let part, _), .transposed(let part): part.shift
         case .scaled(let part, let scale, let shift): part.shift * scale + shift
         }
     }

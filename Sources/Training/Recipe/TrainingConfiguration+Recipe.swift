@@ -10,8 +10,13 @@ extension TrainingConfiguration {
     public mutating func fillStages(
         for model: ModelConfiguration, on device: Device, keepsSettings: (length: Bool, recall: Bool, frequency: Bool)
     ) throws {
-        let isChosen = try model.mixers.contains(SoftmaxAttention.name) || !model.attention.heads.isEmpty
-        let select = model.decoder.modelType == "moult" && !isChosen ? "select=3," : ""
+        // Layers that have a window of their own in the source were not chosen, and count for nothing here.
+        let layers = model.mixers.indices.filter { !model.decoder.isLocal($0) }
+        let isChosen =
+            try layers.contains { model.mixers[$0] == SoftmaxAttention.name } || !model.attention.heads.isEmpty
+        // Of few heads not all: those of three layers of one are the whole model.
+        let heads = min(3, max(1, layers.count * model.decoder.keyValueHeadCount / 3))
+        let select = model.decoder.modelType == "moult" && !isChosen ? "select=\(heads)," : ""
         if !keepsSettings.recall { data.recall = 0.15 }
         guard device.traits.isAccelerator else {
             stages = try StageConfiguration.list("align=100k,\(select)distil=300k", length: length)
