@@ -85,7 +85,7 @@ public struct ConversionReport: Sendable {
             if let index = kinds.firstIndex(where: { $0.pattern == pattern }) {
                 kinds[index].tensors += 1
             } else {
-                kinds.append((pattern, 1, Self.pattern(recipe.summary)))
+                kinds.append((pattern, 1, Self.pattern(recipe.kind)))
             }
         }
         return kinds

@@ -44,7 +44,7 @@ struct ExpertConversionTests {
         #expect(report.derivedKinds.count <= 4)
         if model == .fused {
             #expect(
-                report.summary.contains("model.layers.*.mlp.experts.*.up_proj.weight × 8: rows 32 to 63 of number 0"))
+                report.summary.contains("model.layers.*.mlp.experts.*.up_proj.weight × 8: rows 32 to 63 of each of "))
         }
     }
 

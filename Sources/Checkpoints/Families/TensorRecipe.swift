@@ -22,17 +22,22 @@ public indirect enum TensorRecipe: Sendable, Equatable {
     }
 
     /// In words, for reports: "rows of model.layers.0.self_attn.qkv_proj.weight".
-    public var summary: String {
+    public var summary: String { text { "number \($0)" } }
+
+    /// The same of all members of a stack together: "each of model.layers.0.mlp.experts.up_proj.weight".
+    public var kind: String { text { _ in "each" } }
+
+    private func text(_ member: (Int) -> String) -> String {
         switch self {
         case .stored(let name): name
         case .rows(let part, let rows):
             rows == Array((rows.first ?? 0)..<(rows.first ?? 0) + rows.count)
-                ? "rows \(rows.first ?? 0) to \((rows.last ?? 0)) of \(part.summary)"
-                : "\(rows.count) rows of \(part.summary), in another order"
-        case .member(let part, let number): "number \(number) of \(part.summary)"
-        case .transposed(let part): "\(part.summary), transposed"
+                ? "rows \(rows.first ?? 0) to \((rows.last ?? 0)) of \(part.text(member))"
+                : "\(rows.count) rows of \(part.text(member)), in another order"
+        case .member(let part, let number): "\(member(number)) of \(part.text(member))"
+        case .transposed(let part): "\(part.text(member)), transposed"
         case .scaled(let part, let scale, let shift):
-            part.summary + (scale == 1 ? "" : " · \(scale)") + (shift == 0 ? "" : " + \(shift)")
+            part.text(member) + (scale == 1 ? "" : " · \(scale)") + (shift == 0 ? "" : " + \(shift)")
         }
     }
 

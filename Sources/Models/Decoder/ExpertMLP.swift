@@ -9,6 +9,7 @@ struct ExpertMLP: FeedForward {
     let router: Tensor
     /// The maps that read the input, by expert, and those that give the outputs.
     private let inputMaps: [Linear], outputMaps: [Linear]
+    let inputWeights: [Tensor]
 
     static func rules(
         _ configuration: ModelConfiguration, _ mixture: ExpertMixture, layer: Int
@@ -48,9 +49,8 @@ struct ExpertMLP: FeedForward {
             gates.indices.map { .init(gate: gates[$0].weight, up: ups[$0].weight, down: downs[$0].weight) },
             active: mixture.active, isNormalised: mixture.isNormalised, activation: configuration.decoder.activation)
         (inputMaps, outputMaps) = (gates + ups, downs)
+        inputWeights = [router] + inputMaps.map(\.weight)
     }
-
-    var inputWeights: [Tensor] { [router] + inputMaps.map(\.weight) }
 
     func callAsFunction(_ x: Tensor, _ context: MixerContext) throws -> Tensor {
         let logits = try x.linear(router)
