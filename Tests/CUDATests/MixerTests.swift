@@ -104,23 +104,21 @@ extension CUDATests {
         /// Qwen 2.5's scores go beyond a thousand, and gates that are trained may close altogether.
         @Test("closed gates and scores of thousands give numbers", arguments: [1, 100] as [Float], [1, 40] as [Float])
         func extremes(keys: Float, gates: Float) throws {
-            for slots in [4, 16] {
-                let operands: [Operand] = [
-                    .activation(1, 140, 2, 16, scale: keys), .activation(1, 140, 1, 16, scale: keys),
-                    .activation(1, 140, 1, 16), .gates(1, 140, 1, slots, scale: gates),
+            let operands: [Operand] = [
+                .activation(1, 140, 2, 16, scale: keys), .activation(1, 140, 1, 16, scale: keys),
+                .activation(1, 140, 1, 16), .gates(1, 140, 1, 4, scale: gates),
+            ]
+            let results = try run(operands, on: .cuda) {
+                [
+                    try Tensor.gatedSlotAttention(
+                        q: $0[0], k: $0[1], v: $0[2], logGates: $0[3], scale: 0.25, documents: nil),
+                    try $0[0].attention(
+                        k: $0[1], v: $0[2], scale: 0.25, span: AttentionSpan(window: 20, sinks: 4), documents: nil),
                 ]
-                let results = try run(operands, on: .cuda) {
-                    [
-                        try Tensor.gatedSlotAttention(
-                            q: $0[0], k: $0[1], v: $0[2], logGates: $0[3], scale: 0.25, documents: nil),
-                        try $0[0].attention(
-                            k: $0[1], v: $0[2], scale: 0.25, span: AttentionSpan(window: 20, sinks: 4), documents: nil),
-                    ]
-                }
-                for (name, tensor) in results {
-                    let unfit = try doubles(tensor).count { !$0.isFinite }
-                    #expect(unfit == 0, "\(name), keys \(keys), gates \(gates), \(slots) slots")
-                }
+            }
+            for (name, tensor) in results {
+                let unfit = try doubles(tensor).count { !$0.isFinite }
+                #expect(unfit == 0, "\(name), keys \(keys), gates \(gates)")
             }
         }
 
