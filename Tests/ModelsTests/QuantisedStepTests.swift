@@ -5,7 +5,7 @@ import Tensors
 import TestSupport
 import Testing
 
-/// Switches threads, and so runs in another process than most (scripts/run-tests), and in no suite's company that does the same.
+/// Switches threads, and so runs in another process than most (scripts/run-tests), beside no suite that switches too.
 @Suite("Steps of quantised models", .switchesProcess)
 struct QuantisedStepTests {
     /// A fixture made wide enough for groups of 32 inputs, with random weights; `type` is that of its matrices.
