@@ -2,10 +2,11 @@ import CKernels
 import Checkpoints
 import Models
 import Tensors
+import TestSupport
 import Testing
 
-/// Switches threads, and so runs in another process than most (scripts/run-tests).
-@Suite("Steps of quantised models")
+/// Switches threads, and so runs in another process than most (scripts/run-tests), beside no suite that switches too.
+@Suite("Steps of quantised models", .switchesProcess)
 struct QuantisedStepTests {
     /// A fixture made wide enough for groups of 32 inputs, with random weights; `type` is that of its matrices.
     private func model(_ name: String, _ type: DType, scale: Int = 1) throws -> DecoderModel {

@@ -1,11 +1,12 @@
 import CKernels
 import Foundation
 import Tensors
+import TestSupport
 import Testing
 
 /// The suites that switch kernels, threads or oneDNN are nested here, so that no two of them run at once. `make test`
 /// (scripts/run-tests) runs them in a process of their own: others compare to the bit.
-@Suite(.serialized) enum KernelTests {}
+@Suite(.serialized, .switchesProcess) enum KernelTests {}
 
 /// One way to run the kernels.
 struct KernelChoice: Sendable, CustomStringConvertible {

@@ -32,23 +32,26 @@ static void check_one_by_one(int64_t count) {
     moult_scale(x, 0.3f, out, count);
     for (int64_t i = 0; i < count; i++) expected[i] = x[i] * (double)0.3f;
     check_floats("scale", out, expected, count, 1e-6);
+    // Of a few elements all may be far to the left, where x times a tiny share is left: an exponential of minus some tens
+    // multiplies the rounding of its argument by as much.
+    const double tail = 1e-3;
     for (enum moult_activation a = moult_silu; a <= moult_gelu_tanh; a++) {
         moult_activated(a, x, out, count);
         for (int64_t i = 0; i < count; i++) expected[i] = act(a, x[i]);
-        check_floats("activated", out, expected, count, 1e-6);
+        check_near("activated", out, expected, count, 1e-6, tail);
         moult_gated(a, x, y, out, count);
         for (int64_t i = 0; i < count; i++) expected[i] *= y[i];
-        check_floats("gated", out, expected, count, 1e-6);
+        check_near("gated", out, expected, count, 1e-6, tail);
         moult_activated_backward(a, g, x, out, count);
         for (int64_t i = 0; i < count; i++) expected[i] = g[i] * slope(a, x[i]);
-        check_floats("activated_backward", out, expected, count, 1e-5);
+        check_near("activated_backward", out, expected, count, 1e-5, tail);
         moult_gated_backward(a, g, x, y, out, other, count);
         for (int64_t i = 0; i < count; i++) {
             second[i] = g[i] * act(a, x[i]);
             expected[i] *= y[i];
         }
-        check_floats("gated_backward, gate", out, expected, count, 1e-5);
-        check_floats("gated_backward, up", other, second, count, 1e-5);
+        check_near("gated_backward, gate", out, expected, count, 1e-5, tail);
+        check_near("gated_backward, up", other, second, count, 1e-5, tail);
     }
     moult_log_gate(x, 3, out, count);
     for (int64_t i = 0; i < count; i++) expected[i] = (fmin(x[i], 0) - log1p(exp(-fabs((double)x[i])))) / 3;
@@ -142,7 +145,8 @@ static void check_rows(int64_t rows, int64_t dim) {
     }
     check_floats("mix_backward, x", out, expected, count, 1e-5);
     check_floats("mix_backward, y", other, second, count, 1e-5);
-    check_near("mix_backward, logits", slopes, third, rows, 1e-4, 0.1);
+    // Sums of `dim` terms of both signs, which may leave next to nothing.
+    check_near("mix_backward, logits", slopes, third, rows, 1e-4, fmax(0.1, sqrt((double)dim) / 50));
     for (int64_t i = 0; i < dim; i++) {
         sums[i] = 1, columns[i] = 1;
         for (int64_t r = 0; r < rows; r++) columns[i] += x[r * dim + i];
