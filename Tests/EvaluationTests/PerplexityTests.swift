@@ -29,7 +29,11 @@ struct PerplexityTests {
         let tokens = try tokenizer.encode(text, addSpecialTokens: false)
         let found = try Perplexity.measure(model, tokenizer: tokenizer, text: text, window: 50, limit: 7)
         var total = 0.0
-        for window in 0..<7 { for loss in try losses(tokens[50 * window...50 * window + 50]) { total += loss } }
+        let prefix = tokenizer.textPrefix
+        #expect(prefix.count == 1)
+        for window in 0..<7 {
+            for loss in try losses(prefix + tokens[50 * window...50 * window + 50]).dropFirst() { total += loss }
+        }
         #expect(found.totalLoss == total && found.tokens == 350 && found.windows == 7)
         #expect(found.availableWindows == (tokens.count - 1) / 50)
         #expect(found.perplexity == exp(total / 350))
@@ -52,13 +56,14 @@ struct PerplexityTests {
         #expect(whole.bytes == texts.reduce(0) { $0 + $1.utf8.count })
         #expect(whole.tokensByPosition.count == count - 1)
         for start in documents.starts.dropFirst() { #expect(whole.tokensByPosition[start - 1] == 0) }
-        // Windows of 6 cut the documents: what a window holds of one begins anew.
+        // Windows of 6 cut the documents: what a window holds of one begins anew, as a text does.
         let cut = try Perplexity.measure(model, tokenizer: tokenizer, documents: documents, window: 6)
         var (total, tokens) = (0.0, 0)
         for window in 0..<(count - 1) / 6 {
             let places = documents.starts.filter { 6 * window + 1..<6 * window + 7 ~= $0 }
             for (start, end) in zip([6 * window] + places, places + [6 * window + 7]) where end - start > 1 {
-                let part = try losses(documents.tokens[start..<end])
+                let prefix = documents.starts.contains(start) ? [] : tokenizer.textPrefix
+                let part = try losses(prefix + documents.tokens[start..<end]).dropFirst(prefix.count)
                 (total, tokens) = (total + part.reduce(0, +), tokens + part.count)
             }
         }

@@ -32,8 +32,10 @@ struct RulerTests {
         let group = try groups(task) { ($0.lengths, $0.limit, $0.seed, $0.data) = ([length], count, seed, data) }[0]
         let result = try group.evaluate(continuer, tokenizer: tokenizer)
         return try zip(continuer.prompts, result.answers).map { prompt, answer in
-            (
-                try tokenizer.decode(prompt.tokens, skipSpecialTokens: false), prompt.tokens.count, prompt.limit,
+            #expect(prompt.tokens.starts(with: tokenizer.textPrefix))
+            let text = prompt.tokens.dropFirst(tokenizer.textPrefix.count)
+            return (
+                try tokenizer.decode(Array(text), skipSpecialTokens: false), prompt.tokens.count, prompt.limit,
                 answer.answers
             )
         }

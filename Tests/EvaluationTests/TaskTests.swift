@@ -93,7 +93,9 @@ struct TaskTests {
                 let (asked, scored) = (
                     continuation.tokens.dropLast(continuation.scored), continuation.tokens.suffix(continuation.scored)
                 )
-                return try [prompt.context, Array(asked), Array(scored)].map {
+                #expect(prompt.context.starts(with: tokenizer.textPrefix))
+                let context = prompt.context.dropFirst(tokenizer.textPrefix.count)
+                return try [Array(context), Array(asked), Array(scored)].map {
                     try tokenizer.decode($0, skipSpecialTokens: false)
                 }
             }

@@ -14,6 +14,9 @@ struct GradientFixture: Sendable, CustomTestStringConvertible {
             "moult-hybrid",
         ] + (Fixture.families + [.longRope]).map(\.name)).map(GradientFixture.init)
 
+    /// Those without experts: which of them a token takes changes in steps.
+    static let smooth = all.filter { !["mixtral", "moe"].contains(where: $0.name.contains) }
+
     var fixture: Fixture { Fixture(name: name) }
 
     /// A model of a fixture whose parameters are watched by a tape of its own.
@@ -104,7 +107,8 @@ extension TensorRecipe {
             let whole = try part.gradient(in: file)
             let size = whole.count / whole.shape[0]
             return try Tensor(
-                Array(whole.array(Float.self)[number * size..<(number + 1) * size]), shape: Array(whole.shape.dropFirst()))
+                Array(whole.array(Float.self)[number * size..<(number + 1) * size]),
+                shape: Array(whole.shape.dropFirst()))
         case .transposed(let part):
             let whole = try part.gradient(in: file)
             let values = try whole.array(Float.self), (height, width) = (whole.shape[0], whole.shape[1])

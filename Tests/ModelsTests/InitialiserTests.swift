@@ -18,6 +18,23 @@ struct InitialiserTests {
         }
     }
 
+    @Test("a map's outputs are as strong in every model, whatever its input is")
+    func map() throws {
+        let map = Initialiser.map(outputs: 0.08, norm: "norm.weight")
+        for (width, input) in [(64, 0.3), (400, 26)] {
+            let values = try map.make(name: "w", shape: [100, width], seed: 7, input: input)
+            let outputs = try values.rootMeanSquare() * Double(width).squareRoot() * input
+            #expect(abs(outputs / 0.08 - 1) < 0.03)
+        }
+        let zero = Initialiser.map(outputs: 0, norm: nil)
+        #expect(try zero.make(name: "w", shape: [3, 5], seed: 7).array() == [Float](repeating: 0, count: 15))
+        // A norm of nothing, or of no numbers, makes no infinite weights.
+        for input in [0, Double.nan, .infinity] {
+            #expect(
+                try map.make(name: "w", shape: [3, 5], seed: 7, input: input).array().allSatisfy { $0.magnitude < 100 })
+        }
+    }
+
     @Test("normal values have the moments asked for and depend on seed and name alone")
     func normal() throws {
         let initialiser = Initialiser.normal(standardDeviation: 0.02)

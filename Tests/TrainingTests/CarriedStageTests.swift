@@ -76,7 +76,7 @@ struct CarriedStageTests {
         for run in [mixed, alone] { run.configuration.data.recall = 0.25 }
         let (found, expected) = (try mixed.train().losses, try alone.train().losses)
         for index in 0..<12 {
-            #expect(abs(found[index + 4] - expected[index]) < 1e-5 * expected[index], "\(index)")
+            #expect(abs(found[index + 4] - expected[index]) < 1e-4 * expected[index], "\(index)")
         }
         mixed.eachStage { $0.carryShare = 0.5 }
         let half = try mixed.train("half").losses

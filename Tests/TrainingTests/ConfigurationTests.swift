@@ -52,7 +52,8 @@ struct ConfigurationTests {
             "stages", "stage", "tokens", "carry", "carry_share", "sequences", "accumulation", "learning_rate",
             "schedule",
             "warm_up_steps",
-            "final_rate", "decay_share", "new_parameter_rate", "beta1", "beta2", "epsilon", "weight_decay", "clip",
+            "final_rate", "decay_share", "new_parameter_rate", "rates", "beta1", "beta2", "epsilon", "weight_decay",
+            "clip",
             "freeze", "teacher_share", "layers_at_once",
         ] {
             #expect(text.contains("\(key):"), "\(key) is missing")

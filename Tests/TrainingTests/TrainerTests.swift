@@ -121,7 +121,8 @@ struct TrainerTests {
         let text = seededDocuments(400, seed: 9).joined(separator: "\n")
         let tokens = Array(try tokenizer.encode(text, addSpecialTokens: false).prefix(9001))
         try #require(tokens.count == 9001)
-        let losses = try model.negativeLogLikelihood([tokens])
+        let prefix = tokenizer.textPrefix
+        let losses = Array(try model.negativeLogLikelihood([prefix + tokens]).dropFirst(prefix.count))
         let found = try Perplexity.measure(model, tokenizer: tokenizer, text: text, window: 9000, limit: 1)
         #expect(found.tokens == 9000 && found.tenths.last == 8100..<9000)
         for (range, position) in zip(found.tenths, stride(from: 0, to: 9000, by: 900)) {

@@ -7,7 +7,7 @@ import Tensors
 /// A reused matrix is changed relative to its root mean square (Shazeer and Stern 2018, arXiv 1804.04235, section 8), and the outputs
 /// of a map that conversion made by as much in every model: its rate falls with the root of the input's width and with the
 /// input's root mean square, as the map itself does (``Initialiser/map(outputs:norm:)``). Vectors keep the stage's rate.
-struct RateScales {
+package struct RateScales {
     /// The root mean square of SmolLM2-135M's projections, median of its layers.
     static let weight = 0.19
     /// The root of the width of its layers' inputs (576) times their root mean square, the median of its norms' weights (0.32).
@@ -16,7 +16,7 @@ struct RateScales {
     private let scales: [String: Double]
 
     /// The scales of `model` as it is before its run.
-    init(_ model: TrainableModel) throws {
+    package init(_ model: TrainableModel) throws {
         var scales: [String: Double] = [:]
         for rule in model.rules where rule.shape.count > 1 {
             switch rule.origin {
@@ -33,5 +33,5 @@ struct RateScales {
     }
 
     /// What the rate of a parameter is multiplied by.
-    subscript(name: String) -> Double { scales[name] ?? 1 }
+    package subscript(name: String) -> Double { scales[name] ?? 1 }
 }
