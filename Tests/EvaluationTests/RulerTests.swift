@@ -305,7 +305,8 @@ struct RulerTests {
         var golds: [String] = []
         for query in stride(from: 0, to: asked.continuations.count, by: 10) {
             let texts = try asked.continuations[query..<query + 10].map {
-                try tokenizer.decode(asked.context + $0.tokens, skipSpecialTokens: false)
+                try tokenizer.decode(
+                    asked.context.dropFirst(tokenizer.textPrefix.count) + $0.tokens, skipSpecialTokens: false)
             }
             let choices = texts.map { String($0.split(separator: " ").last ?? "") }
             #expect(Set(choices).count == 10)

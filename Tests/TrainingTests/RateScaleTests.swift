@@ -13,7 +13,8 @@ import Training
 
     @Test("are those of the model that the recipe was tuned on where a model's weights are")
     func scales() throws {
-        let files = try ModelFiles.open(TinyRun("align=64").path("model"))
+        let run = try TinyRun("align=64")
+        let files = try ModelFiles.open(run.path("model"))
         let scales = try RateScales(TrainableModel(files, as: nil))
         let layer = "model.layers.1."
         func values(_ name: String) throws -> [Float] { try files.checkpoint.load(layer + name, as: .float32).array() }
@@ -34,6 +35,7 @@ import Training
             let run = try TinyRun(stage)
             run.configuration.length = 16
             run.eachStage { ($0.schedule.warmUpSteps, $0.schedule.peak, $0.sequences) = (0, 1e-3, 1) }
+            run.eachStage { $0.schedule.final = 1 }
             run.eachStage { ($0.optimiser.weightDecay, $0.optimiser.epsilon) = (0, 1e-30) }
             _ = try run.train()
             let name = "model.layers.1.self_attn.q_proj.weight"
