@@ -65,10 +65,11 @@ import Tokenizers
     }
 
     /// The tokenizers of these names bring text into form C first.
-    @Test(arguments: [
-        ("qwen2", [10, 11]), ("olmo", [10, 11]), ("mpt", [10, 11]), ("command-r", [10, 11]), ("gpt-2", [8, 9, 12]),
-        ("starcoder", [8, 9, 12]), ("llama-bpe", [8, 9, 12]),
-    ] as [(String, [Int32])])
+    @Test(
+        arguments: [
+            ("qwen2", [10, 11]), ("olmo", [10, 11]), ("mpt", [10, 11]), ("command-r", [10, 11]), ("gpt-2", [8, 9, 12]),
+            ("starcoder", [8, 9, 12]), ("llama-bpe", [8, 9, 12]),
+        ] as [(String, [Int32])])
     func composes(name: String, ids: [Int32]) throws {
         var vocabulary = Self.vocabulary(name)
         vocabulary.tokens += ["e", "Ì", "Ã", "©", "ģ"]
@@ -77,10 +78,11 @@ import Tokenizers
     }
 
     /// With these names, a word that is a token is taken whole where no merges lead to it.
-    @Test(arguments: [
-        ("llama-bpe", [8]), ("falcon3", [8]), ("tekken", [8]), ("glm4", [8]), ("glm5", [8]), ("dbrx", [3, 2]),
-        ("gpt-4o", [3, 2]), ("qwen2", [3, 2]),
-    ] as [(String, [Int32])])
+    @Test(
+        arguments: [
+            ("llama-bpe", [8]), ("falcon3", [8]), ("tekken", [8]), ("glm4", [8]), ("glm5", [8]), ("dbrx", [3, 2]),
+            ("gpt-4o", [3, 2]), ("qwen2", [3, 2]),
+        ] as [(String, [Int32])])
     func takesWholeWords(name: String, ids: [Int32]) throws {
         var vocabulary = Self.vocabulary(name)
         vocabulary.tokens.append("ba")

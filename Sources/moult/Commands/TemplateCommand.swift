@@ -17,10 +17,12 @@ struct TemplateCommand: ParsableCommand {
             """) var data: String
 
     func run() throws {
+        // One template may have many lines.
+        var last: (source: String, template: ChatTemplate)?
         for line in try TextFile.read(data).split(separator: "\n") {
             let result: JSONValue
             do {
-                result = ["text": .string(try Self.render(try JSONValue(parsing: Data(line.utf8), .python)))]
+                result = ["text": .string(try Self.render(try JSONValue(parsing: Data(line.utf8), .python), &last))]
             } catch {
                 result = ["error": .string("\(error)")]
             }
@@ -28,11 +30,16 @@ struct TemplateCommand: ParsableCommand {
         }
     }
 
-    private static func render(_ conversation: JSONValue) throws -> String {
+    private static func render(
+        _ conversation: JSONValue, _ last: inout (source: String, template: ChatTemplate)?
+    ) throws -> String {
         guard let source = conversation["source"]?.stringValue, let messages = conversation["messages"]?.arrayValue
         else { throw Failure("expected an object with a source and messages.") }
         let variables = conversation["variables"]?.objectValue?.pairs.map { ($0.key, $0.value) } ?? []
-        return try ChatTemplate(source).render(
+        let template = last?.source == source ? last?.template : nil
+        let parsed = try template ?? ChatTemplate(source)
+        last = (source, parsed)
+        return try parsed.render(
             messages: messages, addGenerationPrompt: conversation["add_generation_prompt"]?.boolValue ?? false,
             variables: Dictionary(variables, uniquingKeysWith: { $1 }))
     }
