@@ -49,22 +49,26 @@ struct GGUFPreTokenizer {
         (
             [
                 "gpt-2", "default", "phi-2", "jina-es", "jina-de", "jina-v1-en", "jina-v2-es", "jina-v2-de",
-                "jina-v2-code", "roberta-bpe", "gigachat", "a.x-4.0", "mellum", "modern-bert", "mpt", "olmo", "jais",
-                "trillion", "granite-docling", "exaone4",
+                "jina-v2-code", "roberta-bpe", "gigachat", "a.x-4.0", "mellum", "modern-bert", "jais", "trillion",
+                "granite-docling", "exaone4",
             ], .init([gpt2])
         ),
+        // GPT-NeoX's tokenizer and those made from it.
+        (["olmo", "mpt"], .init([gpt2], composes: true)),
         (
             [
-                "smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b", "mellum2",
+                "smollm", "starcoder", "refact", "codeshell", "exaone", "minerva-7b", "mellum2",
             ], .init([#"\p{N}"#, gpt2])
         ),
+        (["command-r"], .init([#"\p{N}"#, gpt2], composes: true)),
         (
             [
                 "llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2",
                 "jina-v5-nano",
             ], .init([cl100k], ignoresMerges: true, addsBOS: true)
         ),
-        (["dbrx", "smaug-bpe", "glm4", "chatglm-bpe"], .init([cl100k])),
+        (["dbrx", "smaug-bpe", "chatglm-bpe"], .init([cl100k])),
+        (["glm4", "glm5"], .init([cl100k], ignoresMerges: true)),
         (
             ["qwen2", "deepseek-r1-qwen", "kormo", "f2llmv2", "megrez"], .init([cl100kDigits], composes: true)
         ),

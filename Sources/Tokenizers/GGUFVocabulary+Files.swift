@@ -27,7 +27,7 @@ extension GGUFVocabulary {
             guard type == .control || type == .userDefined || type == .unknown && parts.byteFallback else { return nil }
             return [
                 "id": .integer(id), "content": .string(tokens[id]), "single_word": false, "lstrip": false,
-                "rstrip": false, "normalized": false, "special": .bool(type != .userDefined),
+                "rstrip": .bool(takesSpaceBehind(id)), "normalized": false, "special": .bool(type != .userDefined),
             ]
         }
         let unknown = parts.byteFallback ? try token(unknownToken ?? named.first { type(of: $0) == .unknown }) : nil
@@ -45,6 +45,11 @@ extension GGUFVocabulary {
         ]
         return TokenizerFiles(
             tokenizer: Data(root.json.utf8), configuration: Data(try configuration(parts, unknown?.id).json.utf8))
+    }
+
+    /// Phi-3's roles and ends of turns take the white space behind them with them, of which a file says nothing.
+    private func takesSpaceBehind(_ id: Int) -> Bool {
+        architecture == "phi3" && model == "llama" && !["<unk>", "<s>", "<|endoftext|>"].contains(tokens[id])
     }
 
     private func parts(_ table: TokenTable) throws -> Parts {

@@ -9,6 +9,8 @@ public struct GGUFVocabulary: Sendable {
 
     /// What errors call the source of this vocabulary.
     public var file = "GGUF metadata"
+    /// `general.architecture`, which says of some tokens how they are found; nil for none.
+    public var architecture: String?
     /// `tokenizer.ggml.model`: "gpt2", byte-level BPE; "llama", SentencePiece's BPE; "gemma4", BPE over characters.
     public var model: String
     /// `tokenizer.ggml.pre`: how byte-level vocabularies split text into words; "default", as GPT-2, where it is missing.

@@ -16,7 +16,9 @@ extension Tokenizer {
         let hasFile = FileManager.default.fileExists(atPath: file.path)
         do {
             if try metadata.string("tokenizer.ggml.model") != nil {
-                return try Tokenizer(GGUFVocabulary(GGUFTokenizer(metadata), file: metadata.file))
+                var vocabulary = GGUFVocabulary(try GGUFTokenizer(metadata), file: metadata.file)
+                vocabulary.architecture = try metadata.string("general.architecture")
+                return try Tokenizer(vocabulary)
             }
         } catch let error as TokenizerError {
             guard case .unsupported = error, hasFile else { throw error }

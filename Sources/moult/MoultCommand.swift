@@ -17,7 +17,7 @@ struct MoultCommand: ParsableCommand {
             With --json, standard output holds one JSON object and nothing else; progress goes to standard error.
             """,
         version: Moult.version,
-        subcommands: [LogitsCommand.self, TokensCommand.self],
+        subcommands: [LogitsCommand.self, TokensCommand.self, TemplateCommand.self],
         groupedSubcommands: [
             CommandGroup(
                 name: "Model", subcommands: [InspectCommand.self, ConvertCommand.self, QuantizeCommand.self]),

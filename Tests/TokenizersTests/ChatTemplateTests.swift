@@ -95,6 +95,20 @@ import Tokenizers
         #expect(throws: TokenizerError.templateRaised(message: "no")) { try Self.render("{{ raise_exception('no') }}") }
     }
 
+    /// Written by transformers 5.24, which gives reasoning the names that templates read it by.
+    @Test(arguments: [
+        (
+            #"{"role": "assistant", "reasoning": "a"}"#,
+            "{'thinking': 'a', 'role': 'assistant', 'reasoning': 'a', 'reasoning_content': 'a'}"
+        ),
+        (#"{"thinking": "a", "reasoning_content": null}"#, "{'thinking': 'a', 'reasoning_content': 'a'}"),
+        (#"{"reasoning_content": "", "thinking": "b"}"#, "{'thinking': 'b', 'reasoning_content': ''}"),
+        (#"{"content": "c", "thinking": null}"#, "{'content': 'c', 'thinking': None}"),
+    ])
+    func namesReasoning(message: String, text: String) throws {
+        #expect(try Self.render("{{ messages[0] }}", [JSONValue(parsing: message)]) == text)
+    }
+
     @Test func comparesByCodePoints() throws {
         #expect(try Self.render("{{ 'é' == 'e\u{301}' }}") == "False")
     }

@@ -64,6 +64,32 @@ import Tokenizers
         #expect(try Tokenizer(Self.vocabulary(name)).encode("ab ab", addSpecialTokens: false) == [6, 7])
     }
 
+    /// The tokenizers of these names bring text into form C first.
+    @Test(
+        arguments: [
+            ("qwen2", [10, 11]), ("olmo", [10, 11]), ("mpt", [10, 11]), ("command-r", [10, 11]), ("gpt-2", [8, 9, 12]),
+            ("starcoder", [8, 9, 12]), ("llama-bpe", [8, 9, 12]),
+        ] as [(String, [Int32])])
+    func composes(name: String, ids: [Int32]) throws {
+        var vocabulary = Self.vocabulary(name)
+        vocabulary.tokens += ["e", "Ì", "Ã", "©", "ģ"]
+        vocabulary.tokenTypes += [1, 1, 1, 1, 1]
+        #expect(try Tokenizer(vocabulary).encode("e\u{301}", addSpecialTokens: false) == ids)
+    }
+
+    /// With these names, a word that is a token is taken whole where no merges lead to it.
+    @Test(
+        arguments: [
+            ("llama-bpe", [8]), ("falcon3", [8]), ("tekken", [8]), ("glm4", [8]), ("glm5", [8]), ("dbrx", [3, 2]),
+            ("gpt-4o", [3, 2]), ("qwen2", [3, 2]),
+        ] as [(String, [Int32])])
+    func takesWholeWords(name: String, ids: [Int32]) throws {
+        var vocabulary = Self.vocabulary(name)
+        vocabulary.tokens.append("ba")
+        vocabulary.tokenTypes.append(1)
+        #expect(try Tokenizer(vocabulary).encode("ba", addSpecialTokens: false) == ids)
+    }
+
     /// A vocabulary of SentencePiece: text is joined by falling score.
     private static let pieces = GGUFVocabulary(
         model: "llama",
@@ -80,6 +106,17 @@ import Tokenizers
         #expect(tokenizer.bosToken == 1 && tokenizer.eosToken == 2 && tokenizer.unknownToken == 0)
         let reloaded = try Tokenizer(files: tokenizer.huggingFaceFiles)
         #expect(try reloaded.encode("ab aé<x>") == tokenizer.encode("ab aé<x>"))
+    }
+
+    /// Phi-3's tokens take the white space behind them with them, but for the one that begins texts.
+    @Test func takesSpaceBehindTokens() throws {
+        var vocabulary = Self.pieces
+        #expect(try Tokenizer(vocabulary).encode("<x> ab</s> a<s> a") == [1, 11, 5, 10, 2, 5, 8, 1, 5, 8])
+        vocabulary.architecture = "phi3"
+        let tokenizer = try Tokenizer(vocabulary)
+        #expect(try tokenizer.encode("<x> ab</s>  a<s> a") == [1, 11, 10, 2, 8, 1, 5, 8])
+        let reloaded = try Tokenizer(files: tokenizer.huggingFaceFiles)
+        #expect(try reloaded.encode("<x> ab") == [1, 11, 10])
     }
 
     @Test func sentencePieceAsTheFileSays() throws {

@@ -6,8 +6,6 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from safetensors.torch import load_file
-
 ROOT = Path(__file__).resolve().parents[2]
 EXECUTABLE = Path(os.environ.get("MOULT", ROOT / ".build" / "release" / "moult"))
 
@@ -28,6 +26,8 @@ def run_json(*arguments, environment=None):
 
 def logits(model, tokens):
     """Moult's logits (B, T, V) float32 for rows of token ids of one length."""
+    from safetensors.torch import load_file
+
     with tempfile.TemporaryDirectory() as folder:
         ids, output = Path(folder) / "tokens.json", Path(folder) / "logits"
         ids.write_text(json.dumps([list(map(int, row)) for row in tokens]))

@@ -25,7 +25,7 @@ public struct ChatTemplate: Sendable {
     /// Renders the template.
     ///
     /// - Parameters:
-    ///   - messages: objects with `role` and `content`.
+    ///   - messages: objects with `role` and `content`; with reasoning under `reasoning_content`, `thinking` or `reasoning`.
     ///   - addGenerationPrompt: ends the text where the assistant's answer begins.
     ///   - variables: other variables, such as `bos_token`, `eos_token` and `tools`.
     /// - Throws: ``TokenizerError/template(line:reason:)``, or ``TokenizerError/templateRaised(message:)`` if the template
@@ -35,9 +35,20 @@ public struct ChatTemplate: Sendable {
     ) throws -> String {
         var values: [String: TemplateValue] = ["tools": .none, "documents": .none]
         for (name, value) in variables { values[name] = TemplateValue(value) }
-        values["messages"] = .list(messages.map { TemplateValue($0) })
+        values["messages"] = .list(messages.map { TemplateValue(Self.namingReasoning($0)) })
         values["add_generation_prompt"] = .bool(addGenerationPrompt)
         return try TemplateRenderer(variables: values).render(statements)
+    }
+
+    /// A message whose reasoning stands under all the names that templates read it by, as transformers has it.
+    private static func namingReasoning(_ message: JSONValue) -> JSONValue {
+        guard case .object(let object) = message else { return message }
+        let given = ["reasoning_content", "thinking", "reasoning"].lazy.compactMap { object[$0] }
+        guard let reasoning = given.first(where: { $0 != .null }) else { return message }
+        var named = JSONObject([("thinking", reasoning)])
+        for (name, value) in object.pairs { named[name] = value }
+        named["reasoning_content"] = reasoning
+        return .object(named)
     }
 }
 
