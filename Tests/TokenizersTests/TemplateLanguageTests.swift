@@ -9,6 +9,10 @@ import Tokenizers
             "12(3,){'k': 4}"
         ),
         ("{% macro m() %}<{{ caller('x') }}>{% endmacro %}{% call(a) m() %}{{ a }}y{% endcall %}", "<xy>"),
+        (
+            "{% macro m(a) %}<{{ a }}>{% endmacro %}{% set all = [m] %}{% for f in all %}{{ f(*[1]) }}{% endfor %}{{ {'k': m}.k(2) }}",
+            "<1><2>"
+        ),
         ("{% filter upper %}ab{% endfilter %}{% set x | trim %} y {% endset %}{{ x }}", "ABy"),
         ("{% with a = 1, b = 2 %}{{ a + b }}{% endwith %}{{ a }}", "3"),
         ("{% for i in [1, [2, [3]]] recursive %}{{ loop(i) if i is sequence else i }}{% endfor %}", "123"),

@@ -1,6 +1,6 @@
 """Compares chat templates as Moult renders them with what transformers renders, to the last byte.
 
-    pip install transformers jinja2
+    pip install transformers==5.24.0 jinja2==3.1.6
     python Tools/oracles/chat_templates.py TEMPLATE...
 
 TEMPLATE is a .jinja file, a tokenizer_config.json, a .gguf file (pip install gguf), or a folder of them. Every template is

@@ -3,10 +3,13 @@ final class TemplateFunction: TemplateObject {
     typealias Body = (TemplateRenderer.Arguments, TemplateRenderer, Int) throws -> TemplateValue
 
     let name: String
+    /// Whether a list may hold it: what a macro sees is held by the renderer.
+    let isMacro: Bool
     private let body: Body
 
-    init(_ name: String, _ body: @escaping Body) {
+    init(_ name: String, isMacro: Bool = false, _ body: @escaping Body) {
         self.name = name
+        self.isMacro = isMacro
         self.body = body
     }
 

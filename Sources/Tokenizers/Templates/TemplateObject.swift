@@ -1,5 +1,5 @@
-/// A value with attributes, or one that can be called. It is not data: no list, dictionary or namespace holds one, so that
-/// values cannot nest without an end by way of objects.
+/// A value with attributes, or one that can be called. It is not data: no list, dictionary or namespace holds one but a
+/// macro, so that values cannot nest without an end by way of objects.
 protocol TemplateObject: AnyObject {
     /// What it is, in the words of an error message.
     var kind: String { get }

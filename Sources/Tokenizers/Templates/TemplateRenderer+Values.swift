@@ -12,7 +12,9 @@ extension TemplateRenderer {
 
     /// A value that a list, a dictionary or a namespace may hold.
     func data(_ value: TemplateValue, _ line: Int) throws -> TemplateValue {
-        if case .object(let object) = value { throw error(line, "expected a value, found \(object.kind)") }
+        if case .object(let object) = value, (object as? TemplateFunction)?.isMacro != true {
+            throw error(line, "expected a value, found \(object.kind)")
+        }
         guard value.depth < JSONDialect.foreign.maximumDepth else {
             throw error(line, "a value that is nested too deeply")
         }

@@ -183,7 +183,7 @@ final class TemplateRenderer {
     private func macro(_ syntax: TemplateMacroSyntax) -> TemplateFunction {
         let defined = scope
         macroScopes.append(defined)
-        return TemplateFunction(syntax.name) { arguments, renderer, line in
+        return TemplateFunction(syntax.name, isMacro: true) { arguments, renderer, line in
             let inner = TemplateScope(in: defined)
             var named = arguments.named
             func take(_ name: String) -> TemplateValue? {
