@@ -71,7 +71,7 @@ import Tokenizers
             "{% for i in [1] recursive %}{{ loop([1]) }}{% endfor %}",
             "{% macro m(n) %}{{ m(n ~ n) }}{% endmacro %}{{ m('a') }}",
             "{% set ns = namespace(x=[1]) %}{% for i in range(100000) %}{% set ns.x = ns.x | map('string') %}{% endfor %}",
-            "{% set ns = namespace(x=1) %}{% macro m() %}{% endmacro %}{% set ns.x = m %}",
+            "{% set ns = namespace(x=1) %}{% macro m() %}{{ ns.x() }}{% endmacro %}{% set ns.x = m %}{{ m() }}",
             "{{ '%1000000000d' % 1 }}", "{{ '{:>1000000000}'.format(1) }}", "{{ 'a'.center(1000000000) }}",
             "{% for i in range(100000) %}{{ 'ab' * 100000 | replace('', 'c') }}{% endfor %}",
             "{{ [1] * 1000000000000 }}", "{{ 'a' | indent(1000000000) }}", "{{ 2 ** 1000000000000 }}",

@@ -13,6 +13,7 @@ import Tokenizers
             "{% macro m(a) %}<{{ a }}>{% endmacro %}{% set all = [m] %}{% for f in all %}{{ f(*[1]) }}{% endfor %}{{ {'k': m}.k(2) }}",
             "<1><2>"
         ),
+        ("{% set ns = namespace() %}{% macro m() %}y{% endmacro %}{% set ns.x = m %}{{ ns.x() }}", "y"),
         ("{% filter upper %}ab{% endfilter %}{% set x | trim %} y {% endset %}{{ x }}", "ABy"),
         ("{% with a = 1, b = 2 %}{{ a + b }}{% endwith %}{{ a }}", "3"),
         ("{% for i in [1, [2, [3]]] recursive %}{{ loop(i) if i is sequence else i }}{% endfor %}", "123"),
