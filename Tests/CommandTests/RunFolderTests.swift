@@ -62,11 +62,15 @@ struct RunFolderTests {
         first.wait { place.exists("run/.lock") }
         // The second of two that begin.
         first.wait { place.text("run/.lock")?.isEmpty == false }
+        // It stands still meanwhile, so that it cannot end first.
+        first.signal(SIGSTOP)
         expectRefusal(
             try MoultProcess(arguments: place.longRun(model, "run")), "\(place.path)/run",
             "process \(first.identifier) on ",
             " since 20")
+        first.signal(SIGCONT)
         first.wait { place.exists("run/checkpoints") }
+        first.signal(SIGSTOP)
         let resume = ["train", "--resume", "--output", "\(place.path)/run"]
         expectRefusal(try MoultProcess(arguments: resume), "process \(first.identifier) on ")
         first.signal(SIGKILL)
