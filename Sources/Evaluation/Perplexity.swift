@@ -91,8 +91,7 @@ public struct Perplexity: Sendable {
     ) throws -> Perplexity {
         let windows = try TextWindows(
             tokens: documents.tokens, starts: documents.starts, prefix: tokenizer.textPrefix,
-            isWhole: documents.isWhole,
-            length: window, limit: limit)
+            isWhole: documents.isWhole, length: window, limit: limit)
         return try measure(model, windows, progress: progress) {
             try tokenizer.decode($0, skipSpecialTokens: true).utf8.count
         }

@@ -50,8 +50,7 @@ public struct IncrementalEncoder {
         defer { isFirst = false }
         buffer.removeFirst(count)
         searched = 1
-        guard isFirst else { return try tokenizer.encode(continuing: text ?? "") }
-        return try tokenizer.textPrefix + tokenizer.encode(text ?? "", addSpecialTokens: false)
+        return try isFirst ? tokenizer.encode(beginning: text ?? "") : tokenizer.encode(continuing: text ?? "")
     }
 
     private mutating func lastSafeCut() -> Int? {

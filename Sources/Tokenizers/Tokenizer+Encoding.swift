@@ -34,6 +34,12 @@ extension Tokenizer {
         return try text.withUTF8 { try encode($0, false, continues: true) }
     }
 
+    /// The token ids of a text from its beginning on: with the tokens with which every text begins, without those with which one
+    /// ends, for more may follow.
+    public func encode(beginning text: String) throws -> [Int32] {
+        try textPrefix + encode(text, addSpecialTokens: false)
+    }
+
     /// The tokens with which every text begins.
     public var textPrefix: [Int32] { postProcessor.prefix }
 

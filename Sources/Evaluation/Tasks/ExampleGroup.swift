@@ -107,14 +107,13 @@ public struct ExampleGroup {
     ) throws -> [GeneratedAnswer] {
         try (0..<count).map { index in
             let completion = try completion(index)
-            let prompt = try tokenizer.promptTokens(completion.prompt)
+            let prompt = try tokenizer.encode(beginning: completion.prompt)
             guard prompt.count > tokenizer.textPrefix.count else {
                 throw EvaluationError.noContext(group: label, example: index)
             }
             // Once all answers are there, the figure is decided.
             let text = try continuer.continuation(
-                of: prompt, limit: completion.limit, tokenizer: tokenizer,
-                until: { completion.match($0) == 1 }
+                of: prompt, limit: completion.limit, tokenizer: tokenizer, until: { completion.match($0) == 1 }
             ) { try progress(index) }
             return GeneratedAnswer(text: text, answers: completion.answers, match: completion.match(text))
         }

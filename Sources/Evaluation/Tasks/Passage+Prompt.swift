@@ -12,18 +12,18 @@ extension Passage {
         for query in queries {
             let asked = query.question.isEmpty ? context.count : try count(self.context + query.question)
             for choice in query.choices {
-                let whole = try tokenizer.encode(
-                    self.context + query.question + choice, addSpecialTokens: false)
+                let whole = try tokenizer.encode(beginning: self.context + query.question + choice)
                 guard whole.count > asked else { return nil }
                 continuations.append(
                     Prompt.Continuation(tokens: Array(whole.dropFirst(context.count)), scored: whole.count - asked))
             }
         }
-        return context.isEmpty ? nil : Prompt(context: tokenizer.textPrefix + context, continuations: continuations)
+        return context.count > tokenizer.textPrefix.count
+            ? Prompt(context: context, continuations: continuations) : nil
     }
 
     private static func tokens(_ text: String, _ tokenizer: Tokenizer) throws -> [Int32] {
         let end = text.lastIndex { !$0.isWhitespace }.map { text.index(after: $0) } ?? text.startIndex
-        return try tokenizer.encode(String(text[..<end]), addSpecialTokens: false)
+        return try tokenizer.encode(beginning: String(text[..<end]))
     }
 }

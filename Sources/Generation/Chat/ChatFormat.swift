@@ -59,7 +59,7 @@ public enum ChatFormat: Sendable {
         switch self {
         // Templates write the tokens that begin a text themselves.
         case .template: try tokenizer.encode(text, addSpecialTokens: false)
-        case .plain: try tokenizer.textPrefix + tokenizer.encode(text, addSpecialTokens: false)
+        case .plain: try tokenizer.encode(beginning: text)
         }
     }
 }

@@ -22,7 +22,7 @@ struct CommonWords {
         }
         let count = try LengthSearch(budget: length - Self.generated).requirePieces(
             from: Self.minimumWords, task: .commonWords, generated: Self.generated
-        ) { try tokenizer.promptTokens(example + Self.text(drawn($0).list)).count }
+        ) { try tokenizer.encode(beginning: example + Self.text(drawn($0).list)).count }
         let words = drawn(count)
         return Completion(prompt: example + Self.text(words.list), answers: words.common, limit: Self.generated)
     }

@@ -32,7 +32,7 @@ struct FrequentWords {
         }
         let count = try LengthSearch(budget: length - Self.generated).requirePieces(
             from: Self.minimumWords, task: .frequentWords, generated: Self.generated
-        ) { try tokenizer.promptTokens(prompt($0)).count }
+        ) { try tokenizer.encode(beginning: prompt($0)).count }
         return Completion(prompt: prompt(count), answers: Array(vocabulary[1...3]), limit: Self.generated)
     }
 

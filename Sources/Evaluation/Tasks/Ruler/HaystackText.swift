@@ -59,7 +59,7 @@ struct HaystackText {
             }
         }
         func tokens(_ count: Int) throws -> Int {
-            try tokenizer.promptTokens(form.opening + haystack(count).context + question).count
+            try tokenizer.encode(beginning: form.opening + haystack(count).context + question).count
         }
         let count = try LengthSearch(budget: length - Self.generated)
             .requirePieces(from: needles.count, task: task, generated: Self.generated, tokens: tokens)

@@ -12,7 +12,7 @@ struct VariableTracking {
 
     func completion(_ index: Int, tokenizer: Tokenizer) throws -> Completion {
         var random = SplitMix64(seed: seed, stream: "variable_tracking/\(length)/\(index)")
-        func count(_ text: String) throws -> Int { try tokenizer.promptTokens(text).count }
+        func count(_ text: String) throws -> Int { try tokenizer.encode(beginning: text).count }
         let shown = Chain(letters: 3, &random)
         let chain = Chain(letters: 5, &random)
         let start = random
