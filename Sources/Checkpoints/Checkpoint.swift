@@ -49,8 +49,7 @@ extension Checkpoint {
     public func load(_ name: String) throws -> Tensor { try load(name, as: nil) }
 
     public func load(_ name: String, number: Int, as dtype: DType?) throws -> Tensor {
-        let stack = try load(name, as: dtype)
-        return try stack.rows(number..<number + 1).reshaped(Array(stack.shape.dropFirst()))
+        try load(name, as: dtype).member(number)
     }
 }
 

@@ -1,6 +1,11 @@
 import Tensors
 
 extension Tensor {
+    /// One of the tensors of which this is a stack, along its first dimension.
+    func member(_ number: Int) throws -> Tensor {
+        try rows(number..<number + 1).reshaped(Array(shape.dropFirst()))
+    }
+
     /// The rows of these numbers, of the first dimension; in place where they are a range.
     func gatheringRows(_ rows: [Int]) throws -> Tensor {
         let first = rows.first ?? 0

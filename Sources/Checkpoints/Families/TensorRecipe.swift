@@ -74,9 +74,7 @@ public indirect enum TensorRecipe: Sendable, Equatable {
         case .stored(let name): return try checkpoint.load(name, as: dtype)
         case .rows(let part, let rows): return try part.load(checkpoint, as: dtype).gatheringRows(rows)
         case .member(.stored(let name), let number): return try checkpoint.load(name, number: number, as: dtype)
-        case .member(let part, let number):
-            let stack = try part.load(checkpoint, as: dtype)
-            return try stack.rows(number..<number + 1).reshaped(Array(stack.shape.dropFirst()))
+        case .member(let part, let number): return try part.load(checkpoint, as: dtype).member(number)
         case .transposed(let part): return try part.load(checkpoint, as: dtype).transposedMatrix()
         case .scaled(let part, let scale, let shift):
             let values = try part.load(checkpoint, as: .float32)

@@ -15,9 +15,6 @@ public struct ModelQuantiser {
     private let types: (layers: DType, embedding: DType)
     /// Rounded last of all, because the head's inputs come from all layers.
     private let tables: Set<String>
-    /// Matrices that are not rounded: learned positions, and routers, which are small and whose errors change which experts a
-    /// token takes.
-    private let whole: Set<String>
     private let rules: [ParameterRule]
     private let record: ModelRecord
 
@@ -34,8 +31,6 @@ public struct ModelQuantiser {
                 found: "\(tensor.name) of type \(tensor.format.rawValue)")
         }
         let tables = Set([configuration.names.embedding, configuration.names.head])
-        let names = configuration.names
-        whole = Set([names.positions] + configuration.decoder.expertLayers.map { "\(names.router($0)).weight" })
         let all = try DecoderModel.rules(configuration)
         // Layer by layer; what stands before the layers and the head come last.
         let outside = tables.union(DecoderModel.embeddingRules(configuration).map(\.name))
@@ -98,7 +93,7 @@ public struct ModelQuantiser {
         }
         let canRound =
             rule.shape.count == 2 && rule.shape[1] % options.groupSize == 0
-            && !whole.contains(rule.name)
+            && !rule.isWide && rule.name != configuration.names.positions
         let rounded = tables.contains(rule.name) ? types.embedding : types.layers
         return canRound ? rounded : rule.shape.count < 2 ? stored.format.dtype ?? .float32 : stored.plainType
     }

@@ -25,9 +25,15 @@ public enum Initialiser: Sendable, Equatable, CustomStringConvertible {
         }
     }
 
-    /// A root mean square as a divisor: not so small that what is made of it is no number, 1 where it is none.
+    /// A root mean square that may be divided by, and that rates may be relative to: not next to nothing, and 1 where it is none.
     public static func strength(_ rootMeanSquare: Double) -> Double {
         rootMeanSquare.isFinite ? max(rootMeanSquare, 1e-3) : 1
+    }
+
+    /// The standard deviation of the elements of a map of `shape` (outputs, D) whose outputs have one of 1.
+    /// - Parameter input: the root mean square of what it reads.
+    public static func mapDeviation(_ shape: [Int], input: Double) -> Double {
+        1 / (Double(shape.last ?? 1).squareRoot() * strength(input))
     }
 
     /// Makes the parameter `name` of `shape`, float32. The values depend on `seed` and `name` alone, so that a
@@ -39,8 +45,7 @@ public enum Initialiser: Sendable, Equatable, CustomStringConvertible {
         case .constant(let value):
             return try Tensor([Float](repeating: value, count: count), shape: shape)
         case .map(let outputs, _):
-            let fan = Double(shape.last ?? 1)
-            return try Self.normal(standardDeviation: outputs / (fan.squareRoot() * Self.strength(input)))
+            return try Self.normal(standardDeviation: outputs * Self.mapDeviation(shape, input: input))
                 .make(name: name, shape: shape, seed: seed)
         case .normal(let deviation):
             var generator = SplitMix64(seed: seed, stream: name)
