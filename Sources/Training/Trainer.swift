@@ -17,8 +17,8 @@ final class Trainer {
     private let student: TrainableModel
     /// What conversion made: the stages' ``StageConfiguration/newParameterRate`` is theirs.
     private let newParameters: Set<String>
-    /// The rates of matrices, relative to the stage's.
-    private let rateScales: RateScales
+    /// The rates of matrices, relative to those of stages that want it; nil where none does.
+    private let rateScales: RateScales?
     private let teacher: DecoderModel?
     private let startConfiguration: ModelConfiguration
     /// What a stage `select` goes by.
@@ -74,7 +74,7 @@ final class Trainer {
             selects
             ? SelectionProbe(tokenizer: tokenizer, texts: texts, seed: UInt64(configuration.seed)) : nil
         newParameters = Set(student.rules.filter { TrainableModel.isNew($0) }.map(\.name))
-        rateScales = try RateScales(student)
+        rateScales = configuration.stages.contains { $0.rates == .relative } ? try RateScales(student) : nil
         held = HeldRows(data, limit: configuration.validation.rows)
         questions = try HeldRecall(
             tokenizer, length: configuration.length,

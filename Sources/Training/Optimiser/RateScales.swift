@@ -24,8 +24,7 @@ package struct RateScales {
                 scales[rule.name] = try Initialiser.strength(model.strength(rule.name)) / Self.weight
             case .initialised(.map(_, let norm)):
                 let input = try norm.map { try model.strength($0) } ?? 1
-                let fan = Double(rule.shape.last ?? 1)
-                scales[rule.name] = Self.input / (fan.squareRoot() * Initialiser.strength(input))
+                scales[rule.name] = Self.input * Initialiser.mapDeviation(rule.shape, input: input)
             case .initialised: break
             }
         }

@@ -43,7 +43,8 @@ struct TrainCommand: ParsableCommand {
         help: """
             Stages and their tokens, with @ the length of their rows, such as distil=1M@4096, and with x how many of these \
             carry the state on, such as distil=1M@1024x8. \
-            (default: align=100k,select=3,distil=300k; on cuda align=4.9M,select=3,distil=9M,distil=2.5M@1024x8; of few heads select=1)
+            (default: align=100k,select=3,distil=300k; on cuda align=4.9M,select=3,distil=9M,distil=2.5M@1024x8; of few \
+            heads at most a third is selected)
             """)
     var stages: String?
     @Option(help: "Tokens of a row. (default: 512; with cuda's own stages 1024)") var length: Int?

@@ -12,7 +12,8 @@
 // with F the sum of f. A sum over j goes from block to block (acc ← acc · fall · rise + the block's product), and its
 // transpose the other way. Log gates are held at -7 at least, a gate of 9e-4, which bfloat16 does not tell
 // from 0 beside 1: at most 8 tokens lie on one side of a middle, and exp(±56) leaves float32 room for the scores and gradients
-// that it is multiplied by. (At -10 keys and queries as large as Qwen 2.5's, whose products go beyond 10,000, overflowed.) The product of a fall and a rise need not be: they are applied one by one.
+// that it is multiplied by. (At -10 keys and queries as large as Qwen 2.5's, whose products go beyond 10,000, overflowed.) The
+// product of a fall and a rise need not be in its range: they are applied one by one.
 //
 // Tokens reach one another within documents only: `starts` (B, T), or null for one document a row, has the first token of
 // every token's document. Chunk-local, `first[t]` < 0 says that the state before the chunk reaches t too.
