@@ -86,18 +86,7 @@ extension CUDATests {
         @Test("are trained in all stages with losses close to the processor's, every time to the bit")
         func training() throws {
             let folder = try TinyModels(experts: .mixtral)
-            var configuration = TrainingConfiguration()
-            (configuration.model, configuration.teacher) = (try folder.converted(.window), folder.teacher)
-            configuration.data.train = [try folder.text(documents: 40)]
-            configuration.data.cache = "\(folder.path)/tokens"
-            configuration.data.validationShare = 0.1
-            configuration.length = 24
-            (configuration.validation.every, configuration.validation.rows) = (1000, 4)
-            configuration.stages = try StageConfiguration.list("align=288,distil=288,finetune=288")
-            for index in configuration.stages.indices {
-                (configuration.stages[index].sequences, configuration.stages[index].accumulation) = (2, 2)
-                configuration.stages[index].schedule.warmUpSteps = 2
-            }
+            let configuration = try folder.training(.window, "align=288,distil=288,finetune=288")
             func losses(_ name: String, _ device: Device) throws -> [Double] {
                 let place = try RunFolder(path: "\(folder.path)/\(name)", model: configuration.model, resuming: false)
                 var losses: [Double] = []

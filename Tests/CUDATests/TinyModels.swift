@@ -4,6 +4,7 @@ import Foundation
 import Models
 import Tensors
 import TestSupport
+import Training
 
 /// A Transformer of random weights with heads that a GPU's kernels take, and models converted from it, in a folder that is
 /// removed with its owner.
@@ -79,6 +80,23 @@ final class TinyModels: Sendable {
                     ? Tensor(values.array().map { 1 + $0 }, shape: rule.shape) : values.converted(to: .bfloat16))
         }
         try writer.finish()
+    }
+
+    /// A run of a model of ``converted(_:)`` on packed documents: two batches of two rows an update.
+    func training(_ kind: Kind, _ stages: String) throws -> TrainingConfiguration {
+        var configuration = TrainingConfiguration()
+        (configuration.model, configuration.teacher) = (try converted(kind), teacher)
+        configuration.data.train = [try text(documents: 40)]
+        configuration.data.cache = "\(path)/tokens"
+        configuration.data.validationShare = 0.1
+        configuration.length = 24
+        (configuration.validation.every, configuration.validation.rows) = (1000, 4)
+        configuration.stages = try StageConfiguration.list(stages)
+        for index in configuration.stages.indices {
+            (configuration.stages[index].sequences, configuration.stages[index].accumulation) = (2, 2)
+            configuration.stages[index].schedule.warmUpSteps = 2
+        }
+        return configuration
     }
 
     /// The folder of a converted model.

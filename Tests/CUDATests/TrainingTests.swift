@@ -12,21 +12,9 @@ extension CUDATests {
         /// Seven steps of every stage on packed documents, one in shorter rows: the first by hand, the others recorded.
         init() throws {
             folder = try TinyModels()
-            let model = try folder.converted(.window)
-            let text = try folder.text(documents: 40)
-            var configuration = TrainingConfiguration()
-            (configuration.model, configuration.teacher) = (model, folder.teacher)
-            configuration.data.train = [text]
-            configuration.data.cache = "\(folder.path)/tokens"
-            configuration.data.validationShare = 0.1
-            configuration.length = 24
-            (configuration.validation.every, configuration.validation.rows) = (4, 4)
-            configuration.stages = try StageConfiguration.list("align=672,distil=336@12,finetune=672")
-            for index in configuration.stages.indices {
-                (configuration.stages[index].sequences, configuration.stages[index].accumulation) = (2, 2)
-                configuration.stages[index].schedule.warmUpSteps = 2
-                configuration.stages[index].schedule.peak = 3e-3
-            }
+            var configuration = try folder.training(.window, "align=672,distil=336@12,finetune=672")
+            configuration.validation.every = 4
+            for index in configuration.stages.indices { configuration.stages[index].schedule.peak = 3e-3 }
             self.configuration = configuration
         }
 
