@@ -79,6 +79,16 @@ public protocol Backend: GradientBackend {
         finalGradient: GatedSlotState?, documents: Documents?, saved: [Tensor]
     ) throws -> GatedSlotGradients
 
+    /// The outputs (B, T, H, V) of a recurrence. `state` (B, N, K, V), float32, holds the initial state and is replaced by
+    /// the final one; nil is the empty state, and asks for no final one.
+    func recurrence(_ inputs: Recurrence, state: inout Tensor?) throws -> (result: Tensor, saved: [Tensor])
+
+    /// Gradients of ``recurrence(_:state:)``, begun from the state `initial`, from the `gradient` of its outputs
+    /// (B, T, H, V) and that of its final state; nil where that is not used.
+    func recurrenceBackward(
+        _ gradient: Tensor, _ inputs: Recurrence, initial: Tensor?, finalGradient: Tensor?, saved: [Tensor]
+    ) throws -> RecurrenceGradients
+
     /// Where the `documents` of B rows of T tokens stand behind `past` places, the last of which hold, as far as they reach,
     /// the `before` tokens (B), int32, that each row's first document had; see ``CarriedDocuments``. On the processor B = 1.
     func documents(_ documents: Documents, behind past: Int, before: Tensor) throws -> Documents

@@ -163,7 +163,7 @@ extension Tensor {
     }
 
     /// self is (B, T, H, K), k (B, S, N, K), v (B, S, N, V), and N divides H.
-    private func requireHeads(_ operation: String, k: Tensor, v: Tensor) throws {
+    func requireHeads(_ operation: String, k: Tensor, v: Tensor) throws {
         try requireActivation(operation, "q", [nil, nil, nil, nil])
         try k.requireActivation(operation, "k", [shape[0], nil, nil, shape[3]])
         try v.requireActivation(operation, "v", [k.shape[0], k.shape[1], k.shape[2], nil])

@@ -46,6 +46,7 @@ void check_elements(void);
 void check_products(void);
 void check_attention(void);
 void check_slots(void);
+void check_recurrences(void);
 void check_losses(void);
 void check_quantisation(void);
 void check_steps(void);

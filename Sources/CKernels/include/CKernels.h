@@ -17,6 +17,7 @@
 #include "moult_optimiser.h"
 #include "moult_pool.h"
 #include "moult_quantise.h"
+#include "moult_recurrence.h"
 #include "moult_sampling.h"
 #include "moult_step.h"
 #include "moult_types.h"

@@ -12,6 +12,7 @@
 #include "include/moult_grouped.h"
 #include "include/moult_optimiser.h"
 #include "include/moult_quantise.h"
+#include "include/moult_recurrence.h"
 #include "mixers/attention/ranges.h"
 #include "mixers/gated_slot_attention/chunk.h"
 #include "products/operands.h"

@@ -6,3 +6,4 @@
 #include "optimiser/table.h"
 #include "mixers/attention/table.h"
 #include "mixers/gated_slot_attention/table.h"
+#include "mixers/recurrence/table.h"

@@ -1,0 +1,16 @@
+// The kernels of gated linear recurrences: KERNEL(name, result, parameters) for each, read by instruction_sets.
+
+// recurrence.inc
+KERNEL(recurrence_step_scratch, int64_t, (const struct moult_recurrence *job))
+KERNEL(recurrence_steps, void, (
+    const struct moult_recurrence *job, int64_t batch, int64_t head, int64_t column, int64_t width, float *scratch))
+
+// recurrence_block.inc
+KERNEL(recurrence_span_scratch, int64_t, (const struct moult_recurrence *job))
+KERNEL(recurrence_span, void, (
+    const struct moult_recurrence *job, int64_t batch, int64_t head, int64_t column, int64_t width, float *scratch))
+
+// recurrence_backward.inc
+KERNEL(recurrence_backward_scratch, int64_t, (const struct moult_recurrence *job))
+KERNEL(recurrence_backward, void, (
+    const struct moult_recurrence_backward *job, int64_t batch, int64_t head, float *scratch))
