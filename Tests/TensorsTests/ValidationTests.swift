@@ -91,6 +91,41 @@ import Testing
         #expect(throws: TensorError.self) { try backward(out, state, other) }
     }
 
+    @Test func recurrencesRefuseMismatches() throws {
+        let q = try zeros(1, 4, 6, 8), k = try zeros(1, 4, 3, 8), v = try zeros(1, 4, 3, 5), betas = try zeros(1, 4, 3)
+        var state = try zeros(1, 3, 8, 5)
+        func run(_ decays: Tensor, _ betas: Tensor, documents: Documents? = nil) throws {
+            _ = try Tensor.gatedDelta(
+                q: q, k: k, v: v, logDecays: decays, betas: betas, scale: 1, state: &state, documents: documents)
+        }
+        #expect(throws: Never.self) { try run(zeros(1, 4, 3, 8), betas) }
+        #expect(throws: Never.self) { try run(zeros(1, 4, 3, 1), betas) }
+        #expect(
+            throws: TensorError.shape(
+                operation: "gatedDelta", argument: "logDecays", expected: "[1, 4, 3, 8] or [1, 4, 3, 1]",
+                found: [1, 4, 3, 5])
+        ) { try run(zeros(1, 4, 3, 5), betas) }
+        #expect(throws: TensorError.self) { try run(zeros(1, 4, 3, 1, dtype: .bfloat16), betas) }
+        #expect(throws: TensorError.self) { try run(zeros(1, 4, 3, 1), zeros(1, 4, 6)) }
+        #expect(throws: TensorError.self) { try run(zeros(1, 4, 3, 1), betas, documents: [0, 4]) }
+        #expect(throws: TensorError.self) {
+            try Tensor.gatedLinear(q: q, k: zeros(1, 4, 4, 8), v: v, logDecays: zeros(1, 4, 3, 1), scale: 1)
+        }
+        let empty = try zeros(1, 4, 3, 0)
+        #expect(throws: TensorError.self) {
+            try Tensor.gatedLinear(
+                q: zeros(1, 4, 6, 0), k: empty, v: v, logDecays: zeros(1, 4, 3, 1), scale: 1)
+        }
+        state = try zeros(1, 3, 5, 8)
+        #expect(throws: TensorError.self) { try run(zeros(1, 4, 3, 1), betas) }
+        let inputs = Recurrence(q: q, k: k, v: v, logDecays: try zeros(1, 4, 3, 1), betas: betas, scale: 1)
+        let out = try zeros(1, 4, 6, 5), initial = try zeros(1, 3, 8, 5)
+        #expect(throws: Never.self) { try out.recurrenceBackward(inputs, initial: initial, finalGradient: initial) }
+        #expect(throws: TensorError.self) { try q.recurrenceBackward(inputs, initial: initial) }
+        #expect(throws: TensorError.self) { try out.recurrenceBackward(inputs, initial: state) }
+        #expect(throws: TensorError.self) { try out.recurrenceBackward(inputs, initial: initial, finalGradient: state) }
+    }
+
     @Test func impossibleShapesAreRefused() throws {
         #expect(throws: TensorError.self) { try Tensor.empty([-1]) }
         #expect(throws: TensorError.self) { try Tensor.empty([.max, 2]) }

@@ -20,6 +20,7 @@ const struct moult_cuda_file moult_cuda_files[] = {
 #include "../kernels/mixers/files.inc"
 #include "../kernels/mixers/attention/files.inc"
 #include "../kernels/mixers/gated_slot_attention/files.inc"
+#include "../kernels/mixers/recurrence/files.inc"
     {0, 0},
 };
 

@@ -153,6 +153,61 @@ extension KernelTests {
             }
         }
 
+        /// Inputs of a recurrence with B = `batch`: q, k, v, log decays before the sigmoid, betas and an initial state.
+        private func recurrenceInputs(_ seed: UInt64, batch: Int, channels: Bool) throws -> [Tensor] {
+            try tensors(
+                seed, [batch, 6, 4, 3], [batch, 6, 2, 3], [batch, 6, 2, 5], [batch, 6, 2, channels ? 3 : 1],
+                [batch, 6, 2], [batch, 2, 3, 5])
+        }
+
+        @Test(arguments: [nil, [0, 1, 4]], [false, true])
+        func gatedLinear(documents: [Int]?, channels: Bool) throws {
+            let inputs = try recurrenceInputs(17, batch: documents == nil ? 2 : 1, channels: channels)
+            let packed = documents.map(Documents.init(_:))
+            try TapeGradients.check("outputs and final state", Array(inputs[..<4] + inputs[5...])) {
+                var state = $0[4]
+                let output = try Tensor.gatedLinear(
+                    q: $0[0], k: $0[1], v: $0[2], logDecays: $0[3].logGate(divisor: 2), scale: 0.7, state: &state,
+                    documents: packed)
+                return [output, state]
+            }
+            try TapeGradients.check("outputs from the empty state", Array(inputs[..<4])) {
+                [
+                    try Tensor.gatedLinear(
+                        q: $0[0], k: $0[1], v: $0[2], logDecays: $0[3].logGate(divisor: 2), scale: 0.7,
+                        documents: packed)
+                ]
+            }
+        }
+
+        @Test(arguments: [nil, [0, 1, 4]], [false, true])
+        func gatedDelta(documents: [Int]?, channels: Bool) throws {
+            let inputs = try recurrenceInputs(18, batch: documents == nil ? 2 : 1, channels: channels)
+            let packed = documents.map(Documents.init(_:))
+            func run(_ inputs: [Tensor], outputs: Bool, final: Bool) throws -> [Tensor] {
+                var state = inputs[5]
+                let output = try Tensor.gatedDelta(
+                    q: inputs[0], k: inputs[1], v: inputs[2], logDecays: inputs[3].logGate(divisor: 2),
+                    betas: inputs[4], scale: 0.7, state: &state, documents: packed)
+                return (outputs ? [output] : []) + (final ? [state] : [])
+            }
+            try TapeGradients.check("outputs and final state", inputs) { try run($0, outputs: true, final: true) }
+            try TapeGradients.check("outputs", inputs) { try run($0, outputs: true, final: false) }
+            if documents == nil {
+                let zeros = try Tensor.zeros(inputs[0].shape)
+                try TapeGradients.check("final state", Array(inputs.dropFirst())) {
+                    try run([zeros] + $0, outputs: false, final: true)
+                }
+            }
+            try TapeGradients.check("outputs from the empty state", Array(inputs[..<5])) {
+                [
+                    try Tensor.gatedDelta(
+                        q: $0[0], k: $0[1], v: $0[2], logDecays: $0[3].logGate(divisor: 2), betas: $0[4], scale: 0.7,
+                        documents: packed)
+                ]
+            }
+        }
+
         @Test func views() throws {
             try TapeGradients.check("reshaped", try tensors(13, [2, 6])) {
                 [try $0[0].reshaped([3, 4]).activated(.silu)]

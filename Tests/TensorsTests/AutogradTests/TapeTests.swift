@@ -211,6 +211,29 @@ extension KernelTests {
             #expect(try initial.keys.array(Float.self) == past)
             #expect(try state.keys.array(Float.self) != past)
         }
+
+        @Test("a step of a recurrence updates its state in place, unless its past is needed for gradients")
+        func recurrenceStateInPlace() throws {
+            let inputs = try tensors(42, [1, 1, 2, 3], [1, 1, 2, 3], [1, 1, 2, 5], [1, 1, 2, 1], [1, 1, 2])
+            var state = try Tensor.zeros([1, 2, 3, 5])
+            func step(_ q: Tensor) throws -> Tensor {
+                try Tensor.gatedDelta(
+                    q: q, k: inputs[1], v: inputs[2], logDecays: inputs[3].logGate(divisor: 8), betas: inputs[4],
+                    scale: 1, state: &state)
+            }
+            _ = try step(inputs[0])
+            let before = try address(state)
+            _ = try step(inputs[0])
+            #expect(try address(state) == before)
+            #expect(state.variable == nil)
+            let tape = GradientTape()
+            let past = try state.array(Float.self)
+            let initial = state
+            let output = try step(tape.watch(inputs[0]))
+            #expect(output.variable != nil)
+            #expect(try initial.array(Float.self) == past)
+            #expect(try state.array(Float.self) != past)
+        }
     }
 }
 
