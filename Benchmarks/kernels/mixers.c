@@ -1,8 +1,9 @@
-// Times recurrences beside gated slot attention with a state of the same size, by turns, and prints the best of all rounds.
+// Times recurrences beside gated slot attention with a state of the same size, by turns, and prints the best of all
+// rounds.
 //
-// The fraction of the peak counts what the definitions multiply with whole states, once each: of a token and state (K, V),
-// G query heads, forward its update and G reads, and what a delta rule recalls; backward the update again, the adjoint's, G
-// reads of both, and the gradients of keys and values. Whatever else a form computes is not counted.
+// The fraction of the peak counts what the definitions multiply with whole states, once each: of a token and state
+// (K, V), G query heads, forward its update and G reads, and what a delta rule recalls; backward the update again, the
+// adjoint's, G reads of both, and the gradients of keys and values. Whatever else a form computes is not counted.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,16 +32,16 @@ static float *uniform(int64_t count, float least, float most) {
 #define PEAK(name, width, features)                                                                     \
     typedef float name##_vector __attribute__((vector_size(4 * (width))));                              \
     features __attribute__((noinline)) static double name(int64_t rounds) {                             \
-        name##_vector x[12], factor = (name##_vector){} + 0.999f, rest = (name##_vector){} + 0.001f;    \
-        for (int i = 0; i < 12; i++) x[i] = (name##_vector){} + (float)i;                               \
+        name##_vector x[16], factor = (name##_vector){} + 0.999f, rest = (name##_vector){} + 0.001f;    \
+        for (int i = 0; i < 16; i++) x[i] = (name##_vector){} + (float)i;                               \
         const double start = seconds();                                                                 \
         for (int64_t r = 0; r < rounds; r++) {                                                          \
-            for (int i = 0; i < 12; i++) x[i] = x[i] * factor + rest;                                   \
+            for (int i = 0; i < 16; i++) x[i] = x[i] * factor + rest;                                   \
         }                                                                                               \
         const double time = seconds() - start;                                                          \
         volatile float sink = 0;                                                                        \
-        for (int i = 0; i < 12; i++) sink += x[i][0];                                                   \
-        return 2.0 * 12 * (width) * (double)rounds / time;                                              \
+        for (int i = 0; i < 16; i++) sink += x[i][0];                                                   \
+        return 2.0 * 16 * (width) * (double)rounds / time;                                              \
     }
 
 #if defined(__x86_64__)
@@ -52,14 +53,14 @@ PEAK(peak_plain, 4, )
 /// Floating-point operations a second of one thread, in the vectors of the chosen kernels.
 static double peak(void) {
     double best = 0;
-    for (int round = 0; round < 5; round++) {
+    for (int round = 0; round < 50; round++) {
         double found = 0;
 #if defined(__x86_64__)
-        if (strncmp(moult_kernels_name(), "avx512", 6) == 0) found = peak_wide(4000000);
-        else if (strcmp(moult_kernels_name(), "avx2") == 0) found = peak_half(4000000);
+        if (strncmp(moult_kernels_name(), "avx512", 6) == 0) found = peak_wide(400000);
+        else if (strcmp(moult_kernels_name(), "avx2") == 0) found = peak_half(400000);
         else
 #endif
-            found = peak_plain(4000000);
+            found = peak_plain(400000);
         if (found > best) best = found;
     }
     return best;
@@ -83,8 +84,8 @@ int main(int count, char **arguments) {
     const int threads = count > 1 ? atoi(arguments[1]) : 2, rounds = count > 2 ? atoi(arguments[2]) : 30;
     moult_set_threads(threads);
     const double limit = peak() * threads;
-    printf("%s, %d threads, peak %.0f GFLOP/s; B 1, H = N = %d, K = V = %d, %d slots\n\n", moult_kernels_name(), threads,
-           limit / 1e9, heads, keys, slots);
+    printf("%s, %d threads, peak %.0f GFLOP/s; B 1, H = N = %d, K = V = %d, %d slots\n\n", moult_kernels_name(),
+           threads, limit / 1e9, heads, keys, slots);
     printf("| | T | forward ms | of the peak | backward ms | of the peak |\n|---|---|---|---|---|---|\n");
     for (int64_t tokens = 512; tokens <= 2048; tokens *= 4) {
         const int64_t rows = tokens * heads;
@@ -106,8 +107,8 @@ int main(int count, char **arguments) {
                 double start = seconds();
                 if (x->is_slots) {
                     const struct moult_gated_slot_attention job = {
-                        1, tokens, heads * group, heads, keys, values, slots, 0.125f, q, k, v, decays, state, second, out,
-                        NULL, 0};
+                        1, tokens, heads * group, heads, keys, values, slots, 0.125f, q, k, v, decays, state, second,
+                        out, NULL, 0};
                     missing = moult_gated_slot_attention(&job, moult_gated_slot_automatic);
                     x->forward = best(x->forward, start);
                     const struct moult_gated_slot_attention_backward back = {
@@ -132,7 +133,8 @@ int main(int count, char **arguments) {
         for (struct mixer *x = mixers; x < mixers + all; x++) {
             const double state_size = x->is_slots ? slots * (keys + values) : keys * values;
             const double once = 2 * state_size * (double)rows;
-            const double forward = once * (1 + group + x->is_delta), backward = once * (3 + 2 * group + 3 * x->is_delta);
+            const double forward = once * (1 + group + x->is_delta);
+            const double backward = once * (3 + 2 * group + 3 * x->is_delta);
             printf("| %s | %lld | %.2f | %.0f%% | %.2f | %.0f%% |\n", x->name, (long long)tokens, 1e3 * x->forward,
                    100 * forward / x->forward / limit, 1e3 * x->backward, 100 * backward / x->backward / limit);
         }

@@ -12,8 +12,8 @@ static double decay_of(const struct moult_recurrence *job, int64_t row, int64_t 
     return exp(job->log_decays[row * job->decay_dim + (job->decay_dim == job->key_dim ? i : 0)]);
 }
 
-/// One token of one head: `after` (K, V) from `before`, which is first decayed into `decayed`; what is written, u, and its
-/// error v - decayedᵀ k.
+/// One token of one head: `after` (K, V) from `before`, which is first decayed into `decayed`; what is written, u, and
+/// its error v - decayedᵀ k.
 static void advance(
     const struct moult_recurrence *job, int64_t row, bool start, const double *before, double *decayed, double *after,
     double *error, double *u
@@ -36,12 +36,13 @@ struct gradients {
     double *q, *k, *v, *decays, *betas, *state;
 };
 
-/// The outputs and final states and, unless `gradient` is NULL, the gradients, whose `state` holds that of the final state.
+/// The outputs and final states and, unless `gradient` is NULL, the gradients, whose `state` holds that of the final
+/// state.
 static void oracle(
     const struct moult_recurrence *job, double *final, double *out, const float *gradient, struct gradients it
 ) {
-    const int64_t heads = job->key_value_heads, group = job->heads / heads, keys = job->key_dim, values = job->value_dim;
-    const int64_t size = keys * values;
+    const int64_t heads = job->key_value_heads, group = job->heads / heads, keys = job->key_dim;
+    const int64_t values = job->value_dim, size = keys * values;
     double *states = malloc((size_t)((job->tokens + 1) * size) * 8), *decayed = malloc((size_t)size * 8);
     double *error = malloc((size_t)values * 8), *u = malloc((size_t)values * 8), *du = malloc((size_t)values * 8);
     for (int64_t head = 0; head < job->batch * heads; head++) {
@@ -109,12 +110,13 @@ static float *decays(int64_t count, double least, double most) {
 }
 
 static void check_one(
-    int64_t batch, int64_t tokens, int64_t heads, int64_t groups, int64_t keys, int64_t values, bool delta, bool channels,
-    double least, double most, bool documents
+    int64_t batch, int64_t tokens, int64_t heads, int64_t groups, int64_t keys, int64_t values, bool delta,
+    bool channels, double least, double most, bool documents
 ) {
     shape("%s, batch %lld, %lld tokens, %lld/%lld heads of %lld and %lld, decays %g to %g per %s%s",
           delta ? "delta" : "linear", (long long)batch, (long long)tokens, (long long)heads, (long long)groups,
-          (long long)keys, (long long)values, least, most, channels ? "channel" : "head", documents ? ", documents" : "");
+          (long long)keys, (long long)values, least, most, channels ? "channel" : "head",
+          documents ? ", documents" : "");
     const int64_t begins[] = {0, tokens / 3, tokens / 2 + 1};
     const int64_t width = channels ? keys : 1, rows = batch * tokens * groups, size = batch * groups * keys * values;
     const int64_t q = batch * tokens * heads * keys, out = batch * tokens * heads * values;
@@ -127,16 +129,16 @@ static void check_one(
     }
     const float *first = normal(size, 1);
     struct moult_recurrence job = {
-        .batch = batch, .tokens = tokens, .heads = heads, .key_value_heads = groups, .key_dim = keys, .value_dim = values,
-        .decay_dim = width, .scale = (float)(1 / sqrt((double)keys)), .q = normal(q, 1), .k = k,
+        .batch = batch, .tokens = tokens, .heads = heads, .key_value_heads = groups, .key_dim = keys,
+        .value_dim = values, .decay_dim = width, .scale = (float)(1 / sqrt((double)keys)), .q = normal(q, 1), .k = k,
         .v = normal(rows * values, 1), .log_decays = decays(rows * width, least, most), .betas = betas,
         .state = space(size), .out = space(out), .documents = documents ? begins : NULL,
         .document_count = documents ? 3 : 0};
     memcpy(job.state, first, (size_t)size * 4);
     const float *gradient = normal(out, 1), *final_gradient = normal(size, 1);
     double *final = doubles(size), *expected = doubles(out);
-    struct gradients it = {doubles(q), doubles(rows * keys), doubles(rows * values), doubles(rows * width), doubles(rows),
-                           doubles(size)};
+    struct gradients it = {doubles(q), doubles(rows * keys), doubles(rows * values), doubles(rows * width),
+                           doubles(rows), doubles(size)};
     for (int64_t i = 0; i < size; i++) it.state[i] = final_gradient[i];
     oracle(&job, final, expected, gradient, it);
     static const char *const names[] = {"recurrence", "recurrence, stepwise", "recurrence, blocked"};
@@ -149,8 +151,8 @@ static void check_one(
     memcpy(job.state, first, (size_t)size * 4);
     const struct moult_recurrence_backward back = {
         .forward = job, .gradient = gradient, .final_gradient = final_gradient, .q_gradient = space(q),
-        .k_gradient = space(rows * keys), .v_gradient = space(rows * values), .log_decays_gradient = space(rows * width),
-        .betas_gradient = delta ? space(rows) : NULL, .state_gradient = space(size)};
+        .k_gradient = space(rows * keys), .v_gradient = space(rows * values),
+        .log_decays_gradient = space(rows * width), .betas_gradient = delta ? space(rows) : NULL, .state_gradient = space(size)};
     check("recurrences backward have memory", moult_recurrence_backward(&back) == 0);
     check_near("recurrence backward, q", back.q_gradient, it.q, q, 2e-5, 0.05);
     check_near("recurrence backward, k", back.k_gradient, it.k, rows * keys, 2e-5, 0.05);

@@ -40,8 +40,8 @@ struct moult_recurrence_backward {
     float *q_gradient, *k_gradient, *v_gradient, *log_decays_gradient, *betas_gradient, *state_gradient;
 };
 
-/// Returns 0, or how many bytes of scratch memory could not be had; the gradients are then undefined. The results are the
-/// same to the bit for any number of threads.
+/// Returns 0, or how many bytes of scratch memory could not be had; the gradients are then undefined. The results are
+/// the same to the bit for any number of threads.
 size_t moult_recurrence_backward(const struct moult_recurrence_backward *job);
 
 #endif

@@ -36,7 +36,8 @@ __device__ inline void load(float* shared, const Element* __restrict__ from, flo
 }
 
 /// The decays of a token, one for each of K channels.
-template <int K, bool channels> __device__ inline void load_decays(float* shared, const float* logDecays, int64_t place) {
+template <int K, bool channels>
+__device__ inline void load_decays(float* shared, const float* logDecays, int64_t place) {
     for (int i = threadIdx.x; i < K; i += blockDim.x) shared[i] = expf(logDecays[channels ? place * K + i : place]);
 }
 

@@ -2,13 +2,13 @@
 //
 //     dv = z = β du    dβ = w · du    D ← a ⊙ (D - k zᵀ)    dq = scale · S do    dk = D u - (a ⊙ S_{t-1}) z
 //
-// without z's parts where there are no betas, then dv = du. The gradient of log a_t is the sum c_t of all that reaches a token
-// from t on, or the final state, from what was written before t, or the initial state:
+// without z's parts where there are no betas, then dv = du. The gradient of log a_t is the sum c_t of all that reaches a
+// token from t on, or the final state, from what was written before t, or the initial state:
 //
 //     c_t = c_{t+1} - k_t ⊙ (D'_t u_t) + Σ scale · q_t ⊙ (a ⊙ S_{t-1}) do_t - k_t ⊙ (a ⊙ S_{t-1}) z_t
 //
-// with D' without what o_t gives it. States go forwards, adjoints backwards, so that no state is kept: columns give z, rows of
-// states what the readers of a token get, rows of adjoints the rest.
+// with D' without what o_t gives it. States go forwards, adjoints backwards, so that no state is kept: columns give z,
+// rows of states what the readers of a token get, rows of adjoints the rest.
 #include "recurrence.cuh"
 
 /// dv (B, T, N, V), z `writes` (B, T, N, V) in float32 and, of a delta rule, dβ (B, T, N), from do (B, T, H, V) and the
@@ -82,9 +82,9 @@ __global__ void __launch_bounds__(recurrences::threads_for(V)) recurrence_value_
     }
 }
 
-/// dq (B, T, H, K), then in float32 what a delta rule's keys get as readers, `recalls` (B, T, N, K), what readers of a token
-/// get from before it, times themselves, `got` (B, T, N, K), and the rows `sums` (B, N, K) of the final state times its
-/// gradient, or zeros. `values` are v, or w of a delta rule.
+/// dq (B, T, H, K), then in float32 what a delta rule's keys get as readers, `recalls` (B, T, N, K), what readers of a
+/// token get from before it, times themselves, `got` (B, T, N, K), and the rows `sums` (B, N, K) of the final state times
+/// its gradient, or zeros. `values` are v, or w of a delta rule.
 /// Grid (N, B), block threads_for(K), shared ((2 + group) V) 4.
 template <int K, int V, int group, bool channels, bool delta, typename Value>
 __global__ void __launch_bounds__(recurrences::threads_for(K)) recurrence_reader_gradients(
@@ -116,7 +116,8 @@ __global__ void __launch_bounds__(recurrences::threads_for(K)) recurrence_reader
         if (delta) load<V>(z, writes + place * V);
         load<group * V>(y, gradient + place * group * V, scale);
         __syncthreads();
-        const float a = active && !begins(starts, row, t) ? expf(logDecays[channels ? place * K + channel : place]) : 0.0f;
+        const bool begin = begins(starts, row, t);
+        const float a = active && !begin ? expf(logDecays[channels ? place * K + channel : place]) : 0.0f;
         const float key = active ? to_float(k[place * K + channel]) : 0.0f;
         float recall = 0.0f;
 #pragma unroll
