@@ -101,6 +101,34 @@ extension KernelTests {
             }
         }
 
+        /// One group of heads: a token, and a block and a part of one, and gradients of these.
+        @Test("recurrences", arguments: ModelShape.attention, RecurrenceTests.Rule.allCases)
+        func recurrences(_ shape: ModelShape, _ rule: RecurrenceTests.Rule) throws {
+            for tokens in [1, 18] {
+                let test = RecurrenceTests.Case(
+                    tokens: tokens, heads: shape.heads / shape.keyValueHeads, keyHeads: 1, keyDim: shape.headDim,
+                    valueDim: shape.headDim)
+                let inputs = try test.inputs(rule)
+                let incoming = try RecurrenceBackwardTests.incoming(test)
+                let expected = try inputs.oracle()
+                let gradients = try RecurrenceBackwardTests.oracle(inputs, incoming.gradient, incoming.final)
+                try withEverySet { choice in
+                    for (name, form) in RecurrenceTests.forms.dropFirst() {
+                        let (out, state) = try inputs.run(form)
+                        let what = "\(tokens) tokens, \(name), \(choice)"
+                        try expectCloseInScale(doubles(out), expected.out, 1e-5, "outputs, \(what)")
+                        try expectCloseInScale(doubles(state), expected.state, 1e-5, "state, \(what)")
+                    }
+                    // Of one token a beta's gradient is one sum, whose parts may cancel.
+                    guard tokens > 1 else { return }
+                    let found = try RecurrenceBackwardTests.found(inputs, incoming.gradient, incoming.final)
+                    for (found, (name, expected)) in zip(found, gradients) {
+                        try expectCloseInScale(doubles(found), expected, 1e-5, "\(name), \(choice)")
+                    }
+                }
+            }
+        }
+
         @Test("rotary positions and their gradients, and mixing heads", arguments: ModelShape.attention)
         func heads(_ shape: ModelShape) throws {
             let (tokens, dim) = (3, shape.headDim)
