@@ -30,6 +30,18 @@ public protocol Backend: GradientBackend {
     /// act(gate) · up, element by element.
     func gated(_ activation: Activation, gate: Tensor, up: Tensor) throws -> Tensor
 
+    /// The results of a program, element by element or summed; see ``PointwiseCall``. Sums are taken in an order that depends
+    /// on the shapes alone. At least one result is asked for, and no two are the same.
+    func pointwise(_ call: PointwiseCall) throws -> [Tensor]
+
+    /// x / √(Σ x² + ε) over the last dimension.
+    func l2Normed(_ x: Tensor, epsilon: Float) throws -> Tensor
+
+    /// ``ShortConvolution``, and where it is wanted the state after the last token.
+    func shortConvolution(
+        _ call: ShortConvolution, isStateWanted: Bool
+    ) throws -> (result: Tensor, state: Tensor?)
+
     /// Rotates pairs (i, i + K/2) of each head of x (B, T, H, K) by angles position · frequency.
     /// `cosines` and `sines` are (R, K/2); token t uses row `offset + t`.
     func rope(_ x: Tensor, cosines: Tensor, sines: Tensor, offset: Int, documents: Documents?) throws -> Tensor

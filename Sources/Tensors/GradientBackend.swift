@@ -57,6 +57,15 @@ public protocol GradientBackend: Sendable {
         _ gradient: Tensor, x: Tensor, y: Tensor, logits: Tensor
     ) throws -> (x: Tensor, y: Tensor, logits: Tensor)
 
+    /// The gradient of ``Backend/l2Normed(_:epsilon:)``.
+    func l2NormedBackward(_ gradient: Tensor, x: Tensor, epsilon: Float) throws -> Tensor
+
+    /// The gradients of ``Backend/shortConvolution(_:isStateWanted:)`` from that of its result and, unless it is nil, that of the
+    /// state after the last token.
+    func shortConvolutionBackward(
+        _ gradient: Tensor, _ call: ShortConvolution, finalGradient: Tensor?
+    ) throws -> ShortConvolutionGradients
+
     /// The gradient of ``Backend/rope(_:cosines:sines:offset:documents:)``: the rotation by the negative angles.
     func ropeBackward(
         _ gradient: Tensor, cosines: Tensor, sines: Tensor, offset: Int, documents: Documents?

@@ -247,13 +247,8 @@ INLINE vf vf_cap_slope(vf capped, float cap) {
     return 1.0f - part * part;
 }
 
-/// log(1 + u) for u in [0, 1].
-INLINE vf vf_log1p_unit(vf u) {
-    vf w = 1.0f + u;
-    vf lost = (u - (w - 1.0f)) / w;
-    vi large = w > 1.41421356f;
-    vf f = (large ? w * 0.5f : w) - 1.0f;
-    // Cephes logf: log(1 + f) = f - f²/2 + f³ p(f).
+/// p(f) of log(1 + f) = f - f²/2 + f³ p(f), for 1 + f from sqrt(1/2) to sqrt(2): Cephes logf.
+INLINE vf vf_log_tail(vf f) {
     vf p = vf_set(7.0376836292e-2f);
     p = vf_fma(p, f, vf_set(-1.1514610310e-1f));
     p = vf_fma(p, f, vf_set(1.1676998740e-1f));
@@ -263,8 +258,34 @@ INLINE vf vf_log1p_unit(vf u) {
     p = vf_fma(p, f, vf_set(2.0000714765e-1f));
     p = vf_fma(p, f, vf_set(-2.4999993993e-1f));
     p = vf_fma(p, f, vf_set(3.3333331174e-1f));
+    return p;
+}
+
+/// log(x) for every x, subnormal ones included: -inf for 0, NaN below it.
+INLINE vf vf_log(vf x) {
+    vi small = x < 0x1p-126f;
+    vi bits = vf_bits(small ? x * 0x1p23f : x);
+    // x = 2^n (1 + f) with 1 + f from sqrt(1/2) to sqrt(2), 0x3F3504F3 being the bits of sqrt(1/2).
+    vi n = (bits - 0x3F3504F3) >> 23;
+    vf f = vi_float(bits - (n << 23)) - 1.0f;
+    vf whole = __builtin_convertvector(n - (small & 23), vf);
     vf square = f * f;
-    vf y = p * square * f + lost;
+    vf y = vf_fma(whole, vf_set(-2.12194440e-4f), vf_log_tail(f) * square * f);
+    y = vf_fma(vf_set(-0.5f), square, y) + f;
+    y = vf_fma(whole, vf_set(0.693359375f), y);
+    y = x == 0.0f ? vf_set(-INFINITY) : y;
+    y = x < INFINITY ? y : x;
+    return x < 0.0f ? vf_set(NAN) : y;
+}
+
+/// log(1 + u) for u in [0, 1].
+INLINE vf vf_log1p_unit(vf u) {
+    vf w = 1.0f + u;
+    vf lost = (u - (w - 1.0f)) / w;
+    vi large = w > 1.41421356f;
+    vf f = (large ? w * 0.5f : w) - 1.0f;
+    vf square = f * f;
+    vf y = vf_log_tail(f) * square * f + lost;
     y = large ? y - 2.12194440e-4f : y;
     y = vf_fma(vf_set(-0.5f), square, y) + f;
     return large ? y + 0.693359375f : y;

@@ -15,10 +15,12 @@
 #include "moult_memory.h"
 #include "moult_onednn.h"
 #include "moult_optimiser.h"
+#include "moult_pointwise.h"
 #include "moult_pool.h"
 #include "moult_quantise.h"
 #include "moult_recurrence.h"
 #include "moult_sampling.h"
+#include "moult_short_convolution.h"
 #include "moult_step.h"
 #include "moult_types.h"
 

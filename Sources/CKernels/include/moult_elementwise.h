@@ -40,6 +40,9 @@ struct moult_norm {
 
 void moult_norm(const struct moult_norm *norm, const float *x, float *out, int64_t rows);
 
+/// x / sqrt(the sum of squares + epsilon), over (rows, dim).
+void moult_l2_norm(const float *x, float epsilon, float *out, int64_t rows, int64_t dim);
+
 /// Rotates pairs (i, i + dim/2) of x (batch, tokens, heads, dim); token t uses row `offset + t` of the (…, dim/2) tables.
 void moult_rope(
     const float *x, const float *cosines, const float *sines, int64_t offset, float *out, int64_t batch,
@@ -69,6 +72,9 @@ void moult_mix_backward(
 enum moult_status moult_norm_backward(
     const struct moult_norm *norm, const float *gradient, const float *x, float *out, float *weight_gradient,
     int64_t rows);
+
+void moult_l2_norm_backward(
+    const float *gradient, const float *x, float epsilon, float *out, int64_t rows, int64_t dim);
 
 /// moult_rope by the negative angles.
 void moult_rope_backward(

@@ -11,6 +11,7 @@
 #include "include/moult_elementwise.h"
 #include "include/moult_grouped.h"
 #include "include/moult_optimiser.h"
+#include "include/moult_pointwise.h"
 #include "include/moult_quantise.h"
 #include "include/moult_recurrence.h"
 #include "mixers/attention/ranges.h"

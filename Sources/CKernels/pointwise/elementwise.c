@@ -6,7 +6,7 @@
 struct job {
     const float *x, *y, *z;
     float *out;
-    float number;  // factor, cap, divisor or direction
+    float number;  // factor, cap, divisor, epsilon or direction
     const struct moult_norm *norm;
     int64_t dim, heads, tokens;
 };
@@ -71,6 +71,17 @@ BODY(norm_body) {
 void moult_norm(const struct moult_norm *norm, const float *x, float *out, int64_t rows) {
     struct job job = {.x = x, .out = out, .norm = norm};
     moult_parallel_for(rows, rows_per_chunk(norm->dim), norm_body, &job);
+}
+
+BODY(l2_norm_body) {
+    JOB(job);
+    int64_t at = begin * job->dim;
+    moult_kernels()->l2_norm(job->x + at, job->number, job->out + at, end - begin, job->dim);
+}
+
+void moult_l2_norm(const float *x, float epsilon, float *out, int64_t rows, int64_t dim) {
+    struct job job = {.x = x, .out = out, .number = epsilon, .dim = dim};
+    moult_parallel_for(rows, rows_per_chunk(dim), l2_norm_body, &job);
 }
 
 BODY(rope_body) {

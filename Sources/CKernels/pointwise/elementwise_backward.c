@@ -6,7 +6,7 @@
 struct job {
     const float *gradient, *x, *y, *logits;
     float *out, *second_out, *logits_out;
-    float number;  // scale or divisor
+    float number;  // scale, divisor or epsilon
     const struct moult_norm *norm;
     int64_t rows, dim;
 };
@@ -89,4 +89,18 @@ enum moult_status moult_norm_backward(
     moult_parallel_for(blocks, 1, norm_body, &job);
     moult_column_sums(parts, blocks, norm->dim, weight_gradient);
     return moult_success;
+}
+
+BODY(l2_norm_body) {
+    JOB(job);
+    int64_t at = begin * job->dim;
+    moult_kernels()->l2_norm_backward(
+        job->gradient + at, job->x + at, job->number, job->out + at, end - begin, job->dim);
+}
+
+void moult_l2_norm_backward(
+    const float *gradient, const float *x, float epsilon, float *out, int64_t rows, int64_t dim
+) {
+    struct job job = {.gradient = gradient, .x = x, .out = out, .number = epsilon, .dim = dim};
+    moult_parallel_for(rows, rows_per_chunk(dim), l2_norm_body, &job);
 }

@@ -35,7 +35,25 @@ KERNEL(gated_backward, void, (
 
 // rows.inc
 KERNEL(norm, void, (const struct moult_norm *norm, const float *x, float *out, int64_t rows))
+/// x / sqrt(the sum of squares + epsilon).
+KERNEL(l2_norm, void, (const float *x, float epsilon, float *out, int64_t rows, int64_t dim))
+KERNEL(l2_norm_backward, void, (
+    const float *gradient, const float *x, float epsilon, float *out, int64_t rows, int64_t dim))
 /// `direction` is 1, or -1 for the inverse rotation.
 KERNEL(rope, void, (
     const float *x, const float *cosines, const float *sines, float direction, float *out, int64_t heads,
     int64_t dim))
+
+// pointwise.inc
+/// Runs the steps over `count` elements of each place.
+KERNEL(pointwise, void, (
+    const struct moult_pointwise_step *step, int64_t steps, float *const *places, int64_t count))
+KERNEL(row_sum, float, (const float *x, int64_t count))
+
+// convolution.inc
+/// out (dim) = bias + the sum of the `width` rows times the rows of weights (width, dim); rows may be NULL, for zeros, and so
+/// may `bias`.
+KERNEL(convolve, void, (
+    const float *const *rows, const float *weights, const float *bias, float *out, int64_t width, int64_t dim))
+/// sums += x · y
+KERNEL(add_products, void, (const float *x, const float *y, float *sums, int64_t count))

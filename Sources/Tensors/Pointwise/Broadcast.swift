@@ -1,0 +1,43 @@
+/// Which element of a smaller tensor goes with element i of a larger one: i / inner mod count.
+struct Broadcast: Hashable, Sendable {
+    let inner: Int
+    let count: Int
+
+    /// Of a tensor of `shape` along one of `whole`: extents that end alike, before them ones or nothing, and behind them ones.
+    /// nil for any other shape.
+    init?(_ shape: [Int], in whole: [Int]) {
+        guard shape.count <= whole.count else { return nil }
+        let extents = Array(repeating: 1, count: whole.count - shape.count) + shape
+        var (inner, count, rest) = (1, 1, whole.count)
+        while rest > 0, extents[rest - 1] == 1 {
+            rest -= 1
+            inner *= whole[rest]
+        }
+        while rest > 0, extents[rest - 1] == whole[rest - 1] {
+            rest -= 1
+            count *= whole[rest]
+        }
+        guard extents[..<rest].allSatisfy({ $0 == 1 }) else { return nil }
+        // One number for all is one for every row, so that its gradient is summed by rows.
+        if count == 1, let last = whole.last { inner = last }
+        (self.inner, self.count) = (inner, count)
+    }
+
+    /// Whether every one of `elements` has its own.
+    func isWhole(of elements: Int) -> Bool { inner == 1 && count == elements }
+    /// Whether elements that share one stand together.
+    func isWithinRows(of elements: Int) -> Bool { inner * count == elements }
+
+    /// The shape that all of `shapes` go along with: in every place the extent that is not 1. nil where two differ.
+    static func shape(of shapes: [[Int]]) -> [Int]? {
+        let rank = shapes.map(\.count).max() ?? 0
+        var whole = [Int](repeating: 1, count: rank)
+        for shape in shapes {
+            for (place, extent) in zip(rank - shape.count..<rank, shape) where extent != 1 {
+                guard whole[place] == 1 || whole[place] == extent else { return nil }
+                whole[place] = extent
+            }
+        }
+        return whole
+    }
+}
