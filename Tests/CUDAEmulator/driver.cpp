@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "emulator.h"
+#include "text.h"
 
 namespace moult_emulator {
 namespace {
@@ -137,6 +138,13 @@ int find(Card*, const char* source, const char* expression, void** kernel) {
     return 0;
 }
 
+int find_text(Card*, const char* source, const char* text, const char* expression, void** kernel) {
+    std::lock_guard lock(mutex);
+    std::string error;
+    *kernel = const_cast<Kernel*>(compiled(text, expression, error));
+    return *kernel ? 0 : fail(std::string(source) + ": " + error);
+}
+
 int launch(
     Card* card, void* handle, const unsigned grid[3], const unsigned block[3], size_t shared_bytes, void** arguments) {
     std::lock_guard lock(mutex);
@@ -192,8 +200,8 @@ int replay(Card* card, void* graph) {
 void forget(Card*, void* graph) { delete static_cast<Graph*>(graph); }
 
 const moult_cuda functions = {
-    error, count, describe, open, memory, allocate, release, upload, download, copy, zero, synchronise, find, launch,
-    product, begin_capture, end_capture, replay, forget,
+    error, count, describe, open, memory, allocate, release, upload, download, copy, zero, synchronise, find, find_text,
+    launch, product, begin_capture, end_capture, replay, forget,
 };
 
 }  // namespace

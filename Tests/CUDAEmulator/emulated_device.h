@@ -5,6 +5,8 @@
 #include <string.h>
 #include <algorithm>
 
+#include "device.h"
+
 #define __global__
 #define __device__
 #define __host__
@@ -15,9 +17,12 @@
 #define __align__(n) alignas(n)
 #define __ldg(pointer) (*(pointer))
 #define INFINITY_F INFINITY
+#ifdef MOULT_EMULATED_TEXT
+#define SHARED_MEMORY(name) unsigned char* name = *moult_emulator::device->shared_memory
+#else
 #define SHARED_MEMORY(name) unsigned char* name = moult_emulator::shared_memory
+#endif
 
-struct dim3 { unsigned x = 1, y = 1, z = 1; };
 struct alignas(16) uint4 { uint32_t x, y, z, w; };
 struct alignas(8) uint2 { uint32_t x, y; };
 struct alignas(16) float4 { float x, y, z, w; };
@@ -28,6 +33,9 @@ inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z,
 inline uint2 make_uint2(uint32_t x, uint32_t y) { return {x, y}; }
 inline uint4 make_uint4(uint32_t x, uint32_t y, uint32_t z, uint32_t w) { return {x, y, z, w}; }
 
+#ifdef MOULT_EMULATED_TEXT
+#include "compiled_text.h"
+#else
 extern dim3 threadIdx, blockIdx, blockDim, gridDim;
 
 namespace moult_emulator {
@@ -41,6 +49,7 @@ uint32_t* exchange(int lane);
 uint32_t* begin_collective();
 int lane();
 }
+#endif
 
 using std::max;
 using std::min;

@@ -139,9 +139,8 @@ static int compile(
 }
 
 int moult_cuda_compile(
-    const char* source, const char* expression, int major, int minor, void** image, char symbol[512]) {
-    const char* text = moult_cuda_source(source);
-    if (!text) return moult_cuda_fail("there is no kernel file %s", source);
+    const char* source, const char* text, const char* expression, int major, int minor, void** image,
+    char symbol[512]) {
     if (open_compiler()) return 1;
     char architecture[64], version[32], path[1024];
     snprintf(architecture, sizeof architecture, "--gpu-architecture=sm_%d%d", major, minor);

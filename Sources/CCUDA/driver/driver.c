@@ -123,12 +123,12 @@ struct kernel {
     char name[256];
 };
 
-static int load_kernel(
-    struct moult_cuda_card* card, const char* source, const char* expression, void** result) {
+static int load_text(
+    struct moult_cuda_card* card, const char* source, const char* text, const char* expression, void** result) {
     if (enter(card)) return 1;
     void* image;
     char symbol[512];
-    if (moult_cuda_compile(source, expression, card->major, card->minor, &image, symbol)) return 1;
+    if (moult_cuda_compile(source, text, expression, card->major, card->minor, &image, symbol)) return 1;
     CUmodule module;
     int failed = check(cuModuleLoadData(&module, image), "cuModuleLoadData", expression);
     free(image);
@@ -142,6 +142,13 @@ static int load_kernel(
     }
     *result = kernel;
     return 0;
+}
+
+static int load_kernel(
+    struct moult_cuda_card* card, const char* source, const char* expression, void** result) {
+    const char* text = moult_cuda_source(source);
+    if (!text) return moult_cuda_fail("there is no kernel file %s", source);
+    return load_text(card, source, text, expression, result);
 }
 
 static int launch(
@@ -259,8 +266,8 @@ const struct moult_cuda* moult_cuda_driver(void) {
     static const struct moult_cuda functions = {
         .error = moult_cuda_error, .count = count, .describe = describe, .open = open_card, .memory = memory,
         .allocate = allocate, .release = release, .upload = upload, .download = download, .copy = copy, .zero = zero,
-        .synchronise = synchronise, .kernel = load_kernel, .launch = launch, .multiply = multiply,
-        .begin_capture = begin_capture, .end_capture = end_capture, .replay = replay, .forget = forget,
+        .synchronise = synchronise, .kernel = load_kernel, .text_kernel = load_text, .launch = launch,
+        .multiply = multiply, .begin_capture = begin_capture, .end_capture = end_capture, .replay = replay, .forget = forget,
     };
     return &functions;
 }

@@ -47,6 +47,9 @@ struct moult_cuda {
     int (*synchronise)(struct moult_cuda_card* card);
     /// The kernel of a name expression such as "rms_norm<4>" in the file `source`, compiled on first use.
     int (*kernel)(struct moult_cuda_card* card, const char* source, const char* expression, void** kernel);
+    /// The same of a text that is not in kernels/, whose files it may include; messages call it `source`.
+    int (*text_kernel)(
+        struct moult_cuda_card* card, const char* source, const char* text, const char* expression, void** kernel);
     int (*launch)(
         struct moult_cuda_card* card, void* kernel, const unsigned grid[3], const unsigned block[3],
         size_t shared_bytes, void** arguments);

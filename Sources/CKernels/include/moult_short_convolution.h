@@ -7,6 +7,7 @@
 #include "moult_types.h"
 
 /// A causal convolution of each channel over a few tokens: z[t] = bias + Σ_j weight[j] · x[t - width + 1 + j], out = act(z).
+/// There is at least one token.
 struct moult_short_convolution {
     int64_t batch, tokens, dim, width;
     const float *x;        // (batch, tokens, dim)

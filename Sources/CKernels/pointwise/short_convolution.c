@@ -58,9 +58,7 @@ enum moult_status moult_short_convolution(const struct moult_short_convolution *
     const size_t bytes = (size_t)c->dim * sizeof *final;
     for (int64_t i = 0; final && i < c->batch * (c->width - 1); i++) {
         int64_t b = i / (c->width - 1), t = c->tokens - c->width + 1 + i % (c->width - 1);
-        const float *from = c->tokens > 0 ? source(c, b, t, c->tokens - 1)
-            : c->state                    ? c->state + i * c->dim
-                                          : NULL;
+        const float *from = source(c, b, t, c->tokens - 1);
         if (from) memcpy(final + i * c->dim, from, bytes);
         else memset(final + i * c->dim, 0, bytes);
     }
@@ -85,7 +83,7 @@ static void add_final(const struct job *job, int64_t b, int64_t t, float *out) {
     const struct moult_short_convolution *c = job->call;
     int64_t place = t - (c->tokens - c->width + 1);
     if (!job->final_gradient || place < 0) return;
-    int64_t first = c->first && c->tokens > 0 ? c->first[(b + 1) * c->tokens - 1] : 0;
+    int64_t first = c->first ? c->first[(b + 1) * c->tokens - 1] : 0;
     if (t < 0 ? first > 0 : t < first) return;
     const float *more = job->final_gradient + (b * (c->width - 1) + place) * c->dim;
     moult_kernels()->add_scaled(more, 1, out, c->dim);

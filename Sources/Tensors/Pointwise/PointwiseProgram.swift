@@ -86,6 +86,16 @@ public struct PointwiseProgram: Hashable, Sendable {
     /// Asks for these values and no others. All inputs and steps stay.
     mutating func ask(for values: [Int]) { results = values }
 
+    /// The same steps with other constants. Steps that become the same stay apart.
+    func replacingConstants(_ constant: (Float) -> Float) -> PointwiseProgram {
+        var program = self
+        program.known = [:]
+        program.steps = steps.map {
+            Step(operation: $0.operation, first: $0.first, second: $0.second, constant: constant($0.constant))
+        }
+        return program
+    }
+
     /// Leaves out steps and inputs that no result needs, and gives the inputs that stay.
     private mutating func prune() -> [Int] {
         var needed = Set(results)

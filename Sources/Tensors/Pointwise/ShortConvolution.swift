@@ -62,6 +62,10 @@ extension Tensor {
     ) throws -> ShortConvolution {
         let operation = "shortConvolution"
         try requireActivation(operation, "x", [nil, nil, nil])
+        guard shape[1] > 0 else {
+            throw TensorError.shape(
+                operation: operation, argument: "x", expected: "at least one token", found: shape)
+        }
         try weight.require(operation, "weight", [shape[2], nil])
         guard (1...ShortConvolution.mostWidth).contains(weight.shape[1]) else {
             throw TensorError.shape(

@@ -109,3 +109,44 @@ template <bool centred, bool narrow> __global__ void __launch_bounds__(1024) nor
     }
     store_eight(to, weight_gradient, columns, aligned);
 }
+
+/// out = x / sqrt(Σ x² + epsilon), in the geometry of `normalise`.
+template <bool narrow> __global__ void __launch_bounds__(1024) l2_normalise(
+    const bf16* x, float epsilon, bf16* out, int32_t rows, int32_t dim) {
+    const int column = threadIdx.x * 8;
+    const bool aligned = dim % 8 == 0;
+    const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.y;
+    for (int64_t first = static_cast<int64_t>(blockIdx.x) * blockDim.y; first < rows; first += step) {
+        const int64_t row = first + threadIdx.y, at = row * dim + column;
+        const int own = row < rows ? dim - column : 0;
+        Eight value = load_eight(x + at, own, aligned);
+        float squares = 0.0f;
+        for (int k = 0; k < 8; k++) squares += value[k] * value[k];
+        const float scale = 1.0f / sqrtf(row_sum<narrow>(squares) + epsilon);
+        for (int k = 0; k < 8; k++) value[k] *= scale;
+        store_eight(out + at, value, own, aligned);
+    }
+}
+
+/// With y = x · scale, the result: out = scale · (gradient - y · Σ gradient · y).
+template <bool narrow> __global__ void __launch_bounds__(1024) l2_normalise_backward(
+    const bf16* gradient, const bf16* x, float epsilon, bf16* out, int32_t rows, int32_t dim) {
+    const int column = threadIdx.x * 8;
+    const bool aligned = dim % 8 == 0;
+    const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.y;
+    for (int64_t first = static_cast<int64_t>(blockIdx.x) * blockDim.y; first < rows; first += step) {
+        const int64_t row = first + threadIdx.y, at = row * dim + column;
+        const int own = row < rows ? dim - column : 0;
+        Eight dy = load_eight(gradient + at, own, aligned);
+        const Eight value = load_eight(x + at, own, aligned);
+        float squares = 0.0f, product = 0.0f;
+        for (int k = 0; k < 8; k++) {
+            squares += value[k] * value[k];
+            product += value[k] * dy[k];
+        }
+        const float scale = 1.0f / sqrtf(row_sum<narrow>(squares) + epsilon);
+        const float pull = scale * scale * row_sum<narrow>(product);
+        for (int k = 0; k < 8; k++) dy[k] = scale * (dy[k] - value[k] * pull);
+        store_eight(out + at, dy, own, aligned);
+    }
+}

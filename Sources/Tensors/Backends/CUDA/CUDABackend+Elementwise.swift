@@ -20,16 +20,23 @@ extension CUDABackend {
     }
 
     /// How rows are shared out to the kernels of norms, in as many blocks as `most` allows.
-    private func normGeometry(
-        _ x: Tensor, _ norm: Normalisation, most: Int
-    ) throws -> (variant: String, blocks: Int, block: (Int, Int), rows: Int, dim: Int) {
+    func rowGeometry(
+        _ x: Tensor, _ operation: String, most: Int
+    ) throws -> (isNarrow: Bool, blocks: Int, block: (Int, Int), rows: Int, dim: Int) {
         let (rows, dim) = rows(x)
         let isNarrow = dim <= 256
         let lanes = lanes(dim)
         let blocks = min(isNarrow ? (rows * lanes + 255) / 256 : rows, most)
+        return (isNarrow, blocks, isNarrow ? (lanes, 256 / lanes) : try rowBlock(dim, operation), rows, dim)
+    }
+
+    private func normGeometry(
+        _ x: Tensor, _ norm: Normalisation, most: Int
+    ) throws -> (variant: String, blocks: Int, block: (Int, Int), rows: Int, dim: Int) {
+        let geometry = try rowGeometry(x, "\(norm.kind.rawValue)Norm", most: most)
         return (
-            "<\(norm.kind == .layer),\(isNarrow)>", blocks,
-            isNarrow ? (lanes, 256 / lanes) : try rowBlock(dim, "\(norm.kind.rawValue)Norm"), rows, dim
+            "<\(norm.kind == .layer),\(geometry.isNarrow)>", geometry.blocks, geometry.block, geometry.rows,
+            geometry.dim
         )
     }
 

@@ -8,6 +8,7 @@ final class CUDADevice: @unchecked Sendable {
     private let functions: UnsafePointer<moult_cuda>
     private let card: OpaquePointer
     private let kernels = Mutex<[String: Handle]>([:])
+    private let expressions = Mutex<[PointwiseText: Handle]>([:])
 
     /// Whether NVIDIA's compute-sanitizer watches (`MOULT_CUDA_CHECKED=1`): every tensor then has memory of exactly its size,
     /// given back to the driver with it, and what cuBLASLt writes by ways that the tool does not see is written once before.
@@ -85,7 +86,29 @@ final class CUDADevice: @unchecked Sendable {
         _ arguments: [Argument]
     ) throws {
         guard grid.0 > 0, grid.1 > 0, grid.2 > 0 else { return }
-        let handle = try self.kernel(source, kernel)
+        try launch(self.kernel(source, kernel), kernel, grid: grid, block: block, shared: shared, arguments)
+    }
+
+    /// Runs the kernel of an expression.
+    func launch(
+        _ expression: PointwiseText, grid: (Int, Int, Int), block: (Int, Int) = (256, 1), _ arguments: [Argument]
+    ) throws {
+        let name = PointwiseText.kernel
+        let handle = try expressions.withLock { known -> Handle in
+            if let handle = known[expression] { return handle }
+            var pointer: UnsafeMutableRawPointer?
+            try check(functions.pointee.text_kernel(card, "expression.cu", expression.text, name, &pointer))
+            let made = Handle(pointer: pointer)
+            known[expression] = made
+            return made
+        }
+        try launch(handle.pointer, name, grid: grid, block: block, shared: 0, arguments)
+    }
+
+    private func launch(
+        _ handle: UnsafeMutableRawPointer?, _ kernel: String, grid: (Int, Int, Int), block: (Int, Int), shared: Int,
+        _ arguments: [Argument]
+    ) throws {
         var words = try arguments.map { argument -> UInt64 in
             switch argument {
             case .tensor(let tensor): try tensor.map { try address(of: $0, in: kernel) } ?? 0

@@ -10,3 +10,7 @@ REGISTER_NORM(false,false);
 REGISTER_NORM(false,true);
 REGISTER_NORM(true,false);
 REGISTER_NORM(true,true);
+REGISTER_KERNEL(l2_normalise<false>);
+REGISTER_KERNEL(l2_normalise<true>);
+REGISTER_KERNEL(l2_normalise_backward<false>);
+REGISTER_KERNEL(l2_normalise_backward<true>);
