@@ -42,10 +42,11 @@ enum moult_pointwise_operation {
     moult_pw_where_below,
 };
 
-/// One step. Operands and result are places: first the inputs, then the results, then registers.
+/// One step, whose value is multiplied by `factor` unless that is negative. Operands, factor and result are places: first the
+/// inputs, then the results, then registers.
 struct moult_pointwise_step {
     enum moult_pointwise_operation operation;
-    int32_t first, second, result;
+    int32_t first, second, factor, result;
     float constant;
 };
 

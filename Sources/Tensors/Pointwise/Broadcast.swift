@@ -6,6 +6,10 @@ struct Broadcast: Hashable, Sendable {
     /// Of a tensor of `shape` along one of `whole`: extents that end alike, before them ones or nothing, and behind them ones.
     /// nil for any other shape.
     init?(_ shape: [Int], in whole: [Int]) {
+        if shape == whole {
+            (inner, count) = (1, whole.reduce(1, *))
+            return
+        }
         guard shape.count <= whole.count else { return nil }
         let extents = Array(repeating: 1, count: whole.count - shape.count) + shape
         var (inner, count, rest) = (1, 1, whole.count)
@@ -23,20 +27,29 @@ struct Broadcast: Hashable, Sendable {
         (self.inner, self.count) = (inner, count)
     }
 
+    /// - Throws: ``TensorError/shape(operation:argument:expected:found:)`` for a shape that does not go along.
+    init(_ shape: [Int], of whole: [Int], _ operation: String, _ argument: @autoclosure () -> String) throws {
+        guard let broadcast = Broadcast(shape, in: whole) else {
+            throw TensorError.shape(
+                operation: operation, argument: argument(),
+                expected: "the last extents of \(whole), or the first of them and then ones", found: shape)
+        }
+        self = broadcast
+    }
+
     /// Whether every one of `elements` has its own.
     func isWhole(of elements: Int) -> Bool { inner == 1 && count == elements }
     /// Whether elements that share one stand together.
     func isWithinRows(of elements: Int) -> Bool { inner * count == elements }
 
-    /// The shape that all of `shapes` go along with: in every place the extent that is not 1. nil where two differ.
-    static func shape(of shapes: [[Int]]) -> [Int]? {
-        let rank = shapes.map(\.count).max() ?? 0
-        var whole = [Int](repeating: 1, count: rank)
-        for shape in shapes {
-            for (place, extent) in zip(rank - shape.count..<rank, shape) where extent != 1 {
-                guard whole[place] == 1 || whole[place] == extent else { return nil }
-                whole[place] = extent
-            }
+    /// The shape that both go along with: in every place the extent that is not 1. nil where two differ.
+    static func shape(of one: [Int], _ other: [Int]) -> [Int]? {
+        if one == other { return one }
+        var whole = one.count < other.count ? other : one
+        let least = one.count < other.count ? one : other
+        for (place, extent) in zip(whole.count - least.count..<whole.count, least) where extent != 1 {
+            guard whole[place] == 1 || whole[place] == extent else { return nil }
+            whole[place] = extent
         }
         return whole
     }

@@ -11,20 +11,22 @@ public struct Pointwise: Sendable {
     /// An input, or an operation on other nodes.
     final class Node: Sendable {
         enum Kind: Sendable {
-            case input(Int)
-            case operation(PointwiseOperation, [Node], constant: Float)
+            case input
+            case operation(PointwiseOperation, Node, Node?, constant: Float)
         }
 
         let kind: Kind
+        /// Which input.
+        let input: Int
 
-        init(_ kind: Kind) { self.kind = kind }
+        init(_ kind: Kind, input: Int = -1) { (self.kind, self.input) = (kind, input) }
     }
 
     /// The element of input `index`.
-    init(input index: Int) { node = Node(.input(index)) }
+    init(input index: Int) { node = Node(.input, input: index) }
 
-    private init(_ operation: PointwiseOperation, _ operands: Pointwise..., constant: Float = 0) {
-        node = Node(.operation(operation, operands.map(\.node), constant: constant))
+    private init(_ operation: PointwiseOperation, _ x: Pointwise, _ y: Pointwise? = nil, constant: Float = 0) {
+        node = Node(.operation(operation, x.node, y?.node, constant: constant))
     }
 
     // MARK: Arithmetic

@@ -9,31 +9,29 @@ public struct PointwiseProgram: Hashable, Sendable {
     }
 
     /// How many inputs there are.
-    private(set) var inputs: Int
+    let inputs: Int
     private(set) var steps: [Step] = []
     /// The values that are asked for.
     private(set) var results: [Int] = []
-    private var known: [Step: Int] = [:]
 
     private init(inputs: Int) { self.inputs = inputs }
 
-    /// The program of one expression.
-    init(_ expression: Pointwise, inputs: Int) {
+    /// The program of one expression; nil where it has inputs beyond these, of another expression.
+    init?(_ expression: Pointwise, inputs: Int) {
         self.init(inputs: inputs)
-        var values: [ObjectIdentifier: Int] = [:]
-        results = [value(of: expression.node, &values)]
+        var known: [(node: Pointwise.Node, value: Int)] = []
+        guard let value = value(of: expression.node, &known) else { return nil }
+        results = [value]
     }
 
-    private mutating func value(of node: Pointwise.Node, _ values: inout [ObjectIdentifier: Int]) -> Int {
-        if let value = values[ObjectIdentifier(node)] { return value }
-        let found: Int
-        switch node.kind {
-        case .input(let index): found = index
-        case .operation(let operation, let operands, let constant):
-            let places = operands.map { value(of: $0, &values) }
-            found = add(operation, places[0], places.count > 1 ? places[1] : nil, constant: constant)
+    private mutating func value(of node: Pointwise.Node, _ known: inout [(node: Pointwise.Node, value: Int)]) -> Int? {
+        guard case .operation(let operation, let first, let second, let constant) = node.kind else {
+            return node.input < inputs ? node.input : nil
         }
-        values[ObjectIdentifier(node)] = found
+        if let found = known.first(where: { $0.node === node }) { return found.value }
+        guard let a = value(of: first, &known), let b = second.map({ value(of: $0, &known) }) ?? a else { return nil }
+        let found = add(operation, a, b, constant: constant)
+        known.append((node, found))
         return found
     }
 
@@ -43,86 +41,123 @@ public struct PointwiseProgram: Hashable, Sendable {
         _ operation: PointwiseOperation, _ first: Int, _ second: Int? = nil, constant: Float = 0
     ) -> Int {
         let step = Step(operation: operation, first: first, second: second ?? first, constant: constant)
-        if let value = known[step] { return value }
+        if let index = steps.lastIndex(of: step) { return inputs + index }
         steps.append(step)
-        known[step] = inputs + steps.count - 1
         return inputs + steps.count - 1
     }
 
-    /// The program of the gradients of `wanted` inputs of a program of one result. Its inputs are those of this one that it
-    /// reads, `sources`, and the gradient of the result where `sources` has nil. A result is nil where an input has no part in this
-    /// program's result.
-    func gradients(of wanted: [Int]) -> (program: PointwiseProgram, sources: [Int?], results: [Int?]) {
-        // The gradient is one more input, after the others.
-        var program = PointwiseProgram(inputs: inputs + 1)
-        func moved(_ value: Int) -> Int { value < inputs ? value : value + 1 }
+    /// The program of the gradients of `wanted` inputs, which are its results, nil for inputs that have no part in this program's
+    /// results. Its inputs are `sources`: those of this program, and after them the gradients of its results, as far as it reads them.
+    func gradients(of wanted: [Int]) -> (program: PointwiseProgram, sources: [Int], results: [Int?]) {
+        var program = PointwiseProgram(inputs: inputs + results.count)
+        func moved(_ value: Int) -> Int { value < inputs ? value : value + results.count }
         for step in steps {
             program.add(step.operation, moved(step.first), moved(step.second), constant: step.constant)
         }
-        var gradients: [Int: Int] = [moved(results[0]): inputs]
+        var gradients = [Int?](repeating: nil, count: program.inputs + steps.count)
         func pass(_ gradient: Int?, to value: Int) {
             guard let gradient else { return }
             gradients[value] = gradients[value].map { program.add(.add, $0, gradient) } ?? gradient
         }
+        for (index, result) in results.enumerated() { pass(inputs + index, to: moved(result)) }
         for index in steps.indices.reversed() {
-            let (step, value) = (program.steps[index], inputs + 1 + index)
+            let (step, value) = (program.steps[index], program.inputs + index)
             guard let gradient = gradients[value] else { continue }
             let found = program.gradients(of: step, result: value, gradient)
             pass(found.first, to: step.first)
             if step.operation.operands > 1 { pass(found.second, to: step.second) }
         }
         let found = wanted.map { gradients[$0] }
-        program.results = found.compactMap { $0 }
-        let used = program.prune()
         var next = 0
-        let results = found.map { gradient -> Int? in
+        let places = found.map { gradient -> Int? in
             guard gradient != nil else { return nil }
             defer { next += 1 }
             return next
         }
-        return (program, used.map { $0 < inputs ? $0 : nil }, results)
+        let (pruned, sources) = program.asking(for: found.compactMap { $0 }).pruned()
+        return (pruned, sources, places)
     }
 
-    /// Asks for these values and no others. All inputs and steps stay.
-    mutating func ask(for values: [Int]) { results = values }
-
-    /// The same steps with other constants. Steps that become the same stay apart.
-    func replacingConstants(_ constant: (Float) -> Float) -> PointwiseProgram {
+    /// The same steps, asked for other values.
+    func asking(for values: [Int]) -> PointwiseProgram {
         var program = self
-        program.known = [:]
+        program.results = values
+        return program
+    }
+
+    /// The same steps with zeros for constants.
+    func withoutConstants() -> PointwiseProgram {
+        var program = self
         program.steps = steps.map {
-            Step(operation: $0.operation, first: $0.first, second: $0.second, constant: constant($0.constant))
+            Step(operation: $0.operation, first: $0.first, second: $0.second, constant: 0)
         }
         return program
     }
 
-    /// Leaves out steps and inputs that no result needs, and gives the inputs that stay.
-    private mutating func prune() -> [Int] {
-        var needed = Set(results)
-        for index in steps.indices.reversed() where needed.contains(inputs + index) {
-            needed.insert(steps[index].first)
-            needed.insert(steps[index].second)
+    /// Without the steps and inputs that no result needs; and the inputs that stay.
+    private func pruned() -> (program: PointwiseProgram, inputs: [Int]) {
+        var places = [Int?](repeating: nil, count: inputs + steps.count)
+        for result in results { places[result] = 0 }
+        for index in steps.indices.reversed() where places[inputs + index] != nil {
+            (places[steps[index].first], places[steps[index].second]) = (0, 0)
         }
-        let used = (0..<inputs).filter(needed.contains)
-        var places = Dictionary(uniqueKeysWithValues: zip(used, 0...))
+        let used = (0..<inputs).filter { places[$0] != nil }
+        for (place, input) in used.enumerated() { places[input] = place }
         var pruned = PointwiseProgram(inputs: used.count)
-        for (index, step) in steps.enumerated() where needed.contains(inputs + index) {
+        for (index, step) in steps.enumerated() where places[inputs + index] != nil {
             // All that a needed step reads is needed.
             guard let first = places[step.first], let second = places[step.second] else { continue }
             places[inputs + index] = pruned.add(step.operation, first, second, constant: step.constant)
         }
         pruned.results = results.compactMap { places[$0] }
-        self = pruned
-        return used
+        return (pruned, used)
     }
 
-    public static func == (one: PointwiseProgram, other: PointwiseProgram) -> Bool {
-        one.inputs == other.inputs && one.steps == other.steps && one.results == other.results
+    /// The program in two: what depends on inputs alone that go along with the whole in the same way, one program for each way, and
+    /// the rest, which takes their results for further inputs, after its own. nil where there is no such step.
+    /// - Parameter ways: those of the inputs, nil for inputs of the whole's size.
+    func split(by ways: [Broadcast?]) -> PointwiseSplit? {
+        guard ways.contains(where: { $0 != nil }) else { return nil }
+        var ways = ways
+        for step in steps { ways.append(ways[step.first] == ways[step.second] ? ways[step.first] : nil) }
+        // Values of narrow steps that are used beside others.
+        var ends: [Int] = []
+        func note(_ value: Int) { if value >= inputs, !ends.contains(value) { ends.append(value) } }
+        for (index, step) in steps.enumerated() where ways[inputs + index] == nil {
+            if ways[step.first] != nil { note(step.first) }
+            if ways[step.second] != nil { note(step.second) }
+        }
+        for result in results where ways[result] != nil { note(result) }
+        guard !ends.isEmpty else { return nil }
+        var parts: [PointwiseSplit.Part] = []
+        var order: [Int] = []
+        for end in ends where !order.contains(end) {
+            let alike = ends.filter { ways[$0] == ways[end] }
+            let (program, sources) = asking(for: alike).pruned()
+            parts.append(PointwiseSplit.Part(program: program, sources: sources))
+            order += alike
+        }
+        var rest = PointwiseProgram(inputs: inputs + order.count)
+        var places = Array(0..<inputs) + [Int](repeating: -1, count: steps.count)
+        for (index, end) in order.enumerated() { places[end] = inputs + index }
+        for (index, step) in steps.enumerated() where ways[inputs + index] == nil {
+            places[inputs + index] = rest.add(
+                step.operation, places[step.first], places[step.second], constant: step.constant)
+        }
+        rest.results = results.map { places[$0] }
+        let (program, sources) = rest.pruned()
+        return PointwiseSplit(parts: parts, rest: PointwiseSplit.Part(program: program, sources: sources))
+    }
+}
+
+/// A program in parts; see ``PointwiseProgram/split(by:)``.
+struct PointwiseSplit {
+    struct Part {
+        let program: PointwiseProgram
+        /// The inputs that it takes.
+        let sources: [Int]
     }
 
-    public func hash(into hasher: inout Hasher) {
-        hasher.combine(inputs)
-        hasher.combine(steps)
-        hasher.combine(results)
-    }
+    let parts: [Part]
+    let rest: Part
 }

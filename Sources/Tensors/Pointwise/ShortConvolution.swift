@@ -62,9 +62,9 @@ extension Tensor {
     ) throws -> ShortConvolution {
         let operation = "shortConvolution"
         try requireActivation(operation, "x", [nil, nil, nil])
-        guard shape[1] > 0 else {
+        guard shape[1] > 0, shape.allSatisfy({ $0 <= Int32.max }) else {
             throw TensorError.shape(
-                operation: operation, argument: "x", expected: "at least one token", found: shape)
+                operation: operation, argument: "x", expected: "at least one token, and no extent of 2³¹", found: shape)
         }
         try weight.require(operation, "weight", [shape[2], nil])
         guard (1...ShortConvolution.mostWidth).contains(weight.shape[1]) else {

@@ -47,11 +47,19 @@ private struct PointwisePlan {
 
     init(_ call: PointwiseCall) {
         let program = call.program
-        let isSum = call.results.map { !$0.broadcast.isWhole(of: call.count) }
-        written = call.results.indices.filter { !isSum[$0] }
+        for (index, result) in call.results.enumerated() {
+            if result.broadcast.isWhole(of: call.count) { written.append(index) } else { sums.append((index, 0)) }
+        }
         let firstRegister = program.inputs + written.count
-        var places = Array(0..<program.inputs) + Array(repeating: -1, count: program.steps.count)
-        // Results that are values of steps are computed in place. One that is an input, or another's value, is copied.
+        var places = [Int](repeating: -1, count: program.inputs + program.steps.count)
+        for input in 0..<program.inputs { places[input] = input }
+        var uses = [Int](repeating: 0, count: places.count)
+        for step in program.steps {
+            uses[step.first] += 1
+            if step.second != step.first { uses[step.second] += 1 }
+        }
+        // Results that are values of steps are computed in place. One that is an input, or another's value, is copied. Registers of
+        // those that are asked for are never free.
         var copies: [(value: Int, place: Int)] = []
         for (slot, result) in written.enumerated() {
             let value = program.results[result]
@@ -60,40 +68,59 @@ private struct PointwisePlan {
             } else {
                 copies.append((value, program.inputs + slot))
             }
+            uses[value] += 2
         }
-        var lastUse = [Int](repeating: -1, count: places.count)
-        for (index, step) in program.steps.enumerated() {
-            lastUse[step.first] = index
-            lastUse[step.second] = index
-        }
-        for result in call.results.indices where isSum[result] { lastUse[program.results[result]] = Int.max }
-        for copy in copies { lastUse[copy.value] = Int.max }
-        var free: [Int] = []
-        for (index, step) in program.steps.enumerated() {
+        for sum in sums { uses[program.results[sum.result]] += 2 }
+        var free: [Int32] = []
+        // What is only multiplied by another value is computed with that: the step waits for it.
+        let factors = Self.factors(program, uses)
+        for (index, step) in program.steps.enumerated() where factors.waits[index] == false {
             let value = program.inputs + index
+            let (own, factor) = factors.joined[index].map { (program.steps[$0.step], $0.factor) } ?? (step, -1)
+            let operands = [own.first, own.second == own.first ? -1 : own.second, factor]
             // An operand's register is free for the result: every element is read before it is written.
-            for operand in Set([step.first, step.second]) where lastUse[operand] == index {
-                if places[operand] >= firstRegister { free.append(places[operand]) }
+            for operand in operands where operand >= 0 {
+                uses[operand] -= 1
+                if uses[operand] == 0, places[operand] >= firstRegister { free.append(Int32(places[operand])) }
             }
             if places[value] < 0 {
                 if free.isEmpty {
-                    free.append(firstRegister + registers)
+                    free.append(Int32(firstRegister + registers))
                     registers += 1
                 }
-                places[value] = free.removeLast()
+                places[value] = Int(free.removeLast())
             }
             steps.append(
                 moult_pointwise_step(
-                    operation: step.operation.kernel, first: Int32(places[step.first]),
-                    second: Int32(places[step.second]), result: Int32(places[value]), constant: step.constant))
+                    operation: own.operation.kernel, first: Int32(places[own.first]), second: Int32(places[own.second]),
+                    factor: factor < 0 ? -1 : Int32(places[factor]), result: Int32(places[value]),
+                    constant: own.constant))
         }
         for copy in copies {
             let from = Int32(places[copy.value])
             steps.append(
                 moult_pointwise_step(
-                    operation: moult_pw_scale, first: from, second: from, result: Int32(copy.place), constant: 1))
+                    operation: moult_pw_scale, first: from, second: from, factor: -1, result: Int32(copy.place),
+                    constant: 1))
         }
-        sums = call.results.indices.filter { isSum[$0] }.map { ($0, Int32(places[program.results[$0]])) }
+        for index in sums.indices { sums[index].place = Int32(places[program.results[sums[index].result]]) }
+    }
+
+    /// The products that are computed with one of their factors, by that factor's step and the other one; and which steps wait.
+    private static func factors(
+        _ program: PointwiseProgram, _ uses: [Int]
+    ) -> (joined: [(step: Int, factor: Int)?], waits: [Bool]) {
+        var joined = [(step: Int, factor: Int)?](repeating: nil, count: program.steps.count)
+        var waits = [Bool](repeating: false, count: program.steps.count)
+        for (index, step) in program.steps.enumerated() where step.operation == .multiply && step.first != step.second {
+            for (value, other) in [(step.first, step.second), (step.second, step.first)] {
+                let own = value - program.inputs
+                guard own >= 0, uses[value] == 1, joined[own] == nil else { continue }
+                (joined[index], waits[own]) = ((own, other), true)
+                break
+            }
+        }
+        return (joined, waits)
     }
 }
 

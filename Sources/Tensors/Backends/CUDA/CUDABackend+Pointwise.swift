@@ -1,6 +1,9 @@
 extension CUDABackend {
     public func pointwise(_ call: PointwiseCall) throws -> [Tensor] {
         let sums = PointwiseSums(call)
+        if let sums, sums.columns > Int32.max {
+            throw TensorError.device("sums of expressions take up to 2³¹ - 1 elements at once; found \(sums.columns)")
+        }
         let results = try call.results.map { try empty($0.shape, $0.type) }
         guard call.count > 0 else {
             for result in results { try result.clear() }
@@ -19,7 +22,7 @@ extension CUDABackend {
             }
         }
         let text = PointwiseText(
-            program: call.program.withoutConstants,
+            program: call.program.withoutConstants(),
             inputs: call.inputs.map { place($0.tensor, $0.broadcast.isWhole(of: call.count) ? .whole : .spread) },
             results: zip(call.results, targets).map { place($1, sums?.form($0) ?? .whole) },
             isLong: call.count > Int(Int32.max))
@@ -103,11 +106,6 @@ private struct PointwiseSums {
     /// The parts that a sum within rows comes in.
     func parts(_ result: PointwiseCall.Result) -> Int { result.broadcast.inner / unit * unitParts }
     func isDirect(_ result: PointwiseCall.Result) -> Bool { parts(result) == 1 }
-}
-
-extension PointwiseProgram {
-    /// The same for all values of the constants.
-    fileprivate var withoutConstants: PointwiseProgram { replacingConstants { _ in 0 } }
 }
 
 extension CUDABackend {
