@@ -129,6 +129,13 @@ extension CUDATests {
                 ])
         }
 
+        @Test("a gated norm per head is a norm and an expression")
+        func gatedNorm() throws {
+            try expectAgreement(
+                "gated norm", [.activation(2, 3, 2, 40), .activation(2, 3, 2, 40), .parameter(40)]
+            ) { [try Tensor.pointwise($0[0].rmsNorm(weight: $0[2], epsilon: 1e-5), $0[1]) { $0 * .silu($1) }] }
+        }
+
         @Test func l2Normed() throws {
             for shape in [[1, 1], [3, 7], [2, 5, 3, 64], [30, 300], [3, 2100]] {
                 try expectAgreement("\(shape)", [Operand(kind: .activation, shape: shape, scale: 3)]) {

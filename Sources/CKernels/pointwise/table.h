@@ -51,9 +51,10 @@ KERNEL(pointwise, void, (
 KERNEL(row_sum, float, (const float *x, int64_t count))
 
 // convolution.inc
-/// out (dim) = bias + the sum of the `width` rows times the rows of weights (width, dim); rows may be NULL, for zeros, and so
-/// may `bias`.
+/// out = bias + the sum of the `width` rows times the rows of weights (width, stride), over `count` columns; `bias` may be NULL.
 KERNEL(convolve, void, (
-    const float *const *rows, const float *weights, const float *bias, float *out, int64_t width, int64_t dim))
-/// sums += x · y
-KERNEL(add_products, void, (const float *x, const float *y, float *sums, int64_t count))
+    const float *const *rows, const float *weights, int64_t stride, const float *bias, float *out, int64_t width,
+    int64_t count))
+/// Row j of sums (width + 1, count) += gradient · row j, and the last += gradient.
+KERNEL(convolve_sums, void, (
+    const float *const *rows, const float *gradient, float *sums, int64_t width, int64_t count))

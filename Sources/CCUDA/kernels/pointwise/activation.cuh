@@ -18,8 +18,8 @@ struct Gelu {
 
 /// x · sigmoid(2u) with u = sqrt(2 / π) · (x + 0.044715 · x³).
 struct GeluTanh {
-    /// Beyond it, sigmoid(2u) and its slope are those of 0 and 1, and the cube of x stays finite.
-    __device__ static float reach(float x) { return fminf(fmaxf(x, -12.0f), 12.0f); }
+    /// Beyond it, sigmoid(2u) and its slope are those of 0 and 1, and the cube of x stays finite. NaN stays.
+    __device__ static float reach(float x) { return x < -12.0f ? -12.0f : x > 12.0f ? 12.0f : x; }
     __device__ static float share(float x) {
         const float y = reach(x);
         return sigmoid(y * (1.59576912f + 0.07135481f * y * y));
