@@ -148,7 +148,7 @@ extension CUDATests {
             let cases: [(Int, Int, Int, Int, Documents?)] = [
                 (2, 5, 3, 4, nil), (1, 9, 17, 4, [0, 2, 7]), (2, 2, 5, 4, nil), (2, 70, 19, 2, nil),
                 (1, 3, 4, 4, [0, 2]), (1, 100, 264, 4, [0, 1, 17, 18, 33, 90]), (2, 40, 300, 3, nil),
-                (1, 33, 8, 5, nil), (1, 20, 4, 16, [0, 4]),
+                (1, 33, 8, 5, nil), (1, 20, 4, 16, [0, 4]), (1, 70, 1100, 4, nil),
             ]
             for (batch, tokens, dim, width, documents) in cases {
                 let operands: [Operand] = [

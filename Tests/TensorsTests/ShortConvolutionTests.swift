@@ -21,7 +21,7 @@ extension KernelTests {
                 Case(tokens: 3, dim: 5, width: 4, starts: [0, 2]), Case(tokens: 4, dim: 5, width: 1, starts: [0, 3]),
                 Case(batch: 2, tokens: 70, dim: 19, width: 2),
                 Case(tokens: 131, dim: 7, width: 3, starts: [0, 1, 64, 65]),
-                Case(tokens: 20, dim: 4, width: 16),
+                Case(tokens: 20, dim: 4, width: 16), Case(tokens: 6, dim: 1030, width: 4, starts: [0, 3]),
             ]
 
             func tensors(_ seed: UInt64) throws -> (x: Tensor, weight: Tensor, bias: Tensor, state: Tensor) {

@@ -19,13 +19,14 @@ enum moult_pointwise_operation {
     moult_pw_over,      // c / a
     moult_pw_at_least,  // the larger of a and c
     moult_pw_at_most,   // the smaller of a and c
-    // Of a value.
+    // Of a value. For these and those of two values the constant is a multiplier; these have it 1 where there is a factor.
     moult_pw_square,
     moult_pw_square_root,
     moult_pw_reciprocal_square_root,
     moult_pw_exp,
     moult_pw_log,
     moult_pw_sigmoid,
+    moult_pw_complement,  // sigmoid(-a)
     moult_pw_log_sigmoid,
     moult_pw_softplus,
     moult_pw_tanh,

@@ -7,6 +7,8 @@ enum PointwiseOperation: Sendable, CaseIterable {
     case atLeast, atMost
     case square, squareRoot, reciprocalSquareRoot, exp, log
     case sigmoid, logSigmoid, softplus, tanh, silu, gelu, geluTanh
+    /// sigmoid(-a).
+    case complement
     /// Derivatives of sigmoid, silu and the two forms of gelu.
     case sigmoidSlope, siluSlope, geluSlope, geluTanhSlope
     /// a where b is above, or below, c; elsewhere 0, and NaN where b is.
@@ -55,7 +57,7 @@ extension PointwiseProgram {
         case .log: return (add(.divide, g, a), nil)
         case .sigmoid: return (add(.multiply, g, add(.sigmoidSlope, a)), nil)
         case .logSigmoid:
-            return (add(.multiply, g, add(.sigmoid, add(.scale, a, constant: -1))), nil)
+            return (add(.multiply, g, add(.complement, a)), nil)
         case .softplus: return (add(.multiply, g, add(.sigmoid, a)), nil)
         case .tanh:
             // Of sigmoid(2a), which keeps what 1 - tanh² would lose far from 0.
@@ -64,7 +66,7 @@ extension PointwiseProgram {
         case .silu: return (add(.multiply, g, add(.siluSlope, a)), nil)
         case .gelu: return (add(.multiply, g, add(.geluSlope, a)), nil)
         case .geluTanh: return (add(.multiply, g, add(.geluTanhSlope, a)), nil)
-        case .sigmoidSlope, .siluSlope, .geluSlope, .geluTanhSlope, .whereAbove, .whereBelow:
+        case .complement, .sigmoidSlope, .siluSlope, .geluSlope, .geluTanhSlope, .whereAbove, .whereBelow:
             // Of gradients alone, of which no gradients are taken.
             return (nil, nil)
         }

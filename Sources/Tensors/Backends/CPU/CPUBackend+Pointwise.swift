@@ -72,14 +72,12 @@ private struct PointwisePlan {
         }
         for sum in sums { uses[program.results[sum.result]] += 2 }
         var free: [Int32] = []
-        // What is only multiplied by another value is computed with that: the step waits for it.
-        let factors = Self.factors(program, uses)
-        for (index, step) in program.steps.enumerated() where factors.waits[index] == false {
-            let value = program.inputs + index
-            let (own, factor) = factors.joined[index].map { (program.steps[$0.step], $0.factor) } ?? (step, -1)
-            let operands = [own.first, own.second == own.first ? -1 : own.second, factor]
+        let (merged, waits) = Self.merged(program, uses)
+        for index in program.steps.indices where !waits[index] {
+            let (value, step) = (program.inputs + index, merged[index])
+            let own = program.steps[step.index]
             // An operand's register is free for the result: every element is read before it is written.
-            for operand in operands where operand >= 0 {
+            for operand in [own.first, own.second == own.first ? -1 : own.second, step.factor] where operand >= 0 {
                 uses[operand] -= 1
                 if uses[operand] == 0, places[operand] >= firstRegister { free.append(Int32(places[operand])) }
             }
@@ -93,8 +91,8 @@ private struct PointwisePlan {
             steps.append(
                 moult_pointwise_step(
                     operation: own.operation.kernel, first: Int32(places[own.first]), second: Int32(places[own.second]),
-                    factor: factor < 0 ? -1 : Int32(places[factor]), result: Int32(places[value]),
-                    constant: own.constant))
+                    factor: step.factor < 0 ? -1 : Int32(places[step.factor]), result: Int32(places[value]),
+                    constant: own.operation.hasConstant ? own.constant : step.multiplier))
         }
         for copy in copies {
             let from = Int32(places[copy.value])
@@ -106,21 +104,42 @@ private struct PointwisePlan {
         for index in sums.indices { sums[index].place = Int32(places[program.results[sums[index].result]]) }
     }
 
-    /// The products that are computed with one of their factors, by that factor's step and the other one; and which steps wait.
-    private static func factors(
-        _ program: PointwiseProgram, _ uses: [Int]
-    ) -> (joined: [(step: Int, factor: Int)?], waits: [Bool]) {
-        var joined = [(step: Int, factor: Int)?](repeating: nil, count: program.steps.count)
+    /// A step together with what it alone is for: multiplied by a number, or by another value unless `factor` is negative.
+    private struct Merged {
+        var index: Int
+        var multiplier: Float = 1
+        var factor = -1
+    }
+
+    /// The steps as they are run, and which of them wait to be run as a part of a later one.
+    private static func merged(_ program: PointwiseProgram, _ uses: [Int]) -> (steps: [Merged], waits: [Bool]) {
+        var merged: [Merged] = []
+        merged.reserveCapacity(program.steps.count)
         var waits = [Bool](repeating: false, count: program.steps.count)
-        for (index, step) in program.steps.enumerated() where step.operation == .multiply && step.first != step.second {
-            for (value, other) in [(step.first, step.second), (step.second, step.first)] {
-                let own = value - program.inputs
-                guard own >= 0, uses[value] == 1, joined[own] == nil else { continue }
-                (joined[index], waits[own]) = ((own, other), true)
-                break
+        for (index, step) in program.steps.enumerated() {
+            var found = Merged(index: index)
+            /// The step whose value is for this one alone.
+            func single(_ value: Int) -> Int? {
+                value >= program.inputs && uses[value] == 1 ? value - program.inputs : nil
             }
+            if step.operation == .scale, let own = single(step.first), merged[own].factor < 0,
+                !program.steps[merged[own].index].operation.hasConstant
+            {
+                found = merged[own]
+                found.multiplier *= step.constant
+                waits[own] = true
+            } else if step.operation == .multiply, step.first != step.second {
+                for (value, other) in [(step.first, step.second), (step.second, step.first)] {
+                    guard let own = single(value), merged[own].factor < 0, merged[own].multiplier == 1 else { continue }
+                    found = merged[own]
+                    found.factor = other
+                    waits[own] = true
+                    break
+                }
+            }
+            merged.append(found)
         }
-        return (joined, waits)
+        return (merged, waits)
     }
 }
 
@@ -143,6 +162,7 @@ extension PointwiseOperation {
         case .exp: moult_pw_exp
         case .log: moult_pw_log
         case .sigmoid: moult_pw_sigmoid
+        case .complement: moult_pw_complement
         case .logSigmoid: moult_pw_log_sigmoid
         case .softplus: moult_pw_softplus
         case .tanh: moult_pw_tanh

@@ -140,6 +140,7 @@ extension PointwiseOperation {
         case .exp: "expf(\(a))"
         case .log: "logf(\(a))"
         case .sigmoid: "exact_sigmoid(\(a))"
+        case .complement: "exact_sigmoid(-\(a))"
         case .logSigmoid: "log_sigmoid(\(a))"
         case .softplus: "softplus(\(a))"
         case .tanh: "tanhf(\(a))"
