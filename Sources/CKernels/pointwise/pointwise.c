@@ -11,7 +11,7 @@ enum {
     /// Elements of a chunk of rows with sums, at least, and chunks at most.
     chunk_elements = 16384,
     most_chunks = 128,
-    most_places = 256,
+    most_places = 1024,
 };
 
 /// What all threads know of one call. Elements stand in `rows` of `columns`, which the sums divide.
