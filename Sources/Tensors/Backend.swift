@@ -30,8 +30,8 @@ public protocol Backend: GradientBackend {
     /// act(gate) · up, element by element.
     func gated(_ activation: Activation, gate: Tensor, up: Tensor) throws -> Tensor
 
-    /// The results of a program, element by element or summed; see ``PointwiseCall``. Sums are taken in an order that depends
-    /// on the shapes alone. At least one result is asked for, and no two are the same.
+    /// The results of a program, element by element or summed; see ``PointwiseCall``. Sums are taken in an order that
+    /// depends on the shapes alone. At least one result is asked for, and no two are the same.
     func pointwise(_ call: PointwiseCall) throws -> [Tensor]
 
     /// x / √(Σ x² + ε) over the last dimension.

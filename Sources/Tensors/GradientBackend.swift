@@ -60,8 +60,8 @@ public protocol GradientBackend: Sendable {
     /// The gradient of ``Backend/l2Normed(_:epsilon:)``.
     func l2NormedBackward(_ gradient: Tensor, x: Tensor, epsilon: Float) throws -> Tensor
 
-    /// The gradients of ``Backend/shortConvolution(_:isStateWanted:)`` from that of its result and, unless it is nil, that of the
-    /// state after the last token.
+    /// The gradients of ``Backend/shortConvolution(_:isStateWanted:)`` from that of its result and, unless it is nil,
+    /// that of the state after the last token.
     func shortConvolutionBackward(
         _ gradient: Tensor, _ call: ShortConvolution, finalGradient: Tensor?
     ) throws -> ShortConvolutionGradients

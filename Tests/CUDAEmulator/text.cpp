@@ -87,7 +87,8 @@ std::string library(const std::string& text, std::string& error) {
     // All that a text may include.
     static const std::string headers = [] {
         std::string all = contents(folder() + "/emulated_device.h") + contents(folder() + "/compiled_text.h");
-        for (const char* name : {"device.cuh", "eight.cuh", "activation.cuh", "pointwise.cuh"}) all += moult_cuda_source(name);
+        for (const char* name : {"device.cuh", "eight.cuh", "activation.cuh", "pointwise.cuh"})
+            all += moult_cuda_source(name);
         return all + contents(folder() + "/device.h");
     }();
     if (compiler.empty()) return error = "no clang++ in PATH, nor beside swift there", "";

@@ -1,4 +1,5 @@
-// Kernels whose text is written at run time: compiled for the processor with clang and loaded, as NVRTC does for a card.
+// Kernels whose text is written at run time: compiled for the processor with clang and loaded, as NVRTC does for a
+// card.
 #pragma once
 #include <string>
 

@@ -24,7 +24,9 @@ struct PointwiseFunction: Sendable, CustomStringConvertible {
     static let all: [Self] = [
         Self(
             description: "x + c", expression: { $0 + 0.75 }, value: { $0 + 0.75 }, slope: { _ in 1 }, isRelative: false),
-        Self(description: "x - c", expression: { $0 - 2 }, value: { $0 - 2 }, slope: { _ in 1 }, isRelative: false),
+        Self(
+            description: "x - c", expression: { $0 - 2 }, value: { $0 - 2 }, slope: { _ in 1 },
+            isRelative: false),
         Self(
             description: "c - x", expression: { 0.5 - $0 }, value: { 0.5 - $0 }, slope: { _ in -1 }, isRelative: false),
         Self(description: "c x", expression: { -1.5 * $0 }, value: { -1.5 * $0 }, slope: { _ in -1.5 }),

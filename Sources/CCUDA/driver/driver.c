@@ -267,7 +267,8 @@ const struct moult_cuda* moult_cuda_driver(void) {
         .error = moult_cuda_error, .count = count, .describe = describe, .open = open_card, .memory = memory,
         .allocate = allocate, .release = release, .upload = upload, .download = download, .copy = copy, .zero = zero,
         .synchronise = synchronise, .kernel = load_kernel, .text_kernel = load_text, .launch = launch,
-        .multiply = multiply, .begin_capture = begin_capture, .end_capture = end_capture, .replay = replay, .forget = forget,
+        .multiply = multiply, .begin_capture = begin_capture, .end_capture = end_capture, .replay = replay,
+        .forget = forget,
     };
     return &functions;
 }

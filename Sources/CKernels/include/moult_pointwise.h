@@ -19,7 +19,8 @@ enum moult_pointwise_operation {
     moult_pw_over,      // c / a
     moult_pw_at_least,  // the larger of a and c
     moult_pw_at_most,   // the smaller of a and c
-    // Of a value. For these and those of two values the constant is a multiplier; these have it 1 where there is a factor.
+    // Of a value. For these and those of two values the constant is a multiplier; these have it 1 where there is a
+    // factor.
     moult_pw_square,
     moult_pw_square_root,
     moult_pw_reciprocal_square_root,
@@ -43,8 +44,8 @@ enum moult_pointwise_operation {
     moult_pw_where_below,
 };
 
-/// One step, whose value is multiplied by `factor` unless that is negative. Operands, factor and result are places: first the
-/// inputs, then the results, then registers.
+/// One step, whose value is multiplied by `factor` unless that is negative. Operands, factor and result are places:
+/// first the inputs, then the results, then registers.
 struct moult_pointwise_step {
     enum moult_pointwise_operation operation;
     int32_t first, second, factor, result;
@@ -74,7 +75,8 @@ struct moult_pointwise {
     const struct moult_pointwise_sum *sum;
 };
 
-/// Runs the steps over blocks that stay in the first cache. Sums are taken in an order that depends on the shapes alone.
+/// Runs the steps over blocks that stay in the first cache. Sums are taken in an order that depends on the shapes
+/// alone.
 enum moult_status moult_pointwise(const struct moult_pointwise *expression);
 
 #endif

@@ -6,8 +6,8 @@
 
 #include "moult_types.h"
 
-/// A causal convolution of each channel over a few tokens: z[t] = bias + Σ_j weight[j] · x[t - width + 1 + j], out = act(z).
-/// There is at least one token.
+/// A causal convolution of each channel over a few tokens: z[t] = bias + Σ_j weight[j] · x[t - width + 1 + j], out =
+/// act(z). There is at least one token.
 struct moult_short_convolution {
     int64_t batch, tokens, dim, width;
     const float *x;        // (batch, tokens, dim)
@@ -22,8 +22,8 @@ struct moult_short_convolution {
 /// `final`, unless it is NULL, receives the state after the last token, (batch, width - 1, dim).
 enum moult_status moult_short_convolution(const struct moult_short_convolution *call, float *out, float *final);
 
-/// Gradients, from that of `out` and, unless it is NULL, that of `final`: of x, weight and, unless they are NULL, of the bias
-/// and the state. Sums are in an order that does not depend on the number of threads.
+/// Gradients, from that of `out` and, unless it is NULL, that of `final`: of x, weight and, unless they are NULL, of
+/// the bias and the state. Sums are in an order that does not depend on the number of threads.
 enum moult_status moult_short_convolution_backward(
     const struct moult_short_convolution *call, const float *gradient, const float *final_gradient, float *x_out,
     float *weight_out, float *bias_out, float *state_out);

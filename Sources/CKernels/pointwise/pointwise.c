@@ -27,7 +27,9 @@ struct job {
 static bool is_whole(int64_t inner, int64_t count, int64_t all) { return inner == 1 && count == all; }
 
 /// Whether elements of one row, and of no other, make up each sum.
-static bool is_within_rows(const struct moult_pointwise_sum *sum, int64_t all) { return sum->inner * sum->count == all; }
+static bool is_within_rows(const struct moult_pointwise_sum *sum, int64_t all) {
+    return sum->inner * sum->count == all;
+}
 
 /// `count` elements of an input from element `first` on: where they stand, or spread out into `room`.
 static const float *elements(const struct moult_pointwise_input *input, int64_t first, int64_t count, float *room) {
@@ -109,7 +111,8 @@ BODY(element_body) {
 BODY(rows_body) {
     JOB(job);
     for (int64_t chunk = begin; chunk < end; chunk++) {
-        int64_t row = chunk * job->chunk_rows, rows = job->rows - row < job->chunk_rows ? job->rows - row : job->chunk_rows;
+        int64_t row = chunk * job->chunk_rows, rows = job->chunk_rows;
+        if (rows > job->rows - row) rows = job->rows - row;
         float *part = job->parts + chunk * job->part_floats;
         memset(part, 0, (size_t)job->part_floats * sizeof *part);
         int64_t together = job->block / job->columns, first = row * job->columns, last = first + rows * job->columns;

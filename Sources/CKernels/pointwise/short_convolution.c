@@ -26,7 +26,8 @@ struct job {
     for (int64_t column = 0, columns; column < (dim) && (columns = (dim) - column < strip ? (dim) - column : strip); \
          column += strip)
 
-/// The channels from `column` on of token `t` of row `b`, as token `reader` of its document sees it: t < 0 is in the state.
+/// The channels from `column` on of token `t` of row `b`, as token `reader` of its document sees it: t < 0 is in the
+/// state.
 static const float *source(
     const struct moult_short_convolution *c, int64_t b, int64_t t, int64_t reader, int64_t column
 ) {
@@ -109,7 +110,8 @@ static const float *final_gradient(const struct job *job, int64_t b, int64_t t) 
     return job->final_gradient + (b * (c->width - 1) + place) * c->dim;
 }
 
-/// The gradient of token `t` of row `b`, or of one of the state: the tokens that see it, in the order of the weights' rows.
+/// The gradient of token `t` of row `b`, or of one of the state: the tokens that see it, in the order of the weights'
+/// rows.
 static void gather(const struct job *job, int64_t b, int64_t t, int64_t column, int64_t columns, float *out) {
     const struct moult_short_convolution *c = job->call;
     const float *rows[most_width], *more = final_gradient(job, b, t);
@@ -133,8 +135,8 @@ BODY(input_body) {
     }
 }
 
-/// `begin` and `end` count parts: `part_tokens` tokens each, which leave (width + 1, columns) for each strip, the bias's in the
-/// last row.
+/// `begin` and `end` count parts: `part_tokens` tokens each, which leave (width + 1, columns) for each strip, the
+/// bias's in the last row.
 BODY(weight_body) {
     JOB(job);
     const struct moult_short_convolution *c = job->call;

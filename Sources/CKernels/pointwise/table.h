@@ -51,7 +51,8 @@ KERNEL(pointwise, void, (
 KERNEL(row_sum, float, (const float *x, int64_t count))
 
 // convolution.inc
-/// out = bias + the sum of the `width` rows times the rows of weights (width, stride), over `count` columns; `bias` may be NULL.
+/// out = bias + the sum of the `width` rows times the rows of weights (width, stride), over `count` columns; `bias` may
+/// be NULL.
 KERNEL(convolve, void, (
     const float *const *rows, const float *weights, int64_t stride, const float *bias, float *out, int64_t width,
     int64_t count))

@@ -3,8 +3,8 @@ struct Broadcast: Hashable, Sendable {
     let inner: Int
     let count: Int
 
-    /// Of a tensor of `shape` along one of `whole`: extents that end alike, before them ones or nothing, and behind them ones.
-    /// nil for any other shape.
+    /// Of a tensor of `shape` along one of `whole`: extents that end alike, before them ones or nothing, and behind
+    /// them ones. nil for any other shape.
     init?(_ shape: [Int], in whole: [Int]) {
         if shape == whole {
             (inner, count) = (1, whole.reduce(1, *))

@@ -1,10 +1,10 @@
-/// A number that is computed from one element of each input of ``Tensor/pointwise(_:as:_:)-(Tensor,_,_)``, by operators, constants
-/// and the functions below. What is written twice is computed once.
+/// A number that is computed from one element of each input of ``Tensor/pointwise(_:as:_:)-(Tensor,_,_)``, by
+/// operators, constants and the functions below. What is written twice is computed once.
 ///
 ///     let mixed = try Tensor.pointwise(x, y, gate) { x, y, gate in x + (y - x) * .sigmoid(gate) }
 ///
-/// On a GPU the expression becomes the text of one kernel, on the processor steps over blocks that stay in the first cache. NaN
-/// passes through all functions.
+/// On a GPU the expression becomes the text of one kernel, on the processor steps over blocks that stay in the first
+/// cache. NaN passes through all functions.
 public struct Pointwise: Sendable {
     let node: Node
 

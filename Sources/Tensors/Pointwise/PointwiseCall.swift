@@ -16,7 +16,8 @@ public struct PointwiseCall: Sendable {
     let results: [Result]
 
     /// - Parameter broadcasts: how the inputs go along with `shape`.
-    /// - Throws: ``TensorError/shape(operation:argument:expected:found:)`` for a result that does not go along with `shape`.
+    /// - Throws: ``TensorError/shape(operation:argument:expected:found:)`` for a result that does not go along with
+    /// `shape`.
     init(
         _ operation: String, _ program: PointwiseProgram, of shape: [Int], _ inputs: [Tensor],
         broadcasts: [Broadcast], results: [(shape: [Int], type: DType)]

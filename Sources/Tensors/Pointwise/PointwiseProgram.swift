@@ -46,8 +46,9 @@ public struct PointwiseProgram: Hashable, Sendable {
         return inputs + steps.count - 1
     }
 
-    /// The program of the gradients of `wanted` inputs, which are its results, nil for inputs that have no part in this program's
-    /// results. Its inputs are `sources`: those of this program, and after them the gradients of its results, as far as it reads them.
+    /// The program of the gradients of `wanted` inputs, which are its results, nil for inputs that have no part in this
+    /// program's results. Its inputs are `sources`: those of this program, and after them the gradients of its results,
+    /// as far as it reads them.
     func gradients(of wanted: [Int]) -> (program: PointwiseProgram, sources: [Int], results: [Int?]) {
         var program = PointwiseProgram(inputs: inputs + results.count)
         func moved(_ value: Int) -> Int { value < inputs ? value : value + results.count }
@@ -113,8 +114,9 @@ public struct PointwiseProgram: Hashable, Sendable {
         return (pruned, used)
     }
 
-    /// The program in two: what depends on inputs alone that go along with the whole in the same way, one program for each way, and
-    /// the rest, which takes their results for further inputs, after its own. nil where there is no such step.
+    /// The program in two: what depends on inputs alone that go along with the whole in the same way, one program for
+    /// each way, and the rest, which takes their results for further inputs, after its own. nil where there is no such
+    /// step.
     /// - Parameter ways: those of the inputs, nil for inputs of the whole's size.
     func split(by ways: [Broadcast?]) -> PointwiseSplit? {
         guard ways.contains(where: { $0 != nil }) else { return nil }

@@ -1,5 +1,5 @@
-/// A causal convolution of every channel by itself over a few tokens of x (B, T, D), as gated linear models have it before their
-/// recurrence (Dao and Gu 2024, arXiv 2405.21060; Yang et al. 2024, arXiv 2412.06464):
+/// A causal convolution of every channel by itself over a few tokens of x (B, T, D), as gated linear models have it
+/// before their recurrence (Dao and Gu 2024, arXiv 2405.21060; Yang et al. 2024, arXiv 2412.06464):
 ///
 ///     result[t] = act(bias + Σ_j weight[j] · x[t - W + 1 + j]),   j = 0 ..< W
 public struct ShortConvolution: Sendable {
@@ -35,8 +35,8 @@ public struct ShortConvolutionGradients: Sendable {
 extension Tensor {
     /// ``ShortConvolution`` of self (B, T, D) with weight (D, W) and bias (D), float32: (B, T, D).
     /// - Parameters:
-    ///   - state: the W - 1 tokens before the first, (B, W - 1, D), as activations, zeros where there are none; it becomes those
-    ///     before the next. Of more than one document the first has the state, and the last leaves it.
+    ///   - state: the W - 1 tokens before the first, (B, W - 1, D), as activations, zeros where there are none; it
+    ///     becomes those before the next. Of more than one document the first has the state, and the last leaves it.
     ///   - documents: no document sees another.
     public func shortConvolution(
         weight: Tensor, bias: Tensor? = nil, activation: Activation? = nil, state: inout Tensor,

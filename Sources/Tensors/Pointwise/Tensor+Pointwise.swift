@@ -1,6 +1,7 @@
-/// Expressions over the elements of tensors. Inputs are float32 or activations. Each has the shape of the result, or goes along with
-/// it: the last extents of it (a weight or a bias), or the first of it and then ones (a number for every row or head), or some
-/// within it, such as (H, 1) for (B, T, H, K). Gradients come from the expression, in the types of the inputs.
+/// Expressions over the elements of tensors. Inputs are float32 or activations. Each has the shape of the result, or
+/// goes along with it: the last extents of it (a weight or a bias), or the first of it and then ones (a number for
+/// every row or head), or some within it, such as (H, 1) for (B, T, H, K). Gradients come from the expression, in the
+/// types of the inputs.
 extension Tensor {
     /// The expression for every element of the shape that the inputs have together.
     /// - Parameter type: float32, or the type of activations on the inputs' device, for nil too.
@@ -71,7 +72,8 @@ extension Tensor {
                 found: "\(program.steps.count)")
         }
         let result = (shape: isSummed ? shape.dropLast() + [1] : shape, type: type)
-        // Where a pass over memory costs more than a start, what belongs to a row, a column or a head is computed once for it.
+        // Where a pass over memory costs more than a start, what belongs to a row, a column or a head is computed once
+        // for it.
         let count = shape.reduce(1, *)
         let ways = broadcasts.map { $0.isWhole(of: count) ? nil : $0 }
         guard !inputs[0].device.traits.isAccelerator, let split = program.split(by: ways) else {

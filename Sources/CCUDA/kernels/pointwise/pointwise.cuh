@@ -3,8 +3,8 @@
 #pragma once
 #include "activation.cuh"
 
-// Functions of one element, exact to a few units in the last place of float32: results may be decays, or their logarithms.
-// NaN stays.
+// Functions of one element, exact to a few units in the last place of float32: results may be decays, or their
+// logarithms. NaN stays.
 
 __device__ inline float at_least(float x, float c) { return c > x ? c : x; }
 __device__ inline float at_most(float x, float c) { return c < x ? c : x; }
@@ -49,9 +49,9 @@ __device__ inline Eight load_spread(const T* x, Index i, Index left, Index inner
     return result;
 }
 
-/// Where a thread of a kernel with sums works. Elements stand in `rows` of `columns`, and the columns in units, of which each is
-/// cut into strips of 256. A block takes the strips at one place in `each` rows: grid (ceil(rows / each), strips in a row),
-/// block (lanes, 256 / lanes), lanes the least power of two from ceil(min(unit, 256) / 8) up.
+/// Where a thread of a kernel with sums works. Elements stand in `rows` of `columns`, and the columns in units, of
+/// which each is cut into strips of 256. A block takes the strips at one place in `each` rows: grid (ceil(rows / each),
+/// strips in a row), block (lanes, 256 / lanes), lanes the least power of two from ceil(min(unit, 256) / 8) up.
 struct Strip {
     int64_t first, last;
     int32_t column, own, unit, part, parts;
@@ -83,7 +83,8 @@ __device__ inline void add_own(Eight& sum, const Eight& x, int32_t own) {
     for (int k = 0; k < 8; k++) sum[k] += k < own ? x[k] : 0.0f;
 }
 
-/// The sums of a block's threads over their rows, in order: parts (blocks, columns). All threads of a block must call it.
+/// The sums of a block's threads over their rows, in order: parts (blocks, columns). All threads of a block must call
+/// it.
 __device__ inline void store_column_sums(float* parts, Eight sum, const Strip& strip, int32_t columns) {
     __shared__ float sums[256][8];
     const int lanes = blockDim.x;

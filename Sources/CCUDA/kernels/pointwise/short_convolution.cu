@@ -2,12 +2,12 @@
 //
 //     z[t] = bias + Σ_j weight[j] · x[t - width + 1 + j],   out[t] = act(z[t])
 //
-// `weight` is (D, width), `bias` (D) or null. Before the first token stand those of `state` (B, width - 1, D), or zeros where it
-// is null. `first` (B, T), unless null, has the first token of each one's document: no token sees those before it, nor the state
-// unless it is 0.
+// `weight` is (D, width), `bias` (D) or null. Before the first token stand those of `state` (B, width - 1, D), or zeros
+// where it is null. `first` (B, T), unless null, has the first token of each one's document: no token sees those before
+// it, nor the state unless it is 0.
 //
-// A thread takes eight channels of `strip` tokens, one after the other, and holds the tokens that the next one sees. Grid
-// (ceil(B · ceil(T / strip) / 8), ceil(D / 256)), block (32, 8).
+// A thread takes eight channels of `strip` tokens, one after the other, and holds the tokens that the next one sees.
+// Grid (ceil(B · ceil(T / strip) / 8), ceil(D / 256)), block (32, 8).
 #include "activation.cuh"
 
 struct NoActivation {
@@ -91,8 +91,9 @@ template <int width, typename Activation> __global__ void __launch_bounds__(256)
     }
 }
 
-/// Gradients from that of `out` and, unless it is null, that of `final`: of x, of the state unless it is null, and for every
-/// strip its tokens' part of those of the weight, (strips, D, width), and of the bias, (strips, D), unless it is null.
+/// Gradients from that of `out` and, unless it is null, that of `final`: of x, of the state unless it is null, and for
+/// every strip its tokens' part of those of the weight, (strips, D, width), and of the bias, (strips, D), unless it is
+/// null.
 template <int width, typename Activation> __global__ void __launch_bounds__(256) short_convolution_backward(
     const bf16* gradient, const bf16* final_gradient, const bf16* x, const float* weight, const float* bias,
     const bf16* state, const int32_t* first, bf16* x_out, float* weight_parts, float* bias_parts, bf16* state_out,

@@ -58,8 +58,8 @@ private struct PointwisePlan {
             uses[step.first] += 1
             if step.second != step.first { uses[step.second] += 1 }
         }
-        // Results that are values of steps are computed in place. One that is an input, or another's value, is copied. Registers of
-        // those that are asked for are never free.
+        // Results that are values of steps are computed in place. One that is an input, or another's value, is copied.
+        // Registers of those that are asked for are never free.
         var copies: [(value: Int, place: Int)] = []
         for (slot, result) in written.enumerated() {
             let value = program.results[result]
@@ -104,7 +104,8 @@ private struct PointwisePlan {
         for index in sums.indices { sums[index].place = Int32(places[program.results[sums[index].result]]) }
     }
 
-    /// A step together with what it alone is for: multiplied by a number, or by another value unless `factor` is negative.
+    /// A step together with what it alone is for: multiplied by a number, or by another value unless `factor` is
+    /// negative.
     private struct Merged {
         var index: Int
         var multiplier: Float = 1

@@ -61,8 +61,8 @@ extension CUDABackend {
     }
 }
 
-/// How a call with sums is shared out: see `Strip` of pointwise.cuh. All of it follows from the shapes, and so does the order of the
-/// sums.
+/// How a call with sums is shared out: see `Strip` of pointwise.cuh. All of it follows from the shapes, and so does the
+/// order of the sums.
 private struct PointwiseSums {
     let count: Int
     /// Elements that the sums over rows, and those within them, repeat after.

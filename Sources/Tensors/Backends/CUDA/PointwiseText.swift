@@ -1,5 +1,5 @@
-/// The kernel of a ``PointwiseCall``, as text: what of a call the text depends on, from which it follows. Constants and extents are
-/// arguments, so that one text serves all.
+/// The kernel of a ``PointwiseCall``, as text: what of a call the text depends on, from which it follows. Constants and
+/// extents are arguments, so that one text serves all.
 struct PointwiseText: Hashable {
     /// How an input is read, or a result written.
     enum Form: Hashable {
@@ -88,9 +88,9 @@ struct PointwiseText: Hashable {
     private func loads(aligned: String) -> [String] {
         inputs.enumerated().map { index, input in
             let aligned = input.isAligned ? aligned : "false"
-            return input.form == .whole
-                ? "const Eight e\(index) = load_eight(x\(index) + i, left, \(aligned));"
-                : "const Eight e\(index) = load_spread<Index>(x\(index), i, left, inner\(index), count\(index), \(aligned));"
+            if input.form == .whole { return "const Eight e\(index) = load_eight(x\(index) + i, left, \(aligned));" }
+            let spread = "inner\(index), count\(index), \(aligned)"
+            return "const Eight e\(index) = load_spread<Index>(x\(index), i, left, \(spread));"
         }
     }
 
