@@ -105,7 +105,8 @@ let package = Package(
         .testTarget(
             name: "TrainingTests",
             dependencies: [
-                "TestSupport", "Support", "Training", "Reports", "Records", "Conversion", "Evaluation", "Models",
+                "TestSupport", "Support", "Training", "Reports", "Records", "Conversion", "Evaluation", "Generation",
+                "Models",
                 "Text",
                 "Tensors", "Checkpoints", "Tokenizers",
             ],

@@ -6,7 +6,9 @@ public enum ParameterNames: Sendable, Equatable {
     case flashLinearAttention
 
     /// Those of the tensors of a model of this `model_type`, as the decoder gets them.
-    public init(modelType: String) { self = modelType == "gsa" ? .flashLinearAttention : .huggingFace }
+    public init(modelType: String) {
+        self = FlashLinearAttention.modelTypes.contains(modelType) ? .flashLinearAttention : .huggingFace
+    }
 
     /// The token embedding (vocabulary, D).
     public var embedding: String {

@@ -1,16 +1,23 @@
 import Checkpoints
 import Models
+import Support
 import Tensors
 
 /// What to make of a Transformer.
 public struct ConversionOptions: Sendable {
-    /// The mixer that replaces softmax attention, by its registered name.
-    public var mixer = GatedSlotAttention.name
+    /// The mixers that replace softmax attention, by their registered names: one for all layers, "gsa", or some layers' own,
+    /// "0-9=gsa,10=attention", where the others get ``defaultMixer``.
+    public var mixer = defaultMixer
+    /// What layers get that are not named.
+    public static let defaultMixer = GatedSlotAttention.name
     /// What the mixer is compatible with: the source's attention, or flash-linear-attention's model.
-    public var profile = GatedSlotAttention.Profile.softmaxPreserving
-    /// Slots per key/value head, M. Nil takes 16 beside a window, else 64.
+    public var profile = MixerProfile.softmaxPreserving
+    /// Slots per key/value head of mixers that have them, M. Nil takes 16 beside a window, else 64.
     public var slots: Int?
-    /// Tokens of local softmax attention beside the slots; 0 for none. Nil takes the profile's default: 112, or 0 for fla.
+    /// Other options of the mixers by name, as they stand under "moult.<mixer>" in config.json; those that are not there are
+    /// each mixer's own to choose.
+    public var mixerOptions = JSONObject()
+    /// Tokens of local softmax attention beside the mixer; 0 for none. Nil takes the profile's default: 112, or 0 for fla.
     public var window: Int?
     /// Tokens at the beginning of every document that bounded softmax attention sees. Nil takes the profile's default: 4, or
     /// 0 for fla.
@@ -28,26 +35,50 @@ public struct ConversionOptions: Sendable {
     /// Converts weights that are NaN or infinite instead of refusing.
     public var allowNonFinite = false
 
-    /// The defaults: the source's attention is kept as far as its window goes, and slots remember the rest.
+    /// The defaults: the source's attention is kept as far as its window goes, and a memory knows the rest.
     public init() {}
 
-    /// The mixer's options that these describe.
+    /// What config.json holds of each of these mixers, by name, in a model with the dimensions of `source`.
     /// - Throws: ``ConversionError/option(name:expected:found:)``.
-    func slotAttention() throws -> GatedSlotAttention.Options {
-        // At equal bytes a longer window beside fewer slots predicts better, and recalls as much: docs/recipe.md, "The study".
+    func options(of mixers: [String], _ source: DecoderConfiguration) throws -> JSONObject {
         let window = window ?? (profile == .fla ? 0 : 112)
-        let slots = slots ?? (window == 0 ? 64 : 16)
-        if profile == .fla, window != 0 {
-            throw ConversionError.option(
-                name: "window", expected: "0 with profile fla, which has no local window", found: "\(window)")
-        }
-        guard (1...4096).contains(slots) else {
-            throw ConversionError.option(name: "slots", expected: "1 to 4096", found: "\(slots)")
-        }
         guard (0...1_048_576).contains(window) else {
             throw ConversionError.option(name: "window", expected: "0 to 1048576 tokens", found: "\(window)")
         }
-        return .init(profile: profile, slots: slots, window: window)
+        if profile == .fla, mixers.count != 1 {
+            throw ConversionError.option(
+                name: "mixer", expected: "one mixer in all layers with profile fla", found: "'\(mixer)'")
+        }
+        let types = try mixers.map { try MixerRegistry.mixer(named: $0) }
+        var asked = mixerOptions
+        if let slots { asked["slots"] = .integer(slots) }
+        for option in asked.keys where !types.contains(where: { $0.optionNames.contains(option) }) {
+            throw Self.unknown(option, of: mixers)
+        }
+        return try JSONObject(
+            types.compactMap { type in
+                let request = MixerRequest(profile: profile, window: window, options: asked, decoder: source)
+                do { return try type.options(request).map { (type.name, .object($0)) } } catch ModelError.configuration(
+                    let key, let expected, let found)
+                {
+                    // On command lines nothing but whole numbers is read there.
+                    let range = expected.trimmingPrefix("an integer from ")
+                    throw ConversionError.option(name: key, expected: String(range), found: found)
+                }
+            })
+    }
+
+    /// The refusal of an option that none of these mixers has.
+    private static func unknown(_ option: String, of mixers: [String]) -> ConversionError {
+        let having = MixerRegistry.all.filter { $0.optionNames.contains(option) }.map { "'\($0.name)'" }
+        let names = MixerRegistry.all.flatMap { $0.optionNames }
+        return .option(
+            name: option,
+            expected: having.isEmpty
+                ? "an option of a mixer" + Suggestion.hint(option, among: names)
+                : "to be used with mixer \(having.joined(separator: " or ")), which has it",
+            found: "mixer "
+                + (mixers.isEmpty ? [SoftmaxAttention.name] : mixers).map { "'\($0)'" }.joined(separator: ", "))
     }
 
     /// What is kept of softmax attention in a model with the dimensions of `source`.

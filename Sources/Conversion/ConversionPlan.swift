@@ -118,16 +118,14 @@ public struct ConversionPlan: Sendable {
                 found: "\(what) (model_type '\(type)'); train it with: moult train \(ShellWord.quoted(files.path)) "
                     + "--teacher SOURCE --data FILE --output RUN")
         }
-        guard options.mixer == GatedSlotAttention.name else {
-            throw ConversionError.option(
-                name: "mixer", expected: "'\(GatedSlotAttention.name)'", found: "'\(options.mixer)'")
-        }
+        let assignment = try MixerAssignment(options.mixer, layers: source.decoder.layerCount)
         if let dtype = options.dtype, dtype != .float32, dtype != .bfloat16 {
             throw ConversionError.option(name: "dtype", expected: "f32 or bf16", found: dtype.rawValue)
         }
         let attention = try options.attention(source.decoder)
-        let slotAttention = try options.slotAttention()
-        if slotAttention.profile == .fla, !options.keptAttention.isEmpty, source.decoder.ropeScaling != nil {
+        let mixerOptions = try options.options(of: assignment.memories, source.decoder)
+        let isFLA = options.profile == .fla
+        if isFLA, !options.keptAttention.isEmpty, source.decoder.ropeScaling != nil {
             throw ConversionError.option(
                 name: "keptAttention",
                 expected: "a source without RoPE scaling in the fla profile, which cannot express it",
@@ -135,15 +133,20 @@ public struct ConversionPlan: Sendable {
         }
         var target = source
         let kept = options.keptAttention.layers(of: source.decoder.keyValueHeadCount)
-        target.mixers = (0..<source.decoder.layerCount).map {
+        target.mixers = assignment.mixers.enumerated().map { layer, mixer in
             // What the source bounds itself, beside layers that see all, stays as it is.
-            kept.contains($0) || source.decoder.isLocal($0) ? SoftmaxAttention.name : GatedSlotAttention.name
+            kept.contains(layer) || source.decoder.isLocal(layer) ? SoftmaxAttention.name : mixer
         }
-        target.names = slotAttention.profile == .fla ? .flashLinearAttention : .huggingFace
-        target.mixerOptions = JSONObject([(GatedSlotAttention.name, slotAttention.json)])
-        if slotAttention.profile != .fla { target.mixerOptions[SoftmaxAttention.name] = attention.json }
-        target.decoder.json = target.configurationFile(
-            slotAttention, attention, dtype: options.dtype ?? dtype(of: files.checkpoint))
+        target.names = isFLA ? .flashLinearAttention : .huggingFace
+        target.mixerOptions = mixerOptions
+        let dtype = options.dtype ?? dtype(of: files.checkpoint)
+        if isFLA {
+            let mixer = try MixerRegistry.mixer(named: assignment.memories[0])
+            target.decoder.json = try mixer.flashLinearAttentionFile(target, dtype: dtype)
+        } else {
+            target.mixerOptions[SoftmaxAttention.name] = attention.json
+            target.decoder.json = target.moultFile(attention, dtype: dtype)
+        }
         return target
     }
 

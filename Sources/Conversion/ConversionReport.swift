@@ -100,11 +100,13 @@ public struct ConversionReport: Sendable {
 
     /// The conversion as a step of the model's record.
     func step(samples: WeightSamples) throws -> ModelRecord.Conversion {
-        let options = try plan.options.slotAttention()
         let attention = try plan.target.attention
+        let own = mixerNames.map { plan.target.mixerOptions[$0] }
         return ModelRecord.Conversion(
-            moult: Moult.version, mixer: plan.options.mixer, profile: options.profile.rawValue, slots: options.slots,
-            window: options.window, sinks: attention.sinks, attentionWindow: attention.window,
+            moult: Moult.version, mixer: plan.options.mixer, mixers: try mixers,
+            profile: plan.options.profile.rawValue,
+            slots: Self.number("slots", in: own),
+            window: Self.number("window", in: own) ?? 0, sinks: attention.sinks, attentionWindow: attention.window,
             attentionPositions: attention.positions.summary,
             keptLayers: plan.target.mixers.indices.filter { plan.target.mixers[$0] == SoftmaxAttention.name },
             keptHeads: attention.keptHeads.map(\.description), seed: String(plan.options.seed), reused: reused,
@@ -114,6 +116,27 @@ public struct ConversionReport: Sendable {
                 ModelRecord.Conversion.Kind(
                     name: $0.pattern, tensors: $0.tensors, parameters: $0.parameters, how: $0.how)
             }, left: droppedKinds, samples: samples)
+    }
+
+    /// The mixers with options of their own, in the order in which the target has these.
+    private var mixerNames: [String] {
+        plan.target.mixerOptions.keys.filter { $0 != SoftmaxAttention.name }
+    }
+
+    private var mixers: [ModelRecord.Conversion.Mixer] {
+        get throws {
+            try mixerNames.map { name in
+                let mixer = try MixerRegistry.mixer(named: name)
+                return .init(
+                    name: name, title: mixer.title, options: try mixer.description(plan.target)?.summary,
+                    layers: plan.target.mixers.indices.filter { plan.target.mixers[$0] == name })
+            }
+        }
+    }
+
+    /// The first whole number under `key` of some options.
+    private static func number(_ key: String, in options: [JSONValue?]) -> Int? {
+        options.lazy.compactMap { $0?[key]?.doubleValue.flatMap(Int.init(exactly:)) }.first
     }
 
     private var droppedKinds: [ModelRecord.Conversion.Kind] {
@@ -163,7 +186,9 @@ public struct ConversionReport: Sendable {
             "source_model_type": .string(plan.source.modelType),
             "model_type": plan.target.decoder.json["model_type"] ?? .null,
             "mixers": .array(plan.target.mixers.map { .string($0) }),
-            "options": plan.target.mixerOptions[plan.options.mixer] ?? .null,
+            "options": mixerNames.count == 1
+                ? plan.target.mixerOptions[mixerNames[0]] ?? .null
+                : .object(JSONObject(mixerNames.map { ($0, plan.target.mixerOptions[$0] ?? .null) })),
             "attention": plan.target.mixerOptions[SoftmaxAttention.name] ?? .null,
             "seed": .string(String(plan.options.seed)),
             "parameters": .integer(targetParameters),

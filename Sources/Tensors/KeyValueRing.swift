@@ -16,6 +16,8 @@ public struct KeyValueRing: Sendable {
 
     /// Tokens that it holds at most, W, its sinks among them.
     public var capacity: Int { keys.shape[2] }
+    /// Extents of what is held of a token of one sequence: N, K.
+    public var shape: [Int] { [keys.shape[1], keys.shape[3]] }
     /// Bytes of keys and values.
     public var byteCount: Int { keys.byteCount + values.byteCount }
 
@@ -67,6 +69,61 @@ public struct KeyValueRing: Sendable {
         try write(
             backend.read(old.keys, sinks: sinks, past: count, then: none, position: count),
             backend.read(old.values, sinks: sinks, past: count, then: none, position: count), position: 0)
+    }
+
+    /// What is held of one sequence, R = 1, of which `count` tokens were read: keys and values (S, N, K), float32, on the
+    /// processor, by places.
+    public func held(_ count: Int) throws -> (keys: Tensor, values: Tensor) {
+        let held = min(count, capacity)
+        return (try Self.byPlaces(keys, held), try Self.byPlaces(values, held))
+    }
+
+    /// Takes over what another ring held of one sequence, no more than there is room for.
+    public mutating func hold(keys newKeys: Tensor, values newValues: Tensor) throws {
+        (keys, values) = (try Self.byHeads(newKeys, in: keys), try Self.byHeads(newValues, in: values))
+    }
+
+    /// (1, N, W, K) → (S, N, K), the first S places.
+    private static func byPlaces(_ ring: Tensor, _ held: Int) throws -> Tensor {
+        try requireOne(ring)
+        let (heads, places, dim) = (ring.shape[1], ring.shape[2], ring.shape[3])
+        let from = try ring.to(.cpu).converted(to: .float32).array(Float.self)
+        var to: [Float] = []
+        to.reserveCapacity(held * heads * dim)
+        for place in 0..<held {
+            for head in 0..<heads {
+                let start = (head * places + place) * dim
+                to += from[start..<start + dim]
+            }
+        }
+        return try Tensor(to, shape: [held, heads, dim])
+    }
+
+    /// (S, N, K) → (1, N, W, K), zeros in the places that are free, like `ring`.
+    private static func byHeads(_ held: Tensor, in ring: Tensor) throws -> Tensor {
+        try requireOne(ring)
+        let (heads, places, dim) = (ring.shape[1], ring.shape[2], ring.shape[3])
+        guard held.rank == 3, held.shape[0] <= places, held.shape[1...] == [heads, dim] else {
+            throw TensorError.shape(
+                operation: "hold", argument: "keys", expected: "up to \(places) of [\(heads), \(dim)]",
+                found: held.shape)
+        }
+        let from = try held.array(Float.self)
+        var to = [Float](repeating: 0, count: heads * places * dim)
+        for place in 0..<held.shape[0] {
+            for head in 0..<heads {
+                let (start, target) = ((place * heads + head) * dim, (head * places + place) * dim)
+                to.replaceSubrange(target..<target + dim, with: from[start..<start + dim])
+            }
+        }
+        return try Tensor(to, shape: ring.shape).converted(to: ring.dtype).to(ring.device)
+    }
+
+    private static func requireOne(_ ring: Tensor) throws {
+        guard ring.shape[0] == 1 else {
+            throw TensorError.shape(
+                operation: "KeyValueRing", argument: "ring", expected: "one sequence", found: ring.shape)
+        }
     }
 
     private mutating func write(_ k: Tensor, _ v: Tensor, position: Int) throws {

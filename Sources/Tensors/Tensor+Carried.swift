@@ -51,20 +51,10 @@ extension Tensor {
     }
 }
 
-extension GatedSlotState {
-    /// The state with which rows begin that go on with those that have left this one: empty where a document begins.
-    package func carried(_ carried: CarriedDocuments) throws -> GatedSlotState {
-        GatedSlotState(
-            keys: try keys.backend("carried", with: carried.counts).carriedStates(keys.detached, carried),
-            values: try values.backend("carried", with: carried.counts).carriedStates(values.detached, carried))
-    }
-
-    package var detached: GatedSlotState { GatedSlotState(keys: keys.detached, values: values.detached) }
-
-    /// As ``Tensor/take(_:)``.
-    package mutating func take(_ other: GatedSlotState) throws {
-        try keys.take(other.keys)
-        try values.take(other.values)
+extension Tensor {
+    /// A tensor (B, ...) of the state with which rows begin that go on with those that have left self: zero where a document begins.
+    package func carriedState(_ carried: CarriedDocuments) throws -> Tensor {
+        try backend("carriedState", with: carried.counts).carriedStates(detached, carried)
     }
 }
 

@@ -2,6 +2,7 @@ import Checkpoints
 import Models
 import Support
 import Tensors
+import TestSupport
 import Testing
 
 extension CUDATests {
@@ -13,6 +14,8 @@ extension CUDATests {
             case keptHeads
             /// Kept heads, or a whole layer, with positions that are not the source's, beyond what it was trained on.
             case scaledHeads, scaledLayer, layerWithoutPositions
+            /// A mixer that makes its state anew, in one layer with a kept head.
+            case ownMixer
 
             var positions: AttentionPositions? {
                 switch self {
@@ -32,6 +35,7 @@ extension CUDATests {
                 "attention_bias": true,
             ]
             var configuration = try ModelConfiguration(DecoderConfiguration(json: .object(json), file: "config.json"))
+            try MixerRegistry.register(AveragingMemory.self)
             let window = [.slotsWithWindow, .hybrid, .keptHeads, .scaledHeads].contains(kind) ? 8 : 0
             configuration.mixerOptions = ["gsa": ["slots": 4, "window": .integer(window)]]
             switch kind {
@@ -43,6 +47,10 @@ extension CUDATests {
                 configuration.mixers = ["gsa", "gsa"]
                 configuration.mixerOptions["attention"] = ["sinks": 3, "window": 9, "heads": ["1": [0]]]
                 configuration.decoder.maximumPositions = 36
+            case .ownMixer:
+                configuration.mixers = ["averaging", "averaging"]
+                configuration.mixerOptions["averaging"] = ["window": 6]
+                configuration.mixerOptions["attention"] = ["sinks": 2, "window": 9, "heads": ["1": [0]]]
             case .scaledHeads, .scaledLayer, .layerWithoutPositions:
                 configuration.mixers = [kind == .scaledHeads ? "gsa" : "attention", "gsa"]
                 configuration.mixerOptions["attention"] =
@@ -95,6 +103,28 @@ extension CUDATests {
             let steps = try joined(found, rows: rows)
             try expectClose(steps, device.logits(tokens), 0.05, "\(kind), \(rows) rows, steps and the parallel form")
             try expectClose(steps, host.logits(tokens), 0.1, "\(kind), \(rows) rows, GPU and processor")
+        }
+
+        /// What is saved goes on as it would have, also where a ring is full, and the one that was saved is not disturbed.
+        @Test(arguments: Kind.allCases, [5, 40]) func saved(kind: Kind, count: Int) throws {
+            let device = try model(kind).to(.cuda)
+            let tokens = sequences(1, count + 12)[0]
+            let state = try device.makeState(), step = try DeviceStep(device, state: state)
+            _ = try device.nextLogits([Array(tokens[..<(count - 4)])], state: state)
+            for token in tokens[(count - 4)..<count] { try step.read([token]) }
+            let snapshot = try state.snapshot()
+            let restored = try device.makeState(from: snapshot), fork = state.copy()
+            #expect(restored.position == count)
+            #expect(try snapshot.tensors.map(\.name) == model(kind).makeState().snapshot().tensors.map(\.name))
+            let others = try [restored, fork].map { try DeviceStep(device, state: $0) }
+            for token in tokens[count...] {
+                try step.read([token])
+                let expected = try #require(step.logits).array(Float.self)
+                for other in others {
+                    try other.read([token])
+                    #expect(try #require(other.logits).array(Float.self) == expected, "\(kind) after \(count)")
+                }
+            }
         }
 
         /// The logits (R, T, V) of parts of the tokens one after the other.

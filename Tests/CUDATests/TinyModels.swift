@@ -16,7 +16,7 @@ final class TinyModels: Sendable {
 
     /// The conversions: every profile, with and without a window or a layer that keeps softmax attention.
     enum Kind: String, CaseIterable {
-        case slots, window, hybrid, heads, scaled, fla
+        case slots, window, hybrid, heads, scaled, fla, ownMixer
 
         var options: ConversionOptions {
             var options = ConversionOptions()
@@ -28,6 +28,7 @@ final class TinyModels: Sendable {
                 options.attentionPositions = AttentionPositions(divisor: 4, hasLogScale: true)
             }
             if self == .fla { options.profile = .fla }
+            if self == .ownMixer { (options.mixer, options.slots, options.window) = ("averaging", nil, 6) }
             return options
         }
     }
@@ -101,6 +102,7 @@ final class TinyModels: Sendable {
 
     /// The folder of a converted model.
     func converted(_ kind: Kind) throws -> String {
+        try MixerRegistry.register(AveragingMemory.self)
         let output = "\(path)/\(kind)"
         _ = try Converter(ModelFiles.open(teacher), options: kind.options).run(output: output)
         return output

@@ -16,7 +16,7 @@ extension ModelShape {
     package func configuration(
         _ mixer: Mixer = .attention, window: Int? = nil, slots: Int = 16, kept: SoftmaxAttention.Options? = nil
     ) throws -> ModelConfiguration {
-        var configuration = try ModelConfiguration(DecoderConfiguration(json: .object(json), file: "config.json"))
+        var configuration = try ModelConfiguration(DecoderConfiguration(json: .object(json()), file: "config.json"))
         configuration.decoder.slidingWindow = mixer == .attention ? window : nil
         if mixer == .slots {
             configuration.mixers = [GatedSlotAttention.name]
@@ -28,11 +28,11 @@ extension ModelShape {
         return configuration
     }
 
-    private var json: JSONObject {
+    private func json(layers: Int = 1) -> JSONObject {
         [
             "model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": .integer(hidden),
             "num_attention_heads": .integer(heads), "num_key_value_heads": .integer(keyValueHeads),
-            "head_dim": .integer(headDim), "intermediate_size": .integer(mlp), "num_hidden_layers": 1,
+            "head_dim": .integer(headDim), "intermediate_size": .integer(mlp), "num_hidden_layers": .integer(layers),
             "vocab_size": .integer(vocabulary), "rms_norm_eps": 1e-5, "rope_theta": 10_000.0,
             "tie_word_embeddings": true,
         ]
@@ -52,9 +52,11 @@ extension ModelShape {
     }
 
     /// Writes the folder of such a Transformer, without a tokenizer.
-    package func write(to folder: String) throws {
-        let rules = try DecoderModel.rules(configuration())
-        try Data(JSONValue.object(json).text().utf8).write(to: URL(fileURLWithPath: "\(folder)/config.json"))
+    package func write(to folder: String, layers: Int = 1) throws {
+        let json = JSONValue.object(json(layers: layers))
+        let rules = try DecoderModel.rules(
+            ModelConfiguration(DecoderConfiguration(json: json, file: "config.json")))
+        try Data(json.text().utf8).write(to: URL(fileURLWithPath: "\(folder)/config.json"))
         let writer = try SafetensorsWriter(
             directory: folder, tensors: rules.map { ($0.name, $0.shape, $0.shape.count < 2 ? .float32 : .bfloat16) })
         for rule in rules { try writer.append(Self.parameter(rule)) }

@@ -15,9 +15,11 @@ final class TinyRun {
     /// - Parameters:
     ///   - dtype: of the student; the teacher's weights are exact in bfloat16.
     ///   - family: the name of the fixture of a source family that the teacher is like, instead of Llama.
+    ///   - mixer: of the student.
     ///   - experts: the teacher's, of another form than the fixture's; nil for that.
     init(
-        _ stages: String, dtype: DType = .float32, family: String? = nil, experts: ExpertModel? = nil
+        _ stages: String, dtype: DType = .float32, family: String? = nil, experts: ExpertModel? = nil,
+        mixer: String = GatedSlotAttention.name
     ) throws {
         folder = try TemporaryFolder(inMemory: true)
         let teacher = "\(folder.path)/teacher"
@@ -31,7 +33,8 @@ final class TinyRun {
             try experts.write(to: teacher)
         }
         var options = ConversionOptions()
-        (options.slots, options.window, options.dtype) = (4, 4, dtype)
+        (options.mixer, options.window, options.dtype) = (mixer, 4, dtype)
+        options.slots = mixer == GatedSlotAttention.name ? 4 : nil
         _ = try Converter(ModelFiles.open(teacher), options: options).run(output: "\(folder.path)/model")
         let text = seededDocuments(12, seed: 3).map { "{\"text\": \"\($0.replacing("\n", with: " "))\"}\n" }.joined()
         configuration.data.train = [try folder.write("text.jsonl", text)]

@@ -56,7 +56,7 @@ public struct ModelQuantiser {
                     files.configuration.modelType)
             var json =
                 isOther
-                ? configuration.moultFile(nil, try configuration.attention, dtype: .bfloat16)
+                ? configuration.moultFile(try configuration.attention, dtype: .bfloat16)
                 : files.configuration.json
             json["quantization_config"] = .object([
                 "quant_method": .string("moult"), "bits": .integer(options.bits), "group_size": 32,

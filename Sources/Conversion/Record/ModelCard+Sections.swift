@@ -1,4 +1,5 @@
 import Foundation
+import Models
 
 /// What each step did.
 extension ModelCard {
@@ -12,8 +13,7 @@ extension ModelCard {
             ? "beside softmax attention over \(sinks)the last \(step.window) tokens" : "without a local window"
         var parts = [
             "## Converted",
-            "By Moult \(Self.plain(step.moult)): Gated Slot Attention (arXiv 2409.07146), profile "
-                + "`\(Self.plain(step.profile))`, \(step.slots) slots per key/value head, \(window). "
+            "By Moult \(Self.plain(step.moult)): \(mixers(step)), \(window). "
                 + "Seed of new parameters: \(Self.plain(step.seed)).",
         ]
         let kept =
@@ -39,6 +39,28 @@ extension ModelCard {
         parts += [("new parameter", "initialised as", step.new), ("dropped", "why", step.left)].compactMap(list)
         parts.append("Every tensor is listed in `conversion.json`.")
         return parts.joined(separator: "\n\n")
+    }
+
+    /// "Gated Slot Attention (arXiv 2409.07146), profile `fla`, 64 slots per key/value head".
+    private func mixers(_ step: ModelRecord.Conversion) -> String {
+        let profile = "profile `\(Self.plain(step.profile))`"
+        let mixers =
+            step.mixers
+            ?? [
+                .init(
+                    name: step.mixer, title: (try? MixerRegistry.mixer(named: step.mixer))?.title ?? step.mixer,
+                    options: step.slots.map { "\($0) slots per key/value head" }, layers: [])
+            ]
+        if mixers.count == 1 {
+            return [Self.plain(mixers[0].title), profile, mixers[0].options.map(Self.plain)].compactMap { $0 }
+                .joined(separator: ", ")
+        }
+        let parts = mixers.map { mixer in
+            let layers = mixer.layers.map(String.init).joined(separator: ", ")
+            return Self.plain(mixer.title) + (mixer.options.map { ", \(Self.plain($0))," } ?? "")
+                + " in layers \(layers)"
+        }
+        return (parts.isEmpty ? ["softmax attention alone"] : parts).joined(separator: "; ") + ", \(profile)"
     }
 
     private func list(_ what: String, _ how: String, _ kinds: [ModelRecord.Conversion.Kind]) -> String? {

@@ -3,13 +3,15 @@ extension ModelRecord {
     public struct Conversion: Codable, Sendable, Equatable {
         /// The version of Moult.
         public var moult: String
-        /// What replaces softmax attention.
+        /// What replaces softmax attention, as it was asked for.
         public var mixer: String
-        /// The mixer's profile: see `GatedSlotAttention.Profile`.
+        /// The mixers that do; nil in records of before there was a choice.
+        public var mixers: [Mixer]?
+        /// The mixers' profile: see `MixerProfile`.
         public var profile: String
-        /// Slots per key/value head, M.
-        public var slots: Int
-        /// Tokens of local softmax attention beside the slots; 0 for none.
+        /// Slots per key/value head, M; nil where the mixers have none.
+        public var slots: Int?
+        /// Tokens of local softmax attention beside the mixers; 0 for none.
         public var window: Int
         /// Tokens at the beginning that bounded softmax attention sees; nil in records of before there were any.
         public var sinks: Int?
@@ -34,6 +36,18 @@ extension ModelRecord {
         var left: [Kind]
         /// Of the weights that were reused, by which the teacher is known.
         public var samples: WeightSamples
+
+        /// A mixer, and the layers that have it.
+        public struct Mixer: Codable, Sendable, Equatable {
+            /// As config.json names it.
+            public var name: String
+            /// As people do, with its source.
+            public var title: String
+            /// Its own options in words; nil where it has none.
+            public var options: String?
+            /// From 0 on.
+            public var layers: [Int]
+        }
 
         /// Tensors whose names differ in the layer's number alone.
         struct Kind: Codable, Sendable, Equatable {

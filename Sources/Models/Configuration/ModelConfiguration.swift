@@ -25,13 +25,14 @@ public struct ModelConfiguration: Sendable, Equatable {
         self.names = names
     }
 
-    /// Reads which mixers `decoder` describes: a plain Transformer, a flash-linear-attention GSA model, or Moult's own.
+    /// Reads which mixers `decoder` describes: a plain Transformer, a flash-linear-attention model, or Moult's own.
     /// - Throws: ``ModelError/configuration(key:expected:found:)``.
     public init(_ decoder: DecoderConfiguration) throws {
         let layers = decoder.layerCount
         switch decoder.modelType {
-        case "gsa":
-            var mixers = [String](repeating: GatedSlotAttention.name, count: layers)
+        case let type where ParameterNames(modelType: type) == .flashLinearAttention:
+            let mixer = try MixerRegistry.mixer(flashLinearAttention: type).name
+            var mixers = [String](repeating: mixer, count: layers)
             var decoder = decoder
             if case .object(let attention)? = decoder.json["attn"] {
                 for layer in try Self.layers(attention["layers"], count: layers) {
@@ -117,9 +118,12 @@ public struct ModelConfiguration: Sendable, Equatable {
     /// window reaches further.
     var farthestDistance: Int {
         get throws {
-            guard mixers.contains(GatedSlotAttention.name) else { return decoder.farthestDistance }
-            let span = try GatedSlotAttention.Options(self).span(sinks: attention.sinks)
-            return max(decoder.farthestDistance, span?.firstBeyondSinks ?? 0)
+            let sinks = try attention.sinks
+            return try Set(mixers).reduce(decoder.farthestDistance) { farthest, name in
+                let window = try MixerRegistry.mixer(named: name).window(self)
+                let span = window.map { AttentionSpan(window: $0, sinks: sinks) }
+                return max(farthest, span?.firstBeyondSinks ?? 0)
+            }
         }
     }
 

@@ -6,6 +6,7 @@ import Tensors
 public struct SoftmaxAttention: TokenMixer {
     /// "attention".
     public static let name = "attention"
+    public static let title = "softmax attention"
 
     let projections: AttentionProjections
     let span: AttentionSpan
@@ -131,7 +132,7 @@ struct AttentionProjections: Sendable {
         value = try parameters.linear("\(prefix).v_proj", hasBias: decoder.attentionBias)
         outputMap = try parameters.linear("\(prefix).o_proj", hasBias: decoder.outputBias)
         (heads, keyValueHeads, headDim) = (decoder.headCount, decoder.keyValueHeadCount, decoder.headDim)
-        scale = decoder.attentionScale ?? 1 / Float(headDim).squareRoot()
+        scale = decoder.scoreScale
         cap = decoder.attentionCap
         func norm(_ name: String) throws -> Normalisation? {
             guard decoder.queryKeyNorm != nil else { return nil }
@@ -227,4 +228,7 @@ struct AttentionProjections: Sendable {
 extension DecoderConfiguration {
     /// The greatest distance of two positions that the model was trained on.
     var farthestDistance: Int { max(1, maximumPositions - 1) }
+
+    /// What products of queries and keys are multiplied by.
+    var scoreScale: Float { attentionScale ?? 1 / Float(headDim).squareRoot() }
 }

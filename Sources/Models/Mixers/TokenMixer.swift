@@ -3,11 +3,14 @@ import Support
 import Tensors
 
 /// A layer's token mixer: what lets a token see those before it. A mixer is one type in one file, with its
-/// parameters, its conversion rule, a form over many tokens and a step, and the state that links calls; a new one is
-/// added there and in ``MixerRegistry/all``.
+/// parameters, its conversion rule, a form over many tokens and a step, and the state that links calls. Those that remember in a
+/// state of constant size write only what is their own, a ``LongMemory``.
 public protocol TokenMixer: Sendable {
     /// The mixer's name in config.json and on the command line.
     static var name: String { get }
+
+    /// Its name for people, and its source.
+    static var title: String { get }
 
     /// Every parameter of this mixer in `layer`, each with its origin in conversion.
     /// - Throws: ``ModelError/configuration(key:expected:found:)`` when the configuration cannot be served.
@@ -45,6 +48,38 @@ public protocol TokenMixer: Sendable {
     static func stateCost(
         _ configuration: ModelConfiguration, layer: Int, on device: Device, cache: CacheType
     ) throws -> StateCost
+
+    // MARK: Options
+
+    /// The names of the options that conversion may be asked for, beside those that all mixers have.
+    static var optionNames: [String] { get }
+
+    /// What config.json holds under "moult.<name>" of a model that is converted as `request` says; nil for nothing.
+    /// - Throws: ``ModelError/configuration(key:expected:found:)``, whose key is an option's name.
+    static func options(_ request: MixerRequest) throws -> JSONObject?
+
+    /// Tokens of softmax attention beside the mixer, at the mixers' positions; nil without.
+    static func window(_ configuration: ModelConfiguration) throws -> Int?
+
+    /// The mixer's own options; nil where it has none.
+    static func description(_ configuration: ModelConfiguration) throws -> MixerDescription?
+
+    /// The `model_type` of flash-linear-attention's models of this mixer; nil where there are none.
+    static var flashLinearAttentionType: String? { get }
+
+    /// The config.json of such a model.
+    static func flashLinearAttentionFile(_ configuration: ModelConfiguration, dtype: DType) throws -> JSONObject
+}
+
+extension TokenMixer {
+    public static var optionNames: [String] { [] }
+    public static func options(_ request: MixerRequest) -> JSONObject? { nil }
+    public static func window(_ configuration: ModelConfiguration) -> Int? { nil }
+    public static func description(_ configuration: ModelConfiguration) -> MixerDescription? { nil }
+    public static var flashLinearAttentionType: String? { nil }
+    public static func flashLinearAttentionFile(_ configuration: ModelConfiguration, dtype: DType) -> JSONObject {
+        JSONObject()
+    }
 }
 
 /// Binds one layer's state of the sequence in `row` to a recorded step, which is about to take one more token.
@@ -136,21 +171,5 @@ extension MixerState {
             throw ModelError.input(expected: "a state of keys and values", found: "\(type(of: self))")
         }
         return cache
-    }
-}
-
-/// The mixers that Moult knows.
-public enum MixerRegistry {
-    /// All of them, in the order in which errors name them.
-    public static let all: [any TokenMixer.Type] = [SoftmaxAttention.self, GatedSlotAttention.self]
-
-    /// The mixer called `name`.
-    public static func mixer(named name: String) throws -> any TokenMixer.Type {
-        guard let mixer = all.first(where: { $0.name == name }) else {
-            throw ModelError.configuration(
-                key: "moult.layers", expected: all.map { "'\($0.name)'" }.joined(separator: " or "),
-                found: "'\(name)'" + Suggestion.hint(name, among: all.map { $0.name }))
-        }
-        return mixer
     }
 }

@@ -51,7 +51,7 @@ public struct Parameters: Sendable {
     }
 
     /// A linear map's weight `prefix.weight` and, where `hasBias`, `prefix.bias`.
-    func linear(_ prefix: String, hasBias: Bool = false) throws -> Linear {
+    public func linear(_ prefix: String, hasBias: Bool = false) throws -> Linear {
         Linear(
             name: prefix, weight: try self["\(prefix).weight"], bias: hasBias ? try self["\(prefix).bias"] : nil)
     }

@@ -42,10 +42,22 @@ final class DeviceKeyValueCache: AttentionCache {
 
     func undo() -> () -> Void { { [self, ring] in self.ring = ring } }
 
-    func store(in snapshot: inout StateSnapshot, prefix: String) throws { throw Self.staysHere }
+    /// The tokens that are held when `position` were read.
+    private func held(_ position: Int) -> Int { min(position, span.most ?? .max) }
 
-    func restore(_ snapshot: StateSnapshot, prefix: String) throws { throw Self.staysHere }
+    func store(in snapshot: inout StateSnapshot, prefix: String) throws {
+        let (keys, values) = try ring.held(held(snapshot.position))
+        try snapshot.append("\(prefix)keys", keys)
+        try snapshot.append("\(prefix)values", values)
+    }
 
-    private static let staysHere = ModelError.input(
-        expected: "a state on the processor", found: "keys and values on a GPU, which are not saved")
+    func restore(_ snapshot: StateSnapshot, prefix: String) throws {
+        let held = held(snapshot.position)
+        func stored(_ name: String) throws -> Tensor {
+            try snapshot.tensor("\(prefix)\(name)", shape: [held] + ring.shape)
+        }
+        let (keys, values) = (try stored("keys"), try stored("values"))
+        try reserve(snapshot.position, count: 0)
+        try ring.hold(keys: keys, values: values)
+    }
 }

@@ -63,7 +63,7 @@ struct RunPlan {
         func refusal(_ found: String) -> TrainingError {
             .run(path: path, expected: "a model that 'moult convert' wrote", found: found)
         }
-        guard files.kind == .folder, type == "moult" || type == "gsa" else {
+        guard files.kind == .folder, type == "moult" || !files.family.isTransformer else {
             throw refusal(
                 "a Transformer (\(files.kind == .gguf ? "a .gguf file" : type)); convert it first: "
                     + "moult convert \(ShellWord.quoted(path)) --output student")

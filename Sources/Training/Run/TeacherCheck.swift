@@ -55,7 +55,7 @@ struct TeacherCheck {
             throw refusal("\(name) \(expected), as the model has", "\(name) \(found)")
         }
         // Positions of alignment are the teacher's; the fla profile has none of its own.
-        guard own.modelType != "gsa", takesOver else { return }
+        guard ParameterNames(modelType: own.modelType) != .flashLinearAttention, takesOver else { return }
         let (expected, found) = (DecoderRotary(own).frequencies, DecoderRotary(other).frequencies)
         let isSame = zip(expected, found).allSatisfy { abs($0 - $1) <= 1e-3 * abs($0) }
         guard isSame else {

@@ -2,8 +2,8 @@ import Checkpoints
 import Models
 import Tensors
 
-/// Key/value heads of a student's layer that get their softmax attention back: with the teacher's projections, and without
-/// slots.
+/// Key/value heads of a student's layer that get their softmax attention back: with the teacher's projections, and without the
+/// parameters of the mixer.
 package struct HeadRestoration {
     /// The student's configuration with the heads kept.
     package let configuration: ModelConfiguration
@@ -21,20 +21,25 @@ package struct HeadRestoration {
         let decoder = configuration.decoder
         let (own, other) = (configuration.names.mixer(layer), ParameterNames.huggingFace.mixer(layer))
         let group = decoder.headCount / decoder.keyValueHeadCount
-        let hadSlots = try configuration.keptHeads(layer).complement(of: decoder.keyValueHeadCount).heads
-        let slotRows = hadSlots.indices.filter { !heads.contains(hadSlots[$0]) }
-        tensors = try Self.names(self.configuration, layer: layer).reduce(into: [:]) { tensors, name in
-            let (mine, key) = (try student("\(own).\(name)").to(.cpu), "\(own).\(name)")
+        let hadMixer = try configuration.keptHeads(layer).complement(of: decoder.keyValueHeadCount).heads
+        let left = hadMixer.indices.filter { !heads.contains(hadMixer[$0]) }
+        tensors = try Self.rules(self.configuration, layer: layer).reduce(into: [:]) { tensors, rule in
+            let (name, key) = (String(rule.name.dropFirst(own.count + 1)), rule.name)
+            let mine = try student(key).to(.cpu)
+            if case .initialised = rule.origin {
+                // What heads have of their own stands in rows; the rest they share.
+                if mine.shape != rule.shape {
+                    tensors[key] = try mine.picking(left, of: mine.shape[0] / hadMixer.count)
+                }
+                return
+            }
             switch name.prefix(while: { $0 != "." }) {
-            case "gate_proj", "window_proj":
-                let rows = mine.shape[0] / hadSlots.count
-                tensors[key] = try mine.picking(slotRows, of: rows)
             case "o_proj" where mine.rank == 2:
                 let theirs = try teacher("\(other).\(name)").to(.cpu)
                 tensors[key] = try mine.replacing(heads.heads, of: group * decoder.headDim, by: theirs, columns: true)
             case "q_norm" where decoder.queryKeyNorm == .head, "k_norm" where decoder.queryKeyNorm == .head, "o_proj":
                 // A bias, and a norm that all heads share, belong to none of them.
-                if slotRows.isEmpty {
+                if left.isEmpty {
                     tensors[key] = try teacher("\(other).\(name)").to(.cpu).converted(to: mine.dtype)
                 }
             case let projection:
@@ -45,11 +50,9 @@ package struct HeadRestoration {
         }
     }
 
-    /// The parameters of the layer's mixer without their prefix.
-    private static func names(_ configuration: ModelConfiguration, layer: Int) throws -> [String] {
-        let prefix = configuration.names.mixer(layer) + "."
-        return try DecoderModel.rules(configuration).map(\.name).filter { $0.hasPrefix(prefix) }
-            .map { String($0.dropFirst(prefix.count)) }
+    /// The parameters of the layer's mixer.
+    private static func rules(_ configuration: ModelConfiguration, layer: Int) throws -> [ParameterRule] {
+        try MixerRegistry.mixer(named: configuration.mixers[layer]).rules(configuration, layer: layer)
     }
 }
 

@@ -20,11 +20,15 @@ struct ConvertCommand: ParsableCommand {
 
     @Argument(help: "The Transformer: a Hugging Face folder or a .gguf file.") var source: String
     @Option(help: "Folder to write; must not exist.") var output: String?
-    @Option(help: "What replaces softmax attention.") var mixer = GatedSlotAttention.name
+    @Option(
+        help: ArgumentHelp(
+            "What replaces softmax attention: one mixer, or some layers' own, such as 0-9=gsa,10=attention.",
+            valueName: "mixer or layers"))
+    var mixer = ConversionOptions.defaultMixer
     @Option(help: "softmax-preserving keeps rotary positions, scale and values; fla is flash-linear-attention's layer.")
-    var profile = GatedSlotAttention.Profile.softmaxPreserving
-    @Option(help: "Slots per key/value head. (default: 16; 64 without a window)") var slots: Int?
-    @Option(help: "Tokens of local softmax attention beside the slots; 0: none. (default: 112; 0 with --profile fla)")
+    var profile = MixerProfile.softmaxPreserving
+    @Option(help: "Slots per key/value head, of gsa. (default: 16; 64 without a window)") var slots: Int?
+    @Option(help: "Tokens of local softmax attention beside the mixer; 0: none. (default: 112; 0 with --profile fla)")
     var window: Int?
     @Option(help: "First tokens that bounded softmax attention sees too. (default: 4; 0 with --profile fla)")
     var sinks: Int?
@@ -113,4 +117,4 @@ enum WeightType: String, ExpressibleByArgument, CaseIterable {
     var dtype: DType { self == .f32 ? .float32 : .bfloat16 }
 }
 
-extension GatedSlotAttention.Profile: ExpressibleByArgument {}
+extension MixerProfile: ExpressibleByArgument {}

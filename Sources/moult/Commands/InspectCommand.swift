@@ -37,7 +37,7 @@ struct InspectCommand: ParsableCommand {
     private func show(_ files: ModelFiles) throws {
         let configuration = try ModelConfiguration(files.configuration)
         let (tokenizer, problem) = Tokenizer.find(files)
-        let attention = try configuration.attention
+        let (attention, options) = (try configuration.attention, try options(configuration))
         let cost = try configuration.stateCost(), deviceCost = try configuration.stateCost(on: .cuda)
         let roundedCosts = try [CacheType.bfloat16, .codes].map {
             (type: $0, cost: try configuration.stateCost(cache: $0))
@@ -59,8 +59,10 @@ struct InspectCommand: ParsableCommand {
                 "sliding_window": slidingWindow(configuration).map { .integer($0) } ?? .null,
                 "rope": ropeValue(configuration),
                 "beyond_llama": .object(decoder.beyondLlama),
-                "slots": try slots(configuration).map { .integer($0.slots) } ?? .null,
-                "window": try slots(configuration).map { .integer($0.window) } ?? .null,
+                "slots": options.lazy.compactMap { $0.description?.options["slots"] }.first ?? .null,
+                "window": options.first.map { .integer($0.window) } ?? .null,
+                "mixer_options": .object(
+                    JSONObject(options.map { ($0.name, .object($0.description?.options ?? JSONObject())) })),
                 "mixers": .array(configuration.mixers.map { .string($0) }),
                 "attention": configuration.mixerOptions[SoftmaxAttention.name] ?? .null,
                 "state": .object([
@@ -133,9 +135,11 @@ struct InspectCommand: ParsableCommand {
             let layers = local.isEmpty ? "softmax attention" : "attention of \(local.count) layers"
             rows.insert(("window", "\(layers) sees the last \(grouped(window)) tokens"), at: 5)
         }
-        if let slots = try slots(configuration) {
-            let window = slots.window > 0 ? ", beside a window of \(grouped(slots.window)) tokens" : ""
-            rows.insert(("slots", "\(slots.slots) for each key/value head\(window)"), at: 5)
+        for mixer in options.reversed() {
+            let window = mixer.window > 0 ? "beside a window of \(grouped(mixer.window)) tokens" : nil
+            let line = mixer.description?.line
+            let text = [line?.text, window].compactMap { $0 }.joined(separator: ", ")
+            if !text.isEmpty { rows.insert((line?.label ?? mixer.name, text), at: 5) }
         }
         try Self.show(rows)
         try Self.showNonFinite(nonFinite)
@@ -144,9 +148,18 @@ struct InspectCommand: ParsableCommand {
         try Self.show(stored)
     }
 
-    /// The options of the layers with memory slots, where there are some.
-    private func slots(_ configuration: ModelConfiguration) throws -> GatedSlotAttention.Options? {
-        configuration.mixers.contains(GatedSlotAttention.name) ? try GatedSlotAttention.Options(configuration) : nil
+    /// The options of the mixers of a model, in the order of their layers, but of softmax attention.
+    private func options(
+        _ configuration: ModelConfiguration
+    ) throws -> [(name: String, description: MixerDescription?, window: Int)] {
+        var names: [String] = []
+        for name in configuration.mixers where name != SoftmaxAttention.name && !names.contains(name) {
+            names.append(name)
+        }
+        return try names.map { name in
+            let mixer = try MixerRegistry.mixer(named: name)
+            return (name, try mixer.description(configuration), try mixer.window(configuration) ?? 0)
+        }
     }
 
     /// The source's own window of softmax attention, where it has an effect.

@@ -42,8 +42,8 @@ extension RecordedStep {
             return heads
         }
 
-        /// The same with q and k turned by other angles.
-        public func turned(by angles: Angles) -> Heads {
+        /// The same with q and k turned by other angles, or by none.
+        public func turned(by angles: Angles?) -> Heads {
             var heads = self
             heads.angles = angles
             return heads
@@ -90,6 +90,15 @@ extension RecordedStep {
             // Up to there nothing is turned by them.
             guard position > farthest else { return }
             sinkTurns.set(row: row, position: farthest, frequencies: frequencies, factor: factor)
+        }
+
+        /// The cosines and sines of one row, (1, K / 2) each.
+        public func table(row: Int, of step: RecordedStep) throws -> (cosines: Tensor, sines: Tensor) {
+            let shape = [1, turns.cosines.width]
+            return (
+                try step.tensor(row, of: turns.cosines, shape: shape),
+                try step.tensor(row, of: turns.sines, shape: shape)
+            )
         }
     }
 

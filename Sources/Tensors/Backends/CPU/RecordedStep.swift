@@ -9,7 +9,10 @@ import CKernels
 public final class RecordedStep {
     /// The most sequences of one run.
     public let capacity: Int
-    let handle: OpaquePointer
+    /// The operations so far, and what is done between them.
+    private var pieces: [Piece]
+    /// The operations that are recorded now.
+    private(set) var handle: OpaquePointer
     private let tokens: UnsafeMutablePointer<Int32>
     var kept: [Tensor] = []
     /// The weights that a run reads, once for all sequences.
@@ -27,17 +30,25 @@ public final class RecordedStep {
                 found: "\(capacity)")
         }
         self.capacity = capacity
-        self.handle = handle
+        (self.handle, pieces) = (handle, [.operations(handle)])
         tokens = .allocate(capacity: capacity)
         tokens.initialize(repeating: 0, count: capacity)
     }
 
     deinit {
-        moult_step_destroy(handle)
+        for case .operations(let handle) in pieces { moult_step_destroy(handle) }
         tokens.deallocate()
     }
 
     static let mostRows = 4096
+
+    /// A part of a run.
+    private enum Piece {
+        /// Operations, in one hand-off to the thread pool.
+        case operations(OpaquePointer)
+        /// What a caller does for the first so many rows.
+        case call((RecordedStep, _ rows: Int) throws -> Void)
+    }
 
     // MARK: Activations
 
@@ -206,7 +217,39 @@ public final class RecordedStep {
                 operation: "RecordedStep.run", argument: "tokens", expected: "1 to \(capacity)", found: "\(ids.count)")
         }
         for (row, id) in ids.enumerated() { tokens[row] = id }
-        guard moult_step_run(handle, Int64(ids.count)) == moult_success else { throw outOfMemory(ids.count) }
+        for piece in pieces {
+            switch piece {
+            case .operations(let handle):
+                guard moult_step_run(handle, Int64(ids.count)) == moult_success else { throw outOfMemory(ids.count) }
+            case .call(let body): try body(self, ids.count)
+            }
+        }
+    }
+
+    /// Cuts the step here: what was recorded before has been run when `body` is called with the number of rows of the run, and
+    /// what is recorded after is run then. What it throws, the run does.
+    public func call(_ body: @escaping (_ step: RecordedStep, _ rows: Int) throws -> Void) throws {
+        guard let next = moult_step_create(Int64(capacity)) else { throw outOfMemory(1) }
+        handle = next
+        pieces += [.call(body), .operations(next)]
+    }
+
+    /// Row `row` of `rows` as a tensor of `shape`, of as many elements.
+    public func tensor(_ row: Int, of rows: Rows, shape: [Int]) throws -> Tensor {
+        try withRow(row, of: rows) { try Tensor(Array($0), shape: shape) }
+    }
+
+    /// Writes the elements of `tensor`, float32, into row `row` of `rows`, from element `start` on.
+    public func write(_ tensor: Tensor, to rows: Rows, row: Int, from start: Int = 0) throws {
+        guard (0..<capacity).contains(row), start >= 0, start + tensor.count <= rows.width else {
+            throw TensorError.shape(
+                operation: "RecordedStep.write", argument: "tensor", expected: "at most \(rows.width - start) elements",
+                found: tensor.shape)
+        }
+        try tensor.withElements(Float.self) { elements in
+            _ = UnsafeMutableBufferPointer(start: rows.values + row * rows.width + start, count: elements.count)
+                .update(from: elements)
+        }
     }
 
     /// Calls `body` with one row of `rows`.

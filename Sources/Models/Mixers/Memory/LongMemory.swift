@@ -1,0 +1,158 @@
+import Checkpoints
+import Support
+import Tensors
+
+/// What a layer remembers of tokens beyond its window: a recurrence with a state of constant size. This, in one file, is all that
+/// a mixer writes of its own; ``MemoryMixer`` puts it beside a Transformer's projections, window with sinks and kept heads.
+///
+/// Everything else follows: conversion and loading from ``rules(_:_:)``; copies, forks, files, costs and what rows in training
+/// take over from ``state(_:_:)``; training and prompts from ``callAsFunction(_:state:)``, and decoding too, unless there is a
+/// faster form (``record(_:heads:maps:readers:)``).
+public protocol LongMemory: Sendable {
+    /// The mixer's name in config.json and on the command line.
+    static var name: String { get }
+    /// Its name for people, and its source: "Gated Slot Attention (arXiv 2409.07146)".
+    static var title: String { get }
+
+    /// What config.json says of the mixer.
+    associatedtype Options: MemoryOptions
+
+    /// The parameters that are the memory's own, each with what conversion makes of it. Where key/value heads have parameters of
+    /// their own, these stand along the first extent, as many rows for each head; those of queries, keys and values are
+    /// tensors by themselves. So heads that get their softmax attention back leave the others theirs.
+    static func rules(_ layer: MemoryLayer, _ options: Options) throws -> [ParameterRule]
+
+    /// The state of a sequence: float32 tensors, zero at its beginning.
+    static func state(_ layer: MemoryLayer, _ options: Options) -> [StateTensor]
+
+    /// Takes its parameters from `parameters`, which holds what ``rules(_:_:)`` lists.
+    init(_ layer: MemoryLayer, _ options: Options, parameters: Parameters) throws
+
+    /// Maps of the layer's input beside those to q, k and v, which are computed with these in one pass.
+    var inputMaps: [Linear] { get }
+
+    /// Whether q and k come with the source's rotary positions.
+    var isRotated: Bool { get }
+
+    /// Reads T tokens of each of B sequences.
+    /// - Parameter state: the tensors of ``state(_:_:)``, (B, extents) each, which become those after the tokens; none for whole
+    ///   sequences, which nothing follows.
+    /// - Returns: what the heads read of it, (B, T, n · G, V).
+    func callAsFunction(_ input: MemoryInput, state: inout MemoryTensors) throws -> Tensor
+
+    /// Whether a single token that is not trained on is read with the state updated where it stands. Of others a step that is
+    /// recorded copies the state back.
+    static var updatesInPlace: Bool { get }
+
+    /// Records the reading of one token of each of several sequences for the processor, where there is a form of it faster than
+    /// ``callAsFunction(_:state:)`` with T = 1, whose results are the same; nil where there is none.
+    /// - Parameters:
+    ///   - heads: q, k and v of all heads of the layer; the memory's are those in its set.
+    ///   - maps: the outputs of ``inputMaps``.
+    ///   - readers: the weights that read the outputs, where nothing stands between; none otherwise.
+    func record(
+        _ step: RecordedStep, heads: RecordedStep.Heads, maps: [RecordedStep.Rows], readers: [Tensor]
+    ) throws -> RecordedMemory?
+
+    // MARK: flash-linear-attention
+
+    /// The `model_type` of flash-linear-attention's models of this mixer; nil where there are none, or none that load.
+    static var flashLinearAttentionType: String? { get }
+
+    /// The config.json of such a model.
+    static func flashLinearAttentionFile(
+        _ configuration: ModelConfiguration, _ options: Options, dtype: DType
+    ) -> JSONObject
+}
+
+extension LongMemory {
+    public static var updatesInPlace: Bool { false }
+    public var inputMaps: [Linear] { [] }
+    public static var flashLinearAttentionType: String? { nil }
+
+    public func record(
+        _ step: RecordedStep, heads: RecordedStep.Heads, maps: [RecordedStep.Rows], readers: [Tensor]
+    ) throws -> RecordedMemory? { nil }
+
+    public static func flashLinearAttentionFile(
+        _ configuration: ModelConfiguration, _ options: Options, dtype: DType
+    ) -> JSONObject { JSONObject() }
+}
+
+/// The layer that a memory is part of.
+public struct MemoryLayer: Sendable {
+    /// The source's dimensions.
+    public let decoder: DecoderConfiguration
+    /// The layer, from 0 on.
+    public let layer: Int
+    /// What the model is compatible with.
+    public let profile: MixerProfile
+    /// Key/value heads that have the memory, n of N.
+    public let keyValueHeads: Int
+    /// The prefix of the mixer's parameters, without a final dot.
+    public let prefix: String
+    /// The weight of the norm before the mixer, for ``Initialiser/map(outputs:norm:)``; nil without one.
+    public let norm: String?
+
+    /// Model width, D.
+    public var hiddenSize: Int { decoder.hiddenSize }
+    /// Query heads of a key/value head, G.
+    public var group: Int { decoder.headCount / max(1, decoder.keyValueHeadCount) }
+    /// Query heads that read the memory, n · G.
+    public var heads: Int { keyValueHeads * group }
+    /// Width of a head: K of queries and keys and V of values.
+    public var headDim: Int { decoder.headDim }
+    /// What the source multiplies products of queries and keys by.
+    public var scale: Float { decoder.scoreScale }
+
+    init(_ configuration: ModelConfiguration, layer: Int) throws {
+        (decoder, self.layer) = (configuration.decoder, layer)
+        profile = MixerProfile(configuration.names)
+        keyValueHeads = try decoder.keyValueHeadCount - (configuration.attention.heads[layer]?.count ?? 0)
+        prefix = configuration.names.mixer(layer)
+        norm = decoder.normPlacement == .after ? nil : configuration.names.mixerNorm(layer) + ".weight"
+    }
+}
+
+/// What a memory reads in one call.
+public struct MemoryInput {
+    /// Queries (B, T, n · G, K).
+    public var q: Tensor
+    /// Keys (B, T, n, K).
+    public var k: Tensor
+    /// Values (B, T, n, V).
+    public var v: Tensor
+    /// The outputs of ``LongMemory/inputMaps``, (B, T, outputs) each.
+    public var maps: [Tensor]
+    /// The layer's normed input (B, T, D).
+    public var x: Tensor
+    private let context: MixerContext
+
+    init(q: Tensor, k: Tensor, v: Tensor, maps: [Tensor], x: Tensor, _ context: MixerContext) {
+        (self.q, self.k, self.v, self.maps, self.x, self.context) = (q, k, v, maps, x, context)
+    }
+
+    /// Packed documents, at each of which a sequence begins anew; nil when there is one.
+    public var documents: Documents? { context.documents }
+
+    /// Linear maps of something else than the layer's input: x (..., I) → (..., O) each.
+    public func linear(_ x: Tensor, _ maps: [Linear]) throws -> [Tensor] { try x.linear(maps, context) }
+}
+
+/// A memory's part of a recorded step.
+public struct RecordedMemory {
+    /// What the heads read, (rows, H · V), at the places of the memory's heads.
+    public let out: RecordedStep.Rows
+    /// Whether the readers that were named can read ``out`` as it is.
+    public let isFinished: Bool
+    /// Binds the state of the sequence in a row before every run; it is updated where it stands.
+    public let bind: (_ state: inout MemoryTensors, _ row: Int) throws -> Void
+
+    /// A part with these outputs.
+    public init(
+        out: RecordedStep.Rows, isFinished: Bool = false,
+        bind: @escaping (_ state: inout MemoryTensors, _ row: Int) throws -> Void
+    ) {
+        (self.out, self.isFinished, self.bind) = (out, isFinished, bind)
+    }
+}

@@ -1,0 +1,79 @@
+import Tensors
+
+/// What a layer with a ``MemoryMixer`` knows of its sequences: the memory's tensors, with a window the keys and values of the
+/// last tokens, and those that kept heads see.
+final class MemoryState: MixerState {
+    var memory: MemoryTensors
+    let window: (any AttentionCache)?
+    let kept: (any AttentionCache)?
+    /// What rows in training have left to the next.
+    var next: MemoryTensors?
+    /// Whether recorded work reads the tensors where they are, and the memory does not write them there itself.
+    private let staysInPlace: Bool
+    /// Whether others hold the tensors' own memory, which is then left to them.
+    private var isShared = false
+
+    init(
+        memory: MemoryTensors, window: (any AttentionCache)?, kept: (any AttentionCache)?, staysInPlace: Bool = false
+    ) {
+        (self.memory, self.window, self.kept, self.staysInPlace) = (memory, window, kept, staysInPlace)
+    }
+
+    private var caches: [any AttentionCache] { [window, kept].compactMap { $0 } }
+
+    /// Goes on with what `body` makes of the tensors.
+    func update<Result>(_ body: (inout MemoryTensors) throws -> Result) throws -> Result {
+        guard staysInPlace, !isShared else {
+            isShared = false
+            return try body(&memory)
+        }
+        var running = memory
+        let result = try body(&running)
+        try memory.take(running)
+        return result
+    }
+
+    var byteCount: Int { caches.reduce(memory.byteCount) { $0 + $1.byteCount } }
+
+    func copy() -> MixerState {
+        isShared = true
+        let fork = MemoryState(
+            memory: memory, window: window?.copy() as? any AttentionCache, kept: kept?.copy() as? any AttentionCache,
+            staysInPlace: staysInPlace)
+        fork.isShared = true
+        return fork
+    }
+
+    func undo() -> () -> Void {
+        isShared = true
+        return { [self, memory, caches = caches.map { $0.undo() }] in
+            self.memory = memory
+            isShared = true
+            for undo in caches { undo() }
+        }
+    }
+
+    func advance() throws {
+        if let next { try memory.take(next) }
+        next = nil
+        for cache in caches { try cache.advance() }
+    }
+
+    func reserve(_ positions: Int, count: Int) throws {
+        for cache in caches { try cache.reserve(positions, count: count) }
+    }
+
+    func store(in snapshot: inout StateSnapshot, prefix: String) throws {
+        for (name, tensor) in memory.all { try snapshot.append("\(prefix)\(name)", tensor.to(.cpu)) }
+        try window?.store(in: &snapshot, prefix: "\(prefix)window.")
+        try kept?.store(in: &snapshot, prefix: "\(prefix)kept.")
+    }
+
+    func restore(_ snapshot: StateSnapshot, prefix: String) throws {
+        for (name, tensor) in memory.all {
+            memory[name] = try snapshot.tensor("\(prefix)\(name)", shape: tensor.shape).to(tensor.device)
+        }
+        try window?.restore(snapshot, prefix: "\(prefix)window.")
+        try kept?.restore(snapshot, prefix: "\(prefix)kept.")
+    }
+}
