@@ -53,7 +53,7 @@ public struct ConversionOptions: Sendable {
         var asked = mixerOptions
         if let slots { asked["slots"] = .integer(slots) }
         for option in asked.keys where !types.contains(where: { $0.optionNames.contains(option) }) {
-            throw Self.unknown(option, of: mixers)
+            throw unknown(option, of: mixers)
         }
         return try JSONObject(
             types.compactMap { type in
@@ -63,17 +63,22 @@ public struct ConversionOptions: Sendable {
                 {
                     // On command lines nothing but whole numbers is read there.
                     let range = expected.trimmingPrefix("an integer from ")
-                    throw ConversionError.option(name: key, expected: String(range), found: found)
+                    throw ConversionError.option(name: name(of: key), expected: String(range), found: found)
                 }
             })
     }
 
+    /// What errors call a mixer's option.
+    private func name(of option: String) -> String {
+        mixerOptions[option] == nil || option == "slots" && slots != nil ? option : "mixerOptions.\(option)"
+    }
+
     /// The refusal of an option that none of these mixers has.
-    private static func unknown(_ option: String, of mixers: [String]) -> ConversionError {
+    private func unknown(_ option: String, of mixers: [String]) -> ConversionError {
         let having = MixerRegistry.all.filter { $0.optionNames.contains(option) }.map { "'\($0.name)'" }
         let names = MixerRegistry.all.flatMap { $0.optionNames }
         return .option(
-            name: option,
+            name: name(of: option),
             expected: having.isEmpty
                 ? "an option of a mixer" + Suggestion.hint(option, among: names)
                 : "to be used with mixer \(having.joined(separator: " or ")), which has it",

@@ -84,6 +84,39 @@ struct ConversionErrorTests {
         try expectRefusal(source, "dtype") { $0.dtype = .int32 }
     }
 
+    @Test("mixers by layer")
+    func mixers() throws {
+        try MixerRegistry.register(AveragingMemory.self)
+        let source = try SourceModel("llama-tied")
+        func refuse(_ mixer: String, _ expected: String, _ found: String) throws {
+            try expectRefusal(source, "mixer: expected", expected, found) { $0.mixer = mixer }
+        }
+        try refuse("0-2=gsa", "layers from 0 to 1", "2 in '0-2=gsa'")
+        try refuse("0-1=gsa,1=attention", "every layer at most once", "layer 1 again in '1=attention'")
+        try refuse("0=gas", "'attention' or 'gsa'", "'gas'; did you mean 'gsa'?")
+        for text in ["x=gsa", "1-0=gsa", "-1=gsa", "0=gsa=1", "0=gsa,", "=gsa"] {
+            try refuse(text, "layers and their mixers, such as 0-9=gsa,10=attention", "'")
+        }
+        try expectRefusal(source, "slots: expected to be used with mixer 'gsa'", "found mixer 'attention'") {
+            $0.mixer = "attention"
+        }
+        try expectRefusal(source, "slots: expected to be used with mixer 'gsa'", "found mixer 'averaging'") {
+            $0.mixer = "0-1=averaging"
+        }
+        try expectRefusal(source, "mixerOptions.half_live: ", "did you mean 'half_life'?", "found mixer 'gsa'") {
+            $0.mixerOptions = ["half_live": 3]
+        }
+        try expectRefusal(source, "mixerOptions.half_life: expected 1 to 1000, found 0") {
+            ($0.mixer, $0.mixerOptions) = ("1=averaging", ["half_life": 0])
+        }
+        try expectRefusal(source, "mixer", "one mixer in all layers with profile fla") {
+            ($0.mixer, $0.profile) = ("1=averaging", .fla)
+        }
+        try expectRefusal(source, "profile", "the only one of 'averaging'", "found 'fla'") {
+            ($0.mixer, $0.profile, $0.slots) = ("averaging", .fla, nil)
+        }
+    }
+
     @Test("positions of kept attention where it has the source's")
     func positions() throws {
         try expectRefusal(

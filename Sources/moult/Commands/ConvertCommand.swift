@@ -28,6 +28,11 @@ struct ConvertCommand: ParsableCommand {
     @Option(help: "softmax-preserving keeps rotary positions, scale and values; fla is flash-linear-attention's layer.")
     var profile = MixerProfile.softmaxPreserving
     @Option(help: "Slots per key/value head, of gsa. (default: 16; 64 without a window)") var slots: Int?
+    @Option(
+        name: .customLong("mixer-option"),
+        help: ArgumentHelp(
+            "Another option of a mixer, as config.json names it; may be given several times.", valueName: "name=value"))
+    var mixerOptions: [String] = []
     @Option(help: "Tokens of local softmax attention beside the mixer; 0: none. (default: 112; 0 with --profile fla)")
     var window: Int?
     @Option(help: "First tokens that bounded softmax attention sees too. (default: 4; 0 with --profile fla)")
@@ -65,6 +70,7 @@ struct ConvertCommand: ParsableCommand {
         options.attentionPositions = try Self.positions(attentionPositions)
         options.attentionPositions.hasLogScale = attentionLogScale
         if let keepAttention { options.keptAttention = try Self.kept(keepAttention) }
+        for option in mixerOptions { try Self.read(option, into: &options.mixerOptions) }
         let converter = try Converter(ModelFiles.noted(source), options: options)
         guard let output, !dryRun else { return try show(ConversionReport(converter.plan), written: nil) }
         Interrupt.hold()
@@ -75,6 +81,16 @@ struct ConvertCommand: ParsableCommand {
         }
         bar.finish()
         try show(report, written: output)
+    }
+
+    /// Reads "name=value", where the value is JSON, or else a text.
+    private static func read(_ option: String, into options: inout JSONObject) throws {
+        let sides = option.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        guard sides.count == 2, !sides[0].isEmpty, options[sides[0]] == nil else {
+            throw ValidationError("--mixer-option: expected NAME=VALUE, each name once; found '\(option)'.")
+        }
+        let value = try? JSONValue(parsing: Data(sides[1].utf8), file: "--mixer-option")
+        options[sides[0]] = value ?? .string(sides[1])
     }
 
     private static func positions(_ text: String) throws -> AttentionPositions {

@@ -73,13 +73,8 @@ struct GenerateCommand: ParsableCommand {
             }
             guard maxTokens > 0 else { throw ValidationError("--max-tokens: expected 1 or more, found \(maxTokens).") }
         }
-        guard
-            !weights.device.traits.readsInStep
-                || loadState == nil && saveState == nil && promptCache == nil && prompts == nil
-        else {
-            throw ValidationError(
-                "--device: expected cpu with --load-state, --save-state, --prompt-cache and --prompts, found "
-                    + "\(weights.device).")
+        guard !weights.device.traits.readsInStep || prompts == nil else {
+            throw ValidationError("--device: expected cpu with --prompts, found \(weights.device).")
         }
         guard !force || saveState != nil else { throw ValidationError("--force: expected together with --save-state.") }
         guard promptCache == nil || !stream && loadState == nil else {

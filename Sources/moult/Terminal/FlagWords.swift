@@ -48,6 +48,8 @@ enum FlagWords {
 
     private static func flag(_ property: String) -> String? {
         if let flag = flags[property] { return flag }
+        let option = property.trimmingPrefix("mixerOptions.")
+        if option.count < property.count { return "--mixer-option \(option)" }
         guard properties.contains(property) else { return nil }
         return "--" + property.map { $0.isUppercase ? "-\($0.lowercased())" : String($0) }.joined()
     }
