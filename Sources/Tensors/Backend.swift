@@ -114,7 +114,7 @@ public protocol Backend: GradientBackend {
     /// Of activations x (B, S, ...), the rows `start` ..< `start + count` of each of the B: (B, count, ...).
     func rows(_ x: Tensor, from start: Int, count: Int) throws -> Tensor
 
-    /// x (B, ...), float32, with zeros in the rows whose first document begins with them. On the processor B = 1.
+    /// x (B, ...), whose rows have whole multiples of 4 bytes, with zeros in the rows whose first document begins with them. On the processor B = 1.
     func carriedStates(_ x: Tensor, _ carried: CarriedDocuments) throws -> Tensor
 
     /// Of router logits (R, E) the weights (E, R), float32, of the `active` experts of each row that have its largest logits:

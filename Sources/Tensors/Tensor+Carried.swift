@@ -54,7 +54,11 @@ extension Tensor {
 extension Tensor {
     /// A tensor (B, ...) of the state with which rows begin that go on with those that have left self: zero where a document begins.
     package func carriedState(_ carried: CarriedDocuments) throws -> Tensor {
-        try backend("carriedState", with: carried.counts).carriedStates(detached, carried)
+        guard shape.count > 1, byteCount / max(1, shape[0]) % 4 == 0 else {
+            throw TensorError.shape(
+                operation: "carriedState", argument: "x", expected: "rows of whole multiples of 4 bytes", found: shape)
+        }
+        return try backend("carriedState", with: carried.counts).carriedStates(detached, carried)
     }
 }
 

@@ -125,6 +125,12 @@ extension CUDATests {
                     #expect(try #require(other.logits).array(Float.self) == expected, "\(kind) after \(count)")
                 }
             }
+            // All of the state is what the processor's is.
+            let host = try model(kind), expected = try host.makeState()
+            _ = try host.logits([tokens], state: expected)
+            for (own, other) in try zip(restored.snapshot().tensors, expected.snapshot().tensors) {
+                try expectClose(own.value, other.value, 0.1, "\(own.name)")
+            }
         }
 
         /// The logits (R, T, V) of parts of the tokens one after the other.

@@ -93,11 +93,11 @@ struct OwnMixerTests {
         #expect(
             card.contains(
                 "Gated Slot Attention (arXiv 2409.07146), 4 slots per key/value head, in layers 0, 2; "
-                    + "an exponential moving average, half-life 8, in layers 1, profile `softmax-preserving`, beside softmax "
+                    + "exponential moving averages, half-life 8, in layers 1, profile `softmax-preserving`, beside softmax "
                     + "attention over the first 2 and the last 4 tokens."))
         let alone = try convert("averaging", in: folder)
         let other = try String(contentsOfFile: "\(alone)/README.md", encoding: .utf8)
-        #expect(other.contains(": an exponential moving average, profile `softmax-preserving`, half-life 32, beside"))
+        #expect(other.contains(": exponential moving averages, profile `softmax-preserving`, half-life 32, beside"))
     }
 
     @Test("saves its state, and forks")
@@ -111,8 +111,9 @@ struct OwnMixerTests {
         let restored = try StateFile(path: "\(folder.path)/a.state", model: model).session
         let names = try session.state.snapshot().tensors.map(\.name)
         #expect(
-            names.prefix(4) == [
-                "layers.0.average.keys", "layers.0.average.values", "layers.0.window.keys", "layers.0.window.values",
+            names.prefix(5) == [
+                "layers.0.average.keys", "layers.0.average.values", "layers.0.average.last", "layers.0.window.keys",
+                "layers.0.window.values",
             ])
         try session.read([5, 6])
         try restored.read([5, 6])

@@ -69,10 +69,10 @@ public struct GatedSlotAttention: LongMemory {
     private static let (keys, values) = ("slots.keys", "slots.values")
 
     public static func state(_ layer: MemoryLayer, _ options: Options) -> [StateTensor] {
-        [keys, values].map { StateTensor($0, layer.keyValueHeads, options.slots, layer.headDim) }
+        [keys, values].map {
+            StateTensor($0, layer.keyValueHeads, options.slots, layer.headDim, isUpdatedInPlace: true)
+        }
     }
-
-    public static let updatesInPlace = true
 
     public func callAsFunction(_ input: MemoryInput, state: inout MemoryTensors) throws -> Tensor {
         let logGates = try input.maps[0].logGate(divisor: Self.gateDivisor)

@@ -22,7 +22,7 @@ public protocol LongMemory: Sendable {
     /// tensors by themselves. So heads that get their softmax attention back leave the others theirs.
     static func rules(_ layer: MemoryLayer, _ options: Options) throws -> [ParameterRule]
 
-    /// The state of a sequence: float32 tensors, zero at its beginning.
+    /// The state of a sequence.
     static func state(_ layer: MemoryLayer, _ options: Options) -> [StateTensor]
 
     /// Takes its parameters from `parameters`, which holds what ``rules(_:_:)`` lists.
@@ -39,10 +39,6 @@ public protocol LongMemory: Sendable {
     ///   sequences, which nothing follows.
     /// - Returns: what the heads read of it, (B, T, n · G, V).
     func callAsFunction(_ input: MemoryInput, state: inout MemoryTensors) throws -> Tensor
-
-    /// Whether a single token that is not trained on is read with the state updated where it stands. Of others a step that is
-    /// recorded copies the state back.
-    static var updatesInPlace: Bool { get }
 
     /// Records the reading of one token of each of several sequences for the processor, where there is a form of it faster than
     /// ``callAsFunction(_:state:)`` with T = 1, whose results are the same; nil where there is none.
@@ -66,7 +62,6 @@ public protocol LongMemory: Sendable {
 }
 
 extension LongMemory {
-    public static var updatesInPlace: Bool { false }
     public var inputMaps: [Linear] { [] }
     public static var flashLinearAttentionType: String? { nil }
 

@@ -141,7 +141,7 @@ public struct MemoryMixer<Memory: LongMemory>: TokenMixer {
             memory: try MemoryTensors(state, rows: rows, on: device),
             window: try span.map { try makeCache($0, count, nil) },
             kept: try keptHeads.map { try makeCache(keptSpan, $0.count, keptPositions) },
-            staysInPlace: device.traits.recordsWork && !Memory.updatesInPlace)
+            staysInPlace: device.traits.recordsWork)
     }
 
     public static func stateCost(
@@ -151,7 +151,7 @@ public struct MemoryMixer<Memory: LongMemory>: TokenMixer {
         let options = try MemoryMixerOptions<Memory>(configuration)
         let shape = try MemoryLayer(configuration, layer: layer)
         let memory = StateCost(
-            constant: Memory.state(shape, options.memory).reduce(0) { $0 + $1.byteCount }, perToken: 0)
+            constant: Memory.state(shape, options.memory).reduce(0) { $0 + $1.byteCount(on: device) }, perToken: 0)
         func cache(_ heads: Int, _ span: AttentionSpan?) -> StateCost {
             span.map { KeyValueCache.cost(decoder, heads: heads, span: $0, on: device, type) }
                 ?? StateCost(constant: 0, perToken: 0)

@@ -8,7 +8,7 @@ final class MemoryState: MixerState {
     let kept: (any AttentionCache)?
     /// What rows in training have left to the next.
     var next: MemoryTensors?
-    /// Whether recorded work reads the tensors where they are, and the memory does not write them there itself.
+    /// Whether recorded work reads the tensors where they are.
     private let staysInPlace: Bool
     /// Whether others hold the tensors' own memory, which is then left to them.
     private var isShared = false
@@ -27,10 +27,7 @@ final class MemoryState: MixerState {
             isShared = false
             return try body(&memory)
         }
-        var running = memory
-        let result = try body(&running)
-        try memory.take(running)
-        return result
+        return try memory.stayingInPlace(body)
     }
 
     var byteCount: Int { caches.reduce(memory.byteCount) { $0 + $1.byteCount } }
@@ -64,14 +61,17 @@ final class MemoryState: MixerState {
     }
 
     func store(in snapshot: inout StateSnapshot, prefix: String) throws {
-        for (name, tensor) in memory.all { try snapshot.append("\(prefix)\(name)", tensor.to(.cpu)) }
+        for (name, tensor) in memory.all {
+            try snapshot.append("\(prefix)\(name)", tensor.to(.cpu).converted(to: .float32))
+        }
         try window?.store(in: &snapshot, prefix: "\(prefix)window.")
         try kept?.store(in: &snapshot, prefix: "\(prefix)kept.")
     }
 
     func restore(_ snapshot: StateSnapshot, prefix: String) throws {
         for (name, tensor) in memory.all {
-            memory[name] = try snapshot.tensor("\(prefix)\(name)", shape: tensor.shape).to(tensor.device)
+            memory[name] = try snapshot.tensor("\(prefix)\(name)", shape: tensor.shape)
+                .converted(to: tensor.dtype).to(tensor.device)
         }
         try window?.restore(snapshot, prefix: "\(prefix)window.")
         try kept?.restore(snapshot, prefix: "\(prefix)kept.")

@@ -1,44 +1,62 @@
 import Tensors
 
-/// One tensor of what a memory remembers of a sequence.
+/// One tensor of what a memory remembers of a sequence; zero at the sequence's beginning.
 public struct StateTensor: Sendable, Equatable {
     /// Its name in files: unlike others of the memory, and beginning with neither "window." nor "kept.".
     public let name: String
     /// Extents, outermost first, without that of the sequences.
     public let extents: [Int]
+    /// What its elements are.
+    public let element: Element
+    /// Whether a single token that is not trained on leaves it where it stands, written in place. Of others a step that is recorded
+    /// on a GPU copies what a call has made to there.
+    public let isUpdatedInPlace: Bool
+
+    /// The elements of a state's tensor.
+    public enum Element: Sendable {
+        /// float32, whatever the device: for sums over many tokens.
+        case float32
+        /// As the device's activations are: for tokens that are held as they came, an even number of elements.
+        case activation
+
+        func dtype(on device: Device) -> DType { self == .float32 ? .float32 : device.traits.precision.dtype }
+    }
 
     /// A tensor `name` of these extents.
-    public init(_ name: String, _ extents: Int...) { (self.name, self.extents) = (name, extents) }
+    public init(_ name: String, _ extents: Int..., as element: Element = .float32, isUpdatedInPlace: Bool = false) {
+        (self.name, self.extents, self.element, self.isUpdatedInPlace) = (name, extents, element, isUpdatedInPlace)
+    }
 
-    /// Bytes of one sequence's.
-    var byteCount: Int { extents.reduce(DType.float32.size, *) }
+    /// Bytes of one sequence's on `device`.
+    func byteCount(on device: Device) -> Int { extents.reduce(element.dtype(on: device).size, *) }
 }
 
-/// The tensors (B, extents), float32, of what a memory remembers of B sequences; or none, for whole sequences that nothing
-/// follows.
+/// The tensors (B, extents) of what a memory remembers of B sequences; or none, for whole sequences that nothing follows.
 public struct MemoryTensors: Sendable {
-    private let names: [String]
+    private let kinds: [StateTensor]
     private var values: [Tensor?]
 
     /// None.
-    init() { (names, values) = ([], []) }
+    init() { (kinds, values) = ([], []) }
 
-    private init(names: [String], values: [Tensor?]) { (self.names, self.values) = (names, values) }
+    private init(kinds: [StateTensor], values: [Tensor?]) { (self.kinds, self.values) = (kinds, values) }
 
     /// Those of `rows` sequences that have not begun.
-    init(_ tensors: [StateTensor], rows: Int, on device: Device) throws {
-        names = tensors.map(\.name)
-        values = try tensors.map { try .zeros([rows] + $0.extents, on: device) }
+    init(_ kinds: [StateTensor], rows: Int, on device: Device) throws {
+        self.kinds = kinds
+        values = try kinds.map { try .zeros([rows] + $0.extents, $0.element.dtype(on: device), on: device) }
     }
 
     /// Whether there are none.
-    public var isEmpty: Bool { names.isEmpty }
+    public var isEmpty: Bool { kinds.isEmpty }
+
+    private func index(_ name: String) -> Int? { kinds.firstIndex { $0.name == name } }
 
     /// The tensor called `name`, which may be written in place; nil where there is none.
     public subscript(name: String) -> Tensor? {
-        get { names.firstIndex(of: name).flatMap { values[$0] } }
+        get { index(name).flatMap { values[$0] } }
         _modify {
-            if let index = names.firstIndex(of: name) {
+            if let index = index(name) {
                 yield &values[index]
             } else {
                 // Whole sequences, whose states are begun and forgotten.
@@ -51,19 +69,39 @@ public struct MemoryTensors: Sendable {
     /// Takes the tensor called `name` out, so that who gets it is the only one to hold it and writes it in place. It is to be
     /// put back.
     public mutating func take(_ name: String) -> Tensor? {
-        guard let index = names.firstIndex(of: name) else { return nil }
+        guard let index = index(name) else { return nil }
         defer { values[index] = nil }
         return values[index]
     }
 
+    /// Calls `reading` with the tensor called `name`, which becomes the one after the tokens; or `whole` where there is none.
+    public mutating func update<Result>(
+        _ name: String, _ reading: (inout Tensor) throws -> Result, whole: () throws -> Result
+    ) rethrows -> Result {
+        guard var tensor = take(name) else { return try whole() }
+        defer { self[name] = tensor }
+        return try reading(&tensor)
+    }
+
+    /// Calls `body` with the tensors, and copies what it has made anew to where they stood before.
+    mutating func stayingInPlace<Result>(_ body: (inout MemoryTensors) throws -> Result) throws -> Result {
+        let places = zip(kinds, values).map { kind, value in kind.isUpdatedInPlace ? nil : value }
+        defer {
+            for (index, place) in places.enumerated() { if let place { values[index] = place } }
+        }
+        let result = try body(&self)
+        for case (var place?, let made?) in zip(places, values) { try place.take(made) }
+        return result
+    }
+
     /// All of them by name, in their order.
     var all: [(name: String, value: Tensor)] {
-        zip(names, values).compactMap { name, value in value.map { (name, $0) } }
+        zip(kinds, values).compactMap { kind, value in value.map { (kind.name, $0) } }
     }
 
     /// The same tensors after `transform`.
     func map(_ transform: (Tensor) throws -> Tensor) rethrows -> MemoryTensors {
-        MemoryTensors(names: names, values: try values.map { try $0.map(transform) })
+        MemoryTensors(kinds: kinds, values: try values.map { try $0.map(transform) })
     }
 
     /// Takes over the elements of others, where work is recorded in these tensors' own memory.

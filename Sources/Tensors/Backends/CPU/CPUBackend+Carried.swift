@@ -52,6 +52,6 @@ extension CPUBackend {
     }
 
     public func carriedStates(_ x: Tensor, _ carried: CarriedDocuments) throws -> Tensor {
-        try before(carried.counts) > 0 ? x : .zeros(x.shape)
+        try before(carried.counts) > 0 ? x : .zeros(x.shape, x.dtype)
     }
 }

@@ -39,8 +39,9 @@ extension CUDABackend {
     }
 
     public func carriedStates(_ x: Tensor, _ carried: CarriedDocuments) throws -> Tensor {
-        let result = try empty(x.shape, .float32)
-        let width = x.count / max(1, x.shape[0])
+        let result = try empty(x.shape, x.dtype)
+        // Nothing is computed: of types of two bytes two elements are copied as one.
+        let width = x.byteCount / max(1, x.shape[0]) / DType.float32.size
         try device.launch(
             "carried.cu", "carried_states", grid: ((width + 255) / 256, x.shape[0], 1),
             [.tensor(x), .tensor(carried.counts), .tensor(result), .int(width)])
