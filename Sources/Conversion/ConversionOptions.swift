@@ -75,15 +75,19 @@ public struct ConversionOptions: Sendable {
 
     /// The refusal of an option that none of these mixers has.
     private func unknown(_ option: String, of mixers: [String]) -> ConversionError {
-        let having = MixerRegistry.all.filter { $0.optionNames.contains(option) }.map { "'\($0.name)'" }
-        let names = MixerRegistry.all.flatMap { $0.optionNames }
+        let all = MixerRegistry.all
+        let having = all.filter { $0.optionNames.contains(option) }.map { "'\($0.name)'" }
+        if having.isEmpty {
+            let known = Set(all.flatMap { $0.optionNames }).sorted()
+            return .option(
+                name: name(of: option), expected: "one of the mixers' options, \(known.joined(separator: ", "))",
+                found: "'\(option)'" + Suggestion.hint(option, among: known))
+        }
+        let names = (mixers.isEmpty ? [SoftmaxAttention.name] : mixers).map { "'\($0)'" }
         return .option(
             name: name(of: option),
-            expected: having.isEmpty
-                ? "an option of a mixer" + Suggestion.hint(option, among: names)
-                : "to be used with mixer \(having.joined(separator: " or ")), which has it",
-            found: "mixer "
-                + (mixers.isEmpty ? [SoftmaxAttention.name] : mixers).map { "'\($0)'" }.joined(separator: ", "))
+            expected: "to be used with mixer \(having.joined(separator: " or ")), which has it",
+            found: "mixer \(names.joined(separator: ", "))")
     }
 
     /// What is kept of softmax attention in a model with the dimensions of `source`.

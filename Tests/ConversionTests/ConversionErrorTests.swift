@@ -103,7 +103,10 @@ struct ConversionErrorTests {
         try expectRefusal(source, "slots: expected to be used with mixer 'gsa'", "found mixer 'averaging'") {
             $0.mixer = "0-1=averaging"
         }
-        try expectRefusal(source, "mixerOptions.half_live: ", "did you mean 'half_life'?", "found mixer 'gsa'") {
+        try expectRefusal(
+            source, "mixerOptions.half_live: expected one of the mixers' options, half_life, slots",
+            "found 'half_live'; did you mean 'half_life'?"
+        ) {
             $0.mixerOptions = ["half_live": 3]
         }
         try expectRefusal(source, "mixerOptions.half_life: expected 1 to 1000, found 0") {

@@ -35,6 +35,42 @@ extension KernelTests {
             }
         }
 
+        @Test("calls between operations read what is before them and write for what is behind")
+        func calls() throws {
+            struct Stop: Error {}
+            var random = Random(88)
+            let table = try random.tensor([5, 24]), weight = try random.tensor([9, 24])
+            let doubled = try Tensor.embedding(Self.ids, table: table).scaled(by: 2)
+            let found = try step {
+                let x = try $0.embedding(table)
+                try $0.call { step, rows in
+                    #expect(rows == 2)
+                    for row in 0..<rows {
+                        let half = try step.tensor(row, of: x, shape: [2, 12]).scaled(by: 2)
+                        try step.write(half.rows(0..<1), to: x, row: row)
+                        try step.write(half.rows(1..<2), to: x, row: row, from: 12)
+                    }
+                }
+                return try $0.linear(x, weights: [weight], biases: [nil])[0]
+            }
+            try expectClose(found, doubles(doubled.linear(weight)), 0x1p-19, "called")
+            #expect(throws: Stop.self) {
+                try step {
+                    try $0.call { _, _ in throw Stop() }
+                    return try $0.embedding(table)
+                }
+            }
+            for (row, start) in [(0, 1), (0, -1), (3, 0), (-1, 0)] {
+                #expect(throws: TensorError.self) {
+                    try step {
+                        let x = try $0.embedding(table)
+                        try $0.call { step, _ in try step.write(table.rows(0..<1), to: x, row: row, from: start) }
+                        return x
+                    }
+                }
+            }
+        }
+
         @Test("norms of rows and of heads, alone and added", arguments: Normalisation.Kind.allCases)
         func norms(_ kind: Normalisation.Kind) throws {
             var random = Random(82)

@@ -1,6 +1,5 @@
 import Checkpoints
 import Conversion
-import Evaluation
 import Foundation
 import Generation
 import Models

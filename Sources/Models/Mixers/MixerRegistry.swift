@@ -29,7 +29,8 @@ public enum MixerRegistry {
         }
     }
 
-    /// Adds a mixer with a memory of a program's own; see ``register(_:)-(anyTokenMixer.Type)``.
+    /// Adds a mixer with a memory of a program's own, as others are added.
+    /// - Throws: ``ModelError/configuration(key:expected:found:)`` when another mixer has its name.
     public static func register<Memory: LongMemory>(_ memory: Memory.Type) throws {
         try register(MemoryMixer<Memory>.self)
     }
