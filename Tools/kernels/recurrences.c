@@ -1,5 +1,7 @@
 #include "check.h"
 
+#include "instruction_sets/kernels.h"
+
 /// Whether the state is zeroed before token t.
 static bool starts(const struct moult_recurrence *job, int64_t t) {
     for (int64_t d = 1; d < job->document_count; d++) {
@@ -109,6 +111,35 @@ static float *decays(int64_t count, double least, double most) {
     return x;
 }
 
+/// Whether gradients are the same to the bit where the states of two blocks at a time are there, as of rows too long for
+/// all.
+static void check_stretches(const struct moult_recurrence_backward *job) {
+    const struct moult_recurrence *forward = &job->forward;
+    const struct moult_kernels *kernels = moult_kernels();
+    const int64_t heads = forward->key_value_heads, rows = forward->batch * forward->tokens * heads;
+    const int64_t counts[] = {rows / heads * forward->heads * forward->key_dim, rows * forward->key_dim,
+                              rows * forward->value_dim, rows * forward->decay_dim, forward->betas ? rows : 0,
+                              forward->batch * heads * forward->key_dim * forward->value_dim};
+    float *const expected[] = {job->q_gradient, job->k_gradient, job->v_gradient, job->log_decays_gradient,
+                               job->betas_gradient, job->state_gradient};
+    float *found[ALL(counts)];
+    for (int i = 0; i < ALL(counts); i++) found[i] = space(counts[i]);
+    const struct moult_recurrence_backward again = {
+        .forward = *forward, .gradient = job->gradient, .final_gradient = job->final_gradient, .q_gradient = found[0],
+        .k_gradient = found[1], .v_gradient = found[2], .log_decays_gradient = found[3], .betas_gradient = found[4],
+        .state_gradient = found[5]};
+    int64_t *blocks = bytes((kernels->recurrence_blocks(forward, NULL) + 1) * 8);
+    const int64_t count = kernels->recurrence_blocks(forward, blocks);
+    float *scratch = space(kernels->recurrence_backward_scratch(forward, count, 2));
+    for (int64_t head = 0; head < forward->batch * heads; head++) {
+        kernels->recurrence_backward(&again, head / heads, head % heads, blocks, count, 2, scratch);
+    }
+    for (int i = 0; i < ALL(counts); i++) {
+        const bool same = counts[i] == 0 || memcmp(found[i], expected[i], (size_t)counts[i] * 4) == 0;
+        check("recurrence backward, stretch by stretch", same);
+    }
+}
+
 static void check_one(
     int64_t batch, int64_t tokens, int64_t heads, int64_t groups, int64_t keys, int64_t values, bool delta,
     bool channels, double least, double most, bool documents
@@ -152,7 +183,8 @@ static void check_one(
     const struct moult_recurrence_backward back = {
         .forward = job, .gradient = gradient, .final_gradient = final_gradient, .q_gradient = space(q),
         .k_gradient = space(rows * keys), .v_gradient = space(rows * values),
-        .log_decays_gradient = space(rows * width), .betas_gradient = delta ? space(rows) : NULL, .state_gradient = space(size)};
+        .log_decays_gradient = space(rows * width), .betas_gradient = delta ? space(rows) : NULL,
+        .state_gradient = space(size)};
     check("recurrences backward have memory", moult_recurrence_backward(&back) == 0);
     check_near("recurrence backward, q", back.q_gradient, it.q, q, 2e-5, 0.05);
     check_near("recurrence backward, k", back.k_gradient, it.k, rows * keys, 2e-5, 0.05);
@@ -161,6 +193,7 @@ static void check_one(
     // Sums of V products that may cancel.
     if (delta) check_near("recurrence backward, betas", back.betas_gradient, it.betas, rows, 2e-5, 2);
     check_near("recurrence backward, state", back.state_gradient, it.state, size, 2e-5, 0.05);
+    check_stretches(&back);
 }
 
 void check_recurrences(void) {
@@ -182,7 +215,6 @@ void check_recurrences(void) {
             release();
         }
     }
-    // Long enough for several stretches of states.
     for (int form = 0; form < 4; form++) {
         check_one(1, 3000, 2, 2, 16, 16, form & 1, form & 2, 1e-4, 1, true);
         release();
