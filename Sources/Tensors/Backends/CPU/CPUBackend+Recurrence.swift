@@ -26,8 +26,9 @@ extension CPUBackend {
         }
     }
 
-    /// The gradients. States are computed again; the cost and the scratch memory are proportional to T. The results do not
-    /// depend on the number of threads.
+    /// The gradients, by matrix products over the same blocks. Each thread keeps the states before a head's blocks, up to
+    /// 16 MB of them; of longer rows it computes them again, a stretch at a time, from the one before each. The results do
+    /// not depend on the number of threads.
     /// - Throws: ``TensorError/outOfMemory(bytes:)``.
     public func recurrenceBackward(
         _ gradient: Tensor, _ inputs: Recurrence, initial: Tensor?, finalGradient: Tensor?, saved: [Tensor]
