@@ -47,8 +47,9 @@ extension CUDABackend {
     }
 
     public func linear(_ x: Tensor, weights: [Tensor], biases: [Tensor?]) throws -> [Tensor] {
-        try zip(weights, biases).map { weight, bias in
-            try requireHalf(weight, "linear")
+        for weight in weights { try requireHalf(weight, "linear") }
+        if let results = try fewRows(x, weights: weights, biases: biases) { return results }
+        return try zip(weights, biases).map { weight, bias in
             let outputs = weight.shape[0]
             let result = try empty(x.shape.dropLast() + [padded(outputs)])
             try multiply(x, paddedRows(weight), bias: bias, into: result)
