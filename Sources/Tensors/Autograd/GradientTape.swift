@@ -77,6 +77,9 @@ public final class Variable: @unchecked Sendable {
     /// The sum of the gradients that have arrived: float32, of the tensor's shape.
     public private(set) var gradient: Tensor?
 
+    /// Whether ``gradient`` stays where it is, and is added to in place.
+    private var staysInPlace = false
+
     init(on tape: GradientTape) { self.tape = tape }
 
     /// The tape, if it is recording.
@@ -84,31 +87,41 @@ public final class Variable: @unchecked Sendable {
 
     /// Adds `more` to the gradient.
     func add(_ more: Tensor) throws {
+        if staysInPlace, let sum = gradient {
+            return try accumulate(like: sum) {
+                try more.backend("gradient", with: $0).accumulate(more, into: &$0, scale: 1)
+            }
+        }
         // Into a fresh tensor: the two terms are often shared with other variables, and would be copied to be written.
         gradient = try takeGradient().map { try more.backend("gradient", with: $0).add($0, more) } ?? more
     }
 
     /// Calls `body` with the gradient, nil at first, to add to it in place.
     func accumulate(_ body: (inout Tensor?) throws -> Void) throws {
-        var sum = takeGradient()
+        var sum = gradient
+        gradient = nil
         defer { gradient = sum }
         try body(&sum)
     }
 
     /// Calls `body` with the gradient, zeros of the shape of `tensor` at first, to add to it in place.
     func accumulate<Result>(like tensor: Tensor, _ body: (inout Tensor) throws -> Result) throws -> Result {
-        var sum = try takeGradient() ?? .zeros(tensor.shape, on: tensor.device)
+        var sum = try gradient ?? .zeros(tensor.shape, on: tensor.device)
+        gradient = nil
         defer { gradient = sum }
         return try body(&sum)
     }
 
     /// Begins the sum of gradients with `first`.
-    public func begin(with first: Tensor) { gradient = first }
+    /// - Parameter staysInPlace: whether all that arrive are added where it is, for recorded work to find them there.
+    public func begin(with first: Tensor, staysInPlace: Bool = false) {
+        (gradient, self.staysInPlace) = (first, staysInPlace)
+    }
 
     /// Removes the gradient and returns it, so that what happens to it next happens in place.
     @discardableResult
     public func takeGradient() -> Tensor? {
-        defer { gradient = nil }
+        defer { (gradient, staysInPlace) = (nil, false) }
         return gradient
     }
 }

@@ -186,7 +186,7 @@ public final class TrainableModel {
     func clearGradients(_ gradients: some Sequence<(String, Tensor)>) throws {
         for (name, gradient) in gradients {
             try gradient.clear()
-            try master(name).variable?.begin(with: gradient)
+            try master(name).variable?.begin(with: gradient, staysInPlace: true)
         }
     }
 
