@@ -68,7 +68,8 @@ struct ModelComparison {
         for (name, gradient) in expected {
             let other = try #require(found[name])
             if try size(gradient) > 1e-6 * largest {
-                try expectClose(other, gradient, tolerance, name)
+                // A sum whose terms cancel, such as that of a whole head's decay, has their rounding.
+                try expectClose(other, gradient, max(tolerance, 1e-4 * largest / size(gradient)), name)
             } else {
                 // Zero but for rounding, as of biases of keys that do not turn.
                 #expect(try size(other) < 1e-3 * largest, "\(name)")

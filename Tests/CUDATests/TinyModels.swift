@@ -17,6 +17,9 @@ final class TinyModels: Sendable {
     /// The conversions: every profile, with and without a window or a layer that keeps softmax attention.
     enum Kind: String, CaseIterable {
         case slots, window, hybrid, heads, scaled, fla, ownMixer
+        case gla, gatedDeltaNet = "gated_deltanet", kda, mamba2, retention, hgrn2
+
+        static let memories: [Kind] = [.gla, .gatedDeltaNet, .kda, .mamba2, .retention, .hgrn2]
 
         var options: ConversionOptions {
             var options = ConversionOptions()
@@ -28,6 +31,7 @@ final class TinyModels: Sendable {
                 options.attentionPositions = AttentionPositions(divisor: 4, hasLogScale: true)
             }
             if self == .fla { options.profile = .fla }
+            if Self.memories.contains(self) { (options.mixer, options.slots, options.window) = (rawValue, nil, 6) }
             if self == .ownMixer { (options.mixer, options.slots, options.window) = ("averaging", nil, 6) }
             return options
         }

@@ -89,7 +89,7 @@ struct ModelCardTests {
                 | new parameter | tensors | parameters | initialised as |
                 |---|---:|---:|---|
                 | `model.layers.*.self_attn.gate_proj.weight` | 2 | 2,304 | normal, standard deviation of outputs 0.08 |
-                | `model.layers.*.self_attn.gate_proj.bias` | 2 | 48 | half-lives of 12 slots log-spaced from 2 to 4096 tokens |
+                | `model.layers.*.self_attn.gate_proj.bias` | 2 | 48 | 12 half-lives log-spaced from 2 to 4096 tokens |
                 | `model.layers.*.self_attn.window_proj.weight` | 2 | 576 | zero |
                 | `model.layers.*.self_attn.window_proj.bias` | 2 | 12 | constant 2.5 |
 

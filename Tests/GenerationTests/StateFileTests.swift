@@ -24,7 +24,7 @@ struct StateFileTests {
         "a restored session continues bit for bit, greedily and sampled",
         arguments: [
             "llama-tied", "mistral-sliding-window", "fla-gsa-tied", "fla-gsa-hybrid", "moult-gsa", "moult-gsa-window",
-            "moult-hybrid",
+            "moult-hybrid", "moult-gated_deltanet", "moult-retention",
         ])
     func continues(_ name: String) throws {
         let model = try tinyModel(name)

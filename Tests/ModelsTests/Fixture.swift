@@ -13,7 +13,12 @@ struct Fixture: Sendable, CustomTestStringConvertible {
         [
             "llama-tied", "llama-biases-llama3-rope", "llama-old-keys", "llama-linear-rope", "mistral-sliding-window",
             "fla-gsa-untied", "fla-gsa-tied", "fla-gsa-hybrid", "moult-gsa", "moult-gsa-window", "moult-hybrid",
-        ].map(Fixture.init) + families
+        ].map(Fixture.init) + memories + families
+
+    /// Those of memories beside Gated Slot Attention.
+    static let memories = ["gla", "gated_deltanet", "kda", "mamba2", "retention", "hgrn2"].map {
+        Fixture(name: "moult-\($0)")
+    }
 
     /// Those of other families than Llama's, made by Tools/fixtures/families.py.
     static let families = [

@@ -12,7 +12,7 @@ struct GradientFixture: Sendable, CustomTestStringConvertible {
         ([
             "llama-tied", "llama-biases-llama3-rope", "fla-gsa-untied", "fla-gsa-tied", "moult-gsa", "moult-gsa-window",
             "moult-hybrid",
-        ] + (Fixture.families + [.longRope]).map(\.name)).map(GradientFixture.init)
+        ] + (Fixture.memories + Fixture.families + [.longRope]).map(\.name)).map(GradientFixture.init)
 
     /// Those without experts: which of them a token takes changes in steps.
     static let smooth = all.filter { !["mixtral", "moe"].contains(where: $0.name.contains) }

@@ -48,8 +48,11 @@ struct GradientTests {
 
     @Test(
         "with bfloat16 weights close to those with float32",
-        // Rounding grows with the layers that it goes through: 4 and 7 here, 3 and 2 in their sisters.
-        arguments: GradientFixture.smooth.filter { !["families/smollm3", "families/gemma3"].contains($0.name) })
+        // Rounding grows with the layers that it goes through, 4 and 7 here, 3 and 2 in their sisters, and where a whole head's
+        // decay gets a sum over all tokens.
+        arguments: GradientFixture.smooth.filter {
+            !["families/smollm3", "families/gemma3", "moult-mamba2", "moult-retention"].contains($0.name)
+        })
     func bfloat16(_ fixture: GradientFixture) throws {
         let tokens = try fixture.fixture.expected().tokens
         let found = try fixture.watched(as: .bfloat16).gradients { model, _ in try meanCrossEntropy(model, tokens) }
@@ -106,7 +109,8 @@ struct GradientTests {
     }
 
     @Test(
-        "one layer's mixer learns its teacher's output", arguments: ["moult-gsa", "moult-gsa-window", "moult-hybrid"])
+        "one layer's mixer learns its teacher's output",
+        arguments: ["moult-gsa", "moult-gsa-window", "moult-hybrid"] + Fixture.memories.map(\.name))
     func alignment(_ name: String) throws {
         // The mixers of these fixtures were made from llama-tied.
         let (fixture, source) = (GradientFixture(name: name), GradientFixture(name: "llama-tied"))

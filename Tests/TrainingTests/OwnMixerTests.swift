@@ -9,8 +9,11 @@ import TestSupport
 import Testing
 import Training
 
-@Suite("A mixer of a program's own")
+@Suite("Mixers, and one of a program's own")
 struct OwnMixerTests {
+    /// Those whose decoding is that of many tokens.
+    private static let memories = ["gla", "gated_deltanet", "kda", "mamba2", "retention", "hgrn2"]
+
     private static let tokens: [Int32] = (0..<40).map { Int32($0 * 37 % 96) }
 
     /// The largest difference, relative to the largest expected value.
@@ -46,8 +49,8 @@ struct OwnMixerTests {
         "reads a text at once, in segments and token by token alike, alone and beside others",
         arguments: [
             ("averaging", 4, ""), ("averaging", 0, ""), ("averaging", 4, "0:1,2"), ("averaging", 0, "1:0"),
-            ("0=averaging,1-2=gsa", 4, "1:1"),
-        ])
+            ("0=averaging,1-2=gsa", 4, "1:1"), ("0=gla,1=kda,2=attention", 4, "1:0"), ("0=mamba2,1-2=hgrn2", 0, ""),
+        ] + memories.map { ($0, 4, "0:1,2") })
     func forms(_ mixer: String, _ window: Int, _ kept: String) throws {
         let folder = try TemporaryFolder(inMemory: true)
         let path = try convert(mixer, in: folder) {
@@ -122,10 +125,10 @@ struct OwnMixerTests {
         #expect(try fork.withLogits { Array($0) } == expected)
     }
 
-    @Test("is quantised like any other", arguments: [4, 8])
-    func quantised(_ bits: Int) throws {
+    @Test("is quantised like any other", arguments: ["averaging"] + memories, [4, 8])
+    func quantised(_ mixer: String, _ bits: Int) throws {
         let folder = try TemporaryFolder(inMemory: true)
-        let path = try convert("averaging", in: folder), output = "\(folder.path)/rounded"
+        let path = try convert(mixer, in: folder), output = "\(folder.path)/rounded"
         var options = QuantisationOptions()
         options.bits = bits
         _ = try ModelQuantiser(ModelFiles.open(path), options: options).run(output: output)
@@ -138,7 +141,7 @@ struct OwnMixerTests {
             found += step.withLogits { Array($0) }
         }
         #expect(relativeError(found, whole) < 5e-2)
-        #expect(model.configuration.mixers == ["averaging", "averaging", "averaging"])
+        #expect(model.configuration.mixers == [mixer, mixer, mixer])
     }
 
     @Test(
@@ -158,11 +161,23 @@ struct OwnMixerTests {
         #expect(try student.logits([Self.tokens]).array(Float.self).allSatisfy(\.isFinite))
     }
 
-    @Test("gives heads their attention back, until it is the teacher")
-    func restoration() throws {
+    @Test(
+        "of Moult's own are trained, with heads given back and with rows that carry their states",
+        arguments: memories, ["align=64,select=1,distil=64", "distil=128@16x4"])
+    func ownTraining(_ mixer: String, _ stages: String) throws {
+        let run = try TinyRun(stages, mixer: mixer)
+        run.eachStage { ($0.sequences, $0.accumulation, $0.schedule.peak) = (1, 1, 2e-3) }
+        let record = try run.train()
+        #expect(record.isComplete && record.losses.allSatisfy(\.isFinite))
+        let student = try DecoderModel.load(run.path("run/student"))
+        #expect(try student.logits([Self.tokens]).array(Float.self).allSatisfy(\.isFinite))
+    }
+
+    @Test("gives heads their attention back, until it is the teacher", arguments: ["averaging"] + memories)
+    func restoration(_ mixer: String) throws {
         let folder = try TemporaryFolder(inMemory: true), original = try TemporaryFolder(inMemory: true)
         let teacher = try DecoderModel.load(source(original), as: .float32)
-        var student = try DecoderModel.load(convert("averaging", in: folder))
+        var student = try DecoderModel.load(convert(mixer, in: folder))
         let expected = try teacher.logits([Self.tokens]).array(Float.self)
         for (layer, head) in [(1, 0), (0, 1), (2, 1), (1, 1), (0, 0), (2, 0)] {
             #expect(relativeError(try student.logits([Self.tokens]).array(), expected) > 1e-3)

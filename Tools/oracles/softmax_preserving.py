@@ -1,4 +1,5 @@
-"""A plain torch reference of Moult's own model: Llama with softmax-preserving Gated Slot Attention.
+"""A plain torch reference of Moult's own model: Llama with softmax-preserving Gated Slot Attention, or another memory
+(memories.py).
 
 Written to be read, not to be fast: everything in float64, the recurrence one token at a time. It knows nothing of
 Moult's code; both follow the same equations:
@@ -17,6 +18,8 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
+
+import memories
 
 GATE_NORMALIZER = 8
 
@@ -100,16 +103,19 @@ def _mixer(config, layer, kind, x):
     q, k, v = (
         (x @ layer[f"self_attn.{name}_proj.weight"].T).reshape(length, -1, dim) for name in ("q", "k", "v")
     )
-    q, k = rotate(q, config["rope_theta"]), rotate(k, config["rope_theta"])
+    turned = rotate(q, config["rope_theta"]), rotate(k, config["rope_theta"])
     if kind == "attention":
-        out = softmax_attention(q, k, v)
+        out = softmax_attention(*turned, v)
     else:
-        gsa = config["moult"]["gsa"]
-        gate = F.linear(x, layer["self_attn.gate_proj.weight"], layer["self_attn.gate_proj.bias"])
-        log_gate = F.logsigmoid(gate).reshape(length, -1, gsa["slots"]) / GATE_NORMALIZER
-        out = gated_slot_attention(q, k, v, log_gate, 1 / math.sqrt(dim))
-        if gsa["window"]:
+        if kind == "gsa":
+            gate = F.linear(x, layer["self_attn.gate_proj.weight"], layer["self_attn.gate_proj.bias"])
+            log_gate = F.logsigmoid(gate).reshape(length, -1, config["moult"]["gsa"]["slots"]) / GATE_NORMALIZER
+            out = gated_slot_attention(*turned, v, log_gate, 1 / math.sqrt(dim))
+        else:
+            memory, is_turned = memories.ALL[kind]
+            out = memory(x, *(turned if is_turned else (q, k)), v, layer)
+        if config["moult"][kind]["window"]:
             mix = F.linear(x, layer["self_attn.window_proj.weight"], layer["self_attn.window_proj.bias"])
             mix = mix.sigmoid()[..., None]
-            out = mix * softmax_attention(q, k, v, gsa["window"]) + (1 - mix) * out
+            out = mix * softmax_attention(*turned, v, config["moult"][kind]["window"]) + (1 - mix) * out
     return out.reshape(length, -1) @ layer["self_attn.o_proj.weight"].T

@@ -5,7 +5,16 @@ import Synchronization
 /// The mixers that Moult knows, and those that a program has added.
 public enum MixerRegistry {
     /// Moult's own.
-    private static let own: [any TokenMixer.Type] = [SoftmaxAttention.self, MemoryMixer<GatedSlotAttention>.self]
+    private static let own: [any TokenMixer.Type] = [
+        SoftmaxAttention.self,
+        MemoryMixer<GatedSlotAttention>.self,
+        MemoryMixer<GatedLinearAttention>.self,
+        MemoryMixer<GatedDeltaNet>.self,
+        MemoryMixer<KimiDeltaAttention>.self,
+        MemoryMixer<Mamba2>.self,
+        MemoryMixer<Retention>.self,
+        MemoryMixer<HGRN2>.self,
+    ]
 
     private static let added = Mutex<[any TokenMixer.Type]>([])
 

@@ -21,7 +21,7 @@ public enum Initialiser: Sendable, Equatable, CustomStringConvertible {
         case .normal(let deviation): "normal, standard deviation \(deviation)"
         case .map(let outputs, _): outputs == 0 ? "zero" : "normal, standard deviation of outputs \(outputs)"
         case .halfLives(let slots, let shortest, let longest, _):
-            "half-lives of \(slots) slots log-spaced from \(Int(shortest)) to \(Int(longest)) tokens"
+            "\(slots) half-lives log-spaced from \(Int(shortest)) to \(Int(longest)) tokens"
         }
     }
 
