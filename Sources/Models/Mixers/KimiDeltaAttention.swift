@@ -13,9 +13,7 @@ public struct KimiDeltaAttention: LongMemory {
     /// Of the map to the gates.
     private static func rank(_ layer: MemoryLayer) -> Int { layer.headDim }
 
-    private let gate: DecayGate
-    /// x → what goes into β's sigmoid (n).
-    private let replacing: Linear
+    private let rule: DeltaRule
 
     public static func rules(_ layer: MemoryLayer, _ options: Options) -> [ParameterRule] {
         DecayGate.rules(layer, channels: layer.headDim, rank: rank(layer), shortest: 2) + DeltaRule.rules(layer)
@@ -24,14 +22,14 @@ public struct KimiDeltaAttention: LongMemory {
     public static func state(_ layer: MemoryLayer, _ options: Options) -> [StateTensor] { MatrixState.tensors(layer) }
 
     public init(_ layer: MemoryLayer, _ options: Options, parameters: Parameters) throws {
-        gate = try DecayGate(layer, parameters: parameters, isNarrow: true)
-        replacing = try DeltaRule.map(layer, parameters: parameters)
+        let gate = try DecayGate(layer, parameters: parameters, isNarrow: true)
+        rule = try DeltaRule(layer, gate: gate, parameters: parameters)
     }
 
-    public var inputMaps: [Linear] { [gate.inputMap, replacing] }
+    public var inputMaps: [Linear] { rule.inputMaps }
     public var isRotated: Bool { false }
 
     public func callAsFunction(_ input: MemoryInput, state: inout MemoryTensors) throws -> Tensor {
-        try DeltaRule.read(input, logDecays: gate(input, at: 0), replacing: input.maps[1], &state)
+        try rule.read(input, &state)
     }
 }

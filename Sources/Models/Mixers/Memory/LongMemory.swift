@@ -25,8 +25,7 @@ public protocol LongMemory: Sendable {
     /// The state of a sequence.
     static func state(_ layer: MemoryLayer, _ options: Options) -> [StateTensor]
 
-    /// Takes its parameters from `parameters`, which holds what ``rules(_:_:)`` lists, as they are: views of them are made where they
-    /// are read, for who holds one keeps training from writing the parameter in place.
+    /// Takes its parameters from `parameters`, which holds what ``rules(_:_:)`` lists.
     init(_ layer: MemoryLayer, _ options: Options, parameters: Parameters) throws
 
     /// Maps of the layer's input beside those to q, k and v, which are computed with these in one pass.

@@ -53,16 +53,14 @@ extension MemoryInput {
         (try q.l2Normed(epsilon: 1e-6), try k.l2Normed(epsilon: 1e-6))
     }
 
-    /// Output `index` of the maps for each of `n` key/value heads: (B, T, n · C) → (B, T, n, C).
-    func perHead(_ index: Int) throws -> Tensor {
-        let heads = k.shape[2]
-        return try maps[index].reshaped(Array(k.shape.prefix(3)) + [maps[index].shape[2] / max(1, heads)])
+    /// The outputs of a map for each of the n key/value heads: (B, T, n · C) → (B, T, n, C).
+    func perHead(_ outputs: Tensor) throws -> Tensor {
+        try outputs.reshaped(Array(k.shape.prefix(3)) + [outputs.shape[2] / max(1, k.shape[2])])
     }
 }
 
 extension Tensor {
-    /// A number of each head, (n), as it goes along with (B, T, n, ·). Made where it is read: who keeps a view of a parameter keeps
-    /// training from writing the parameter in place.
+    /// A number of each head, (n), as it goes along with (B, T, n, ·).
     func perHead() throws -> Tensor { try reshaped([count, 1]) }
 }
 
@@ -113,10 +111,8 @@ struct DecayGate: Sendable {
 
     /// What goes into logsigmoid, (B, T, n, C), where output `index` of the input's maps is that of ``inputMap``.
     func logits(_ input: MemoryInput, at index: Int) throws -> Tensor {
-        guard narrow != nil else { return try input.perHead(index) }
-        let gates = try input.linear(input.maps[index], [map])[0]
-        return try gates.reshaped(
-            Array(input.k.shape.prefix(3)) + [gates.shape[2] / max(1, input.k.shape[2])])
+        let outputs = input.maps[index]
+        return try input.perHead(narrow == nil ? outputs : input.linear(outputs, [map])[0])
     }
 
     /// Log decays (B, T, n, C), float32.
