@@ -42,7 +42,7 @@ public struct ConversionOptions: Sendable {
     /// - Throws: ``ConversionError/option(name:expected:found:)``.
     func options(of mixers: [String], _ source: DecoderConfiguration) throws -> JSONObject {
         let window = window ?? (profile == .fla ? 0 : 112)
-        guard (0...1_048_576).contains(window) else {
+        guard MixerRequest.windowRange.contains(window) else {
             throw ConversionError.option(name: "window", expected: "0 to 1048576 tokens", found: "\(window)")
         }
         if profile == .fla, mixers.count != 1 {

@@ -7,6 +7,8 @@ public struct MixerRequest: Sendable {
     public var profile: MixerProfile
     /// Tokens of the window beside the mixer; 0 for none.
     public var window: Int
+    /// Those that a window may have.
+    public static let windowRange = 0...1_048_576
     /// The mixer's options that are asked for, by name; the others are its own to choose.
     public var options: JSONObject
     /// The source's dimensions.

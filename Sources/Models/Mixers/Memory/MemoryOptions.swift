@@ -129,8 +129,6 @@ struct MemoryMixerOptions<Memory: LongMemory>: Sendable {
     /// Tokens of the softmax window; 0 for none.
     var window: Int
 
-    static var windowRange: ClosedRange<Int> { 0...1_048_576 }
-
     /// Reads the options from a configuration and checks that the layer can be built with them.
     /// - Throws: ``ModelError/configuration(key:expected:found:)``.
     init(_ configuration: ModelConfiguration) throws {
@@ -156,7 +154,7 @@ struct MemoryMixerOptions<Memory: LongMemory>: Sendable {
                 key: file.prefix + "profile", expected: "'\(file.profile.rawValue)'", found: found.summary)
         }
         memory = try Memory.Options(file)
-        window = try file.integer("window", in: Self.windowRange) ?? 0
+        window = try file.integer("window", in: MixerRequest.windowRange) ?? 0
     }
 
     /// What the window sees, with so many sinks; nil without a window.
