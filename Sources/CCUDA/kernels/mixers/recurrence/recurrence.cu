@@ -21,11 +21,7 @@ __global__ void __launch_bounds__(recurrences::threads_for(V)) recurrence_output
     const bool active = column < V;
     const int64_t head = static_cast<int64_t>(blockIdx.y) * gridDim.x + blockIdx.x;
     float state[share];
-#pragma unroll
-    for (int r = 0; r < share; r++) {
-        const int i = part + r * parts;
-        state[r] = active && i < K && from != nullptr ? from[(head * K + i) * V + column] : 0.0f;
-    }
+    load_own<K>(state, from, head * K * V + column, V, active);
     for (int t = 0; t < tokens; t++) {
         const int64_t row = static_cast<int64_t>(blockIdx.y) * tokens + t, place = row * gridDim.x + blockIdx.x;
         __syncthreads();
@@ -63,10 +59,5 @@ __global__ void __launch_bounds__(recurrences::threads_for(V)) recurrence_output
             if (active && part == 0) o[(place * group + g) * V + column] = to_bf16(sum);
         }
     }
-    if (to == nullptr || !active) return;
-#pragma unroll
-    for (int r = 0; r < share; r++) {
-        const int i = part + r * parts;
-        if (i < K) to[(head * K + i) * V + column] = state[r];
-    }
+    store_own<K>(state, to, head * K * V + column, V, active);
 }

@@ -35,6 +35,30 @@ __device__ inline void load(float* shared, const Element* __restrict__ from, flo
     for (int i = threadIdx.x; i < count; i += blockDim.x) shared[i] = factor * to_float(from[i]);
 }
 
+/// What a thread holds, in `own`, of `count` elements from `from` on that are `step` apart: zeros where they are not `active`, and
+/// where `from` is null.
+template <int count>
+__device__ inline void load_own(float (&own)[share_of(count)], const float* from, int64_t first, int step, bool active) {
+    const int part = threadIdx.x % parts;
+#pragma unroll
+    for (int r = 0; r < share_of(count); r++) {
+        const int i = part + r * parts;
+        own[r] = active && i < count && from != nullptr ? from[first + i * step] : 0.0f;
+    }
+}
+
+/// The same, to where they are `active` and `to` is not null.
+template <int count>
+__device__ inline void store_own(const float (&own)[share_of(count)], float* to, int64_t first, int step, bool active) {
+    if (to == nullptr || !active) return;
+    const int part = threadIdx.x % parts;
+#pragma unroll
+    for (int r = 0; r < share_of(count); r++) {
+        const int i = part + r * parts;
+        if (i < count) to[first + i * step] = own[r];
+    }
+}
+
 /// The decays of a token, one for each of K channels.
 template <int K, bool channels>
 __device__ inline void load_decays(float* shared, const float* logDecays, int64_t place) {

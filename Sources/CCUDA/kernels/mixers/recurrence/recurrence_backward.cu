@@ -31,11 +31,7 @@ __global__ void __launch_bounds__(recurrences::threads_for(V)) recurrence_value_
     const bool active = column < V;
     const int64_t head = static_cast<int64_t>(blockIdx.y) * gridDim.x + blockIdx.x;
     float adjoint[share];
-#pragma unroll
-    for (int r = 0; r < share; r++) {
-        const int i = part + r * parts;
-        adjoint[r] = active && i < K && from != nullptr ? from[(head * K + i) * V + column] : 0.0f;
-    }
+    load_own<K>(adjoint, from, head * K * V + column, V, active);
     for (int t = tokens - 1; t >= 0; t--) {
         const int64_t row = static_cast<int64_t>(blockIdx.y) * tokens + t, place = row * gridDim.x + blockIdx.x;
         __syncthreads();
@@ -74,12 +70,7 @@ __global__ void __launch_bounds__(recurrences::threads_for(V)) recurrence_value_
             if (i < K) adjoint[r] = begin ? 0.0f : (adjoint[r] - (delta ? key[i] * z : 0.0f)) * keep[i];
         }
     }
-    if (to == nullptr || !active) return;
-#pragma unroll
-    for (int r = 0; r < share; r++) {
-        const int i = part + r * parts;
-        if (i < K) to[(head * K + i) * V + column] = adjoint[r];
-    }
+    store_own<K>(adjoint, to, head * K * V + column, V, active);
 }
 
 /// dq (B, T, H, K), then in float32 what a delta rule's keys get as readers, `recalls` (B, T, N, K), what readers of a
@@ -104,11 +95,7 @@ __global__ void __launch_bounds__(recurrences::threads_for(K)) recurrence_reader
     const bool active = channel < K;
     const int64_t head = static_cast<int64_t>(blockIdx.y) * gridDim.x + blockIdx.x;
     float state[share];
-#pragma unroll
-    for (int r = 0; r < share; r++) {
-        const int j = part + r * parts;
-        state[r] = active && j < V && from != nullptr ? from[(head * K + channel) * V + j] : 0.0f;
-    }
+    load_own<V>(state, from, (head * K + channel) * V, 1, active);
     for (int t = 0; t < tokens; t++) {
         const int64_t row = static_cast<int64_t>(blockIdx.y) * tokens + t, place = row * gridDim.x + blockIdx.x;
         __syncthreads();
@@ -183,12 +170,7 @@ __global__ void __launch_bounds__(recurrences::threads_for(K)) recurrence_key_gr
     const bool active = channel < K;
     const int64_t head = static_cast<int64_t>(blockIdx.y) * gridDim.x + blockIdx.x;
     float adjoint[share];
-#pragma unroll
-    for (int r = 0; r < share; r++) {
-        const int j = part + r * parts;
-        adjoint[r] =
-            active && j < V && finalGradient != nullptr ? finalGradient[(head * K + channel) * V + j] : 0.0f;
-    }
+    load_own<V>(adjoint, finalGradient, (head * K + channel) * V, 1, active);
     float reaching = active ? sums[head * K + channel] : 0.0f;
     for (int t = tokens - 1; t >= 0; t--) {
         const int64_t row = static_cast<int64_t>(blockIdx.y) * tokens + t, place = row * gridDim.x + blockIdx.x;
