@@ -98,18 +98,22 @@ public final class Variable: @unchecked Sendable {
 
     /// Calls `body` with the gradient, nil at first, to add to it in place.
     func accumulate(_ body: (inout Tensor?) throws -> Void) throws {
-        var sum = gradient
-        gradient = nil
+        var sum = lift()
         defer { gradient = sum }
         try body(&sum)
     }
 
     /// Calls `body` with the gradient, zeros of the shape of `tensor` at first, to add to it in place.
     func accumulate<Result>(like tensor: Tensor, _ body: (inout Tensor) throws -> Result) throws -> Result {
-        var sum = try gradient ?? .zeros(tensor.shape, on: tensor.device)
-        gradient = nil
+        var sum = try lift() ?? .zeros(tensor.shape, on: tensor.device)
         defer { gradient = sum }
         return try body(&sum)
+    }
+
+    /// The gradient, of which there is no other owner then, until it is put back.
+    private func lift() -> Tensor? {
+        defer { gradient = nil }
+        return gradient
     }
 
     /// Begins the sum of gradients with `first`.
@@ -121,7 +125,7 @@ public final class Variable: @unchecked Sendable {
     /// Removes the gradient and returns it, so that what happens to it next happens in place.
     @discardableResult
     public func takeGradient() -> Tensor? {
-        defer { (gradient, staysInPlace) = (nil, false) }
-        return gradient
+        staysInPlace = false
+        return lift()
     }
 }

@@ -11,7 +11,9 @@ extension CUDABackend {
             return nil
         }
         let rows = x.count / inputs
-        guard (1...Self.mostRows).contains(rows), isAligned(x), weights.allSatisfy(isAligned) else { return nil }
+        guard (1...Self.mostRows).contains(rows), x.isVectorAligned, weights.allSatisfy(\.isVectorAligned) else {
+            return nil
+        }
         let results = try weights.map { try empty(x.shape.dropLast() + [$0.shape[0]]) }
         let most = [1, 2].first { rows <= $0 } ?? Self.mostRows
         for start in stride(from: 0, to: weights.count, by: Self.mostWeights) {
@@ -31,7 +33,4 @@ extension CUDABackend {
         }
         return results
     }
-
-    /// Whether rows of a multiple of eight elements begin where 16 bytes may be read at once.
-    private func isAligned(_ tensor: Tensor) -> Bool { tensor.deviceAddress % 16 == 0 }
 }

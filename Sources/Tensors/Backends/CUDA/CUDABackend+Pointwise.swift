@@ -10,7 +10,7 @@ extension CUDABackend {
             return results
         }
         func place(_ tensor: Tensor, _ form: PointwiseText.Form) -> PointwiseText.Place {
-            PointwiseText.Place(tensor.dtype, form, isAligned: tensor.deviceAddress % 16 == 0)
+            PointwiseText.Place(tensor.dtype, form, isAligned: tensor.isVectorAligned)
         }
         // What is added up in more than one part has memory for the parts first.
         let targets = try zip(call.results, results).map { result, tensor -> Tensor in

@@ -184,4 +184,6 @@ final class CUDADevice: @unchecked Sendable {
 extension Tensor {
     /// The first element on the GPU; 0 on the host.
     var deviceAddress: UInt64 { storage.block.map { $0.address + UInt64(byteOffset) } ?? 0 }
+    /// Whether it begins where 16 bytes may be read at once.
+    var isVectorAligned: Bool { deviceAddress % 16 == 0 }
 }
