@@ -21,14 +21,6 @@ from safetensors.torch import load_file
 
 import memories
 
-GATE_NORMALIZER = 8
-
-
-def half_life_biases(slots, shortest=2.0, longest=4096.0):
-    """Gate biases b_f for which slot m, at x = 0, halves after a number of tokens log-spaced over the slots."""
-    half_life = torch.logspace(math.log10(shortest), math.log10(longest), slots, dtype=torch.float64)
-    return -torch.log(torch.expm1(GATE_NORMALIZER * math.log(2) / half_life))
-
 
 def rms_norm(x, weight, epsilon):
     return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + epsilon) * weight
@@ -109,7 +101,7 @@ def _mixer(config, layer, kind, x):
     else:
         if kind == "gsa":
             gate = F.linear(x, layer["self_attn.gate_proj.weight"], layer["self_attn.gate_proj.bias"])
-            log_gate = F.logsigmoid(gate).reshape(length, -1, config["moult"]["gsa"]["slots"]) / GATE_NORMALIZER
+            log_gate = F.logsigmoid(gate).reshape(length, -1, config["moult"]["gsa"]["slots"]) / memories.DIVISOR
             out = gated_slot_attention(*turned, v, log_gate, 1 / math.sqrt(dim))
         else:
             memory, is_turned = memories.ALL[kind]
