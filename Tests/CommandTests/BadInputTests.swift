@@ -108,6 +108,9 @@ struct BadInputTests {
         expectFailure(try MoultProcess("convert", smolLM2), "--output")
         expectFailure(
             try MoultProcess("convert", smolLM2, "--dry-run", "--profile", "fla", "--window", "64"), "--window")
+        expectFailure(
+            try MoultProcess("convert", smolLM2, "--dry-run", "--mixer", "gla", "--profile", "fla"), "--profile",
+            "the only one of 'gla'")
     }
 
     @Test func evaluation() throws {

@@ -13,7 +13,8 @@ enum FlagWords {
     /// Properties whose flags are their own words.
     private static let properties: Set = [
         "attentionLogScale", "attentionPositions", "attentionWindow", "bits", "dtype", "embeddingBits", "groupSize",
-        "length", "logitBias", "minP", "mixer", "promptCache", "repetitionPenalty", "repetitionWindow", "seed", "sinks",
+        "length", "logitBias", "minP", "mixer", "profile", "promptCache", "repetitionPenalty", "repetitionWindow",
+        "seed", "sinks",
         "slots", "stages", "teacher", "temperature", "topK", "topP", "window",
     ]
     /// What libraries advise, and what is done about it here.
