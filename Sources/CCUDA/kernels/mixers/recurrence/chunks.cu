@@ -1,0 +1,492 @@
+// Recurrences in chunks; names as in chunks.cuh. In order: what decays (`recurrence_sums` or `recurrence_decays`), of a delta
+// rule what does not depend on the state (`recurrence_solve`), the states between chunks (`recurrence_scan`, which also goes
+// back through the gradients), and outputs (`recurrence_chunk_outputs`).
+#include "chunks.cuh"
+
+/// Sums of the log decays (B, T, N) of heads from the first token of every chunk: (B, N, chunks, C).
+/// Grid (chunks, N, B), block 32.
+template <int C>
+__global__ void __launch_bounds__(32) recurrence_sums(const float* __restrict__ logDecays, float* __restrict__ sums, int tokens) {
+    using namespace recurrences;
+    // Beyond it nothing is left, and differences of sums stay exact enough.
+    constexpr float least = -60.0f;
+    constexpr int own = (C + 31) / 32;
+    const Chunk chunk(C, tokens);
+    float x[own], sum = 0.0f;
+#pragma unroll
+    for (int i = 0; i < own; i++) {
+        const int t = threadIdx.x * own + i;
+        sum += t < chunk.count ? fmaxf(logDecays[chunk.at + static_cast<int64_t>(t) * chunk.heads], least) : 0.0f;
+        x[i] = sum;
+    }
+    float before = shuffle_up(sum, 1);
+    if (threadIdx.x == 0) before = 0.0f;
+    for (int distance = 1; distance < 32; distance *= 2) {
+        const float further = shuffle_up(before, distance);
+        if (static_cast<int>(threadIdx.x) >= distance) before += further;
+    }
+#pragma unroll
+    for (int i = 0; i < own; i++) {
+        const int t = threadIdx.x * own + i;
+        if (t < C) sums[chunk.index * C + t] = before + x[i];
+    }
+}
+
+/// Of decays per channel, from their logarithms (B, T, N, K) and k (B, T, N, K): the ratios, lowered keys, and keys as they
+/// reach the state after the chunk, `ends`, all (B, T, N, K), and the tables (B, N, chunks, table_rows(C), K).
+/// Grid (chunks, N, B), block C K / 32, rounded up to 32, shared C / 16 · K · 4.
+template <int K, int C>
+__global__ void __launch_bounds__((C * K / 32 + 31) / 32 * 32) recurrence_decays(
+    const bf16* __restrict__ k, const float* __restrict__ logDecays, const int32_t* __restrict__ starts,
+    bf16* __restrict__ ratios, bf16* __restrict__ lowered, bf16* __restrict__ ends, float* __restrict__ tables, int tokens
+) {
+    using namespace recurrences;
+    constexpr int blocks = C / block_tokens;
+    SHARED_MEMORY(memory);
+    float2* totals = reinterpret_cast<float2*>(memory);  // (blocks, K / 2)
+    const Chunk chunk(C, tokens);
+    const int block = threadIdx.x / (K / 2), pair = threadIdx.x % (K / 2), first = block * block_tokens;
+    const bool active = block < blocks;
+    const int start = starts ? starts[chunk.token + chunk.count - 1] : 0, last = start > 0 ? start - chunk.begin : -1;
+    const int64_t step = chunk.step(K), place = (chunk.at + static_cast<int64_t>(first) * chunk.heads) * K + 2 * pair;
+    float2 sums[block_tokens], sum = make_float2(0.0f, 0.0f), middle = sum;
+#pragma unroll
+    for (int t = 0; t < block_tokens; t++) {
+        if (active && first + t < chunk.count) {
+            const float2 g = *reinterpret_cast<const float2*>(logDecays + place + t * step);
+            sum.x += fmaxf(g.x, least_log_decay), sum.y += fmaxf(g.y, least_log_decay);
+        }
+        sums[t] = sum;
+        if (t == block_tokens / 2 - 1) middle = sum;
+    }
+    if (active) totals[threadIdx.x] = sum;
+    __syncthreads();
+    if (!active) return;
+    float2 later = make_float2(0.0f, 0.0f);
+    for (int other = block + 1; other < blocks; other++) {
+        later.x += totals[other * (K / 2) + pair].x, later.y += totals[other * (K / 2) + pair].y;
+    }
+    float2* table = reinterpret_cast<float2*>(tables + chunk.index * table_rows(C) * K) + pair;
+    table[(block + 1) * (K / 2)] = make_float2(exp_fast(sum.x - middle.x), exp_fast(sum.y - middle.y));
+    table[(blocks + 1 + block) * (K / 2)] = make_float2(exp_fast(middle.x), exp_fast(middle.y));
+    if (block == 0) {
+        table[0] = make_float2(1.0f, 1.0f);
+        table[(2 * blocks + 1) * (K / 2)] =
+            last < 0 ? make_float2(exp_fast(sum.x + later.x), exp_fast(sum.y + later.y)) : make_float2(0.0f, 0.0f);
+    }
+#pragma unroll
+    for (int t = 0; t < block_tokens; t++) {
+        if (first + t >= chunk.count) continue;
+        const float2 ratio = make_float2(exp_fast(sums[t].x - middle.x), exp_fast(sums[t].y - middle.y));
+        const uint32_t key = *reinterpret_cast<const uint32_t*>(k + place + t * step);
+        const float x = low_float(key), y = high_float(key);
+        *reinterpret_cast<uint32_t*>(ratios + place + t * step) = pack_bf16(ratio.x, ratio.y);
+        *reinterpret_cast<uint32_t*>(lowered + place + t * step) =
+            pack_bf16(x * exp_fast(middle.x - sums[t].x), y * exp_fast(middle.y - sums[t].y));
+        const float reaches = first + t >= last ? 1.0f : 0.0f;
+        *reinterpret_cast<uint32_t*>(ends + place + t * step) = pack_bf16(
+            reaches * x * exp_fast(sum.x - sums[t].x + later.x), reaches * y * exp_fast(sum.y - sums[t].y + later.y));
+    }
+}
+
+namespace recurrences {
+
+/// Shared memory of `recurrence_solve`.
+constexpr int solve_shared(int K, int V, int C, bool channels, int decays) {
+    return C * (tile_row(K) * (channels ? 2 : 1) + tile_row(V)) * 2 + C * (C + 4) * 4 + C * tile_row(C) * 2 + 2 * C * 4 + decays;
+}
+
+}  // namespace recurrences
+
+/// Of a delta rule, with A = (I + M Diag(β))⁻¹: `solved` (B, N, chunks, C, C) = Diag(β) A, `recalls` W (B, T, N, K) = A (exp(F) ⊙ k),
+/// zeros where the state before the chunk does not reach, and `errors` (B, T, N, V) = A v, which is w without the state.
+/// `lowered` is k where decays are of heads. A is found in float32, column by column.
+/// Grid (chunks, N, B), block 128, shared `solve_shared`.
+template <int K, int V, int C, bool channels>
+__global__ void __launch_bounds__(128) recurrence_solve(
+    const bf16* __restrict__ k, const bf16* __restrict__ lowered, const bf16* __restrict__ v, const float* __restrict__ tables,
+    const bf16* __restrict__ ratios, const float* __restrict__ betas, const int32_t* __restrict__ starts,
+    bf16* __restrict__ solved, bf16* __restrict__ recalls, bf16* __restrict__ errors, int tokens
+) {
+    using namespace recurrences;
+    constexpr int blocks = C / block_tokens, row = tile_row(K), value_row = tile_row(V), inverse_row = tile_row(C);
+    SHARED_MEMORY(memory);
+    bf16* raised = reinterpret_cast<bf16*>(memory);             // (C, row)
+    bf16* keys = channels ? raised + C * row : raised;          // (C, row), lowered
+    bf16* values = keys + C * row;                              // (C, value_row)
+    bf16* inverse = values + C * value_row;                     // (C, inverse_row): A
+    float* matrix = reinterpret_cast<float*>(inverse + C * inverse_row);  // (C, C + 4): M Diag(β)
+    float* beta = matrix + C * (C + 4);                         // (C)
+    float* reach = beta + C;                                    // (C)
+    const Chunk chunk(C, tokens);
+    copy_tile<K>(raised, row, k + chunk.at * K, chunk.step(K), C, chunk.count);
+    if (channels) copy_tile<K>(keys, row, lowered + chunk.at * K, chunk.step(K), C, chunk.count);
+    copy_tile<V>(values, value_row, v + chunk.at * V, chunk.step(V), C, chunk.count);
+    copy_betas<C>(beta, betas, chunk);
+    const Decays<K, C, channels> decays(
+        reinterpret_cast<unsigned char*>(reach + C), tables, ratios, chunk.documents(starts), chunk.index, chunk.at, chunk.heads,
+        chunk.begin, chunk.count);
+    copy_async_commit();
+    copy_async_wait<0>();
+    __syncthreads();
+    decays.raise_tile(raised, chunk.count);
+    for (int t = threadIdx.x; t < C; t += blockDim.x) beta[t] = held_beta(beta[t]), reach[t] = decays.start_factor(t);
+    __syncthreads();
+
+    const int warp = threadIdx.x / 32;
+    for (int block = warp; block < blocks; block += 4) {
+        uint32_t x[K / 16][4];
+        load_rows<K>(x, raised + block * block_tokens * row, row);
+        for (int source = block; source >= 0; source--) {
+            float products[2][4];
+            clear(products);
+            add_product_transposed(products, x, keys + source * block_tokens * row, row);
+            decays.template weigh<true>(products, block, source);
+#pragma unroll
+            for (int n = 0; n < 2; n++) {
+                const int j = source * block_tokens + n * 8 + lane_index() % 4 * 2;
+                float* to = matrix + (block * block_tokens + lane_index() / 4) * (C + 4) + j;
+                *reinterpret_cast<float2*>(to) = make_float2(products[n][0] * beta[j], products[n][1] * beta[j + 1]);
+                *reinterpret_cast<float2*>(to + 8 * (C + 4)) =
+                    make_float2(products[n][2] * beta[j], products[n][3] * beta[j + 1]);
+            }
+            decays.to_earlier(x, source);
+        }
+    }
+    __syncthreads();
+    if (threadIdx.x < C) {
+        // Column c of A, from above: x_t = [t = c] - Σ_{j<t} (M Diag(β))_tj x_j, in four sums side by side.
+        const int c = threadIdx.x;
+        float x[C];
+#pragma unroll
+        for (int t = 0; t < C; t++) {
+            float sums[4] = {t == c ? 1.0f : 0.0f, 0.0f, 0.0f, 0.0f};
+            const float* line = matrix + t * (C + 4);
+#pragma unroll
+            for (int j = 0; j + 4 <= t; j += 4) {
+                const float4 m = *reinterpret_cast<const float4*>(line + j);
+                sums[0] -= m.x * x[j], sums[1] -= m.y * x[j + 1], sums[2] -= m.z * x[j + 2], sums[3] -= m.w * x[j + 3];
+            }
+#pragma unroll
+            for (int j = t / 4 * 4; j < t; j++) sums[j % 4] -= line[j] * x[j];
+            x[t] = sums[0] + sums[1] + (sums[2] + sums[3]);
+            inverse[t * inverse_row + c] = to_bf16(x[t]);
+            solved[(chunk.index * C + t) * C + c] = to_bf16(beta[t] * x[t]);
+        }
+    }
+    __syncthreads();
+
+    for (int block = warp; block < blocks; block += 4) {
+        const int64_t place = chunk.at + static_cast<int64_t>(block * block_tokens) * chunk.heads;
+        const int left = chunk.count - block * block_tokens;
+        {
+            float sum[K / 8][4];
+            clear(sum);
+            for (int source = block; source >= 0; source--) {
+                uint32_t a[1][4];
+                load_rows<16>(a, inverse + block * block_tokens * inverse_row + source * block_tokens, inverse_row);
+                scale_operand(a, reach + source * block_tokens);
+                add_product(sum, a, raised + source * block_tokens * row, row);
+                decays.retreat_columns(sum, source);
+            }
+            store_rows(recalls + place * K, chunk.step(K), left, sum);
+        }
+        float sum[V / 8][4];
+        clear(sum);
+        for (int source = 0; source <= block; source++) {
+            uint32_t a[1][4];
+            load_rows<16>(a, inverse + block * block_tokens * inverse_row + source * block_tokens, inverse_row);
+            add_product(sum, a, values + source * block_tokens * value_row, value_row);
+        }
+        store_rows(errors + place * V, chunk.step(V), left, sum);
+    }
+}
+
+namespace recurrences {
+
+/// A stage of `recurrence_scan` in shared memory.
+template <int K, int slice, int C, bool channels, bool delta, bool reversed> struct ScanStage {
+    static constexpr bool has_first = delta || reversed, has_second = delta || !reversed;
+    static constexpr int row = tile_row(K), slice_row = tile_row(slice), kept = channels ? K : C;
+    static constexpr int bytes = C * row * 2 * (has_first + has_second) + C * slice_row * 2 + (reversed ? K * slice_row * 2 : 0)
+        + (kept + C) * 4;
+    bf16* first;    // (C, row): W, or the keys when reversed
+    bf16* second;   // (C, row): the other
+    bf16* values;   // (C, slice_row)
+    bf16* added;    // (K, slice_row), where reversed
+    float* decays;  // (K) what is kept of each channel, or (C) the sums of the head
+    float* beta;    // (C), of a delta rule
+
+    __device__ explicit ScanStage(unsigned char* memory) {
+        first = reinterpret_cast<bf16*>(memory);
+        second = first + (has_first ? C * row : 0);
+        values = second + (has_second ? C * row : 0);
+        added = values + C * slice_row;
+        decays = reinterpret_cast<float*>(added + (reversed ? K * slice_row : 0));
+        beta = decays + kept;
+    }
+};
+
+constexpr int scan_shared(int stage, int K, int slice, int C, int stages) {
+    return stage * stages + (K + C) * tile_row(slice) * 2 + (2 * C + K) * 4;
+}
+
+}  // namespace recurrences
+
+/// The states between chunks, one chunk after the other, `slice` of their V columns a block. With S (K, V) the state before a
+/// chunk, from the initial states `from` (B, N, K, V) or zeros where null, into `states` (B, N, chunks + 1, K, V), the last of them
+/// the final one, which also goes to `to` in float32 unless null:
+///
+///     X = values - first S        S ← keep ⊙ S + endsᵀ (β X)
+///
+/// values: A v and `first` W of a delta rule, whose w = X goes to `results` (which may be `values`); else X is v.
+/// `reversed`, from the last chunk to the first, S the gradient of the state after a chunk, in the place of what the chunk's
+/// outputs give that of the state before, read from `states`:
+///
+///     X = values + first S        S ← keep ⊙ S + added - Wᵀ (β X)
+///
+/// with `first` the ends and `second` W: X is the gradient of u. Where decays are of heads, keys stand for the ends.
+/// Grid (V / slice, N, B), block 128, shared `scan_shared`.
+template <int K, int V, int slice, int C, bool channels, bool delta, bool reversed, int stages>
+__global__ void __launch_bounds__(128) recurrence_scan(
+    const bf16* __restrict__ first, const bf16* __restrict__ second, const bf16* values, const float* __restrict__ tables,
+    const float* __restrict__ betas, const int32_t* __restrict__ starts, bf16* results, bf16* states,
+    const float* __restrict__ from, float* __restrict__ to, int tokens
+) {
+    using namespace recurrences;
+    using Stage = ScanStage<K, slice, C, channels, delta, reversed>;
+    constexpr int row = Stage::row, slice_row = Stage::slice_row, rounds = (K + 63) / 64, blocks = C / block_tokens;
+    SHARED_MEMORY(memory);
+    bf16* state = reinterpret_cast<bf16*>(memory + Stage::bytes * stages);  // (K, slice_row)
+    bf16* written = state + K * slice_row;                                 // (C, slice_row)
+    float* keep = reinterpret_cast<float*>(written + C * slice_row);       // (K)
+    float* outer = keep + K;                                               // (C): of rows of the first product
+    float* inner = outer + C;                                              // (C): of rows of what the second takes
+    const int heads = gridDim.y, column = blockIdx.x * slice, warp = threadIdx.x / 32, chunks = (tokens + C - 1) / C;
+    const int64_t head = static_cast<int64_t>(blockIdx.z) * heads + blockIdx.y, sequence = static_cast<int64_t>(blockIdx.z) * tokens;
+    const int line = lane_index() / 4, pair = lane_index() % 4 * 2;
+
+    const auto chunk_of = [&](int turn) { return reversed ? chunks - 1 - turn : turn; };
+    const auto state_at = [&](int chunk) { return states + ((head * (chunks + 1) + chunk) * K) * V + column; };
+    const auto prefetch = [&](int turn) {
+        if (turn < chunks) {
+            const Stage stage(memory + turn % stages * Stage::bytes);
+            const int chunk = chunk_of(turn), begin = chunk * C, count = min(C, tokens - begin);
+            const int64_t at = (sequence + begin) * heads + blockIdx.y, step = heads;
+            if (Stage::has_first) copy_tile<K>(stage.first, row, first + at * K, step * K, C, count);
+            if (Stage::has_second) copy_tile<K>(stage.second, row, second + at * K, step * K, C, count);
+            copy_tile<slice>(stage.values, slice_row, values + at * V + column, step * V, C, count);
+            if (reversed) copy_tile<slice>(stage.added, slice_row, state_at(chunk), V, K, K);
+            const int64_t table = head * chunks + chunk;
+            if (channels) copy_floats(stage.decays, tables + (table * table_rows(C) + table_rows(C) - 1) * K, K);
+            else copy_floats(stage.decays, tables + table * C, C);
+            if (delta) {
+                for (int t = threadIdx.x; t < C; t += blockDim.x) {
+                    copy_async_float(stage.beta + t, betas + at + (t < count ? t : 0) * step, t < count);
+                }
+            }
+        }
+        copy_async_commit();
+    };
+
+    float sum[rounds][slice / 8][4];
+#pragma unroll
+    for (int round = 0; round < rounds; round++) {
+        const int m = warp * 16 + round * 64 + line;
+#pragma unroll
+        for (int n = 0; n < slice / 8; n++) {
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                const int64_t place = (head * K + m + i / 2 * 8) * V + column + n * 8 + pair + i % 2;
+                sum[round][n][i] = from && m < K ? from[place] : 0.0f;
+            }
+        }
+    }
+    const auto show = [&]() {
+#pragma unroll
+        for (int round = 0; round < rounds; round++) {
+            const int m = warp * 16 + round * 64;
+            if (m >= K) continue;
+#pragma unroll
+            for (int n = 0; n < slice / 8; n++) {
+                uint32_t* place = reinterpret_cast<uint32_t*>(state + (m + line) * slice_row + n * 8 + pair);
+                place[0] = pack_bf16(sum[round][n][0], sum[round][n][1]);
+                place[4 * slice_row] = pack_bf16(sum[round][n][2], sum[round][n][3]);
+            }
+        }
+    };
+    const auto keep_state = [&](int chunk) {
+        bf16* place = state_at(chunk);
+        for (int i = threadIdx.x; i < K * (slice / 8); i += 128) {
+            const int m = i / (slice / 8), c = i % (slice / 8) * 8;
+            *reinterpret_cast<uint4*>(place + static_cast<int64_t>(m) * V + c) =
+                *reinterpret_cast<const uint4*>(state + m * slice_row + c);
+        }
+    };
+
+    for (int turn = 0; turn < stages - 1; turn++) prefetch(turn);
+    for (int turn = 0; turn < chunks; turn++) {
+        copy_async_wait<stages - 2>();
+        __syncthreads();
+        prefetch(turn + stages - 1);
+        const Stage stage(memory + turn % stages * Stage::bytes);
+        const int chunk = chunk_of(turn), begin = chunk * C, count = min(C, tokens - begin);
+        show();
+        {
+            const int start = starts ? starts[sequence + begin + count - 1] : 0, last = start > 0 ? start - begin : -1;
+            for (int t = threadIdx.x; t < C; t += 128) {
+                const float reaches = t >= last ? (channels ? 1.0f : exp_fast(stage.decays[C - 1] - stage.decays[t])) : 0.0f;
+                const float beta = delta ? held_beta(stage.beta[t]) : 1.0f;
+                outer[t] = reversed ? reaches : -1.0f;
+                inner[t] = reversed ? -beta : beta * reaches;
+            }
+            for (int m = threadIdx.x; m < K; m += 128) {
+                keep[m] = channels ? stage.decays[m] : last < 0 ? exp_fast(stage.decays[C - 1]) : 0.0f;
+            }
+        }
+        __syncthreads();
+        keep_state(chunk);
+        for (int block = warp; block < blocks; block += 4) {
+            float x[slice / 8][4];
+            const int t = block * block_tokens + line;
+            clear(x);
+            if (Stage::has_first) {
+#pragma unroll
+                for (int k = 0; k < K / 16; k++) {
+                    uint32_t a[1][4];
+                    load_rows<16>(a, stage.first + block * block_tokens * row + k * 16, row);
+                    add_product(x, a, state + k * 16 * slice_row, slice_row);
+                }
+                scale_rows(x, outer[t], outer[t + 8]);
+            }
+#pragma unroll
+            for (int n = 0; n < slice / 8; n++) {
+                const uint32_t* place = reinterpret_cast<const uint32_t*>(stage.values + t * slice_row + n * 8 + pair);
+                const uint32_t upper = place[0], lower = place[4 * slice_row];
+                x[n][0] += low_float(upper), x[n][1] += high_float(upper);
+                x[n][2] += low_float(lower), x[n][3] += high_float(lower);
+            }
+            if (Stage::has_first) {
+                const int64_t at = (sequence + begin + block * block_tokens) * heads + blockIdx.y;
+                store_rows(
+                    results + at * V + column, static_cast<int64_t>(heads) * V, count - block * block_tokens, x);
+            }
+            if (Stage::has_second) {
+                scale_rows(x, inner[t], inner[t + 8]);
+#pragma unroll
+                for (int n = 0; n < slice / 8; n++) {
+                    uint32_t* place = reinterpret_cast<uint32_t*>(written + t * slice_row + n * 8 + pair);
+                    place[0] = pack_bf16(x[n][0], x[n][1]);
+                    place[4 * slice_row] = pack_bf16(x[n][2], x[n][3]);
+                }
+            }
+        }
+        __syncthreads();
+#pragma unroll
+        for (int round = 0; round < rounds; round++) {
+            const int m = warp * 16 + round * 64;
+            if (m >= K) continue;
+            scale_rows(sum[round], keep[m + line], keep[m + line + 8]);
+            if (reversed) {
+#pragma unroll
+                for (int n = 0; n < slice / 8; n++) {
+                    const uint32_t* place = reinterpret_cast<const uint32_t*>(stage.added + (m + line) * slice_row + n * 8 + pair);
+                    const uint32_t upper = place[0], lower = place[4 * slice_row];
+                    sum[round][n][0] += low_float(upper), sum[round][n][1] += high_float(upper);
+                    sum[round][n][2] += low_float(lower), sum[round][n][3] += high_float(lower);
+                }
+            }
+            if (Stage::has_second) {
+#pragma unroll
+                for (int j = 0; j < C; j += 16) {
+                    uint32_t a[1][4];
+                    load_matrix_x4_transposed(a[0], crossed(stage.second + j * row + m, row));
+                    add_product(sum[round], a, written + j * slice_row, slice_row);
+                }
+            }
+        }
+    }
+    __syncthreads();
+    if (!reversed) {
+        show();
+        __syncthreads();
+        keep_state(chunks);
+    }
+    if (!to) return;
+#pragma unroll
+    for (int round = 0; round < rounds; round++) {
+        const int m = warp * 16 + round * 64 + line;
+        if (m >= K) continue;
+#pragma unroll
+        for (int n = 0; n < slice / 8; n++) {
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                to[(head * K + m + i / 2 * 8) * V + column + n * 8 + pair + i % 2] = sum[round][n][i];
+            }
+        }
+    }
+}
+
+namespace recurrences {
+
+/// Shared memory of `recurrence_chunk_outputs`.
+constexpr int outputs_shared(int K, int V, int C, int decays) {
+    return C * (tile_row(K) + tile_row(V)) * 2 + K * tile_row(V) * 2 + C * 4 + decays;
+}
+
+}  // namespace recurrences
+
+/// o (B, T, H, V), H = N · group, from the states before chunks. `lowered` is k where decays are of heads; `values` are v, or w of a
+/// delta rule.
+/// Grid (chunks, N, B), block 2 C, shared `outputs_shared`.
+template <int K, int V, int C, bool channels, bool delta>
+__global__ void __launch_bounds__(2 * C) recurrence_chunk_outputs(
+    const bf16* __restrict__ q, const bf16* __restrict__ lowered, const bf16* __restrict__ values,
+    const float* __restrict__ tables, const bf16* __restrict__ ratios, const float* __restrict__ betas,
+    const int32_t* __restrict__ starts, const bf16* __restrict__ states, bf16* __restrict__ o, int tokens, int group, float scale
+) {
+    using namespace recurrences;
+    constexpr int row = tile_row(K), value_row = tile_row(V);
+    SHARED_MEMORY(memory);
+    bf16* keys = reinterpret_cast<bf16*>(memory);  // (C, row)
+    bf16* written = keys + C * row;                // (C, value_row)
+    bf16* state = written + C * value_row;         // (K, value_row)
+    float* beta = reinterpret_cast<float*>(state + K * value_row);
+    const Chunk chunk(C, tokens);
+    copy_tile<K>(keys, row, lowered + chunk.at * K, chunk.step(K), C, chunk.count);
+    copy_tile<V>(written, value_row, values + chunk.at * V, chunk.step(V), C, chunk.count);
+    copy_tile<V>(state, value_row, states + (chunk.index + chunk.index / gridDim.x) * K * V, V, K, K);
+    if (delta) copy_betas<C>(beta, betas, chunk);
+    const Decays<K, C, channels> decays(
+        reinterpret_cast<unsigned char*>(beta + C), tables, ratios, chunk.documents(starts), chunk.index, chunk.at, chunk.heads,
+        chunk.begin, chunk.count);
+    copy_async_commit();
+    const int block = threadIdx.x / 32, own = block * block_tokens, left = chunk.count - own;
+    const int64_t rows = static_cast<int64_t>(chunk.heads) * group, line = (chunk.token + own) * rows + blockIdx.y * group;
+    uint32_t x[K / 16][4];
+    fetch_rows<K>(x, q + line * K, rows * K, left);
+    copy_async_wait<0>();
+    __syncthreads();
+
+    for (int head = 0; head < group; head++) {
+        float out[V / 8][4];
+        clear(out);
+        decays.raise(x, block);
+        for (int source = block; source >= 0; source--) {
+            float products[2][4];
+            uint32_t a[1][4];
+            clear(products);
+            add_product_transposed(products, x, keys + source * block_tokens * row, row);
+            decays.template weigh<false>(products, block, source);
+            pack_rows(a, products);
+            if (delta) scale_operand(a, beta + source * block_tokens);
+            add_product(out, a, written + source * block_tokens * value_row, value_row);
+            decays.to_earlier(x, source);
+        }
+        decays.to_start(x, block);
+        add_product(out, x, state, value_row);
+        if (head + 1 < group) fetch_rows<K>(x, q + (line + head + 1) * K, rows * K, left);
+        scale_rows(out, scale, scale);
+        store_rows(o + (line + head) * V, rows * V, left, out);
+    }
+}
