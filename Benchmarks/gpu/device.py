@@ -80,6 +80,8 @@ class Launch:
     updated: tuple = ()
     # Of the matrix products.
     operations: float = 0
+    # The arguments, without those that are passed twice; the arguments where None.
+    once: list | None = None
 
     def __call__(self):
         values = tuple(map(argument, self.arguments))
@@ -93,7 +95,7 @@ class Launch:
     @property
     def bytes(self):
         """What it cannot but read and write: every tensor once."""
-        tensors = [x for x in self.arguments if isinstance(x, torch.Tensor)]
+        tensors = [x for x in (self.arguments if self.once is None else self.once) if isinstance(x, torch.Tensor)]
         return sum(x.nbytes for x in (*tensors, *self.updated))
 
 

@@ -1,15 +1,14 @@
-"""flash-linear-attention's chunk_gsa, at the best of a bounded number of configurations of each kernel.
+"""flash-linear-attention's chunked operations, at the best of a bounded number of configurations of each kernel.
 
 Its Triton kernels try up to 48 configurations each, compiling every one: many minutes a shape. A process of its own tries
 them, so that it can be stopped; Triton keeps on disk what it found, kernel by kernel, for this process and for later runs.
 """
 
+import importlib
 import subprocess
 import sys
 
 import torch
-
-import slots
 
 
 def bound_configurations(count):
@@ -28,37 +27,22 @@ def bound_configurations(count):
     Autotuner.__init__ = bounded
 
 
-class FlashLinearAttention:
-    """The same attention as `slots.Slots`. It has a slot's writes s = 1 - a and log gates of one precision with q, k and v,
-    as its layer passes them, and repeats k, v, s and gates for the query heads of a group."""
-
-    def __init__(self, q, k, v, gates, do):
-        from fla.ops.gsa import chunk_gsa
-        self.function, self.gradient = chunk_gsa, do
-        self.inputs = [x.detach().requires_grad_() for x in (q, k, v, -torch.expm1(gates).to(q.dtype), gates.to(q.dtype))]
-
-    def forward(self):
-        return self.function(*self.inputs, scale=self.inputs[0].shape[-1] ** -0.5)[0]
-
-    def forward_without_gradient(self):
-        with torch.no_grad():
-            return self.forward()
-
-    def both(self):
-        return torch.autograd.grad(self.forward(), self.inputs, self.gradient)
-
-
-def tune(shape, count, seconds):
-    """None once the configurations for a shape are chosen; else why they are not."""
-    sizes = [str(getattr(shape, name)) for name in ("B", "T", "H", "N", "K", "M")]
+def tune(module, shape, count, seconds):
+    """None once the configurations of `module.Peer` for a shape of module.TIMED are chosen; else why they are not."""
+    command = [sys.executable, __file__, module.__name__, str(module.TIMED.index(shape)), str(count)]
     try:
-        result = subprocess.run([sys.executable, __file__, str(count), *sizes], timeout=seconds)
+        result = subprocess.run(command, timeout=seconds, stderr=subprocess.PIPE, text=True)
     except subprocess.TimeoutExpired:
         return "not finished"
-    return f"failed ({result.returncode})" if result.returncode else None
+    if result.returncode == 0:
+        return None
+    reason = result.stderr.strip().splitlines()
+    return f"failed: {reason[-1] if reason else result.returncode}"
 
 
 if __name__ == "__main__":
-    bound_configurations(int(sys.argv[1]))
-    FlashLinearAttention(*slots.Shape(*map(int, sys.argv[2:])).inputs()).both()
+    bound_configurations(int(sys.argv[3]))
+    mixers = importlib.import_module(sys.argv[1])
+    timed = mixers.TIMED[int(sys.argv[2])]
+    mixers.Peer(timed, *timed.inputs()).both()
     torch.cuda.synchronize()

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Speed of Moult's CUDA kernels beside flash-linear-attention and PyTorch, on an NVIDIA GPU.
 
-    python3 Benchmarks/gpu/kernels.py [--part gsa,attention,step] [--no-fla] [--fla-configs 6] [--output FILE.json]
+    python3 Benchmarks/gpu/kernels.py [--part gsa,recurrences,attention,step] [--no-fla] [--fla-configs 6] [--output FILE.json]
 
 Needs PyTorch, CuPy and, unless --no-fla, flash-linear-attention. Everything that is timed is first compared with its
 definition, gradients too, and run twice, which must give the same bits; a difference ends the run. Times are the device's,
@@ -18,10 +18,11 @@ import torch
 
 import attention
 import flash_linear_attention
+import recurrences
 import slots
 from device import Limits, error, medians, run
 
-PARTS = ("gsa", "attention", "step")
+PARTS = ("gsa", "recurrences", "attention", "step")
 
 
 def say(*words):
@@ -50,18 +51,19 @@ def compare(shape, ours, peer, peer_name, limits):
     return rows
 
 
-def gsa(limits, arguments):
-    checks = [slots.check_gradients(shape, documents) for shape in slots.CHECKED for documents in (False, True)]
+def mixer(module, kernels, limits, arguments):
+    """Checks and rows of `kernels` of a module beside its Peer."""
+    checks = [module.check_gradients(shape, documents) for shape in module.CHECKED for documents in (False, True)]
     rows = []
-    for shape in slots.TIMED:
+    for shape in module.TIMED:
         peer = None
         if arguments.fla:
             say(f"{shape}: flash-linear-attention chooses configurations")
-            peer = flash_linear_attention.tune(shape, arguments.fla_configs, arguments.fla_seconds)
+            peer = flash_linear_attention.tune(module, shape, arguments.fla_configs, arguments.fla_seconds)
         inputs = shape.inputs()
-        ours = slots.Slots(shape, *inputs)
+        ours = kernels(shape, *inputs)
         if arguments.fla and peer is None:
-            peer = flash_linear_attention.FlashLinearAttention(*inputs)
+            peer = module.Peer(shape, *inputs)
             run(ours.forward)
             difference = error(peer.forward_without_gradient(), ours.o)
             say(f"{shape}: flash-linear-attention's o differs by {difference:.1e}")
@@ -71,6 +73,14 @@ def gsa(limits, arguments):
         del inputs, ours, peer
         torch.cuda.empty_cache()
     return checks, rows
+
+
+def gsa(limits, arguments):
+    return mixer(slots, slots.Slots, limits, arguments)
+
+
+def matrices(limits, arguments):
+    return mixer(recurrences, recurrences.Recurrences, limits, arguments)
 
 
 def softmax_attention(limits, arguments):
@@ -122,7 +132,7 @@ def main():
     limits = Limits.measured()
     say(f"{card}: copies {limits.bandwidth / 1e12:.2f} TB/s, bfloat16 products {limits.products / 1e12:.0f} TFLOP/s")
     checks, rows = [], []
-    for name, part in zip(PARTS, (gsa, softmax_attention, steps)):
+    for name, part in zip(PARTS, (gsa, matrices, softmax_attention, steps)):
         if name in chosen:
             more_checks, more_rows = part(limits, arguments)
             checks, rows = checks + more_checks, rows + more_rows

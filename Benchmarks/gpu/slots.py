@@ -103,6 +103,26 @@ class Slots:
         return {name: x.clone() for name, x in zip(names, tensors) if x is not None}
 
 
+class Peer:
+    """flash-linear-attention's chunk_gsa of the same sizes. It has a slot's writes s = 1 - a and log gates of one precision with q, k and v,
+    as its layer passes them, and repeats k, v, s and gates for the query heads of a group."""
+
+    def __init__(self, shape, q, k, v, gates, do):
+        from fla.ops.gsa import chunk_gsa
+        self.function, self.gradient = chunk_gsa, do
+        self.inputs = [x.detach().requires_grad_() for x in (q, k, v, -torch.expm1(gates).to(q.dtype), gates.to(q.dtype))]
+
+    def forward(self):
+        return self.function(*self.inputs, scale=self.inputs[0].shape[-1] ** -0.5)[0]
+
+    def forward_without_gradient(self):
+        with torch.no_grad():
+            return self.forward()
+
+    def both(self):
+        return torch.autograd.grad(self.forward(), self.inputs, self.gradient)
+
+
 def step(q, k, v, gates, keys, values, keep=1):
     """One token: q (B, H, K), k and v (B, N, K), gates (B, N, M), states (B, N, M, K) → o (B, H, K) and the states.
     `keep` 0 where a document begins, which forgets what was before."""

@@ -43,6 +43,8 @@ extern unsigned char* shared_memory;
 /// Waits for all live threads of the block, or of the warp.
 void block_barrier();
 void warp_barrier();
+/// Waits for the first `threads` threads of the block.
+void part_barrier(int threads);
 /// 64 bytes that lane `lane` of this thread's warp shows the others in the collective in hand.
 uint32_t* exchange(int lane);
 /// Begins a collective: the place for this thread's own arguments.
@@ -63,6 +65,9 @@ inline float __fdividef(float x, float y) { return x / y; }
 inline int __popcll(uint64_t bits) { return __builtin_popcountll(bits); }
 inline float __frcp_rn(float x) { return 1.0f / x; }
 inline void __syncthreads() { moult_emulator::block_barrier(); }
+#ifndef MOULT_EMULATED_TEXT
+template <int threads> inline void sync_first() { moult_emulator::part_barrier(threads); }
+#endif
 inline void sync_warp() { moult_emulator::warp_barrier(); }
 inline float exp_fast(float x) { return expf(x); }
 inline float exp2_fast(float x) { return exp2f(x); }

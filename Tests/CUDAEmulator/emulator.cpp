@@ -22,7 +22,7 @@ constexpr size_t shared_limit = 227 << 10;
 /// One CUDA thread: a stack of its own, left at barriers and gone back to when all have arrived. When it is done it waits
 /// for the next block.
 struct Thread {
-    enum State { running, at_warp_barrier, at_block_barrier, done } state = done;
+    enum State { running, at_warp_barrier, at_part_barrier, at_block_barrier, done } state = done;
     bool has_begun = false;
     ucontext_t start;
     jmp_buf place;
@@ -37,6 +37,8 @@ std::vector<uint32_t> slots[2];
 jmp_buf scheduler;
 int current = 0;
 int count = 0;
+/// Threads that a barrier of a part of the block waits for.
+int part_count = 0;
 const Kernel* kernel = nullptr;
 void** kernel_arguments = nullptr;
 
@@ -105,13 +107,19 @@ bool run_block() {
         }
         for (int i = 0; i < count; i++) alive |= threads[i].state != Thread::done;
         if (!alive) return true;
-        if (!release(0, count, Thread::at_block_barrier) && !progress) return false;
+        bool released = release(0, count, Thread::at_block_barrier);
+        released |= release(0, std::min(part_count, count), Thread::at_part_barrier);
+        if (!released && !progress) return false;
     }
 }
 
 }  // namespace
 
 void block_barrier() { leave(Thread::at_block_barrier); }
+void part_barrier(int threads) {
+    part_count = threads;
+    leave(Thread::at_part_barrier);
+}
 void warp_barrier() { leave(Thread::at_warp_barrier); }
 int lane() { return current % 32; }
 uint32_t* begin_collective() {

@@ -23,16 +23,17 @@ extension CUDATests {
                     .activation(batch, tokens, heads, keyDim, scale: (2 / Float(keyDim)).squareRoot()),
                     .activation(batch, tokens, heads, valueDim),
                     .gates(batch, tokens, heads, channels ? keyDim : 1, scale: decays),
-                    .parameter(batch, tokens, heads), .parameter(batch, heads, keyDim, valueDim),
+                    .gates(batch, tokens, heads, scale: -1), .parameter(batch, heads, keyDim, valueDim),
                 ]
             }
 
+            /// Whole and cut chunks of 64 tokens, documents that begin and end within them and with them.
             static let all = [
-                Sizes(tokens: 1), Sizes(batch: 2, tokens: 37, heads: 2),
-                Sizes(tokens: 40, documents: [0, 3, 4, 16, 39]),
-                Sizes(batch: 2, tokens: 21, group: 3, keyDim: 12, valueDim: 20),
-                Sizes(tokens: 18, group: 1, keyDim: 64, valueDim: 64),
-                Sizes(tokens: 3, group: 1, keyDim: 128, valueDim: 256),
+                Sizes(tokens: 5), Sizes(batch: 2, tokens: 37, heads: 2), Sizes(tokens: 192),
+                Sizes(tokens: 150, documents: [0, 3, 4, 16, 39, 64, 100, 127, 128]),
+                Sizes(batch: 2, tokens: 65, group: 3, keyDim: 32, valueDim: 48),
+                Sizes(tokens: 70, group: 1, keyDim: 64, valueDim: 64),
+                Sizes(tokens: 66, group: 1, keyDim: 128, valueDim: 128),
             ]
         }
 
@@ -75,10 +76,11 @@ extension CUDATests {
             }
         }
 
+        /// Near 0 the gradients of log decays are small differences of large sums of products of bfloat16.
         @Test("decays near 0 and near 1", arguments: [1e-4, 40] as [Float], [false, true])
         func decays(_ size: Float, channels: Bool) throws {
-            let operands = Sizes(tokens: 37, heads: 2).operands(channels: channels, decays: size)
-            try expectAgreement("decays to \(size)", operands, tolerance: 0.02) {
+            let operands = Sizes(tokens: 137, heads: 2).operands(channels: channels, decays: size)
+            try expectAgreement("decays to \(size)", operands, tolerance: size > 1 ? 0.08 : 0.02) {
                 var state = $0[5]
                 let output = try Tensor.gatedDelta(
                     q: $0[0], k: $0[1], v: $0[2], logDecays: $0[3], betas: $0[4], scale: 0.5, state: &state)
@@ -86,6 +88,7 @@ extension CUDATests {
             }
         }
 
+        /// Chunks multiply bfloat16, steps float32.
         @Test("steps are the whole")
         func steps() throws {
             let sizes = Sizes(batch: 2, tokens: 9, heads: 2)
@@ -120,17 +123,19 @@ extension CUDATests {
             var whole = try values[5].to(.cuda), state = whole
             let expected = try run(0..<9, &whole)
             for token in 0..<9 {
-                try expectClose(run(token..<token + 1, &state)[0], expected[token], 1e-6, "token \(token)")
+                try expectClose(run(token..<token + 1, &state)[0], expected[token], 0.01, "token \(token)")
             }
-            try expectClose(state, whole, 1e-6, "state")
+            try expectClose(state, whole, 0.01, "state")
         }
 
         @Test("widths that no kernel takes are refused")
         func refusals() throws {
-            let wide = try Tensor.zeros([1, 2, 1, 264], .bfloat16, on: .cuda)
             let decays = try Tensor.zeros([1, 2, 1, 1], on: .cuda)
-            #expect(throws: TensorError.self) {
-                try Tensor.gatedLinear(q: wide, k: wide, v: wide, logDecays: decays, scale: 1)
+            for width in [264, 12] {
+                let heads = try Tensor.zeros([1, 2, 1, width], .bfloat16, on: .cuda)
+                #expect(throws: TensorError.self) {
+                    try Tensor.gatedLinear(q: heads, k: heads, v: heads, logDecays: decays, scale: 1)
+                }
             }
         }
     }

@@ -89,6 +89,8 @@ __device__ inline float shuffle(float x, int lane) { return __shfl_sync(0xffffff
 /// The value of the lane `delta` below; one's own where there is none.
 __device__ inline float shuffle_up(float x, int delta) { return __shfl_up_sync(0xffffffffu, x, delta); }
 __device__ inline void sync_warp() { __syncwarp(); }
+/// A barrier of the block's first `threads` threads alone, whole warps.
+template <int threads> __device__ inline void sync_first() { asm volatile("bar.sync 1, %0;" :: "n"(threads) : "memory"); }
 #endif
 
 __device__ inline float to_float(bf16 x) { return __uint_as_float(static_cast<uint32_t>(x.bits) << 16); }

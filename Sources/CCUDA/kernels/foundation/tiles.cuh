@@ -181,14 +181,21 @@ __device__ inline void store_rows(bf16* out, int64_t row, int rows, const float 
     }
 }
 
-/// Begins to copy `rows` rows of `width` elements, of which the first `count` exist, into a shared tile.
+/// Begins to copy `rows` rows of `width` elements, of which the first `count` exist, into a shared tile; thread `thread` of `threads`.
 template <int width>
-__device__ inline void copy_tile(bf16* tile, int row, const bf16* from, int64_t from_row, int rows, int count) {
-    for (int i = threadIdx.x; i < rows * (width / 8); i += blockDim.x) {
+__device__ inline void copy_tile_by(
+    int thread, int threads, bf16* tile, int row, const bf16* from, int64_t from_row, int rows, int count
+) {
+    for (int i = thread; i < rows * (width / 8); i += threads) {
         const int line = i / (width / 8), column = i % (width / 8) * 8;
         const bool valid = line < count;
         copy_async(tile + line * row + column, from + (valid ? line : 0) * from_row + column, valid);
     }
+}
+/// The same by all threads of the block.
+template <int width>
+__device__ inline void copy_tile(bf16* tile, int row, const bf16* from, int64_t from_row, int rows, int count) {
+    copy_tile_by<width>(threadIdx.x, blockDim.x, tile, row, from, from_row, rows, count);
 }
 
 /// Sums over the columns of rows held by four lanes.

@@ -235,7 +235,7 @@ constexpr int scan_shared(int stage, int K, int slice, int C, int stages) {
 
 /// The states between chunks, one chunk after the other, `slice` of their V columns a block. With S (K, V) the state before a
 /// chunk, from the initial states `from` (B, N, K, V) or zeros where null, into `states` (B, N, chunks + 1, K, V), the last of them
-/// the final one, which also goes to `to` in float32 unless null:
+/// the final one, which also goes to `to` in float32 unless null, and which may be `from`:
 ///
 ///     X = values - first S        S ← keep ⊙ S + endsᵀ (β X)
 ///
@@ -245,13 +245,14 @@ constexpr int scan_shared(int stage, int K, int slice, int C, int stages) {
 ///
 ///     X = values + first S        S ← keep ⊙ S + added - Wᵀ (β X)
 ///
-/// with `first` the ends and `second` W: X is the gradient of u. Where decays are of heads, keys stand for the ends.
-/// Grid (V / slice, N, B), block 128, shared `scan_shared`.
+/// with `first` the ends and `second` W: X is the gradient of u. Where decays are of heads, keys stand for the ends. Four warps
+/// compute; four more bring what comes next, and take the states away, since one warp a scheduler is slow at doing both.
+/// Grid (V / slice, N, B), block 256, shared `scan_shared`.
 template <int K, int V, int slice, int C, bool channels, bool delta, bool reversed, int stages>
-__global__ void __launch_bounds__(128) recurrence_scan(
+__global__ void __launch_bounds__(256) recurrence_scan(
     const bf16* __restrict__ first, const bf16* __restrict__ second, const bf16* values, const float* __restrict__ tables,
     const float* __restrict__ betas, const int32_t* __restrict__ starts, bf16* results, bf16* states,
-    const float* __restrict__ from, float* __restrict__ to, int tokens
+    const float* from, float* to, int tokens
 ) {
     using namespace recurrences;
     using Stage = ScanStage<K, slice, C, channels, delta, reversed>;
@@ -265,6 +266,8 @@ __global__ void __launch_bounds__(128) recurrence_scan(
     const int heads = gridDim.y, column = blockIdx.x * slice, warp = threadIdx.x / 32, chunks = (tokens + C - 1) / C;
     const int64_t head = static_cast<int64_t>(blockIdx.z) * heads + blockIdx.y, sequence = static_cast<int64_t>(blockIdx.z) * tokens;
     const int line = lane_index() / 4, pair = lane_index() % 4 * 2;
+    const bool computes = threadIdx.x < 128;
+    const int carrier = threadIdx.x - 128;  // of the 128 threads that carry
 
     const auto chunk_of = [&](int turn) { return reversed ? chunks - 1 - turn : turn; };
     const auto state_at = [&](int chunk) { return states + ((head * (chunks + 1) + chunk) * K) * V + column; };
@@ -273,17 +276,15 @@ __global__ void __launch_bounds__(128) recurrence_scan(
             const Stage stage(memory + turn % stages * Stage::bytes);
             const int chunk = chunk_of(turn), begin = chunk * C, count = min(C, tokens - begin);
             const int64_t at = (sequence + begin) * heads + blockIdx.y, step = heads;
-            if (Stage::has_first) copy_tile<K>(stage.first, row, first + at * K, step * K, C, count);
-            if (Stage::has_second) copy_tile<K>(stage.second, row, second + at * K, step * K, C, count);
-            copy_tile<slice>(stage.values, slice_row, values + at * V + column, step * V, C, count);
-            if (reversed) copy_tile<slice>(stage.added, slice_row, state_at(chunk), V, K, K);
+            if (Stage::has_first) copy_tile_by<K>(carrier, 128, stage.first, row, first + at * K, step * K, C, count);
+            if (Stage::has_second) copy_tile_by<K>(carrier, 128, stage.second, row, second + at * K, step * K, C, count);
+            copy_tile_by<slice>(carrier, 128, stage.values, slice_row, values + at * V + column, step * V, C, count);
+            if (reversed) copy_tile_by<slice>(carrier, 128, stage.added, slice_row, state_at(chunk), V, K, K);
             const int64_t table = head * chunks + chunk;
-            if (channels) copy_floats(stage.decays, tables + (table * table_rows(C) + table_rows(C) - 1) * K, K);
-            else copy_floats(stage.decays, tables + table * C, C);
-            if (delta) {
-                for (int t = threadIdx.x; t < C; t += blockDim.x) {
-                    copy_async_float(stage.beta + t, betas + at + (t < count ? t : 0) * step, t < count);
-                }
+            const float* decays = channels ? tables + (table * table_rows(C) + table_rows(C) - 1) * K : tables + table * C;
+            for (int i = carrier; i < Stage::kept; i += 128) copy_async_float(stage.decays + i, decays + i, true);
+            for (int t = carrier; delta && t < C; t += 128) {
+                copy_async_float(stage.beta + t, betas + at + (t < count ? t : 0) * step, t < count);
             }
         }
         copy_async_commit();
@@ -298,7 +299,7 @@ __global__ void __launch_bounds__(128) recurrence_scan(
 #pragma unroll
             for (int i = 0; i < 4; i++) {
                 const int64_t place = (head * K + m + i / 2 * 8) * V + column + n * 8 + pair + i % 2;
-                sum[round][n][i] = from && m < K ? from[place] : 0.0f;
+                sum[round][n][i] = computes && from && m < K ? from[place] : 0.0f;
             }
         }
     }
@@ -317,45 +318,58 @@ __global__ void __launch_bounds__(128) recurrence_scan(
     };
     const auto keep_state = [&](int chunk) {
         bf16* place = state_at(chunk);
-        for (int i = threadIdx.x; i < K * (slice / 8); i += 128) {
+        for (int i = carrier; i < K * (slice / 8); i += 128) {
             const int m = i / (slice / 8), c = i % (slice / 8) * 8;
             *reinterpret_cast<uint4*>(place + static_cast<int64_t>(m) * V + c) =
                 *reinterpret_cast<const uint4*>(state + m * slice_row + c);
         }
     };
 
-    for (int turn = 0; turn < stages - 1; turn++) prefetch(turn);
+    for (int turn = 0; !computes && turn < stages - 1; turn++) prefetch(turn);
     for (int turn = 0; turn < chunks; turn++) {
-        copy_async_wait<stages - 2>();
-        __syncthreads();
-        prefetch(turn + stages - 1);
         const Stage stage(memory + turn % stages * Stage::bytes);
         const int chunk = chunk_of(turn), begin = chunk * C, count = min(C, tokens - begin);
-        show();
-        {
+        if (!computes) copy_async_wait<stages - 2>();
+        __syncthreads();
+        if (computes) {
+            show();
+        } else {
             const int start = starts ? starts[sequence + begin + count - 1] : 0, last = start > 0 ? start - begin : -1;
-            for (int t = threadIdx.x; t < C; t += 128) {
+            for (int t = carrier; t < C; t += 128) {
                 const float reaches = t >= last ? (channels ? 1.0f : exp_fast(stage.decays[C - 1] - stage.decays[t])) : 0.0f;
                 const float beta = delta ? held_beta(stage.beta[t]) : 1.0f;
                 outer[t] = reversed ? reaches : -1.0f;
                 inner[t] = reversed ? -beta : beta * reaches;
             }
-            for (int m = threadIdx.x; m < K; m += 128) {
+            for (int m = carrier; m < K; m += 128) {
                 keep[m] = channels ? stage.decays[m] : last < 0 ? exp_fast(stage.decays[C - 1]) : 0.0f;
             }
         }
         __syncthreads();
-        keep_state(chunk);
+        if (!computes) {
+            keep_state(chunk);
+            prefetch(turn + stages - 1);
+            continue;
+        }
         for (int block = warp; block < blocks; block += 4) {
             float x[slice / 8][4];
             const int t = block * block_tokens + line;
             clear(x);
             if (Stage::has_first) {
+                // Two sums side by side: half as long a chain of products.
+                float other[slice / 8][4];
+                clear(other);
 #pragma unroll
                 for (int k = 0; k < K / 16; k++) {
                     uint32_t a[1][4];
                     load_rows<16>(a, stage.first + block * block_tokens * row + k * 16, row);
-                    add_product(x, a, state + k * 16 * slice_row, slice_row);
+                    if (k % 2 == 0) add_product(x, a, state + k * 16 * slice_row, slice_row);
+                    else add_product(other, a, state + k * 16 * slice_row, slice_row);
+                }
+#pragma unroll
+                for (int n = 0; n < slice / 8; n++) {
+#pragma unroll
+                    for (int i = 0; i < 4; i++) x[n][i] += other[n][i];
                 }
                 scale_rows(x, outer[t], outer[t + 8]);
             }
@@ -381,7 +395,7 @@ __global__ void __launch_bounds__(128) recurrence_scan(
                 }
             }
         }
-        __syncthreads();
+        sync_first<128>();
 #pragma unroll
         for (int round = 0; round < rounds; round++) {
             const int m = warp * 16 + round * 64;
@@ -408,11 +422,11 @@ __global__ void __launch_bounds__(128) recurrence_scan(
     }
     __syncthreads();
     if (!reversed) {
-        show();
+        if (computes) show();
         __syncthreads();
-        keep_state(chunks);
+        if (!computes) keep_state(chunks);
     }
-    if (!to) return;
+    if (!to || !computes) return;
 #pragma unroll
     for (int round = 0; round < rounds; round++) {
         const int m = warp * 16 + round * 64 + line;

@@ -141,6 +141,8 @@ template <int K, int C, bool channels> struct Decays {
     /// Rows of a block's tile or operand to where they meet lowered keys of the same block.
     __device__ void raise_tile(bf16*, int) const {}
     template <int steps> __device__ void raise(uint32_t (&)[steps][4], int) const {}
+    /// Columns c and c + 1 of row t, raised.
+    __device__ uint32_t raised_pair(uint32_t pair, int, int) const { return pair; }
     /// An operand that reads, from the middle of `block` to that of the block before, or to the chunk's start.
     template <int steps> __device__ void to_earlier(uint32_t (&)[steps][4], int) const {}
     /// An operand that writes, from the middle of the block before `block` to its own.
@@ -239,14 +241,17 @@ template <int K, int C> struct Decays<K, C, true> {
     __device__ uint32_t ratio_pair(int t, int column) const {
         return *reinterpret_cast<const uint32_t*>(ratios + t * row + column);
     }
+    __device__ uint32_t raised_pair(uint32_t pair, int t, int c) const {
+        const uint32_t r = ratio_pair(t, c);
+        return pack_bf16(low_float(pair) * low_float(r), high_float(pair) * high_float(r));
+    }
     template <int steps> __device__ void raise(uint32_t (&x)[steps][4], int block) const {
 #pragma unroll
         for (int k = 0; k < steps; k++) {
 #pragma unroll
             for (int i = 0; i < 4; i++) {
-                const uint32_t r = ratio_pair(
-                    block * block_tokens + lane_index() / 4 + i % 2 * 8, k * 16 + i / 2 * 8 + lane_index() % 4 * 2);
-                x[k][i] = pack_bf16(low_float(x[k][i]) * low_float(r), high_float(x[k][i]) * high_float(r));
+                x[k][i] = raised_pair(
+                    x[k][i], block * block_tokens + lane_index() / 4 + i % 2 * 8, k * 16 + i / 2 * 8 + lane_index() % 4 * 2);
             }
         }
     }
@@ -343,7 +348,7 @@ template <int C> __device__ inline void copy_betas(float* shared, const float* b
     }
 }
 
-/// β of a delta rule is held at 1e-30 at least, so that what it multiplies can be divided by it.
-__device__ inline float held_beta(float beta) { return fmaxf(beta, 1e-30f); }
+/// β of a delta rule is held away from 0, so that what it multiplies can be divided by it.
+__device__ inline float held_beta(float beta) { return fabsf(beta) < 1e-30f ? 1e-30f : beta; }
 
 }  // namespace recurrences

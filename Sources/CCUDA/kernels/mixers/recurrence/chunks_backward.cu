@@ -112,21 +112,22 @@ constexpr int reader_gradients_shared(int K, int V, int C, bool delta, int decay
         + decays;
 }
 
-/// Adds x ⊙ dx (16, K) to what F gets of a block's tokens: of channels, or summed over them.
+/// Adds up what F gets of a block's tokens: of channels, or summed over them. Readers and writers are taken as the products had
+/// them, raised or lowered and rounded, so that what one raises and the other lowers is the same number.
 template <int K, bool channels> struct Balance {
     float sums[channels ? K / 8 : 1][4];
 
     __device__ Balance() { clear(sums); }
-    /// x: a reader's rows of the block, `row` apart, of which `count` exist.
-    __device__ void add(const float (&d)[K / 8][4], const bf16* x, int64_t row, int count, float sign = 1.0f) {
+    /// Adds factor · x ⊙ d, d (16, K); `pair_at` gives two columns of x from a row of the block and a column on.
+    template <typename Pairs> __device__ void add(const float (&d)[K / 8][4], float factor, Pairs pair_at) {
         const int line = lane_index() / 4, column = lane_index() % 4 * 2;
 #pragma unroll
         for (int n = 0; n < K / 8; n++) {
 #pragma unroll
             for (int half = 0; half < 2; half++) {
-                const int t = line + half * 8;
-                const uint32_t pair = t < count ? *reinterpret_cast<const uint32_t*>(x + t * row + n * 8 + column) : 0u;
-                const float low = sign * low_float(pair) * d[n][half * 2], high = sign * high_float(pair) * d[n][half * 2 + 1];
+                const uint32_t pair = pair_at(line + half * 8, n * 8 + column);
+                const float low = factor * low_float(pair) * d[n][half * 2];
+                const float high = factor * high_float(pair) * d[n][half * 2 + 1];
                 if constexpr (channels) sums[n][half * 2] += low, sums[n][half * 2 + 1] += high;
                 else sums[0][half] += low + high;
             }
@@ -193,15 +194,21 @@ __global__ void __launch_bounds__(2 * C) recurrence_reader_gradients(
             if (delta) scale_operand(a, beta + source * block_tokens);
             add_product(d, a, keys + source * block_tokens * row, row);
         }
-        decays.leave(d, block);
+    };
+    // Rows of a reader, `step` apart, raised.
+    const auto raised = [&](const bf16* x, int64_t step) {
+        return [=](int t, int column) {
+            return t < left ? decays.raised_pair(*reinterpret_cast<const uint32_t*>(x + t * step + column), own + t, column) : 0u;
+        };
     };
     for (int head = 0; head < group; head++) {
         float d[K / 8][4];
         read(d, Constant<false>());
         if (head + 1 < group) fetch_rows<V>(y, gradient + (query + head + 1) * V, rows * V, left);
+        reached.add(d, scale, raised(q + (query + head) * K, rows * K));
+        decays.leave(d, block);
         scale_rows(d, scale, scale);
         store_rows(qGradient + (query + head) * K, rows * K, left, d);
-        reached.add(d, q + (query + head) * K, rows * K, left);
     }
     if constexpr (delta) {
         float sum[V / 8][4];
@@ -233,8 +240,9 @@ __global__ void __launch_bounds__(2 * C) recurrence_reader_gradients(
         pack_rows(y, sum);
         float d[K / 8][4];
         read(d, Constant<true>());
+        reached.add(d, 1.0f, raised(k + place * K, chunk.step(K)));
+        decays.leave(d, block);
         store_rows(kGradient + place * K, chunk.step(K), left, d);
-        reached.add(d, k + place * K, chunk.step(K), left);
     }
     if constexpr (channels) {
 #pragma unroll
@@ -276,9 +284,9 @@ constexpr int writer_gradients_shared(int K, int V, int C, bool channels, int de
 /// Grid (chunks, N, B), block 2 C, shared `writer_gradients_shared`.
 template <int K, int V, int C, bool channels, bool delta>
 __global__ void __launch_bounds__(2 * C) recurrence_writer_gradients(
-    const bf16* __restrict__ q, const bf16* __restrict__ k, const bf16* __restrict__ values, const float* __restrict__ tables,
-    const bf16* __restrict__ ratios, const float* __restrict__ betas, const int32_t* __restrict__ starts,
-    const bf16* __restrict__ states, const bf16* __restrict__ adjoints, const bf16* __restrict__ gradient,
+    const bf16* __restrict__ q, const bf16* __restrict__ k, const bf16* __restrict__ lowered, const bf16* __restrict__ values,
+    const float* __restrict__ tables, const bf16* __restrict__ ratios, const float* __restrict__ betas,
+    const int32_t* __restrict__ starts, const bf16* __restrict__ states, const bf16* __restrict__ adjoints, const bf16* __restrict__ gradient,
     const bf16* __restrict__ vGradient, bf16* __restrict__ kGradient, float* __restrict__ logDecaysGradient, int tokens, int group,
     float scale
 ) {
@@ -304,7 +312,8 @@ __global__ void __launch_bounds__(2 * C) recurrence_writer_gradients(
     fetch_rows<V>(u, values + place * V, chunk.step(V), left);
 
     float total[K / 8][4];
-    const auto write = [&](float (&d)[K / 8][4], float factor, auto strict) {
+    const auto write = [&](float (&d)[K / 8][4], auto strict) {
+        clear(d);
         for (int target = blocks - 1; target >= block; target--) {
             float products[2][4];
             uint32_t a[1][4];
@@ -312,8 +321,8 @@ __global__ void __launch_bounds__(2 * C) recurrence_writer_gradients(
             clear(products);
             add_product_transposed(products, u, outputs + target * block_tokens * value_row, value_row);
             decays.template weigh_written<decltype(strict)::value>(products, block, target);
-            scale_rows(products, factor, factor);
             pack_rows(a, products);
+            if (delta) scale_operand_rows(a, beta[own + line], beta[own + line + 8]);
             add_product(d, a, readers + target * block_tokens * row, row);
         }
     };
@@ -337,25 +346,24 @@ __global__ void __launch_bounds__(2 * C) recurrence_writer_gradients(
             clear(total);
             add_product_transposed(total, u, adjoint, value_row);
             decays.enter_back(total, block, chunk.count);
-            write(total, scale, Constant<false>());
-        } else if (!channels) {
-            // Nothing is multiplied on the way: sums go on.
-            if (isQuery) write(total, scale, Constant<false>());
-            else write(total, -1.0f, Constant<true>());
-        } else {
-            float d[K / 8][4];
-            clear(d);
-            if (isQuery) write(d, scale, Constant<false>());
-            else write(d, -1.0f, Constant<true>());
+            for (int target = blocks - 1; target > block; target--) decays.retreat(total, target);
+            if (delta) scale_rows(total, beta[own + line], beta[own + line + 8]);
+        }
+        float d[K / 8][4];
+        if (isQuery) write(d, Constant<false>());
+        else write(d, Constant<true>());
+        const float factor = isQuery ? scale : -1.0f;
 #pragma unroll
-            for (int n = 0; n < K / 8; n++) {
+        for (int n = 0; n < K / 8; n++) {
 #pragma unroll
-                for (int i = 0; i < 4; i++) total[n][i] += d[n][i];
-            }
+            for (int i = 0; i < 4; i++) total[n][i] += factor * d[n][i];
         }
     }
+    Balance<K, channels> reached;
+    reached.add(total, -1.0f, [&](int t, int column) {
+        return t < left ? *reinterpret_cast<const uint32_t*>(lowered + place * K + t * chunk.step(K) + column) : 0u;
+    });
     decays.leave_back(total, block);
-    if (delta) scale_rows(total, beta[own + line], beta[own + line + 8]);
     store_rows<delta>(kGradient + place * K, chunk.step(K), left, total);
 
     // What F gets of the state after the chunk: four lanes a channel.
@@ -373,8 +381,6 @@ __global__ void __launch_bounds__(2 * C) recurrence_writer_gradients(
         sum = row_sum(sum);
         if (threadIdx.x % 4 == 0) kept[m] = sum;
     }
-    Balance<K, channels> reached;
-    reached.add(total, k + place * K, chunk.step(K), left, -1.0f);
     __syncthreads();  // the tiles are free
     if constexpr (channels) {
 #pragma unroll
@@ -395,13 +401,22 @@ __global__ void __launch_bounds__(2 * C) recurrence_writer_gradients(
     }
     __syncthreads();
     if constexpr (channels) {
+        // Several loads under way at a time.
+        constexpr int ahead = 16;
         for (int m = threadIdx.x; m < K; m += blockDim.x) {
             float sum = kept[m];
-            for (int t = chunk.count - 1; t >= 0; t--) {
-                float* out = logDecaysGradient + (chunk.at + static_cast<int64_t>(t) * chunk.heads) * K + m;
-                sum += sums[t * sum_row + m] + *out;
-                if (decays.first[t] == t) sum = 0.0f;
-                *out = sum;
+            float* out = logDecaysGradient + chunk.at * K + m;
+            for (int last = C - ahead; last >= 0; last -= ahead) {
+                float read[ahead];
+#pragma unroll
+                for (int t = 0; t < ahead; t++) read[t] = last + t < chunk.count ? out[(last + t) * chunk.step(K)] : 0.0f;
+#pragma unroll
+                for (int t = ahead - 1; t >= 0; t--) {
+                    if (last + t >= chunk.count) continue;
+                    sum += sums[(last + t) * sum_row + m] + read[t];
+                    if (decays.first[last + t] == last + t) sum = 0.0f;
+                    out[(last + t) * chunk.step(K)] = sum;
+                }
             }
         }
     } else {

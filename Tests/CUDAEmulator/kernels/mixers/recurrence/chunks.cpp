@@ -1,0 +1,23 @@
+#include "mixers/recurrence/chunks.cu"
+
+#include "registry.h"
+
+#define REGISTER_SCAN(K, V, slice, C, channels, delta)                        \
+    REGISTER_KERNEL(recurrence_scan<K,V,slice,C,channels,delta,false,3>);     \
+    REGISTER_KERNEL(recurrence_scan<K,V,slice,C,channels,delta,true,3>)
+#define REGISTER_DECAYS(K, V, slice, C, channels)                             \
+    REGISTER_KERNEL(recurrence_solve<K,V,C,channels>);                        \
+    REGISTER_SCAN(K, V, slice, C, channels, false);                           \
+    REGISTER_SCAN(K, V, slice, C, channels, true);                            \
+    REGISTER_KERNEL(recurrence_chunk_outputs<K,V,C,channels,false>);          \
+    REGISTER_KERNEL(recurrence_chunk_outputs<K,V,C,channels,true>)
+#define REGISTER_SHAPE(K, V, C)                                               \
+    REGISTER_KERNEL(recurrence_decays<K,C>);                                  \
+    REGISTER_DECAYS(K, V, 16, C, false);                                      \
+    REGISTER_DECAYS(K, V, 16, C, true)
+
+REGISTER_KERNEL(recurrence_sums<64>);
+REGISTER_SHAPE(16, 16, 64);
+REGISTER_SHAPE(32, 48, 64);
+REGISTER_SHAPE(64, 64, 64);
+REGISTER_SHAPE(128, 128, 64);
