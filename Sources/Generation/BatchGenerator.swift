@@ -1,4 +1,5 @@
 import Models
+import Tensors
 
 /// Continues independent sequences together, a token each per step: the weights are read once for all of them. Requests
 /// join when there is a free place and leave when they end or are cancelled, at any step. A prompt is read in segments,
@@ -49,23 +50,26 @@ public final class BatchGenerator {
         }
 
         var isReading: Bool { read < request.prompt.count }
+
+        /// The tokens that count as seen lately.
+        var recently: ArraySlice<Int32> { recent.last(request.sampler.options.repetitionWindow) }
     }
 
     /// The model that continues all of them.
     public let model: DecoderModel
     /// The most sequences of one step.
     public var capacity: Int { step.capacity }
-    private let step: DecoderStep
+    private let step: any DecodingStep
     private var waiting: [(id: Int, request: Request)] = []
     private var active: [Sequence] = []
     private var nextID = 0
 
     /// A generator without requests.
     /// - Parameter capacity: the most sequences of one step, at least 1.
-    /// - Throws: `ModelError` for a model on a GPU, and `TensorError` when memory runs out.
+    /// - Throws: `TensorError` when memory runs out.
     public init(_ model: DecoderModel, capacity: Int = 8) throws {
         self.model = model
-        step = try DecoderStep(model, capacity: capacity)
+        step = try model.makeStep(capacity: capacity)
     }
 
     /// Requests that have not ended.
@@ -106,8 +110,11 @@ public final class BatchGenerator {
         if let reading = active.first(where: \.isReading) { try readSegment(of: reading, &events) }
         if !running.isEmpty {
             try step.read(running.map(\.pending), states: running.map(\.state))
+            let choices = running.map { $0.request.sampler.choice(after: $0.recently) }
+            let picked =
+                choices.contains { $0 != nil } ? try step.pick(choices.map { $0 ?? TokenChoice() }) : nil
             for (row, sequence) in running.enumerated() {
-                try step.withLogits(of: row) { try pick(sequence, from: $0, &events) }
+                try pick(sequence, &events) { try $0.token(row, of: step, picked: picked, after: $1) }
             }
         }
         active.removeAll { sequence in
@@ -122,17 +129,17 @@ public final class BatchGenerator {
         let logits = try model.nextLogits(Array(prompt[sequence.read..<end]), state: sequence.state)
         sequence.read = end
         guard !sequence.isReading else { return }
-        try logits.withElements(Float.self) { try pick(sequence, from: $0, &events) }
+        try pick(sequence, &events) { try $0.sample(logits, after: $1) }
     }
 
     /// Picks the next token of `sequence`. One whose logits are not finite ends; the others go on.
     private func pick(
-        _ sequence: Sequence, from logits: UnsafeBufferPointer<Float>, _ events: inout [Event]
+        _ sequence: Sequence, _ events: inout [Event],
+        by sample: (inout Sampler, _ recent: ArraySlice<Int32>) throws -> Int32
     ) throws {
         let token: Int32
         do {
-            let window = sequence.request.sampler.options.repetitionWindow
-            token = try sequence.request.sampler.sample(logits, after: sequence.recent.last(window))
+            token = try sample(&sequence.request.sampler, sequence.recently)
         } catch GenerationError.nonFiniteLogits {
             return events.append(.finished(id: sequence.id, .nonFinite))
         }

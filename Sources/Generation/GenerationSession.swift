@@ -12,7 +12,7 @@ public final class GenerationSession {
     /// Logits after the last token read; nil before the first, and where `step` holds them.
     private var segmentLogits: Tensor?
     /// The recorded step, once single tokens have been read; it holds the logits of the last one.
-    private var step: (any SequenceStep)?
+    private var step: (any DecodingStep)?
     private(set) var recent = RecentTokens()
     /// A hash of all tokens read.
     public private(set) var digest = TokenDigest()
@@ -34,7 +34,7 @@ public final class GenerationSession {
     /// An independent continuation of the same sequence.
     /// - Throws: `TensorError.outOfMemory`.
     public func fork() throws -> GenerationSession {
-        GenerationSession(model, state: state.copy(), logits: try logits(), recent: recent, digest: digest)
+        try GenerationSession(model, state: state.copy(), logits: logits(), recent: recent, digest: digest)
     }
 
     /// Reads `tokens` after what the session has seen.
@@ -43,9 +43,9 @@ public final class GenerationSession {
     public func read(_ tokens: [Int32], progress: (Int, Int) throws -> Void = { _, _ in }) throws {
         guard !tokens.isEmpty else { throw GenerationError.emptyPrompt }
         if tokens.count == 1 {
-            let step = try self.step ?? model.makeStep(state)
+            let step = try self.step ?? model.makeStep()
             self.step = step
-            try step.read(tokens[0])
+            try step.read(tokens, states: [state])
             segmentLogits = nil
             recent.append(tokens)
             digest.append(tokens[...])
@@ -72,7 +72,9 @@ public final class GenerationSession {
     /// - Throws: ``GenerationError/emptyPrompt`` when nothing was read yet.
     public func pick(_ sampler: inout Sampler) throws -> Int32 {
         let recent = recent.last(sampler.options.repetitionWindow)
-        return try withLogits { try sampler.sample($0, after: recent) }
+        guard segmentLogits == nil, let step else { return try withLogits { try sampler.sample($0, after: recent) } }
+        let picked = try sampler.choice(after: recent).flatMap { try step.pick([$0]) }
+        return try sampler.token(0, of: step, picked: picked, after: recent)
     }
 
     /// Calls `body` with the logits (vocabulary) of the token after the last one read.
@@ -80,7 +82,7 @@ public final class GenerationSession {
     public func withLogits<Result>(_ body: (UnsafeBufferPointer<Float>) throws -> Result) throws -> Result {
         if let segmentLogits { return try segmentLogits.withElements(Float.self, body) }
         guard let step else { throw GenerationError.emptyPrompt }
-        return try step.withLogits(body)
+        return try step.withLogits(of: 0, body)
     }
 
     /// The same as a tensor; nil when nothing was read yet.

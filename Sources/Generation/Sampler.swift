@@ -31,6 +31,9 @@ public struct Sampler: Sendable {
         set { generator = SplitMix64(seed: newValue) }
     }
 
+    /// Leaves out a random number, which was used elsewhere.
+    mutating func skipNumber() { _ = generator.next() }
+
     /// Picks a token.
     /// - Parameters:
     ///   - logits: one per token of the vocabulary.

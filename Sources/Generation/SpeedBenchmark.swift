@@ -78,10 +78,14 @@ public struct SpeedBenchmark: Sendable {
 
     /// Tokens read and generated in all, for a progress bar.
     public func work(on device: Device) -> Int {
-        if device.traits.readsInStep { return deviceWork }
-        let generated = batches.reduce(0, +) * decode * (repeats + 1) * depths.count
-        return prefill.reduce(0, +) * (repeats + 1) + (depths.max() ?? 0) + generated
+        let prompts = prefill.reduce(0, +) * (device.traits.readsInStep ? batches.reduce(0, +) : 1) * (repeats + 1)
+        return prompts + (depths.max() ?? 0)
+            + batches.reduce(0, +) * (decode + Self.before) * (repeats + 1) * depths.count
     }
+
+    /// Tokens that every sequence reads before decoding is timed: states that are copied when written would be copied in the
+    /// measurement, and a GPU computes the first kernel by kernel and records them with the second.
+    private static let before = 2
 
     /// - Parameters:
     ///   - progress: called with the tokens done so far and what is being measured; throwing stops.
@@ -89,42 +93,42 @@ public struct SpeedBenchmark: Sendable {
     public func run(
         _ model: DecoderModel, progress: (Int, Kind) throws -> Void = { _, _ in }, emit: (Result) throws -> Void
     ) throws {
-        if model.device.traits.readsInStep { return try runOnDevice(model, progress: progress, emit: emit) }
         var done = 0
-        for tokens in prefill {
-            let (prompt, kind) = (Self.tokens(tokens, of: model), Kind.prefill(tokens: tokens))
-            let rates = try measure(tokens) {
-                let session = try GenerationSession(model)
-                return try time {
-                    try session.read(prompt) { read, _ in try progress(done + read, kind) }
-                    done += tokens
+        func advance(_ tokens: Int, _ kind: Kind) throws {
+            done += tokens
+            try progress(done, kind)
+        }
+        // Sequences that are read side by side, where a device does that.
+        for batch in model.device.traits.readsInStep ? batches : [1] {
+            for tokens in prefill {
+                let kind = Kind.prefill(tokens: tokens, batch: batch)
+                let rates = try measure(batch * tokens) {
+                    try time { try read(tokens, of: model, batch: batch) { try advance($0, kind) } }
                 }
+                try emit(Result(kind: kind, rates: rates, stateBytes: 0))
             }
-            try emit(Result(kind: kind, rates: rates, stateBytes: 0))
         }
         // One session goes from depth to depth, and what is generated is a fork's.
         let session = try GenerationSession(model)
         for depth in depths.sorted() {
             let missing = depth - session.state.position
             if missing > 0 {
-                let kind = Kind.decode(depth: depth, batch: 1)
-                try session.read(Self.tokens(missing, of: model)) { read, _ in try progress(done + read, kind) }
+                let (kind, before) = (Kind.decode(depth: depth, batch: 1), done)
+                try session.read(Self.tokens(missing, of: model)) { read, _ in try progress(before + read, kind) }
                 done += missing
             }
             for batch in batches {
-                let (step, kind) = (try DecoderStep(model, capacity: batch), Kind.decode(depth: depth, batch: batch))
+                let (step, kind) = (try model.makeStep(capacity: batch), Kind.decode(depth: depth, batch: batch))
                 var bytes = 0
                 let rates = try measure(batch * decode) {
-                    let states = (0..<batch).map { _ in session.state.copy() }
-                    // States that are copied when written would be copied in the measurement.
-                    try step.read([Int32](repeating: 1, count: batch), states: states)
-                    let tokens = Self.tokens(decode, of: model)
+                    let states = try (0..<batch).map { _ in try session.state.copy() }
+                    var tokens = [Int32](repeating: 1, count: batch)
+                    for _ in 0..<Self.before { tokens = try likeliest(after: tokens, states, step) }
                     let seconds = try time {
-                        for token in tokens { try step.read([Int32](repeating: token, count: batch), states: states) }
+                        for _ in 0..<decode { tokens = try likeliest(after: tokens, states, step) }
                     }
                     bytes = states[0].byteCount
-                    done += batch * decode
-                    try progress(done, kind)
+                    try advance(batch * (decode + Self.before), kind)
                     return seconds
                 }
                 try emit(Result(kind: kind, rates: rates, stateBytes: bytes))
@@ -132,19 +136,54 @@ public struct SpeedBenchmark: Sendable {
         }
     }
 
+    /// Reads a token of each sequence and picks the next, as ``BatchGenerator`` does.
+    private func likeliest(
+        after tokens: [Int32], _ states: [DecoderState], _ step: any DecodingStep
+    ) throws -> [Int32] {
+        try step.read(tokens, states: states)
+        var sampler = try Sampler()
+        let picked = try step.pick(.init(repeating: TokenChoice(), count: tokens.count))
+        return try tokens.indices.map { try sampler.token($0, of: step, picked: picked, after: []) }
+    }
+
+    /// Reads so many tokens of each of `batch` sequences, up to the logits of their last.
+    private func read(
+        _ count: Int, of model: DecoderModel, batch: Int, progress: (Int) throws -> Void
+    ) throws {
+        let tokens = Self.tokens(count, of: model)
+        guard model.device.traits.readsInStep else {
+            var last = 0
+            return try GenerationSession(model).read(tokens) { read, _ in
+                defer { last = read }
+                try progress(read - last)
+            }
+        }
+        let (state, length) = (try model.makeState(rows: batch), max(1, Self.together / batch))
+        for start in stride(from: 0, to: count, by: length) {
+            let part = Array(tokens[start..<min(start + length, count)])
+            let logits = try model.nextLogits([[Int32]](repeating: part, count: batch), state: state)
+            // Waits until they are read.
+            _ = try logits.rows(0..<1).array(Float.self)
+            try progress(part.count * batch)
+        }
+    }
+
+    /// Tokens that are read in one call.
+    private static let together = 1 << 15
+
     /// Tokens per second of every repetition of `body`, which returns its seconds, but the first.
-    func measure(_ tokens: Int, _ body: () throws -> Double) throws -> [Double] {
+    private func measure(_ tokens: Int, _ body: () throws -> Double) throws -> [Double] {
         _ = try body()
         return try (0..<repeats).map { _ in Double(tokens) / (try body()) }
     }
 
-    func time(_ body: () throws -> Void) rethrows -> Double {
+    private func time(_ body: () throws -> Void) rethrows -> Double {
         let start = ContinuousClock.now
         try body()
         return start.duration(to: .now) / .seconds(1)
     }
 
-    static func tokens(_ count: Int, of model: DecoderModel) -> [Int32] {
+    private static func tokens(_ count: Int, of model: DecoderModel) -> [Int32] {
         let vocabulary = model.configuration.decoder.vocabularySize
         return (0..<count).map { Int32(($0 &* 7919 &+ 11) % vocabulary) }
     }

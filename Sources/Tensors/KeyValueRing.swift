@@ -47,16 +47,17 @@ public struct KeyValueRing: Sendable {
         return result
     }
 
-    /// The same for one new token of each sequence, T = 1, over all positions that the ring holds: `position`, int32, is read
-    /// on the GPU, so that recorded work serves for all.
+    /// The same for one new token of each sequence, T = 1, over all positions that the ring holds of each: `positions` (R), int32,
+    /// are read on the GPU, so that recorded work serves for all.
     /// - Parameter sinkQueries: (R, 1, H, K), for q with all sinks, also those that are among the last positions.
     public mutating func attend(
-        q: Tensor, k: Tensor, v: Tensor, scale: Float, cap: Float? = nil, sinkQueries: Tensor? = nil, position: Tensor
+        q: Tensor, k: Tensor, v: Tensor, scale: Float, cap: Float? = nil, sinkQueries: Tensor? = nil, positions: Tensor
     ) throws -> Tensor {
+        try positions.requireShape("attend", "positions", [keys.shape[0]])
         try makeUnique()
-        return try keys.recordingBackend("attend", with: q, k, v, sinkQueries, position).attentionStep(
-            q: q, k: k, v: v, keys: keys, values: values, sinks: sinks, sinkQueries: sinkQueries, position: position,
-            scale: scale, cap: cap)
+        return try keys.recordingBackend("attend", with: q, k, v, sinkQueries, positions).attentionStep(
+            q: q, k: k, v: v, keys: keys, values: values, sinks: sinks, sinkQueries: sinkQueries,
+            positions: positions, scale: scale, cap: cap)
     }
 
     /// Makes room for `capacity` tokens; `count` have been read so far, and all are held.
@@ -69,6 +70,38 @@ public struct KeyValueRing: Sendable {
         try write(
             backend.read(old.keys, sinks: sinks, past: count, then: none, position: count),
             backend.read(old.values, sinks: sinks, past: count, then: none, position: count), position: 0)
+    }
+
+    /// Row `row` of this ring becomes what `other` holds of one sequence, of which `count` tokens were read and for which there is
+    /// room.
+    public mutating func put(_ other: KeyValueRing, at row: Int, count: Int) throws {
+        try Self.requireOne(other.keys)
+        guard shape == other.shape, sinks == other.sinks else {
+            throw TensorError.shape(
+                operation: "put", argument: "other", expected: "rows of \(shape)", found: other.keys.shape)
+        }
+        let backend = try keys.recordingBackend("put", with: other.keys)
+        try makeUnique()
+        for (ring, other) in [(keys, other.keys), (values, other.values)] {
+            var place = try ring.rows(row..<row + 1)
+            if other.shape == place.shape {
+                try place.take(other)
+            } else if count > 0 {
+                // One of them is shorter than the span, and all that was read is in order.
+                let none = try Tensor.empty([1, 0] + shape, .bfloat16, on: keys.device)
+                let held = try backend.read(other, sinks: sinks, past: count, then: none, position: count)
+                try backend.write(held, to: place, sinks: sinks, position: 0)
+            }
+        }
+    }
+
+    /// A ring of its own with what row `row` holds.
+    public func taken(_ row: Int) throws -> KeyValueRing {
+        var ring = try KeyValueRing(
+            rows: 1, heads: shape[0], dim: shape[1], capacity: capacity, sinks: sinks, on: keys.device)
+        try ring.keys.take(keys.rows(row..<row + 1))
+        try ring.values.take(values.rows(row..<row + 1))
+        return ring
     }
 
     /// What is held of one sequence, R = 1, of which `count` tokens were read: keys and values (S, N, K), float32, on the

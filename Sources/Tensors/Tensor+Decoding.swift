@@ -16,41 +16,119 @@ extension Tensor {
         try require("indicesOfLargest", "self", [nil, nil])
         return try backend("indicesOfLargest").indicesOfLargest(self)
     }
+}
 
-    /// `rope` in recorded work, for self (B, T, H, K) whose first token stands at `position`, int32 in the
-    /// device's memory, with row `position` + t mod R of `cosines` and `sines` (R, K/2).
-    public func rope(cosines: Tensor, sines: Tensor, position: Tensor) throws -> Tensor {
-        try requireActivation("rope", "x", [nil, nil, nil, nil])
-        try cosines.require("rope", "cosines", [nil, shape[3] / 2])
-        try sines.require("rope", "sines", cosines.shape)
-        return try recordingBackend("rope", with: cosines, sines, position)
-            .rope(self, cosines: cosines, sines: sines, position: position)
+/// The tokens of R sequences that are decoded together by recorded work, each at a position of its own.
+public struct DecodingRows: Sendable {
+    /// The tokens that are read next (R, 1), int32.
+    public let ids: Tensor
+    /// The positions at which they stand (R), int32.
+    public let positions: Tensor
+    /// 1 for the rows that go on when a step is done, else 0 (R), int32.
+    public let taking: Tensor
+    /// The tokens that were picked last (R), int32: -1 for a row whose logits were not finite.
+    private let picked: Tensor
+
+    /// Zeros on `device`, for `rows` sequences, R.
+    public init(rows: Int, on device: Device) throws {
+        ids = try .zeros([rows, 1], .int32, on: device)
+        positions = try .zeros([rows], .int32, on: device)
+        taking = try .zeros([rows], .int32, on: device)
+        picked = try .zeros([rows], .int32, on: device)
+    }
+
+    /// The rows that take part go on to their next positions.
+    public func advance() throws { try ids.recordingBackend("advance").advance(positions, taking: taking) }
+
+    /// Picks the next token of each row by `logits` (R, O), float32, which become ``ids``.
+    /// - Returns: them, -1 for a row whose logits are not finite.
+    public func pick(_ choices: [TokenChoice], from logits: Tensor) throws -> [Int32] {
+        try logits.require("pick", "logits", [choices.count, nil])
+        guard choices.count == positions.count else {
+            throw TensorError.shape(
+                operation: "pick", argument: "choices", expected: "\(positions.count)", found: [choices.count])
+        }
+        try logits.recordingBackend("pick", with: ids).pick(choices, from: logits, into: picked, ids: ids)
+        return try picked.array(Int32.self)
     }
 }
 
-/// The tokens of R sequences that are decoded in step by recorded work.
-public struct DecodingTokens: Sendable {
-    /// The last tokens (R, 1), int32.
-    public let ids: Tensor
-    /// The position at which they stand: one int32.
-    public let position: Tensor
-    /// Those that were chosen at position p, in row p mod L: (L, R) int32.
-    public let history: Tensor
+/// The angles by which the heads of R sequences turn, each at a position of its own, for recorded work.
+public struct RowAngles: Sendable {
+    /// (R, K/2), float32.
+    public let cosines: Tensor
+    /// (R, K/2), float32.
+    public let sines: Tensor
+    /// Radians per token of each row (R, K/2), float32.
+    private let frequencies: Tensor
+    /// No position counts for more.
+    private let farthest: Int32
+    /// What cosines and sines are multiplied by.
+    private let factor: Float
+    /// Beyond n = `trained` tokens also by ln(min(n, most)) / ln(trained); nil for none.
+    private let growth: (trained: Int32, most: Int32)?
 
-    /// Zeros on `device`, for `rows` sequences (R) and the last `length` tokens of each (L).
-    public init(rows: Int, length: Int, on device: Device) throws {
-        ids = try .zeros([rows, 1], .int32, on: device)
-        position = try .zeros([1], .int32, on: device)
-        history = try .zeros([length, rows], .int32, on: device)
+    /// - Parameters:
+    ///   - rows: sequences, R.
+    ///   - pairs: of a head, K/2.
+    ///   - farthest: no position counts for more.
+    ///   - factor: what cosines and sines are multiplied by.
+    ///   - growth: beyond n = `trained` tokens also by ln(min(n, most)) / ln(trained); nil for none.
+    public init(
+        rows: Int, pairs: Int, farthest: Int, factor: Float, growth: (trained: Int, most: Int)?, on device: Device
+    ) throws {
+        (cosines, sines) = (try .zeros([rows, pairs], on: device), try .zeros([rows, pairs], on: device))
+        frequencies = try .zeros([rows, pairs], on: device)
+        (self.farthest, self.factor) = (Int32(clamping: farthest), factor)
+        self.growth = growth.map { (Int32(clamping: $0.trained), Int32(clamping: $0.most)) }
     }
 
-    /// Chooses the likeliest next tokens by `logits` (R, O), float32.
-    public func choose(_ logits: Tensor) throws {
-        try logits.recordingBackend("choose", with: ids).argmax(logits, into: ids)
+    /// Sets the frequencies of one row, radians per token.
+    public func set(row: Int, frequencies values: [Float]) throws {
+        try frequencies.rows(row..<row + 1).overwrite(values)
     }
 
-    /// Keeps what was chosen and goes on to the next position.
-    public func advance() throws {
-        try ids.recordingBackend("advance").advance(ids, history: history, position: position)
+    /// Computes all rows for `positions` (R), int32, in this place.
+    public func compute(_ positions: Tensor) throws {
+        try cosines.recordingBackend("angles", with: positions).angles(
+            positions, frequencies: frequencies, farthest: Int(farthest), factor: factor,
+            trained: Int(growth?.trained ?? 0), most: Int(growth?.most ?? .max), cosines: cosines, sines: sines)
+    }
+}
+
+/// How the next token of a sequence is picked from its logits, in the order of the properties.
+public struct TokenChoice: Sendable {
+    /// Tokens that were seen lately, whose positive logits are divided by ``repetitionPenalty`` and negative ones multiplied.
+    public var recent: [Int32]
+    /// 1 changes nothing.
+    public var repetitionPenalty: Float
+    /// Divides all logits; 0 takes the likeliest token, and nothing below then matters.
+    public var temperature: Float
+    /// Keeps so many of the likeliest, and those as likely as the last of them; nil keeps all.
+    public var topK: Int?
+    /// Keeps the fewest of the likeliest that have this share of the probability, and those as likely as the last of them.
+    public var topP: Float
+    /// Keeps those with at least this share of the likeliest one's probability.
+    public var minP: Float
+    /// The state of a SplitMix64 generator, whose next number picks.
+    public var random: UInt64
+
+    /// Of several choices by default the likeliest token's.
+    public init(
+        recent: [Int32] = [], repetitionPenalty: Float = 1, temperature: Float = 0, topK: Int? = nil, topP: Float = 1,
+        minP: Float = 0, random: UInt64 = 0
+    ) {
+        (self.recent, self.repetitionPenalty, self.temperature) = (recent, repetitionPenalty, temperature)
+        (self.topK, self.topP, self.minP, self.random) = (topK, topP, minP, random)
+    }
+
+    /// As the kernel reads it.
+    var words: [Int32] {
+        func bits(_ x: Float) -> Int32 { Int32(bitPattern: x.bitPattern) }
+        return [
+            bits(temperature), Int32(clamping: topK ?? 0), bits(topP), bits(minP), bits(repetitionPenalty),
+            repetitionPenalty == 1 ? 0 : Int32(clamping: recent.count), Int32(truncatingIfNeeded: random),
+            Int32(truncatingIfNeeded: random >> 32),
+        ]
     }
 }

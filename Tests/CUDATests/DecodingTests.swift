@@ -68,7 +68,7 @@ extension CUDATests {
             return try DecoderModel(configuration, parameters: Parameters(tensors))
         }
 
-        private func sequences(_ rows: Int, _ count: Int) -> [[Int32]] {
+        func sequences(_ rows: Int, _ count: Int) -> [[Int32]] {
             var random = Random(11)
             return (0..<rows).map { _ in (0..<count).map { _ in Int32(36 + 36 * random.float()) } }
         }
@@ -80,26 +80,30 @@ extension CUDATests {
             // The last steps of some are beyond what the source was trained on and what the windows reach.
             let start = [.keptHeads, .scaledHeads, .scaledLayer].contains(kind) ? 110 : 0
             let tokens = sequences(rows, start + 40)
-            let state = try device.makeState(rows: rows)
-            let step = try DeviceStep(device, state: state)
+            let together = try Together(device, reading: tokens.map { _ in [] })
             var found: [Tensor] = []
             func read(_ range: Range<Int>) throws {
-                found.append(try device.logits(tokens.map { Array($0[range]) }, state: state).to(.cpu))
+                let parts = try zip(tokens, together.states).map {
+                    try device.logits([Array($0[range])], state: $1).array(Float.self)
+                }
+                found.append(try Tensor(parts.flatMap { $0 }, shape: [rows, range.count, 72]))
             }
             func decode(_ range: Range<Int>) throws {
                 for index in range {
-                    try step.read(tokens.map { $0[index] })
-                    found.append(try #require(step.logits).reshaped([rows, 1, 72]).to(.cpu))
+                    try together.read(tokens.map { $0[index] })
+                    found.append(try together.logits().reshaped([rows, 1, 72]))
                 }
             }
             try read(0..<start + 11)
             try decode(start + 11..<start + 19)
             // What a fork reads does not reach the state.
-            _ = try device.nextLogits(tokens.map { Array($0[..<3]) }, state: state.copy())
+            for (tokens, state) in zip(tokens, together.states) {
+                _ = try device.nextLogits(Array(tokens[..<3]), state: state.copy())
+            }
             try decode(start + 19..<start + 23)
             try read(start + 23..<start + 33)
             try decode(start + 33..<start + 40)
-            #expect(state.position == start + 40)
+            #expect(together.states.allSatisfy { $0.position == start + 40 })
             let steps = try joined(found, rows: rows)
             try expectClose(steps, device.logits(tokens), 0.05, "\(kind), \(rows) rows, steps and the parallel form")
             try expectClose(steps, host.logits(tokens), 0.1, "\(kind), \(rows) rows, GPU and processor")
@@ -109,20 +113,19 @@ extension CUDATests {
         @Test(arguments: Kind.allCases, [5, 40]) func saved(kind: Kind, count: Int) throws {
             let device = try model(kind).to(.cuda)
             let tokens = sequences(1, count + 12)[0]
-            let state = try device.makeState(), step = try DeviceStep(device, state: state)
-            _ = try device.nextLogits([Array(tokens[..<(count - 4)])], state: state)
-            for token in tokens[(count - 4)..<count] { try step.read([token]) }
+            let own = try Together(device, reading: [Array(tokens[..<(count - 4)])]), state = own.states[0]
+            for token in tokens[(count - 4)..<count] { try own.read([token]) }
             let snapshot = try state.snapshot()
-            let restored = try device.makeState(from: snapshot), fork = state.copy()
+            let restored = try device.makeState(from: snapshot), fork = try state.copy()
             #expect(restored.position == count)
             #expect(try snapshot.tensors.map(\.name) == model(kind).makeState().snapshot().tensors.map(\.name))
-            let others = try [restored, fork].map { try DeviceStep(device, state: $0) }
+            let others = try [restored, fork].map { try Together(device, [$0]) }
             for token in tokens[count...] {
-                try step.read([token])
-                let expected = try #require(step.logits).array(Float.self)
+                try own.read([token])
+                let expected = try own.logits().array(Float.self)
                 for other in others {
                     try other.read([token])
-                    #expect(try #require(other.logits).array(Float.self) == expected, "\(kind) after \(count)")
+                    #expect(try other.logits().array(Float.self) == expected, "\(kind) after \(count)")
                 }
             }
             // All of the state is what the processor's is.
@@ -143,31 +146,24 @@ extension CUDATests {
             return try Tensor(values.flatMap { $0 }, shape: [rows, values[0].count / 72, 72])
         }
 
-        /// Greedy decoding on the GPU alone does what it does token by token, also where angles and the chosen tokens are
-        /// replaced by those of the next positions.
+        /// Picking on the GPU does what picking by logits does.
         @Test(arguments: [0, 1019], [Kind.hybrid, .scaledHeads]) func greedy(depth: Int, kind: Kind) throws {
             let device = try model(kind).to(.cuda)
             let (tokens, first) = (sequences(2, depth), [Int32](repeating: 5, count: 2))
-            func begin() throws -> (DecoderState, DeviceStep) {
-                let state = try device.makeState(rows: 2)
-                if depth > 0 { _ = try device.nextLogits(tokens, state: state) }
-                return (state, try DeviceStep(device, state: state))
-            }
-            let (state, step) = try begin()
-            let generated = try step.generate(4, after: first)
-            let all = zip(generated, try step.generate(8, after: generated.map { $0[3] })).map { $0 + $1 }
-            #expect(state.position == depth + 12)
-            let (_, other) = try begin()
+            let own = try Together(device, reading: tokens)
+            let all = try own.generate(12, after: first)
+            #expect(own.states.allSatisfy { $0.position == depth + 12 })
+            let other = try Together(device, reading: tokens)
             var (last, expected) = (first, [[Int32]](repeating: [], count: 2))
             for _ in 0..<12 {
                 try other.read(last)
-                last = try #require(other.logits).to(.cpu).indicesOfLargest().array(Int32.self)
+                last = try other.logits().indicesOfLargest().array(Int32.self)
                 for row in 0..<2 { expected[row].append(last[row]) }
             }
             #expect(all == expected)
             let whole = try device.logits(zip(tokens, all).map { $0 + [5] + $1.dropLast() }).rows(0..<1)
             try expectClose(
-                whole.reshaped([depth + 12, 72]).rows(depth + 11..<depth + 12), #require(step.logits).rows(0..<1), 0.05,
+                whole.reshaped([depth + 12, 72]).rows(depth + 11..<depth + 12), own.logits().rows(0..<1), 0.05,
                 "logits after \(depth + 12) tokens")
         }
     }

@@ -24,7 +24,7 @@ extension CUDATests {
             _ = try cuda.nextLogits(Array(prompt[..<512]), state: state)
             let first = try cuda.nextLogits([Array(prompt[512...])], state: state).indicesOfLargest()
                 .array(Int32.self)
-            let tokens = try first + DeviceStep(cuda, state: state).generate(5, after: first)[0]
+            let tokens = try first + Together(cuda, [state]).generate(5, after: first)[0]
             let stops = tokenizer.stops(cuda.configuration.decoder.eosTokens)
             let expected = try tokenizer.decode(Array(tokens.prefix { !stops.contains($0) }))
             #expect(

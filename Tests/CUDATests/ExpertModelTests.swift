@@ -41,13 +41,11 @@ extension CUDATests {
             let (cpu, cuda) = try models(kind)
             let vocabulary = cpu.configuration.decoder.vocabularySize
             let expected = try Self.tokens.map { try cpu.logits([$0]).reshaped([24, vocabulary]) }
-            let state = try cuda.makeState(rows: 2)
-            _ = try cuda.nextLogits(Self.tokens.map { Array($0.prefix(7)) }, state: state)
-            let step = try DeviceStep(cuda, state: state)
+            let step = try Together(cuda, reading: Self.tokens.map { Array($0.prefix(7)) })
             var errors: [Float] = []
             for position in 7..<20 {
                 try step.read(Self.tokens.map { $0[position] })
-                let logits = try #require(step.logits)
+                let logits = try step.logits()
                 for (row, expected) in expected.enumerated() {
                     errors.append(
                         try error(logits.rows(row..<row + 1), expected.rows(position..<position + 1)))

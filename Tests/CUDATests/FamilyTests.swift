@@ -30,16 +30,14 @@ extension CUDATests {
             let comparison = try comparison("gpt2")
             let (cpu, cuda) = try comparison.models()
             let tokens = comparison.tokens(3, 64)
-            let state = try cuda.makeState(rows: 3)
-            _ = try cuda.nextLogits(tokens.map { Array($0[..<61]) }, state: state)
-            let step = try DeviceStep(cuda, state: state)
+            let step = try Together(cuda, reading: tokens.map { Array($0[..<61]) })
             for position in 61..<64 { try step.read(tokens.map { $0[position] }) }
             for (row, tokens) in tokens.enumerated() {
                 let expected = try cpu.logits([tokens]).reshaped([64, 64]).rows(63..<64)
-                try expectClose(#require(step.logits).rows(row..<row + 1), expected, 0.03, "row \(row)")
+                try expectClose(step.logits().rows(row..<row + 1), expected, 0.03, "row \(row)")
             }
             let error = #expect(throws: ModelError.self) { try step.read([1, 2, 3]) }
-            #expect(error?.description.contains("at most 64 tokens") == true && state.position == 64)
+            #expect(error?.description.contains("at most 64 tokens") == true && step.states[0].position == 64)
         }
     }
 }

@@ -90,7 +90,7 @@ struct ModelComparison {
         let expected = try tokens.map { row in
             try cpu.logits([row]).reshaped([40, cpu.configuration.decoder.vocabularySize])
         }
-        let state = try cuda.makeState(rows: 2)
+        let together = try Together(cuda, reading: [[], []])
         func expectLogits(_ logits: Tensor, after count: Int) throws {
             for (row, expected) in expected.enumerated() {
                 try expectClose(
@@ -98,17 +98,19 @@ struct ModelComparison {
             }
         }
         for (start, end) in [(0, 9), (9, 10), (10, 13)] {
-            try expectLogits(cuda.nextLogits(tokens.map { Array($0[start..<end]) }, state: state), after: end)
+            let logits = try zip(tokens, together.states).map {
+                try cuda.nextLogits(Array($0[start..<end]), state: $1).array(Float.self)
+            }
+            try expectLogits(Tensor(logits.flatMap { $0 }, shape: [2, logits[0].count]), after: end)
         }
-        let step = try DeviceStep(cuda, state: state)
         for position in 13..<30 {
-            try step.read(tokens.map { $0[position] })
-            try expectLogits(#require(step.logits), after: position + 1)
+            try together.read(tokens.map { $0[position] })
+            try expectLogits(together.logits(), after: position + 1)
         }
         // A copy goes its own way.
-        let fork = try DeviceStep(cuda, state: state.copy())
+        let fork = try Together(cuda, together.states.map { try $0.copy() })
         try fork.read([3, 4])
-        try step.read(tokens.map { $0[30] })
-        try expectLogits(#require(step.logits), after: 31)
+        try together.read(tokens.map { $0[30] })
+        try expectLogits(together.logits(), after: 31)
     }
 }

@@ -27,19 +27,14 @@ extension CUDATests {
             let comparison = try comparison(kind)
             let (_, cuda) = try comparison.models()
             let prompt = comparison.tokens(2, 10)
-            func first(_ state: DecoderState) throws -> [Int32] {
-                try cuda.nextLogits(prompt, state: state).indicesOfLargest().array(Int32.self)
-            }
-            let state = try cuda.makeState(rows: 2)
-            let start = try first(state)
-            let generated = try DeviceStep(cuda, state: state).generate(12, after: start)
+            let start = try cuda.nextLogits(prompt, state: cuda.makeState(rows: 2)).indicesOfLargest().array(Int32.self)
+            let generated = try Together(cuda, reading: prompt).generate(12, after: start)
             // Token by token, the host choosing.
-            let other = try cuda.makeState(rows: 2)
-            var last = try first(other)
-            let step = try DeviceStep(cuda, state: other)
+            let other = try Together(cuda, reading: prompt)
+            var last = start
             for index in 0..<12 {
-                try step.read(last)
-                last = try #require(step.logits).indicesOfLargest().array(Int32.self)
+                try other.read(last)
+                last = try other.logits().indicesOfLargest().array(Int32.self)
                 #expect(last == generated.map { $0[index] })
             }
         }

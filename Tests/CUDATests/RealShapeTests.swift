@@ -55,12 +55,12 @@ extension CUDATests {
             let tokens = (0..<12).map { Int32($0 * 31 % 72) }
             let expected = try host.logits([tokens])
             let state = try device.makeState()
-            let step = try DeviceStep(device, state: state)
+            let step = try Together(device, [state])
             _ = try device.nextLogits([Array(tokens[..<7])], state: state)
             for place in 7..<12 {
                 try step.read([tokens[place]])
                 try expectClose(
-                    #require(step.logits).to(.cpu).reshaped([1, 72]),
+                    step.logits(),
                     expected.reshaped([12, 72]).rows(place..<place + 1), 0.1, "\(shape), \(mixer), token \(place)")
             }
             // A window of 4096 tokens does not take their memory for 12.

@@ -55,7 +55,8 @@ extension CUDATests {
                         read < 0
                         ? try ring.attend(
                             q: q, k: k, v: v, scale: 0.3, cap: cap, sinkQueries: sinkQueries,
-                            position: Tensor([Int32(position)], shape: [1]).to(.cuda))
+                            positions: Tensor([Int32](repeating: Int32(position), count: Self.rows), shape: [Self.rows])
+                                .to(.cuda))
                         : try ring.attend(
                             q: q, k: k, v: v, scale: 0.3, cap: cap, span: span, sinkQueries: sinkQueries,
                             position: position)
@@ -94,7 +95,7 @@ extension CUDATests {
                 let result = try ring.attend(
                     q: part(q, 0..<1), k: part(k, last), v: part(v, last), scale: 0.3,
                     sinkQueries: sinkQueries.map { try part($0, 0..<1) },
-                    position: Tensor([Int32(count - 1)], shape: [1]).to(.cuda))
+                    positions: Tensor([Int32(count - 1)], shape: [1]).to(.cuda))
                 let expected = try q.attention(k: k, v: v, scale: 0.3, span: span, sinkQueries: sinkQueries)
                 try expectClose(
                     result, expected, 0.03, sinkQueries == nil ? "the same queries" : "queries of their own")

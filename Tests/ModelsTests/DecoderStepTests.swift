@@ -30,7 +30,7 @@ struct DecoderStepTests {
         let state = try model.makeState()
         let step = try DecoderStep(model)
         for token in sequence.prefix(23) { try step.read([token], states: [state]) }
-        let fork = state.copy()
+        let fork = try state.copy()
         let rest = try model.logits([Array(sequence.dropFirst(23))], state: state).array()
         #expect(relativeError(rest, Array(whole.suffix(rest.count))) < 2e-5)
         // The fork was not disturbed.

@@ -34,7 +34,7 @@ struct GoldenModelTests {
         // A fork goes its own way and leaves the original as it was.
         let state = try model.makeState()
         _ = try model.logits([Array(sequence.prefix(20))], state: state)
-        let fork = state.copy()
+        let fork = try state.copy()
         for token in sequence.prefix(12).reversed() { _ = try model.logits([[token]], state: fork) }
         let rest = try model.logits([Array(sequence.dropFirst(20))], state: state).array()
         #expect(relativeError(rest, Array(whole.suffix(rest.count))) < 2e-5)

@@ -46,7 +46,7 @@ extension DecoderModel: ContinuationScorer {
             // Answers to one question fork behind it, again but for the token that predicts their first.
             let asked = last + continuation.tokens.dropLast(continuation.scored)
             if question?.tokens != asked {
-                let fork = state.copy()
+                let fork = try state.copy()
                 if asked.count > 1 { _ = try hidden([Array(asked.dropLast())], state: fork) }
                 question = (asked, fork)
             }

@@ -42,11 +42,7 @@ struct DecoderEmbedding: Sendable {
 
     /// The rows of `table` (positions, D) where each of B · T tokens stands in its document: (B · T, D).
     private func places(in table: Tensor, rows: Int, length: Int, _ context: MixerContext) throws -> Tensor {
-        if let place = context.recordedPosition {
-            // All sequences stand at one place: its row is the table of which each takes the first.
-            let row = try Tensor.embedding(place, table: table)
-            return rows == 1 ? row : try .embedding(.zeros([rows], .int32, on: table.device), table: row)
-        }
+        if let places = context.recordedPositions { return try .embedding(places, table: table) }
         let (documents, position) = (context.documents, context.position)
         try requirePlaces(for: documents?.longest(of: length) ?? position + length)
         if let documents { return try .embedding(documents.places(length: length, on: table.device), table: table) }

@@ -114,7 +114,6 @@ public struct DecoderModel: Sendable {
                     expected: "as many sequences as the state has, \(state.rows)", found: "\(ids.shape[0])")
             }
             try state.reserve(state.position + ids.shape[1])
-            state.revision += 1
         }
         var context = try positions.context(
             offset: state?.position ?? 0, count: ids.shape[1], documents: documents, on: device)
@@ -124,9 +123,9 @@ public struct DecoderModel: Sendable {
         }
         // In training there are none, and a layer that is computed again must not take them the first time.
         if recomputation != nil { context.turns = context.turns.map(\.withoutSinks) }
-        var run = TensorRun(ids: ids, context, states: carried?.layers ?? state?.layers)
+        var run = try TensorRun(ids: ids, context, states: carried?.layers ?? state?.layers())
         (run.recomputation, run.progress) = (recomputation, progress)
-        let undo = progress == nil ? nil : state?.undo()
+        let undo = try progress == nil ? nil : state?.undo()
         do {
             let x = try hidden(run)
             state?.position += ids.shape[1]
@@ -214,50 +213,5 @@ public struct DecoderModel: Sendable {
             throw ModelError.input(expected: "one sequence a state, or more on a GPU", found: "\(rows)")
         }
         return DecoderState(rows: rows, layers: try blocks.map { try $0.mixer.makeState(rows: rows, cache: cacheType) })
-    }
-}
-
-/// Everything a model remembers of one sequence, or of several that are read in step: one state per layer and the number
-/// of tokens seen.
-public final class DecoderState {
-    /// Sequences that are read in step, B.
-    public let rows: Int
-    /// Tokens of each sequence that were read.
-    public internal(set) var position = 0
-    let layers: [any MixerState]
-    /// Positions that there is room for.
-    private var room = 0
-    /// Another one after anything but a step of one token: the layers' memory may then be elsewhere, or be shared, and
-    /// recorded steps are void.
-    var revision = 0
-
-    init(rows: Int, layers: [any MixerState]) { (self.rows, self.layers) = (rows, layers) }
-
-    /// Makes room for `positions` tokens in all, or more, where the state has not grown so far.
-    public func reserve(_ positions: Int) throws {
-        guard positions > room else { return }
-        room = max(positions, 2 * room, 64)
-        for layer in layers { try layer.reserve(room, count: position) }
-        revision += 1
-    }
-
-    /// Bytes held now.
-    public var byteCount: Int { layers.reduce(0) { $0 + $1.byteCount } }
-
-    /// What brings the sequences back to where they are now, from within the next segment.
-    func undo() -> () -> Void {
-        let layers = layers.map { $0.undo() }
-        return { [self] in
-            for undo in layers { undo() }
-            revision += 1
-        }
-    }
-
-    /// An independent continuation of the same sequence.
-    public func copy() -> DecoderState {
-        let fork = DecoderState(rows: rows, layers: layers.map { $0.copy() })
-        (fork.position, fork.room) = (position, room)
-        revision += 1
-        return fork
     }
 }

@@ -2,7 +2,7 @@ import Tensors
 
 /// A model's next-token step for several sequences at once, recorded for the CPU: what decoding runs. The time of a step
 /// does not depend on how much a recurrent model has read. Sequences are independent; any of them may take part in any step.
-public final class DecoderStep {
+public final class DecoderStep: DecodingStep {
     /// The model whose step this is.
     public let model: DecoderModel
     private let step: RecordedStep
@@ -39,22 +39,12 @@ public final class DecoderStep {
     /// - Throws: ``ModelError`` for tokens and states that do not fit, before any state has changed; `TensorError` when
     ///   memory runs out or a state is that of a model of other dimensions, after which the states are undefined.
     public func read(_ tokens: [Int32], states: [DecoderState]) throws {
-        guard tokens.count == states.count, (1...capacity).contains(tokens.count) else {
-            throw ModelError.input(
-                expected: "1 to \(capacity) tokens and as many states", found: "\(tokens.count) and \(states.count)")
-        }
-        try model.require(tokens)
-        guard states.count == 1 || Set(states.map(ObjectIdentifier.init)).count == states.count else {
-            throw ModelError.input(expected: "a state of its own for every sequence", found: "one state twice")
-        }
-        guard states.allSatisfy({ $0.layers.count == bindings.count }) else {
-            throw ModelError.input(expected: "states of this model", found: "a state of another")
-        }
+        try require(tokens, states)
         // Before any state has changed.
         for (row, state) in states.enumerated() { try places?.set(row: row, place: state.position) }
         for (row, state) in states.enumerated() {
             angles.set(row: row, position: state.position)
-            for (layer, bind) in bindings.enumerated() { try bind(state.layers[layer], row) }
+            for (layer, bind) in try zip(state.layers(), bindings) { try bind(layer, row) }
             state.position += 1
         }
         try step.run(tokens: tokens)

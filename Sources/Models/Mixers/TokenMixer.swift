@@ -111,8 +111,8 @@ public struct MixerContext: Sendable {
     var carried: CarriedDocuments?
     /// Where the first token stands.
     public var position = 0
-    /// The same on a GPU for one token, T = 1, of a recorded step, which serves for all positions.
-    public var recordedPosition: Tensor? { turns.first?.mixer.keys.position }
+    /// Where the one token of each row of a recorded step on a GPU stands, (B) int32: the step serves for all positions.
+    public internal(set) var recordedPositions: Tensor?
     /// Shown the inputs of every linear map.
     var linearInputs: LinearInputs?
 
@@ -146,6 +146,13 @@ public protocol MixerState: AnyObject {
     /// Makes room for `positions` tokens in all, of which `count` have been read, so that a recorded step finds it.
     func reserve(_ positions: Int, count: Int) throws
 
+    /// Row `row` of this state of several sequences becomes `other`, that of one, of which `count` tokens were read and for which
+    /// there is room: for steps on a GPU.
+    func put(_ other: any MixerState, at row: Int, count: Int) throws
+
+    /// A state of its own of the sequence in row `row`.
+    func taken(_ row: Int) throws -> any MixerState
+
     /// Adds all of the state to `snapshot`, under names that begin with `prefix`.
     func store(in snapshot: inout StateSnapshot, prefix: String) throws
 
@@ -157,6 +164,12 @@ public protocol MixerState: AnyObject {
 extension MixerState {
     public func reserve(_ positions: Int, count: Int) {}
     public func advance() {}
+
+    public func put(_ other: any MixerState, at row: Int, count: Int) throws { throw notTogether }
+    public func taken(_ row: Int) throws -> any MixerState { throw notTogether }
+    private var notTogether: ModelError {
+        .input(expected: "a state of several sequences", found: "a state of type \(type(of: self))")
+    }
 
     /// This state as that of a certain mixer.
     func required<State: MixerState>(as type: State.Type) throws -> State {

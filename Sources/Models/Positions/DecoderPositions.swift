@@ -33,16 +33,6 @@ struct DecoderPositions: Sendable {
         }
     }
 
-    /// All tables for `count` positions from `first` on, on the processor: for recorded steps of a GPU, which take one row of
-    /// them. Those for sinks of mixers have one row, for all positions.
-    func stretch(from first: Int, count: Int) throws -> [LayerTurns] {
-        try rotary.kinds.map { rotary in
-            let table = try rotary.table(offset: first, count: count, length: first + 1)
-            let mixer = Turns(table, sinkQueries: try rotary.table(offset: farthest, count: 1))
-            return LayerTurns(mixer: mixer, kept: try kept?.stretch(rotary, from: first, count: count))
-        }
-    }
-
     /// The context of a call for `count` tokens of each sequence from `offset` on.
     func context(offset: Int, count: Int, documents: Documents?, on device: Device) throws -> MixerContext {
         MixerContext(

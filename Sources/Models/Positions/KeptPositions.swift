@@ -27,17 +27,6 @@ struct KeptPositions: Sendable {
     /// Whether a token at `position` sees sinks at ``farthest``, nearer than they are.
     func isFar(_ position: Int) -> Bool { hasSinks && position > farthest }
 
-    /// All tables for `count` positions from `first` on, on the processor: for recorded steps of a GPU.
-    func stretch(_ rotary: RotaryEmbedding, from first: Int, count: Int) throws -> Turns {
-        func table(farthest: Int = .max, scale: LogScale? = nil) throws -> RotaryTable {
-            try rotary.table(
-                offset: first, count: count, farthest: farthest, positions: positions, scale: scale, length: first + 1)
-        }
-        var turns = Turns(try table(), sinkQueries: try table(farthest: farthest, scale: scale))
-        if scale != nil { turns.queries = try table(scale: scale) }
-        return turns
-    }
-
     /// The tables of a call for `count` tokens from `offset` on.
     func turns(
         _ rotary: RotaryEmbedding, offset: Int, count: Int, documents: Documents?, on device: Device

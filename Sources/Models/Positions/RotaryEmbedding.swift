@@ -113,15 +113,14 @@ private final class TableCache: Sendable {
     let known = Mutex<[Key: RotaryTable]>([:])
 }
 
-/// Cosines and sines, (T, K/2) each, for the positions of one call; or for a stretch of positions on a GPU, of which a
-/// recorded step takes the one that stands in its memory.
+/// Cosines and sines, (T, K/2) each, for the positions of one call; or (B, K/2), for the positions of the rows of a step.
 public struct RotaryTable: Sendable {
     /// cos(position · frequency), (T, K/2), float32.
     public let cosines: Tensor
     /// sin(position · frequency), (T, K/2), float32.
     public let sines: Tensor
-    /// int32; see ``MixerContext/recordedPosition``.
-    var position: Tensor?
+    /// Whether there is one position for each sequence, T = 1.
+    var isByRow = false
     /// Packed documents, at each of which positions begin again; nil where they run on.
     var documents: Documents?
 
@@ -132,16 +131,19 @@ public struct RotaryTable: Sendable {
     }
 
     /// A table of memory of its own on `device`, which may be overwritten.
-    /// - Parameter position: where a recorded step finds the position whose row it takes.
-    func copy(on device: Device, position: Tensor? = nil) throws -> RotaryTable {
+    func copy(on device: Device) throws -> RotaryTable {
         RotaryTable(
             cosines: try Tensor(cosines.array(Float.self), shape: cosines.shape).to(device),
-            sines: try Tensor(sines.array(Float.self), shape: sines.shape).to(device), position: position)
+            sines: try Tensor(sines.array(Float.self), shape: sines.shape).to(device))
     }
 
     /// Turns x (B, T, H, K).
     func callAsFunction(_ x: Tensor) throws -> Tensor {
-        if let position { return try x.rope(cosines: cosines, sines: sines, position: position) }
+        if isByRow {
+            let (rows, heads, dim) = (x.shape[0], x.shape[2], x.shape[3])
+            return try x.reshaped([1, rows, heads, dim]).rope(cosines: cosines, sines: sines, offset: 0)
+                .reshaped(x.shape)
+        }
         return try x.rope(cosines: cosines, sines: sines, offset: 0, documents: documents)
     }
 }

@@ -13,16 +13,16 @@ final class DeviceKeyValueCache: AttentionCache {
             on: device)
     }
 
-    private init(copying other: DeviceKeyValueCache) { (span, ring) = (other.span, other.ring) }
+    private init(_ span: AttentionSpan, _ ring: KeyValueRing) { (self.span, self.ring) = (span, ring) }
 
     func attend(_ heads: AttentionHeads, context: MixerContext) throws -> Tensor {
         guard context.documents == nil else {
             throw ModelError.input(expected: "one document that goes on", found: "packed documents")
         }
-        if let position = context.recordedPosition {
+        if let positions = context.recordedPositions {
             return try ring.attend(
                 q: heads.q, k: heads.k, v: heads.v, scale: heads.scale, cap: heads.cap, sinkQueries: heads.sinkQueries,
-                position: position)
+                positions: positions)
         }
         return try ring.attend(
             q: heads.q, k: heads.k, v: heads.v, scale: heads.scale, cap: heads.cap, span: span,
@@ -38,7 +38,13 @@ final class DeviceKeyValueCache: AttentionCache {
 
     var byteCount: Int { ring.byteCount }
 
-    func copy() -> MixerState { DeviceKeyValueCache(copying: self) }
+    func copy() -> MixerState { DeviceKeyValueCache(span, ring) }
+
+    func put(_ other: any MixerState, at row: Int, count: Int) throws {
+        try ring.put(other.required(as: DeviceKeyValueCache.self).ring, at: row, count: count)
+    }
+
+    func taken(_ row: Int) throws -> any MixerState { DeviceKeyValueCache(span, try ring.taken(row)) }
 
     func undo() -> () -> Void { { [self, ring] in self.ring = ring } }
 

@@ -47,7 +47,7 @@ extension DecoderState {
     /// What ``DecoderModel/makeState(from:)`` needs. Its tensors are not changed by what this state reads later.
     public func snapshot() throws -> StateSnapshot {
         var snapshot = StateSnapshot(position: position)
-        for (layer, state) in layers.enumerated() { try state.store(in: &snapshot, prefix: "layers.\(layer).") }
+        for (layer, state) in try layers().enumerated() { try state.store(in: &snapshot, prefix: "layers.\(layer).") }
         return snapshot
     }
 }
@@ -61,7 +61,7 @@ extension DecoderModel {
                 name: "position", expected: "0 to \(StateSnapshot.maximumPosition)", found: "\(snapshot.position)")
         }
         let state = try makeState()
-        for (layer, part) in state.layers.enumerated() {
+        for (layer, part) in try state.layers().enumerated() {
             try part.restore(snapshot, prefix: "layers.\(layer).")
         }
         state.position = snapshot.position

@@ -36,24 +36,27 @@ public protocol RecordedWork: AnyObject {
 /// Operations that stand in recorded work beside those of ``Backend``: what changes from one time to the next they read where
 /// it stands in the device's memory.
 protocol RecordingBackend: Backend {
-    /// ``Backend/rope(_:cosines:sines:offset:documents:)`` of x (B, T, H, K) whose first token stands at `position`, int32,
-    /// with row `position` + t mod R of `cosines` and `sines` (R, K/2).
-    func rope(_ x: Tensor, cosines: Tensor, sines: Tensor, position: Tensor) throws -> Tensor
+    /// `cosines` and `sines` (R, K/2) of R rows at `positions` (R), int32; see ``RowAngles``.
+    func angles(
+        _ positions: Tensor, frequencies: Tensor, farthest: Int, factor: Float, trained: Int, most: Int,
+        cosines: Tensor,
+        sines: Tensor) throws
 
     /// The place of each token in its document, int32 (B · T), whose first one is that in `first`, int32 (B, T).
     func places(_ first: Tensor) throws -> Tensor
 
-    /// `ids` (R), int32 = the index of the largest in each row of `logits` (R, O), float32.
-    func argmax(_ logits: Tensor, into ids: Tensor) throws
+    /// Picks a token of each row of `logits` (R, O), float32: `picked` (R), int32, with -1 where logits are not finite, and `ids`
+    /// (R, 1), int32, with 0 there.
+    func pick(_ choices: [TokenChoice], from logits: Tensor, into picked: Tensor, ids: Tensor) throws
 
-    /// Keeps `ids` (R) in row `position` mod L of `history` (L, R) and adds one to `position`, all int32.
-    func advance(_ ids: Tensor, history: Tensor, position: Tensor) throws
+    /// Adds `taking` to `positions`, (R) int32 both.
+    func advance(_ positions: Tensor, taking: Tensor) throws
 
-    /// Attention of one token of each sequence, q (R, 1, H, K), k and v (R, 1, N, K), at `position` (int32), over the
+    /// Attention of one token of each sequence, q (R, 1, H, K), k and v (R, 1, N, K), at `positions` (R), int32, over the
     /// caches (R, N, W, K), to which k and v are added in place; over the sinks with `sinkQueries` (R, 1, H, K) unless nil.
     func attentionStep(
         q: Tensor, k: Tensor, v: Tensor, keys: Tensor, values: Tensor, sinks: Int, sinkQueries: Tensor?,
-        position: Tensor, scale: Float, cap: Float?
+        positions: Tensor, scale: Float, cap: Float?
     ) throws -> Tensor
 
     /// Of the positions before `position` in a cache (R, N, W, K) `past`, which are the sinks and then the last of the

@@ -73,9 +73,6 @@ struct GenerateCommand: ParsableCommand {
             }
             guard maxTokens > 0 else { throw ValidationError("--max-tokens: expected 1 or more, found \(maxTokens).") }
         }
-        guard !weights.device.traits.readsInStep || prompts == nil else {
-            throw ValidationError("--device: expected cpu with --prompts, found \(weights.device).")
-        }
         guard !force || saveState != nil else { throw ValidationError("--force: expected together with --save-state.") }
         guard promptCache == nil || !stream && loadState == nil else {
             throw ValidationError("--prompt-cache: expected a whole prompt, found --stream or --load-state.")

@@ -60,6 +60,18 @@ final class MemoryState: MixerState {
         for cache in caches { try cache.reserve(positions, count: count) }
     }
 
+    func put(_ other: any MixerState, at row: Int, count: Int) throws {
+        let other = try other.required(as: MemoryState.self)
+        try memory.put(other.memory, at: row)
+        for (own, other) in zip(caches, other.caches) { try own.put(other, at: row, count: count) }
+    }
+
+    func taken(_ row: Int) throws -> any MixerState {
+        MemoryState(
+            memory: try memory.map { try $0.taken(row) }, window: try window?.taken(row) as? any AttentionCache,
+            kept: try kept?.taken(row) as? any AttentionCache, staysInPlace: staysInPlace)
+    }
+
     func store(in snapshot: inout StateSnapshot, prefix: String) throws {
         for (name, tensor) in memory.all {
             try snapshot.append("\(prefix)\(name)", tensor.to(.cpu).converted(to: .float32))

@@ -111,5 +111,22 @@ public struct MemoryTensors: Sendable {
         }
     }
 
+    /// Row `row` of each takes over the elements of others of one sequence.
+    mutating func put(_ others: MemoryTensors, at row: Int) throws {
+        for (own, other) in zip(values, others.values) {
+            guard var place = try own?.rows(row..<row + 1), let other else { continue }
+            try place.take(other)
+        }
+    }
+
     var byteCount: Int { values.reduce(0) { $0 + ($1?.byteCount ?? 0) } }
+}
+
+extension Tensor {
+    /// A tensor of its own with the elements of one row, (1, ...).
+    func taken(_ row: Int) throws -> Tensor {
+        var copy = try Tensor.empty([1] + shape.dropFirst(), dtype, on: device)
+        try copy.take(rows(row..<row + 1))
+        return copy
+    }
 }

@@ -1,6 +1,15 @@
 extension CUDABackend: RecordingBackend {
-    func rope(_ x: Tensor, cosines: Tensor, sines: Tensor, position: Tensor) throws -> Tensor {
-        try rotate(x, cosines: cosines, sines: sines, position: position, sign: 1)
+    func angles(
+        _ positions: Tensor, frequencies: Tensor, farthest: Int, factor: Float, trained: Int, most: Int,
+        cosines: Tensor,
+        sines: Tensor
+    ) throws {
+        try device.launch(
+            "rope.cu", "rotary_angles", grid: ((cosines.count + 255) / 256, 1, 1),
+            [
+                .tensor(positions), .tensor(frequencies), .tensor(cosines), .tensor(sines), .int(cosines.shape[0]),
+                .int(cosines.shape[1]), .int(farthest), .float(factor), .int(trained), .int(most),
+            ])
     }
 
     // MARK: Gated Slot Attention, a token
@@ -35,7 +44,7 @@ extension CUDABackend: RecordingBackend {
 
     func attentionStep(
         q: Tensor, k: Tensor, v: Tensor, keys: Tensor, values: Tensor, sinks: Int, sinkQueries: Tensor?,
-        position: Tensor, scale: Float, cap: Float?
+        positions: Tensor, scale: Float, cap: Float?
     ) throws -> Tensor {
         let (rows, heads, dim, capacity) = (q.shape[0], k.shape[2], q.shape[3], keys.shape[2])
         let group = q.shape[2] / heads
@@ -47,7 +56,7 @@ extension CUDABackend: RecordingBackend {
             grid: (parts, heads, rows),
             shared: 32 * group * (dim + 2),
             [
-                .tensor(q), .tensor(k), .tensor(v), .tensor(keys), .tensor(values), .tensor(position),
+                .tensor(q), .tensor(k), .tensor(v), .tensor(keys), .tensor(values), .tensor(positions),
                 .tensor(result), .tensor(partial), .int(capacity), .int(sinks), .tensor(sinkQueries), .float(scale),
                 .float(cap ?? 0),
             ])
@@ -100,16 +109,36 @@ extension CUDABackend: RecordingBackend {
         return ids
     }
 
-    func argmax(_ logits: Tensor, into ids: Tensor) throws {
+    private func argmax(_ logits: Tensor, into ids: Tensor) throws {
         let outputs = logits.shape.last ?? 1
         try device.launch(
             "sampling.cu", "argmax<float>", grid: (ids.count, 1, 1), block: (1024, 1),
             [.tensor(logits), .tensor(ids), .int(outputs)])
     }
 
-    func advance(_ ids: Tensor, history: Tensor, position: Tensor) throws {
+    func pick(_ choices: [TokenChoice], from logits: Tensor, into picked: Tensor, ids: Tensor) throws {
+        let (rows, outputs) = (logits.shape[0], logits.shape[1])
+        let words = try Tensor(choices.flatMap(\.words), shape: [rows, 8]).to(place)
+        let length = choices.map { $0.repetitionPenalty == 1 ? 0 : $0.recent.count }.max() ?? 0
+        var recent, scores: Tensor?
+        if length > 0 {
+            let tokens = choices.flatMap {
+                $0.recent.prefix(length) + Array(repeating: 0, count: max(0, length - $0.recent.count))
+            }
+            recent = try Tensor(tokens, shape: [rows, length]).to(place)
+            scores = try empty(logits.shape, .float32)
+        }
         try device.launch(
-            "sampling.cu", "advance", grid: (1, 1, 1),
-            [.tensor(ids), .tensor(history), .tensor(position), .int(ids.count), .int(history.shape[0])])
+            "sampling.cu", "pick_tokens", grid: (rows, 1, 1), block: (1024, 1),
+            [
+                .tensor(logits), .tensor(words), .tensor(recent), .int(length), .tensor(scores), .tensor(picked),
+                .tensor(ids), .int(outputs),
+            ])
+    }
+
+    func advance(_ positions: Tensor, taking: Tensor) throws {
+        try device.launch(
+            "sampling.cu", "advance", grid: ((positions.count + 255) / 256, 1, 1),
+            [.tensor(positions), .tensor(taking), .int(positions.count)])
     }
 }

@@ -187,7 +187,7 @@ extension CUDABackend {
     ) throws -> Tensor {
         let rows = offset..<cosines.shape[0]
         return try rotate(
-            x, cosines: cosines.rows(rows), sines: sines.rows(rows), position: nil, documents: documents, sign: 1)
+            x, cosines: cosines.rows(rows), sines: sines.rows(rows), documents: documents, sign: 1)
     }
 
     public func ropeBackward(
@@ -195,23 +195,22 @@ extension CUDABackend {
     ) throws -> Tensor {
         let rows = offset..<cosines.shape[0]
         return try rotate(
-            gradient, cosines: cosines.rows(rows), sines: sines.rows(rows), position: nil, documents: documents,
+            gradient, cosines: cosines.rows(rows), sines: sines.rows(rows), documents: documents,
             sign: -1)
     }
 
-    /// - Parameter position: int32; see the kernel.
-    func rotate(
-        _ x: Tensor, cosines: Tensor, sines: Tensor, position: Tensor?, documents: Documents? = nil, sign: Float
+    private func rotate(
+        _ x: Tensor, cosines: Tensor, sines: Tensor, documents: Documents?, sign: Float
     ) throws -> Tensor {
         let result = try empty(x.shape)
         let items = x.shape[0] * x.shape[1] * x.shape[2] * ((x.shape[3] + 15) / 16)
         try device.launch(
             "rope.cu", "rope", grid: ((items + 255) / 256, 1, 1),
             [
-                .tensor(x), .tensor(nil), .tensor(cosines), .tensor(sines), .tensor(position),
+                .tensor(x), .tensor(nil), .tensor(cosines), .tensor(sines),
                 .tensor(try documents?.firstPositions(length: x.shape[1], on: place)), .float(sign),
                 .tensor(result), .tensor(nil), .int(x.shape[0]), .int(x.shape[1]), .int(x.shape[2]), .int(0),
-                .int(x.shape[3]), .int(cosines.shape[0]),
+                .int(x.shape[3]),
             ])
         return result
     }

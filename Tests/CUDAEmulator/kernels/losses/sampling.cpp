@@ -4,3 +4,4 @@
 
 REGISTER_KERNEL(argmax<float>);
 REGISTER_KERNEL(advance);
+REGISTER_KERNEL(pick_tokens);

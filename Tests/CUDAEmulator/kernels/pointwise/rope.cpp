@@ -3,3 +3,4 @@
 #include "registry.h"
 
 REGISTER_KERNEL(rope);
+REGISTER_KERNEL(rotary_angles);

@@ -34,16 +34,16 @@ template <int dim> __device__ Merged merge(const float* sums, int count, int str
 
 }  // namespace attention::decoding
 
-/// Writes the new k and v (R, N, K) to the place of `position` in the caches (R, N, W, K), which then hold the first `sinks`
-/// positions and the last W - sinks of the others, and attends over them with q (R, H, K), or over the sinks, with
-/// `has_sink_queries`, with `sink_q`: o (R, H, K). `position`: one for all rows.
+/// Writes the new k and v (R, N, K) to the places of the rows' positions (R) in the caches (R, N, W, K), which then hold the
+/// first `sinks` positions and the last W - sinks of the others, and attends over them with q (R, H, K), or over the sinks, with
+/// `has_sink_queries`, with `sink_q`: o (R, H, K).
 /// With `has_cap`, scores go through cap · tanh(score / cap).
 /// Each of `gridDim.x` parts of the slots is a block's; of several, it writes to `partial`, (R, N, parts, G, K + 2)
 /// float32, the unnormalised output, the maximum and the sum, for `attention_step_combine`. K ≤ 256.
 /// Grid (parts, N, R), block 256, shared 32 G (K + 2).
 template <int dim, int group, bool has_sink_queries, bool has_cap = false>
 __global__ void __launch_bounds__(attention::decoding::threads) attention_step(
-    const bf16* q, const bf16* k, const bf16* v, bf16* k_cache, bf16* v_cache, const int32_t* position, bf16* o,
+    const bf16* q, const bf16* k, const bf16* v, bf16* k_cache, bf16* v_cache, const int32_t* positions, bf16* o,
     float* partial, int capacity, int sinks, const bf16* sink_q, float scale, float cap
 ) {
     using namespace attention::decoding;
@@ -54,7 +54,8 @@ __global__ void __launch_bounds__(attention::decoding::threads) attention_step(
     const int64_t source = static_cast<int64_t>(blockIdx.z) * gridDim.y + blockIdx.y;
     bf16* k_rows = k_cache + source * capacity * dim;
     bf16* v_rows = v_cache + source * capacity * dim;
-    const int slot = ring_place(*position, capacity, sinks), filled = min(*position + 1, capacity);
+    const int position = positions[blockIdx.z];
+    const int slot = ring_place(position, capacity, sinks), filled = min(position + 1, capacity);
     const int part = (filled + gridDim.x - 1) / gridDim.x, begin = blockIdx.x * part, end = min(begin + part, filled);
     if (begin <= slot && slot < end) {
         for (int i = threadIdx.x; i < dim; i += threads) {

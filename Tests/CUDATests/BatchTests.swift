@@ -1,0 +1,118 @@
+import Generation
+import Models
+import Support
+import Tensors
+import Testing
+
+extension CUDATests {
+    @Suite("Batches on a GPU") struct BatchTests {
+        static let kinds: [DecodingTests.Kind] = [
+            .slotsWithWindow, .keptHeads, .hybrid, .slidingWindow, .scaledHeads, .ownMixer,
+        ]
+
+        /// Sequences come, go, pause, are saved and fork at random; each has the logits that it has alone, to the bit.
+        @Test(arguments: kinds) func comeAndGo(_ kind: DecodingTests.Kind) throws {
+            let model = try DecodingTests().model(kind).to(.cuda)
+            var random = SplitMix64(seed: 17)
+            func number(_ range: Range<Int>) -> Int { Int.random(in: range, using: &random) }
+            // Some are beyond what the source was trained on and what windows reach, others grow to there.
+            let texts = DecodingTests().sequences(7, 150)
+            let lengths = [3, 60, 11, 1, 30, 7, 5]
+            var expected: [[[Float]]] = []
+            for (text, length) in zip(texts, lengths) {
+                let alone = try Together(model, reading: [Array(text[..<length])])
+                expected.append(
+                    try text[length..<length + 30].map { token in
+                        try alone.read([token])
+                        return try alone.logits().array(Float.self)
+                    })
+            }
+            let step = try model.makeStep(capacity: 4)
+            var states: [Int: DecoderState] = [:]
+            var done = [Int](repeating: 0, count: texts.count)
+            // A sequence that is beyond the positions of the source makes others see sinks by another way, which rounds otherwise.
+            let tolerance = [.keptHeads, .scaledHeads, .ownMixer].contains(kind) ? 0.02 : 0
+            while done.contains(where: { $0 < 30 }) {
+                let ready = texts.indices.filter { done[$0] < 30 }.shuffled(using: &random)
+                let taking = Array(ready.prefix(number(1..<5)))
+                for index in taking {
+                    guard let state = states[index] else {
+                        let state = try model.makeState()
+                        _ = try model.nextLogits(Array(texts[index][..<lengths[index]]), state: state)
+                        states[index] = state
+                        continue
+                    }
+                    switch number(0..<8) {
+                    case 0: states[index] = try model.makeState(from: state.snapshot())
+                    case 1: states[index] = try state.copy()
+                    case 2: _ = try model.nextLogits([1, 2, 3], state: state.copy())
+                    default: break
+                    }
+                }
+                // Steps with the same sequences, and then with others.
+                let chosen = taking.compactMap { states[$0] }
+                for _ in 0..<min(number(1..<6), taking.map { 30 - done[$0] }.min() ?? 1) {
+                    try step.read(taking.map { texts[$0][lengths[$0] + done[$0]] }, states: chosen)
+                    for (row, index) in taking.enumerated() {
+                        let found = try step.withLogits(of: row) { Array($0) }, alone = expected[index][done[index]]
+                        let error = zip(found, alone).map { abs($0 - $1) }.max() ?? .infinity
+                        #expect(Double(error) <= tolerance, "\(kind), sequence \(index), token \(done[index])")
+                        done[index] += 1
+                        #expect(states[index]?.position == lengths[index] + done[index])
+                    }
+                }
+            }
+        }
+
+        /// Requests of all lengths have the tokens of a session of their own, however they are picked.
+        @Test(arguments: kinds) func equalsSessions(_ kind: DecodingTests.Kind) throws {
+            let model = try DecodingTests().model(kind).to(.cuda)
+            let prompts = [3, 90, 40, 1, 17, 23, 9].enumerated().map { index, length in
+                (0..<length).map { Int32(($0 * 31 + index * 11) % 64) }
+            }
+            func sampler(_ index: Int) throws -> Sampler {
+                let options =
+                    switch index % 4 {
+                    case 0: try SamplingOptions()
+                    case 1: try SamplingOptions(repetitionPenalty: 1.5, repetitionWindow: 20, temperature: 0.9, topK: 9)
+                    case 2: try SamplingOptions(temperature: 1.3, topP: 0.8, minP: 0.02)
+                    default: try SamplingOptions(logitBias: [3: 2], temperature: 0.7)
+                    }
+                return Sampler(options, seed: UInt64(index))
+            }
+            let batch = try BatchGenerator(model, capacity: 3)
+            for (index, prompt) in prompts.enumerated() {
+                _ = try batch.add(.init(prompt: prompt, sampler: sampler(index), limit: 4 + 3 * index))
+            }
+            let gone = try batch.add(.init(prompt: [5], sampler: sampler(0), limit: 99))
+            var found = [[Int32]](repeating: [], count: prompts.count + 1)
+            while !batch.isEmpty {
+                for event in try batch.advance() {
+                    guard case .token(let id, let token) = event else { continue }
+                    found[id].append(token)
+                    if id == gone, found[id].count == 2 { batch.cancel(id) }
+                }
+            }
+            for (index, prompt) in prompts.enumerated() {
+                let session = try GenerationSession(model)
+                try session.read(prompt)
+                var expected: [Int32] = []
+                var sampler = try sampler(index)
+                try session.generate(limit: 4 + 3 * index, sampler: &sampler, stops: []) { expected.append($0) }
+                #expect(found[index] == expected, "\(kind), request \(index)")
+            }
+            #expect(found[gone].count == 2)
+        }
+
+        @Test func refusals() throws {
+            let model = try DecodingTests().model(.slotsWithWindow).to(.cuda)
+            let (state, step) = (try model.makeState(), try model.makeStep(capacity: 2))
+            #expect(throws: ModelError.self) { try step.read([1, 2], states: [state, state]) }
+            #expect(throws: ModelError.self) { try step.read([1, 72], states: [state, model.makeState()]) }
+            #expect(throws: ModelError.self) { try step.read([1], states: [model.makeState(rows: 2)]) }
+            #expect(throws: ModelError.self) { try step.pick([TokenChoice()]) }
+            #expect(throws: ModelError.self) { try step.withLogits(of: 0) { _ in } }
+            #expect(state.position == 0)
+        }
+    }
+}
