@@ -49,15 +49,19 @@ public struct KeyValueRing: Sendable {
 
     /// The same for one new token of each sequence, T = 1, over all positions that the ring holds of each: `positions` (R), int32,
     /// are read on the GPU, so that recorded work serves for all.
-    /// - Parameter sinkQueries: (R, 1, H, K), for q with all sinks, also those that are among the last positions.
+    /// - Parameters:
+    ///   - sinkQueries: (R, 1, H, K), for q with all sinks, also those that are among the last positions.
+    ///   - mixture: what the result is mixed with.
     public mutating func attend(
-        q: Tensor, k: Tensor, v: Tensor, scale: Float, cap: Float? = nil, sinkQueries: Tensor? = nil, positions: Tensor
+        q: Tensor, k: Tensor, v: Tensor, scale: Float, cap: Float? = nil, sinkQueries: Tensor? = nil, positions: Tensor,
+        mixture: HeadMixture? = nil
     ) throws -> Tensor {
         try positions.requireShape("attend", "positions", [keys.shape[0]])
+        try mixture?.require(q)
         try makeUnique()
         return try keys.recordingBackend("attend", with: q, k, v, sinkQueries, positions).attentionStep(
             q: q, k: k, v: v, keys: keys, values: values, sinks: sinks, sinkQueries: sinkQueries,
-            positions: positions, scale: scale, cap: cap)
+            positions: positions, scale: scale, cap: cap, mixture: mixture)
     }
 
     /// Makes room for `capacity` tokens; `count` have been read so far, and all are held.
@@ -169,5 +173,26 @@ public struct KeyValueRing: Sendable {
     private mutating func makeUnique() throws {
         try keys.makeUnique()
         try values.makeUnique()
+    }
+}
+
+/// What heads (B, T, H, V) are mixed with: ``Tensor/mix(_:_:logits:)`` has them first.
+public struct HeadMixture: Sendable {
+    /// (B, T, H, V).
+    public var other: Tensor
+    /// (B, T, H).
+    public var logits: Tensor
+
+    /// A mixture with `other`, by `logits`.
+    public init(_ other: Tensor, logits: Tensor) { (self.other, self.logits) = (other, logits) }
+
+    /// The heads x, mixed.
+    public func callAsFunction(_ x: Tensor) throws -> Tensor { try Tensor.mix(x, other, logits: logits) }
+
+    /// Fails unless they fit heads of x's shape.
+    func require(_ x: Tensor) throws {
+        try x.requireDevice("mix", [other, logits])
+        try other.requireActivation("mix", "other", x.shape.map { $0 })
+        try logits.requireActivation("mix", "logits", x.shape.dropLast().map { $0 })
     }
 }

@@ -37,6 +37,9 @@ Card cards[2];
 
 void* host(uint64_t address) { return reinterpret_cast<void*>(address); }
 
+/// Kernels and products that were done.
+size_t launches = 0;
+
 /// Does the work, or records it. What `work` captures must stay what it is until it is replayed.
 int give(Card* card, std::function<int()> work) {
     if (!card->recording) return work();
@@ -149,7 +152,7 @@ int launch(
     Card* card, void* handle, const unsigned grid[3], const unsigned block[3], size_t shared_bytes, void** arguments) {
     std::lock_guard lock(mutex);
     const Kernel& kernel = *static_cast<Kernel*>(handle);
-    if (!card->recording) return run(kernel, grid, block, shared_bytes, arguments);
+    if (!card->recording) return launches++, run(kernel, grid, block, shared_bytes, arguments);
     std::vector<std::vector<char>> values;
     for (size_t i = 0; i < kernel.sizes.size(); i++) {
         const char* value = static_cast<char*>(arguments[i]);
@@ -160,7 +163,7 @@ int launch(
     return give(card, [=, &kernel] {
         std::vector<void*> pointers;
         for (const auto& value : values) pointers.push_back(const_cast<char*>(value.data()));
-        return run(kernel, blocks.data(), threads.data(), shared_bytes, pointers.data());
+        return launches++, run(kernel, blocks.data(), threads.data(), shared_bytes, pointers.data());
     });
 }
 
@@ -171,7 +174,7 @@ int product(Card* card, const moult_cuda_product* product) {
         || forbid_elsewhere(card, "product", product->b, half * product->k * product->n)
         || forbid_elsewhere(card, "product", product->d, sum * product->m * product->n))
         return 1;
-    return give(card, [product = *product] { return multiply(product), 0; });
+    return give(card, [product = *product] { return launches++, multiply(product), 0; });
 }
 
 int begin_capture(Card* card) {
@@ -214,6 +217,11 @@ int fail(const std::string& reason) {
 }  // namespace moult_emulator
 
 const moult_cuda* moult_emulated_cuda() { return &moult_emulator::functions; }
+
+size_t moult_emulated_launches() {
+    std::lock_guard lock(moult_emulator::mutex);
+    return moult_emulator::launches;
+}
 
 void moult_emulated_memory(size_t bytes) {
     std::lock_guard lock(moult_emulator::mutex);

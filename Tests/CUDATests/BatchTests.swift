@@ -1,3 +1,4 @@
+import CUDAEmulator
 import Generation
 import Models
 import Support
@@ -102,6 +103,21 @@ extension CUDATests {
                 #expect(found[index] == expected, "\(kind), request \(index)")
             }
             #expect(found[gone].count == 2)
+        }
+
+        /// Kernels and products of one layer of a step, replayed.
+        @Test("few launches a layer", arguments: [1, 4], [(DecodingTests.Kind.slotsWithWindow, 7), (.attention, 6)])
+        func launches(_ rows: Int, _ expected: (kind: DecodingTests.Kind, count: Int)) throws {
+            let counts = try [1, 3].map { layers in
+                let model = try DecodingTests().model(expected.kind, layers: layers).to(.cuda)
+                let together = try Together(model, reading: .init(repeating: [], count: rows))
+                let tokens = [Int32](repeating: 5, count: rows)
+                for _ in 0..<2 { try together.read(tokens) }
+                let before = moult_emulated_launches()
+                try together.read(tokens)
+                return moult_emulated_launches() - before
+            }
+            #expect(counts[1] - counts[0] == 2 * expected.count, "\(counts[0]) with one layer")
         }
 
         @Test func refusals() throws {

@@ -27,11 +27,12 @@ extension CUDATests {
             }
         }
 
-        func model(_ kind: Kind) throws -> DecoderModel {
+        func model(_ kind: Kind, layers: Int = 2) throws -> DecoderModel {
             let json: JSONObject = [
                 "model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 48,
                 "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "intermediate_size": 64,
-                "num_hidden_layers": 2, "vocab_size": 72, "rms_norm_eps": 1e-5, "tie_word_embeddings": true,
+                "num_hidden_layers": .integer(layers), "vocab_size": 72, "rms_norm_eps": 1e-5,
+                "tie_word_embeddings": true,
                 "attention_bias": true,
             ]
             var configuration = try ModelConfiguration(DecoderConfiguration(json: .object(json), file: "config.json"))
@@ -41,7 +42,7 @@ extension CUDATests {
             switch kind {
             case .attention: break
             case .slidingWindow: configuration.decoder.slidingWindow = 8
-            case .slots, .slotsWithWindow: configuration.mixers = ["gsa", "gsa"]
+            case .slots, .slotsWithWindow: configuration.mixers = .init(repeating: "gsa", count: layers)
             case .hybrid: configuration.mixers = ["attention", "gsa"]
             case .keptHeads:
                 configuration.mixers = ["gsa", "gsa"]

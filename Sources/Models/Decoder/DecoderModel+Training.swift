@@ -25,7 +25,8 @@ extension DecoderModel {
             context.turns[kind].kept = try positions.kept?.turns(
                 rotary, offset: context.position, count: length, documents: context.documents, on: device)
         }
-        return try blocks[layer].mixer(x, state: nil, context: context)
+        let mixer = blocks[layer].mixer
+        return try mixer(NormedInput(x), state: nil, context: context).linear([mixer.outputMap], context)[0]
     }
 
     /// The language model's head (vocabulary, D).

@@ -127,7 +127,7 @@ public struct DecoderModel: Sendable {
         (run.recomputation, run.progress) = (recomputation, progress)
         let undo = try progress == nil ? nil : state?.undo()
         do {
-            let x = try hidden(run)
+            let x = try hidden(run).tensor()
             state?.position += ids.shape[1]
             return x
         } catch {
@@ -137,7 +137,7 @@ public struct DecoderModel: Sendable {
     }
 
     /// The whole decoder but its head, which is the same for everything that runs it: the hidden states before the head.
-    func hidden<Run: DecoderRun>(_ run: Run) throws -> Run.Rows {
+    func hidden<Run: DecoderRun>(_ run: Run) throws -> Run.Input {
         try run.norm(layers(run.embed(embedding), run, blocks[...]), finalNorm, readers: [head])
     }
 

@@ -5,17 +5,19 @@ import Tensors
 protocol DecoderRun {
     /// Activations (..., D) of the tokens in hand.
     associatedtype Rows
-    /// What a mixer or an MLP gives; of a step still without the last product, which is done as it is added.
+    /// The same after a norm, for the maps that read them.
+    associatedtype Input
+    /// What a mixer or an MLP gives, still without the last product, which is done as it is added.
     associatedtype Output
 
     /// The rows of `embedding` of the tokens in hand.
     func embed(_ embedding: DecoderEmbedding) throws -> Rows
     /// x normed, or itself without a norm; to be read by the weights `readers`.
-    func norm(_ x: Rows, _ norm: Normalisation?, readers: [Tensor]) throws -> Rows
+    func norm(_ x: Rows, _ norm: Normalisation?, readers: [Tensor]) throws -> Input
     /// What the mixer of `layer` makes of its input.
-    func mix(_ input: Rows, _ mixer: any TokenMixer, layer: Int) throws -> Output
+    func mix(_ input: Input, _ mixer: any TokenMixer, layer: Int) throws -> Output
     /// What the MLP makes of its input.
-    func expand(_ input: Rows, _ mlp: any FeedForward) throws -> Output
+    func expand(_ input: Input, _ mlp: any FeedForward) throws -> Output
     /// x + `output`, which is normed before.
     func add(_ output: Output, norm: Normalisation?, to x: Rows) throws -> Rows
     /// A whole layer; what may be done otherwise than `block` does it by itself.
@@ -49,20 +51,25 @@ struct TensorRun: DecoderRun {
         return try embedding(ids, context: context)
     }
 
-    func norm(_ x: Tensor, _ norm: Normalisation?, readers: [Tensor]) throws -> Tensor {
-        try norm.map { try x.normalised($0) } ?? x
+    func norm(_ x: Tensor, _ norm: Normalisation?, readers: [Tensor]) -> NormedInput { NormedInput(x, norm) }
+
+    func mix(_ input: NormedInput, _ mixer: any TokenMixer, layer: Int) throws -> BlockOutput {
+        let joined = try mixer(input, state: states?[layer], context: context)
+        let output = BlockOutput.product(joined, mixer.outputMap)
+        guard let visit else { return output }
+        let rows = try output.tensor(context)
+        try visit(layer, input.tensor(), rows)
+        return .rows(rows)
     }
 
-    func mix(_ input: Tensor, _ mixer: any TokenMixer, layer: Int) throws -> Tensor {
-        let output = try mixer(input, state: states?[layer], context: context)
-        try visit?(layer, input, output)
-        return output
-    }
+    func expand(_ input: NormedInput, _ mlp: any FeedForward) throws -> BlockOutput { try mlp(input, context) }
 
-    func expand(_ input: Tensor, _ mlp: any FeedForward) throws -> Tensor { try mlp(input, context) }
-
-    func add(_ output: Tensor, norm: Normalisation?, to x: Tensor) throws -> Tensor {
-        try x.adding(norm.map { try output.normalised($0) } ?? output)
+    func add(_ output: BlockOutput, norm: Normalisation?, to x: Tensor) throws -> Tensor {
+        if case .product(let rows, let map) = output, norm == nil, context.linearInputs == nil {
+            return try rows.linear(map.weight, bias: map.bias, addedTo: x)
+        }
+        let rows = try output.tensor(context)
+        return try x.adding(norm.map { try rows.normalised($0) } ?? rows)
     }
 
     func through(_ block: DecoderBlock, _ x: Tensor) throws -> Tensor {

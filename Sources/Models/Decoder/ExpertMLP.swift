@@ -52,12 +52,12 @@ struct ExpertMLP: FeedForward {
         inputWeights = [router] + inputMaps.map(\.weight)
     }
 
-    func callAsFunction(_ x: Tensor, _ context: MixerContext) throws -> Tensor {
-        let logits = try x.linear(router)
-        guard let inputs = context.linearInputs else { return try x.experts(experts, router: logits) }
+    func callAsFunction(_ input: NormedInput, _ context: MixerContext) throws -> BlockOutput {
+        let x = try input.tensor(), logits = try x.linear(router)
+        guard let inputs = context.linearInputs else { return .rows(try x.experts(experts, router: logits)) }
         // Of all rows, also for maps that few of them reach: those may reach others in another text.
         try inputs.add(x, to: inputMaps)
-        return try x.experts(experts, router: logits) { try inputs.add($1, to: [outputMaps[$0]]) }
+        return .rows(try x.experts(experts, router: logits) { try inputs.add($1, to: [outputMaps[$0]]) })
     }
 
     func record(_ step: RecordedStep, _ x: RecordedStep.Rows) throws -> StepOutput {

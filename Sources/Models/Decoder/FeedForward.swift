@@ -6,8 +6,8 @@ protocol FeedForward: Sendable {
     /// The weights that read its input.
     var inputWeights: [Tensor] { get }
 
-    /// x (B, T, D) → (B, T, D).
-    func callAsFunction(_ x: Tensor, _ context: MixerContext) throws -> Tensor
+    /// What it makes of the rows, (B, T, D).
+    func callAsFunction(_ input: NormedInput, _ context: MixerContext) throws -> BlockOutput
 
     /// Records it but for the last product.
     func record(_ step: RecordedStep, _ x: RecordedStep.Rows) throws -> StepOutput

@@ -23,7 +23,9 @@ extension DecoderModel {
     /// it is that of another.
     public func hidden(_ below: LayerInputs, from layer: Int) throws -> Tensor {
         let run = TensorRun(below.context), x = try layers(below.inputs[layer], run, blocks[layer...])
-        return try run.norm(x, finalNorm, readers: [head]).reshaped([x.shape[1], configuration.decoder.hiddenSize])
+        return try run.norm(x, finalNorm, readers: [head]).tensor().reshaped([
+            x.shape[1], configuration.decoder.hiddenSize,
+        ])
     }
 
     /// The parameter `name`.

@@ -35,17 +35,10 @@ struct MLP: FeedForward {
         (up, down, activation) = (try map("up_proj"), try map("down_proj"), decoder.activation)
     }
 
-    var inputWeights: [Tensor] { inputMaps.map(\.weight) }
+    var inputWeights: [Tensor] { (gate.map { [$0.weight] } ?? []) + [up.weight] }
 
-    /// The maps that read the MLP's input.
-    private var inputMaps: [Linear] { (gate.map { [$0] } ?? []) + [up] }
-
-    func callAsFunction(_ x: Tensor, _ context: MixerContext) throws -> Tensor {
-        let inner = try x.linear(inputMaps, context)
-        let expanded =
-            gate == nil
-            ? try inner[0].activated(activation) : try Tensor.gated(activation, gate: inner[0], up: inner[1])
-        return try expanded.linear([down], context)[0]
+    func callAsFunction(_ input: NormedInput, _ context: MixerContext) throws -> BlockOutput {
+        .product(try input.expanded(activation, gate: gate, up: up, context), down)
     }
 
     func record(_ step: RecordedStep, _ x: RecordedStep.Rows) throws -> StepOutput {

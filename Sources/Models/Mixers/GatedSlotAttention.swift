@@ -75,29 +75,29 @@ public struct GatedSlotAttention: LongMemory {
     }
 
     public func callAsFunction(_ input: MemoryInput, state: inout MemoryTensors) throws -> Tensor {
-        let logGates = try input.maps[0].logGate(divisor: Self.gateDivisor)
-            .reshaped(Array(input.q.shape.prefix(2)) + [input.k.shape[2], slots])
+        let gates = input.maps[0]
         guard let outputNorm else {
-            return try mix(q: input.q, k: input.k, v: input.v, logGates, input.documents, &state)
+            return try mix(q: input.q, k: input.k, v: input.v, gates, input.documents, &state)
         }
         let mixed = try mix(
-            q: input.q.activated(.silu), k: input.k.activated(.silu), v: input.v.activated(.silu), logGates,
+            q: input.q.activated(.silu), k: input.k.activated(.silu), v: input.v.activated(.silu), gates,
             input.documents, &state)
         let flat = try mixed.activated(.silu).reshaped(mixed.shape.prefix(2) + [outputNorm.count])
         return try flat.rmsNorm(weight: outputNorm, epsilon: Self.outputNormEpsilon).reshaped(mixed.shape)
     }
 
     private func mix(
-        q: Tensor, k: Tensor, v: Tensor, _ logGates: Tensor, _ documents: Documents?, _ state: inout MemoryTensors
+        q: Tensor, k: Tensor, v: Tensor, _ gates: Tensor, _ documents: Documents?, _ state: inout MemoryTensors
     ) throws -> Tensor {
         guard let keys = state.take(Self.keys), let values = state.take(Self.values) else {
             return try Tensor.gatedSlotAttention(
-                q: q, k: k, v: v, logGates: logGates, scale: scale, documents: documents)
+                q: q, k: k, v: v, gates: gates, divisor: Self.gateDivisor, scale: scale, documents: documents)
         }
         var slots = GatedSlotState(keys: consume keys, values: consume values)
         defer { (state[Self.keys], state[Self.values]) = (slots.keys, slots.values) }
         return try Tensor.gatedSlotAttention(
-            q: q, k: k, v: v, logGates: logGates, scale: scale, state: &slots, documents: documents)
+            q: q, k: k, v: v, gates: gates, divisor: Self.gateDivisor, scale: scale, state: &slots, documents: documents
+        )
     }
 
     // MARK: The step

@@ -33,12 +33,12 @@ public struct SoftmaxAttention: TokenMixer {
             ? AttentionSpan(window: window) : try configuration.attention.span(sliding: window)
     }
 
-    public func callAsFunction(_ x: Tensor, state: MixerState?, context: MixerContext) throws -> Tensor {
-        let (q, k, v, _) = try projections.qkv(x, context: context)
+    public func callAsFunction(_ input: NormedInput, state: MixerState?, context: MixerContext) throws -> Tensor {
+        let (q, k, v, _) = try projections.qkv(input, context: context)
         let turns = context.turns[projections.kind]
         let heads = try projections.turned(q: q, k: k, v: v, span: span, isLocal ? turns.mixer : turns.ofKept)
-        return try projections.output(
-            projections.attend(heads, span: span, cache: state?.requiredCache(), context: context), context)
+        return try projections.joined(
+            projections.attend(heads, span: span, cache: state?.requiredCache(), context: context))
     }
 
     public var inputWeights: [Tensor] { projections.inputMaps.map(\.weight) }
@@ -143,12 +143,12 @@ struct AttentionProjections: Sendable {
         farthest = try configuration.farthestDistance
     }
 
-    /// x (B, T, D) → q (B, T, H, K), k and v (B, T, N, K), and the outputs of `extra` maps of the same input.
+    /// Rows (B, T, D) → q (B, T, H, K), k and v (B, T, N, K), and the outputs of `extra` maps of the same input.
     func qkv(
-        _ x: Tensor, extra: [Linear] = [], context: MixerContext
+        _ input: NormedInput, extra: [Linear] = [], context: MixerContext
     ) throws -> (q: Tensor, k: Tensor, v: Tensor, extra: [Tensor]) {
-        let outputs = try x.linear(inputMaps + extra, context)
-        let rows = Array(x.shape.prefix(2))
+        let outputs = try input.linear(inputMaps + extra, context)
+        let rows = Array(input.shape.prefix(2))
         func normed(_ x: Tensor, _ norm: Normalisation?, _ count: Int) throws -> Tensor {
             let shape = rows + [count, headDim]
             guard let norm else { return try x.reshaped(shape) }
@@ -177,16 +177,17 @@ struct AttentionProjections: Sendable {
             scale: scale ?? self.scale, cap: cap, angles: angles, silu: silu)
     }
 
-    /// The heads' outputs (B, T, H, V) → (B, T, D).
-    func output(_ mixed: Tensor, _ context: MixerContext) throws -> Tensor {
-        try mixed.reshaped(Array(mixed.shape.prefix(2)) + [heads * headDim]).linear([outputMap], context)[0]
+    /// The heads' outputs (B, T, H, V) → (B, T, H · V).
+    func joined(_ mixed: Tensor) throws -> Tensor {
+        try mixed.reshaped(Array(mixed.shape.prefix(2)) + [heads * headDim])
     }
 
     /// What softmax attention with `span` joins of q (B, T, H, K), k and v (B, T, N, K): with rotary positions, and queries
     /// of their own for sinks that are further away than the source has seen. Not in training, whose rows are what the
     /// model then has seen.
     func turned(q: Tensor, k: Tensor, v: Tensor, span: AttentionSpan?, _ turns: Turns) throws -> AttentionHeads {
-        var heads = AttentionHeads(q: try turns.queries(q), k: try turns.keys(k), v: v, scale: scale, cap: cap)
+        let turned = try turns(q: q, k: k)
+        var heads = AttentionHeads(q: turned.q, k: turned.k, v: v, scale: scale, cap: cap)
         if let span, span.window != nil, span.sinks > 0, let rotary = turns.sinkQueries, !q.isRecorded {
             heads.sinkQueries = try rotary(q)
         }
@@ -194,13 +195,16 @@ struct AttentionProjections: Sendable {
     }
 
     /// Causal softmax attention of `heads`, over what `cache` holds too where sequences go on.
+    /// - Parameter mixture: what the result is mixed with.
     func attend(
-        _ heads: AttentionHeads, span: AttentionSpan, cache: (any AttentionCache)?, context: MixerContext
+        _ heads: AttentionHeads, span: AttentionSpan, cache: (any AttentionCache)?, context: MixerContext,
+        mixture: HeadMixture? = nil
     ) throws -> Tensor {
-        try cache?.attend(heads, context: context)
-            ?? heads.q.attention(
-                k: heads.k, v: heads.v, scale: scale, cap: cap, span: span, sinkQueries: heads.sinkQueries,
-                documents: context.documents)
+        if let cache { return try cache.attend(heads, context: context, mixture: mixture) }
+        let attended = try heads.q.attention(
+            k: heads.k, v: heads.v, scale: scale, cap: cap, span: span, sinkQueries: heads.sinkQueries,
+            documents: context.documents)
+        return try mixture.map { try $0(attended) } ?? attended
     }
 
     /// - Parameter count: key/value heads; nil for all.

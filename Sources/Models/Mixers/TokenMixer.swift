@@ -19,11 +19,12 @@ public protocol TokenMixer: Sendable {
     /// Takes its parameters from `parameters`, which holds what the rules list.
     init(_ configuration: ModelConfiguration, layer: Int, parameters: Parameters) throws
 
-    /// Mixes x (B, T, D) → (B, T, D), causally.
+    /// Mixes rows (B, T, D) causally.
     /// - Parameters:
     ///   - state: what earlier calls left of the B sequences, replaced by what later ones need. Nil for whole sequences.
     ///   - context: positions and document boundaries, the same for all layers.
-    func callAsFunction(_ x: Tensor, state: MixerState?, context: MixerContext) throws -> Tensor
+    /// - Returns: what ``outputMap`` reads, (B, T, ·).
+    func callAsFunction(_ input: NormedInput, state: MixerState?, context: MixerContext) throws -> Tensor
 
     /// Records the mixer's part of a step on the processor, one token for each of several sequences: the normed `input` (rows, D) is
     /// mixed with the sequences' states.

@@ -137,6 +137,16 @@ public struct RotaryTable: Sendable {
             sines: try Tensor(sines.array(Float.self), shape: sines.shape).to(device))
     }
 
+    /// Turns queries (B, T, H, K) and keys (B, T, N, K).
+    func callAsFunction(q: Tensor, k: Tensor) throws -> (q: Tensor, k: Tensor) {
+        guard isByRow else {
+            return try Tensor.rope(q: q, k: k, cosines: cosines, sines: sines, offset: 0, documents: documents)
+        }
+        func rows(_ x: Tensor) throws -> Tensor { try x.reshaped([1, x.shape[0], x.shape[2], x.shape[3]]) }
+        let turned = try Tensor.rope(q: rows(q), k: rows(k), cosines: cosines, sines: sines, offset: 0)
+        return (try turned.q.reshaped(q.shape), try turned.k.reshaped(k.shape))
+    }
+
     /// Turns x (B, T, H, K).
     func callAsFunction(_ x: Tensor) throws -> Tensor {
         if isByRow {

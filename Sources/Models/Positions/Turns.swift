@@ -1,23 +1,36 @@
+import Tensors
+
 /// By what the heads of one call turn.
 struct Turns: Sendable {
     var keys: RotaryTable
-    var queries: RotaryTable
+    /// Those of queries, where they are not as keys'.
+    private var own: RotaryTable?
+    var queries: RotaryTable {
+        get { own ?? keys }
+        set { own = newValue }
+    }
     /// Queries for sinks, when some stand further from the first token than the model was trained on.
     var sinkQueries: RotaryTable?
 
     init(_ table: RotaryTable, sinkQueries: RotaryTable? = nil) {
-        (keys, queries, self.sinkQueries) = (table, table, sinkQueries)
+        (keys, self.sinkQueries) = (table, sinkQueries)
     }
 
     func map(_ transform: (RotaryTable) throws -> RotaryTable) rethrows -> Turns {
         var turns = Turns(try transform(keys), sinkQueries: try sinkQueries.map(transform))
-        turns.queries = try transform(queries)
+        turns.own = try own.map(transform)
         return turns
+    }
+
+    /// Turns queries (B, T, H, K) and keys (B, T, N, K).
+    func callAsFunction(q: Tensor, k: Tensor) throws -> (q: Tensor, k: Tensor) {
+        if let own { return (try own(q), try keys(k)) }
+        return try keys(q: q, k: k)
     }
 
     fileprivate func overwrite(_ turns: Turns) throws {
         try keys.overwrite(turns.keys)
-        try queries.overwrite(turns.queries)
+        try own?.overwrite(turns.queries)
         if let sinks = turns.sinkQueries { try sinkQueries?.overwrite(sinks) }
     }
 }

@@ -16,18 +16,22 @@ final class DeviceKeyValueCache: AttentionCache {
     private init(_ span: AttentionSpan, _ ring: KeyValueRing) { (self.span, self.ring) = (span, ring) }
 
     func attend(_ heads: AttentionHeads, context: MixerContext) throws -> Tensor {
+        try attend(heads, context: context, mixture: nil)
+    }
+
+    func attend(_ heads: AttentionHeads, context: MixerContext, mixture: HeadMixture?) throws -> Tensor {
         guard context.documents == nil else {
             throw ModelError.input(expected: "one document that goes on", found: "packed documents")
         }
         if let positions = context.recordedPositions {
             return try ring.attend(
                 q: heads.q, k: heads.k, v: heads.v, scale: heads.scale, cap: heads.cap, sinkQueries: heads.sinkQueries,
-                positions: positions)
+                positions: positions, mixture: mixture)
         }
-        return try ring.attend(
+        let attended = try ring.attend(
             q: heads.q, k: heads.k, v: heads.v, scale: heads.scale, cap: heads.cap, span: span,
-            sinkQueries: heads.sinkQueries,
-            position: context.position)
+            sinkQueries: heads.sinkQueries, position: context.position)
+        return try mixture.map { try $0(attended) } ?? attended
     }
 
     func reserve(_ positions: Int, count: Int) throws {

@@ -6,6 +6,16 @@ protocol AttentionCache: MixerState {
     /// Causal softmax attention of new tokens over those that are held and themselves, which are then held too:
     /// (B, T, H, V).
     func attend(_ heads: AttentionHeads, context: MixerContext) throws -> Tensor
+
+    /// The same, mixed.
+    func attend(_ heads: AttentionHeads, context: MixerContext, mixture: HeadMixture?) throws -> Tensor
+}
+
+extension AttentionCache {
+    func attend(_ heads: AttentionHeads, context: MixerContext, mixture: HeadMixture?) throws -> Tensor {
+        let attended = try attend(heads, context: context)
+        return try mixture.map { try $0(attended) } ?? attended
+    }
 }
 
 /// What softmax attention joins: q (B, T, H, K), k (B, T, N, K) and v (B, T, N, V), and where they are others, queries of q's

@@ -42,6 +42,28 @@ protocol RecordingBackend: Backend {
         cosines: Tensor,
         sines: Tensor) throws
 
+    /// ``Backend/rope(_:cosines:sines:offset:documents:)`` of q (B, T, H, K) and k (B, T, N, K).
+    func rope(
+        q: Tensor, k: Tensor, cosines: Tensor, sines: Tensor, offset: Int, documents: Documents?
+    ) throws -> (q: Tensor, k: Tensor)
+
+    /// Linear maps of few rows x (..., I) after `norm`, of one of them with `sum` added; nil where that does not serve.
+    func fewRows(
+        _ x: Tensor, norm: Normalisation?, weights: [Tensor], biases: [Tensor?], addedTo sum: Tensor?
+    ) throws -> [Tensor]?
+
+    /// ``Backend/gated(_:gate:up:)`` of two linear maps of few rows x (..., I) after `norm`; nil where that does not serve.
+    func fewRowsGated(
+        _ x: Tensor, norm: Normalisation?, _ activation: Activation, gate: (weight: Tensor, bias: Tensor?),
+        up: (weight: Tensor, bias: Tensor?)
+    ) throws -> Tensor?
+
+    /// Gated Slot Attention of one token of each sequence, q (R, 1, H, K), whose log gates are logsigmoid(gates) / divisor, gates
+    /// (R, 1, N · M); the state is updated in place where nobody else holds it.
+    func gatedSlotStep(
+        q: Tensor, k: Tensor, v: Tensor, gates: Tensor, divisor: Float, scale: Float, state: inout GatedSlotState
+    ) throws -> Tensor
+
     /// The place of each token in its document, int32 (B · T), whose first one is that in `first`, int32 (B, T).
     func places(_ first: Tensor) throws -> Tensor
 
@@ -54,9 +76,10 @@ protocol RecordingBackend: Backend {
 
     /// Attention of one token of each sequence, q (R, 1, H, K), k and v (R, 1, N, K), at `positions` (R), int32, over the
     /// caches (R, N, W, K), to which k and v are added in place; over the sinks with `sinkQueries` (R, 1, H, K) unless nil.
+    /// - Parameter mixture: what the result is mixed with; see ``Backend/mix(_:_:logits:)``.
     func attentionStep(
         q: Tensor, k: Tensor, v: Tensor, keys: Tensor, values: Tensor, sinks: Int, sinkQueries: Tensor?,
-        positions: Tensor, scale: Float, cap: Float?
+        positions: Tensor, scale: Float, cap: Float?, mixture: HeadMixture?
     ) throws -> Tensor
 
     /// Of the positions before `position` in a cache (R, N, W, K) `past`, which are the sinks and then the last of the

@@ -14,6 +14,9 @@ const struct moult_cuda* moult_emulated_cuda(void);
 /// Sets how many bytes of memory each has.
 void moult_emulated_memory(size_t bytes);
 
+/// Kernels and products that were done so far, each time that work is replayed too.
+size_t moult_emulated_launches(void);
+
 #ifdef __cplusplus
 }
 #endif

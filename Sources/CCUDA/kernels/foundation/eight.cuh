@@ -53,3 +53,5 @@ __device__ inline int64_t first_of_eight() {
 }
 
 __device__ inline float sigmoid(float x) { return __fdividef(1.0f, 1.0f + exp_fast(-x)); }
+/// ln sigmoid(x), finite for every finite x, by the exact functions.
+__device__ inline float log_sigmoid(float x) { return fminf(x, 0.0f) - log1pf(expf(-fabsf(x))); }

@@ -70,6 +70,17 @@ __device__ inline float ordered(uint32_t order) {
     return __uint_as_float(order & 0x80000000u ? order & 0x7fffffffu : ~order);
 }
 
+/// Calls `body` with the places and values of the scores (outputs) that are this thread's, eight at a time.
+template <typename Body> __device__ inline void each_score(const float* scores, int32_t outputs, const Body& body) {
+    for (int32_t i = threadIdx.x * 8; i < outputs; i += threads * 8) {
+        const Eight x = load_eight(scores + i, outputs - i, outputs % 8 == 0);
+#pragma unroll
+        for (int k = 0; k < 8; k++) {
+            if (i + k < outputs) body(i + k, x[k]);
+        }
+    }
+}
+
 /// The weight of a score, relative to that of the largest.
 __device__ inline float weight(float x, float peak, float temperature) { return expf((x - peak) / temperature); }
 
@@ -82,14 +93,13 @@ template <bool weighs> __device__ float threshold(
     float above = 0.0f;
     for (int shift = 28; shift >= 0; shift -= 4) {
         float sums[16] = {};
-        for (int32_t i = threadIdx.x; i < outputs; i += threads) {
-            const float x = scores[i];
+        each_score(scores, outputs, [&](int32_t, float x) {
             const uint32_t key = order(x);
-            if (shift < 28 && key >> (shift + 4) != found >> (shift + 4)) continue;
+            if (shift < 28 && key >> (shift + 4) != found >> (shift + 4)) return;
             const float part = weighs ? weight(x, peak, temperature) : 1.0f;
 #pragma unroll
             for (int digit = 0; digit < 16; digit++) sums[digit] += (key >> shift & 15) == digit ? part : 0.0f;
-        }
+        });
 #pragma unroll
         for (int digit = 0; digit < 16; digit++) {
             const float sum = warp_sum(sums[digit]);
@@ -171,13 +181,13 @@ __global__ void __launch_bounds__(1024) pick_tokens(
 
     float peak = -INFINITY_F, taint = 0.0f;
     int32_t index = 0x7fffffff;
-    for (int i = thread; i < outputs; i += threads) {
+    each_score(x, outputs, [&](int32_t i, float score) {
         // NaN and infinities make this NaN.
-        taint += x[i] * 0.0f;
-        if (!(x[i] > peak)) continue;
-        peak = x[i];
+        taint += score * 0.0f;
+        if (!(score > peak)) return;
+        peak = score;
         index = i;
-    }
+    });
     const float own = peak;
     peak = block_max(peak);
     const bool is_finite = block_sum(taint) == 0.0f;

@@ -53,7 +53,7 @@ template <typename T> __global__ void log_gate(const T* x, float divisor, float*
     const int64_t i = first_of_eight(), left = count - i;
     if (left <= 0) return;
     Eight a = load_eight(x + i, left, true);
-    for (int k = 0; k < 8; k++) a[k] = (fminf(a[k], 0.0f) - log1pf(expf(-fabsf(a[k])))) / divisor;
+    for (int k = 0; k < 8; k++) a[k] = log_sigmoid(a[k]) / divisor;
     store_eight(out + i, a, left, true);
 }
 

@@ -16,7 +16,6 @@ __device__ inline float sigmoid_slope(float x) {
     const float tail = expf(-fabsf(x)), near = 1.0f / (1.0f + tail);
     return tail * near * near;
 }
-__device__ inline float log_sigmoid(float x) { return at_most(x, 0.0f) - log1pf(expf(-fabsf(x))); }
 __device__ inline float softplus(float x) { return -log_sigmoid(-x); }
 template <typename Activation> __device__ inline float act(float x) { return x * Activation::share(x); }
 template <typename Activation> __device__ inline float act_slope(float x) {

@@ -119,13 +119,15 @@ public struct MemoryInput {
     public var v: Tensor
     /// The outputs of ``LongMemory/inputMaps``, (B, T, outputs) each.
     public var maps: [Tensor]
-    /// The layer's normed input (B, T, D).
-    public var x: Tensor
+    private let normed: NormedInput
     private let context: MixerContext
 
-    init(q: Tensor, k: Tensor, v: Tensor, maps: [Tensor], x: Tensor, _ context: MixerContext) {
-        (self.q, self.k, self.v, self.maps, self.x, self.context) = (q, k, v, maps, x, context)
+    init(q: Tensor, k: Tensor, v: Tensor, maps: [Tensor], x: NormedInput, _ context: MixerContext) {
+        (self.q, self.k, self.v, self.maps, normed, self.context) = (q, k, v, maps, x, context)
     }
+
+    /// The layer's normed input (B, T, D).
+    public var x: Tensor { get throws { try normed.tensor() } }
 
     /// Packed documents, at each of which a sequence begins anew; nil when there is one.
     public var documents: Documents? { context.documents }

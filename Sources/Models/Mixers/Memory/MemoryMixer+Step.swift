@@ -94,7 +94,8 @@ extension MemoryMixer {
             q: try own(heads.q, projections.heads, turned: turn), k: try own(heads.k, all, turned: turn),
             v: try own(heads.v, all),
             maps: try maps.map { try step.tensor(row, of: $0, shape: [1, 1, $0.width]) },
-            x: try step.tensor(row, of: input, shape: [1, 1, input.width]), MixerContext(turns: [], documents: nil))
+            x: NormedInput(try step.tensor(row, of: input, shape: [1, 1, input.width])),
+            MixerContext(turns: [], documents: nil))
     }
 
     /// Writes what the own heads read (1, 1, n · G, V) to their places.

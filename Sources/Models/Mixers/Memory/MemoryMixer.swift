@@ -69,38 +69,40 @@ public struct MemoryMixer<Memory: LongMemory>: TokenMixer {
 
     // MARK: Forward
 
-    public func callAsFunction(_ x: Tensor, state: MixerState?, context: MixerContext) throws -> Tensor {
+    public func callAsFunction(_ input: NormedInput, state: MixerState?, context: MixerContext) throws -> Tensor {
         let state = try state?.required(as: MemoryState.self)
-        let (q, k, v, extra) = try projections.qkv(x, extra: extraMaps, context: context)
+        let (q, k, v, extra) = try projections.qkv(input, extra: extraMaps, context: context)
         guard let keptHeads, let ownHeads else {
-            return try projections.output(mix(x, q: q, k: k, v: v, extra, state, context), context)
+            return try projections.joined(mix(input, q: q, k: k, v: v, extra, state, context))
         }
         let all = projections.keyValueHeads
         func heads(_ set: HeadSet) throws -> (q: Tensor, k: Tensor, v: Tensor) {
             (try q.heads(set, of: all), try k.heads(set, of: all), try v.heads(set, of: all))
         }
         let own = try heads(ownHeads), kept = try heads(keptHeads)
-        let mixed = try mix(x, q: own.q, k: own.k, v: own.v, extra, state, context)
+        let mixed = try mix(input, q: own.q, k: own.k, v: own.v, extra, state, context)
         let turned = try projections.turned(
             q: kept.q, k: kept.k, v: kept.v, span: keptSpan, context.turns[projections.kind].ofKept)
         let attended = try projections.attend(turned, span: keptSpan, cache: state?.kept, context: context)
-        return try projections.output(attended.joined(with: mixed, as: keptHeads, of: all), context)
+        return try projections.joined(attended.joined(with: mixed, as: keptHeads, of: all))
     }
 
     /// The heads with a memory: q (B, T, n · G, K), k and v (B, T, n, K) and the outputs of ``extraMaps`` → (B, T, n · G, V).
     private func mix(
-        _ x: Tensor, q: Tensor, k: Tensor, v: Tensor, _ extra: [Tensor], _ state: MemoryState?, _ context: MixerContext
+        _ normed: NormedInput, q: Tensor, k: Tensor, v: Tensor, _ extra: [Tensor], _ state: MemoryState?,
+        _ context: MixerContext
     ) throws -> Tensor {
         let turned =
             memory.isRotated || span != nil
             ? try projections.turned(q: q, k: k, v: v, span: span, context.turns[projections.kind].mixer) : nil
         let maps = Array(extra.prefix(memory.inputMaps.count))
-        var input = MemoryInput(q: q, k: k, v: v, maps: maps, x: x, context)
+        var input = MemoryInput(q: q, k: k, v: v, maps: maps, x: normed, context)
         if memory.isRotated, let turned { (input.q, input.k) = (turned.q, turned.k) }
         let remembered = try remember(input, state, context)
         guard let span, let turned, let logits = extra.last else { return remembered }
-        let window = try projections.attend(turned, span: span, cache: state?.window, context: context)
-        return try Tensor.mix(window, remembered, logits: logits)
+        return try projections.attend(
+            turned, span: span, cache: state?.window, context: context,
+            mixture: HeadMixture(remembered, logits: logits))
     }
 
     /// What the heads read of the memory, whose state goes on.

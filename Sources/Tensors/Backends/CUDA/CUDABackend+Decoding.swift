@@ -14,22 +14,31 @@ extension CUDABackend: RecordingBackend {
 
     // MARK: Gated Slot Attention, a token
 
-    /// One token of each sequence, T = 1: `state` is updated in place, where nobody else holds it.
     func gatedSlotStep(
-        q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, scale: Float, state: inout GatedSlotState
+        q: Tensor, k: Tensor, v: Tensor, gates: Tensor, divisor: Float, scale: Float, state: inout GatedSlotState
+    ) throws -> Tensor {
+        try requireSlotTiles(q, k, v, slots: state.keys.shape[2])
+        return try slotStep(q: q, k: k, v: v, gates: gates, divisor: divisor, scale: scale, state: &state)
+    }
+
+    /// One token of each sequence, T = 1: `state` is updated in place, where nobody else holds it.
+    /// - Parameter gates: log gates, float32, or bfloat16 as ``RecordingBackend`` has them.
+    func slotStep(
+        q: Tensor, k: Tensor, v: Tensor, gates: Tensor, divisor: Float, scale: Float, state: inout GatedSlotState
     ) throws -> Tensor {
         let (rows, heads, keyDim) = (q.shape[0], k.shape[2], k.shape[3])
-        let (group, valueDim, slots) = (q.shape[2] / heads, v.shape[3], logGates.shape[3])
+        let (group, valueDim, slots) = (q.shape[2] / heads, v.shape[3], state.keys.shape[2])
+        let type = gates.dtype == .float32 ? "float" : "bf16"
         try state.keys.makeUnique()
         try state.values.makeUnique()
         let result = try empty(q.shape.dropLast() + [valueDim])
         try device.launch(
-            "gated_slot_attention_step.cu", "gsa_step<\(keyDim),\(valueDim),\(slots),\(group)>",
+            "gated_slot_attention_step.cu", "gsa_step<\(keyDim),\(valueDim),\(slots),\(group),\(type)>",
             grid: (heads, rows, 1),
             shared: 4 * ((group + 1) * keyDim + valueDim + (group + 1) * slots + 1024 * group),
             [
-                .tensor(q), .tensor(k), .tensor(v), .tensor(logGates), .tensor(state.keys), .tensor(state.values),
-                .tensor(result), .float(scale),
+                .tensor(q), .tensor(k), .tensor(v), .tensor(gates), .tensor(state.keys), .tensor(state.values),
+                .tensor(result), .float(scale), .float(divisor),
             ])
         return result
     }
@@ -44,7 +53,7 @@ extension CUDABackend: RecordingBackend {
 
     func attentionStep(
         q: Tensor, k: Tensor, v: Tensor, keys: Tensor, values: Tensor, sinks: Int, sinkQueries: Tensor?,
-        positions: Tensor, scale: Float, cap: Float?
+        positions: Tensor, scale: Float, cap: Float?, mixture: HeadMixture?
     ) throws -> Tensor {
         let (rows, heads, dim, capacity) = (q.shape[0], k.shape[2], q.shape[3], keys.shape[2])
         let group = q.shape[2] / heads
@@ -57,13 +66,16 @@ extension CUDABackend: RecordingBackend {
             shared: 32 * group * (dim + 2),
             [
                 .tensor(q), .tensor(k), .tensor(v), .tensor(keys), .tensor(values), .tensor(positions),
-                .tensor(result), .tensor(partial), .int(capacity), .int(sinks), .tensor(sinkQueries), .float(scale),
-                .float(cap ?? 0),
+                .tensor(result), .tensor(partial), .int(capacity), .int(sinks), .tensor(sinkQueries),
+                .tensor(mixture?.other), .tensor(mixture?.logits), .float(scale), .float(cap ?? 0),
             ])
         if let partial {
             try device.launch(
                 "attention_step.cu", "attention_step_combine<\(dim),\(group)>", grid: (group, heads, rows),
-                block: ((dim + 31) / 32 * 32, 1), [.tensor(partial), .tensor(result), .int(parts)])
+                block: ((dim + 31) / 32 * 32, 1),
+                [
+                    .tensor(partial), .tensor(result), .tensor(mixture?.other), .tensor(mixture?.logits), .int(parts),
+                ])
         }
         return result
     }

@@ -185,33 +185,37 @@ extension CUDABackend {
     public func rope(
         _ x: Tensor, cosines: Tensor, sines: Tensor, offset: Int, documents: Documents?
     ) throws -> Tensor {
-        let rows = offset..<cosines.shape[0]
-        return try rotate(
-            x, cosines: cosines.rows(rows), sines: sines.rows(rows), documents: documents, sign: 1)
+        try rotate(x, nil, cosines: cosines, sines: sines, offset: offset, documents: documents, sign: 1)[0]
+    }
+
+    func rope(
+        q: Tensor, k: Tensor, cosines: Tensor, sines: Tensor, offset: Int, documents: Documents?
+    ) throws -> (q: Tensor, k: Tensor) {
+        let results = try rotate(q, k, cosines: cosines, sines: sines, offset: offset, documents: documents, sign: 1)
+        return (results[0], results[1])
     }
 
     public func ropeBackward(
         _ gradient: Tensor, cosines: Tensor, sines: Tensor, offset: Int, documents: Documents?
     ) throws -> Tensor {
-        let rows = offset..<cosines.shape[0]
-        return try rotate(
-            gradient, cosines: cosines.rows(rows), sines: sines.rows(rows), documents: documents,
-            sign: -1)
+        try rotate(gradient, nil, cosines: cosines, sines: sines, offset: offset, documents: documents, sign: -1)[0]
     }
 
+    /// Turns x, and `other` at the same places unless it is nil.
     private func rotate(
-        _ x: Tensor, cosines: Tensor, sines: Tensor, documents: Documents?, sign: Float
-    ) throws -> Tensor {
-        let result = try empty(x.shape)
-        let items = x.shape[0] * x.shape[1] * x.shape[2] * ((x.shape[3] + 15) / 16)
+        _ x: Tensor, _ other: Tensor?, cosines: Tensor, sines: Tensor, offset: Int, documents: Documents?, sign: Float
+    ) throws -> [Tensor] {
+        let rows = offset..<cosines.shape[0], results = try [x, other].map { try $0.map { try empty($0.shape) } }
+        let (heads, others) = (x.shape[2], other?.shape[2] ?? 0)
+        let items = x.shape[0] * x.shape[1] * (heads + others) * ((x.shape[3] + 15) / 16)
         try device.launch(
             "rope.cu", "rope", grid: ((items + 255) / 256, 1, 1),
             [
-                .tensor(x), .tensor(nil), .tensor(cosines), .tensor(sines),
+                .tensor(x), .tensor(other), .tensor(try cosines.rows(rows)), .tensor(try sines.rows(rows)),
                 .tensor(try documents?.firstPositions(length: x.shape[1], on: place)), .float(sign),
-                .tensor(result), .tensor(nil), .int(x.shape[0]), .int(x.shape[1]), .int(x.shape[2]), .int(0),
+                .tensor(results[0]), .tensor(results[1]), .int(x.shape[0]), .int(x.shape[1]), .int(heads), .int(others),
                 .int(x.shape[3]),
             ])
-        return result
+        return results.compactMap { $0 }
     }
 }

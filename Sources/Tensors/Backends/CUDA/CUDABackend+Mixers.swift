@@ -122,11 +122,13 @@ extension CUDABackend {
     private struct SlotShape {
         let batch, tokens, heads, group, keyDim, valueDim, slots: Int
 
-        init(_ q: Tensor, _ k: Tensor, _ v: Tensor, _ logGates: Tensor) {
+        init(_ q: Tensor, _ k: Tensor, _ v: Tensor, slots: Int) {
             (batch, tokens, heads) = (q.shape[0], q.shape[1], k.shape[2])
             (group, keyDim, valueDim) = (q.shape[2] / k.shape[2], k.shape[3], v.shape[3])
-            slots = logGates.shape[3]
+            self.slots = slots
         }
+
+        init(_ q: Tensor, _ k: Tensor, _ v: Tensor, _ logGates: Tensor) { self.init(q, k, v, slots: logGates.shape[3]) }
 
         var paddedSlots: Int { (slots + 15) / 16 * 16 }
         var width: Int { keyDim + valueDim }
@@ -175,6 +177,11 @@ extension CUDABackend {
         func chunks(_ chunk: Int) -> Int { (tokens + chunk - 1) / chunk }
     }
 
+    /// Fails where tokens of a prompt would.
+    func requireSlotTiles(_ q: Tensor, _ k: Tensor, _ v: Tensor, slots: Int) throws {
+        _ = try SlotShape(q, k, v, slots: slots).chunk()
+    }
+
     /// Scans `states` from chunk to chunk in place; see the kernel.
     private func scan(
         _ shape: SlotShape, chunks: Int, states: Tensor, keeps: Tensor, from: GatedSlotState?, to: GatedSlotState?,
@@ -198,7 +205,8 @@ extension CUDABackend {
         if q.shape[1] == 1, var running = state.take() {
             defer { state = running }
             _ = try SlotShape(q, k, v, logGates).chunk()
-            let result = try gatedSlotStep(q: q, k: k, v: v, logGates: logGates, scale: scale, state: &running)
+            let result = try slotStep(
+                q: q, k: k, v: v, gates: logGates, divisor: 1, scale: scale, state: &running)
             return (result, [])
         }
         return try gatedSlotChunks(

@@ -48,7 +48,7 @@ extension CUDABackend {
 
     public func linear(_ x: Tensor, weights: [Tensor], biases: [Tensor?]) throws -> [Tensor] {
         for weight in weights { try requireHalf(weight, "linear") }
-        if let results = try fewRows(x, weights: weights, biases: biases) { return results }
+        if let results = try fewRows(x, norm: nil, weights: weights, biases: biases, addedTo: nil) { return results }
         return try zip(weights, biases).map { weight, bias in
             let outputs = weight.shape[0]
             let result = try empty(x.shape.dropLast() + [padded(outputs)])

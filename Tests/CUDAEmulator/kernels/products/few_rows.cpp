@@ -2,6 +2,16 @@
 
 #include "registry.h"
 
-REGISTER_KERNEL(few_rows<1>);
-REGISTER_KERNEL(few_rows<2>);
-REGISTER_KERNEL(few_rows<4>);
+#define REGISTER_FEW_ROWS(most)                          \
+    REGISTER_KERNEL(few_rows<most,false>);               \
+    REGISTER_KERNEL(few_rows<most,true>);                \
+    REGISTER_KERNEL(few_rows_gated<most,false,Silu>);    \
+    REGISTER_KERNEL(few_rows_gated<most,true,Silu>);     \
+    REGISTER_KERNEL(few_rows_gated<most,false,Gelu>);    \
+    REGISTER_KERNEL(few_rows_gated<most,true,Gelu>);     \
+    REGISTER_KERNEL(few_rows_gated<most,false,GeluTanh>); \
+    REGISTER_KERNEL(few_rows_gated<most,true,GeluTanh>)
+
+REGISTER_FEW_ROWS(1);
+REGISTER_FEW_ROWS(2);
+REGISTER_FEW_ROWS(4);

@@ -1,6 +1,7 @@
 // Softmax attention of one new token per sequence over its ring-buffer cache: bound by reading the cache once, for all the
 // query heads that share it.
 #include "attention.cuh"
+#include "eight.cuh"
 #include "ring.cuh"
 
 namespace attention::decoding {
@@ -19,6 +20,14 @@ __device__ inline float correction(float peak, float larger) { return peak == la
 
 /// Sums over some of the keys: the output's dimensions, unnormalised, then the largest score, then the exponentials' sum.
 template <int dim> constexpr int sums_size = dim + 2;
+
+/// An element of head `head` after mixing; see below.
+__device__ inline bf16 mixed(float x, const bf16* other, const bf16* shares, int64_t head, int64_t at) {
+    if (!other) return to_bf16(x);
+    const float w = sigmoid(to_float(shares[head]));
+    return to_bf16(w * x + (1.0f - w) * to_float(other[at]));
+}
+
 struct Merged { float value, peak, sum; };
 /// One column of `count` such sums, `stride` floats apart, as one.
 template <int dim> __device__ Merged merge(const float* sums, int count, int stride, int column) {
@@ -37,14 +46,16 @@ template <int dim> __device__ Merged merge(const float* sums, int count, int str
 /// Writes the new k and v (R, N, K) to the places of the rows' positions (R) in the caches (R, N, W, K), which then hold the
 /// first `sinks` positions and the last W - sinks of the others, and attends over them with q (R, H, K), or over the sinks, with
 /// `has_sink_queries`, with `sink_q`: o (R, H, K).
-/// With `has_cap`, scores go through cap · tanh(score / cap).
+/// With `has_cap`, scores go through cap · tanh(score / cap). Where `other` (R, H, K) is given, o is w · that + (1 - w) · other with
+/// w = sigmoid(share), one for each head (R, H).
 /// Each of `gridDim.x` parts of the slots is a block's; of several, it writes to `partial`, (R, N, parts, G, K + 2)
 /// float32, the unnormalised output, the maximum and the sum, for `attention_step_combine`. K ≤ 256.
 /// Grid (parts, N, R), block 256, shared 32 G (K + 2).
 template <int dim, int group, bool has_sink_queries, bool has_cap = false>
 __global__ void __launch_bounds__(attention::decoding::threads) attention_step(
     const bf16* q, const bf16* k, const bf16* v, bf16* k_cache, bf16* v_cache, const int32_t* positions, bf16* o,
-    float* partial, int capacity, int sinks, const bf16* sink_q, float scale, float cap
+    float* partial, int capacity, int sinks, const bf16* sink_q, const bf16* other,
+    const bf16* shares, float scale, float cap
 ) {
     using namespace attention::decoding;
     constexpr int lanes = lanes_per_key(dim), keys_at_once = threads / lanes, ahead = 4, size = sums_size<dim>;
@@ -136,7 +147,8 @@ __global__ void __launch_bounds__(attention::decoding::threads) attention_step(
         const int head = i / dim, column = i % dim;
         const Merged all = merge<dim>(warp_sums + head * size, warps, group * size, column);
         if (gridDim.x == 1) {
-            o[source * group * dim + i] = to_bf16(all.value / all.sum);
+            o[source * group * dim + i] =
+                mixed(all.value / all.sum, other, shares, source * group + head, source * group * dim + i);
             continue;
         }
         float* to = partial + ((source * gridDim.x + blockIdx.x) * group + head) * size;
@@ -148,14 +160,16 @@ __global__ void __launch_bounds__(attention::decoding::threads) attention_step(
     }
 }
 
-/// o (R, H, K) from the `parts` of `attention_step`. Grid (G, N, R), block 32 ⌈K / 32⌉.
+/// o (R, H, K) from the `parts` of `attention_step`, which it is mixed as. Grid (G, N, R), block 32 ⌈K / 32⌉.
 template <int dim, int group>
-__global__ void attention_step_combine(const float* partial, bf16* o, int parts) {
+__global__ void attention_step_combine(
+    const float* partial, bf16* o, const bf16* other, const bf16* shares, int parts) {
     using namespace attention::decoding;
     const int64_t source = static_cast<int64_t>(blockIdx.z) * gridDim.y + blockIdx.y;
     const int head = blockIdx.x, column = threadIdx.x;
     if (column >= dim) return;
     const float* sums = partial + (source * parts * group + head) * sums_size<dim>;
     const Merged all = merge<dim>(sums, parts, group * sums_size<dim>, column);
-    o[(source * group + head) * dim + column] = to_bf16(all.value / all.sum);
+    const int64_t at = (source * group + head) * dim + column;
+    o[at] = mixed(all.value / all.sum, other, shares, source * group + head, at);
 }

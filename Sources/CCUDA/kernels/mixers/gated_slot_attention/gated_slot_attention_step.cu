@@ -1,4 +1,5 @@
 // One token of Gated Slot Attention (Zhang et al. 2024, arXiv 2409.07146) for each of R sequences, for decoding.
+#include "eight.cuh"
 #include "gated_slot_attention.cuh"
 
 namespace gated_slots {
@@ -12,16 +13,20 @@ __device__ inline float4 updated(float4 x, float4 y, float s) {
 
 constexpr int step_threads = 256;
 
+__device__ inline float log_gate(float gate, float) { return gate; }
+__device__ inline float log_gate(bf16 x, float divisor) { return log_sigmoid(to_float(x)) / divisor; }
+
 }  // namespace gated_slots
 
 /// With s = 1 - exp(log gate): Kt += s ⊗ (k - Kt), Vt += s ⊗ (v - Vt), o = Vtᵀ softmax(scale · Kt q), Kt (R, N, M, K) and Vt
-/// (R, N, M, V) in place; q (R, H, K), k (R, N, K), v (R, N, V), logGates (R, N, M), o (R, H, V), H = N · group. Each state
-/// is read and written once. K and V are multiples of 16.
+/// (R, N, M, V) in place; q (R, H, K), k (R, N, K), v (R, N, V), o (R, H, V), H = N · group. `gates` (R, N, M) are log gates,
+/// float32, or bfloat16 x of which logsigmoid(x) / divisor is the log gate. Each state is read and written once. K and V are
+/// multiples of 16.
 /// Grid (N, R), block 256, shared ((group + 1) K + V + (group + 1) M + 1024 group) 4.
-template <int K, int V, int M, int group>
+template <int K, int V, int M, int group, typename Gate>
 __global__ void __launch_bounds__(gated_slots::step_threads) gsa_step(
-    const bf16* __restrict__ q, const bf16* __restrict__ k, const bf16* __restrict__ v, const float* __restrict__ logGates,
-    float* __restrict__ keys, float* __restrict__ values, bf16* __restrict__ o, float scale
+    const bf16* __restrict__ q, const bf16* __restrict__ k, const bf16* __restrict__ v, const Gate* __restrict__ gates,
+    float* __restrict__ keys, float* __restrict__ values, bf16* __restrict__ o, float scale, float divisor
 ) {
     using namespace gated_slots;
     constexpr int threads = step_threads;
@@ -52,7 +57,7 @@ __global__ void __launch_bounds__(gated_slots::step_threads) gsa_step(
     for (int i = thread; i < group * K; i += threads) query[i] = to_float(q[head * group * K + i]);
     for (int i = thread; i < K; i += threads) key[i] = to_float(k[head * K + i]);
     for (int i = thread; i < V; i += threads) value[i] = to_float(v[head * V + i]);
-    for (int m = thread; m < M; m += threads) writes[m] = written(logGates[head * M + m]);
+    for (int m = thread; m < M; m += threads) writes[m] = written(log_gate(gates[head * M + m], divisor));
     __syncthreads();
 
     // A row of keys is read by `lanes` neighbours, `parts` times 16 bytes each.

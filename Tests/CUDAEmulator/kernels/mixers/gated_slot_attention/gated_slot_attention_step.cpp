@@ -2,12 +2,16 @@
 
 #include "registry.h"
 
-REGISTER_KERNEL(gsa_step<16,16,4,2>);
-REGISTER_KERNEL(gsa_step<16,32,20,3>);
-REGISTER_KERNEL(gsa_step<128,128,64,2>);
+#define REGISTER_STEP(...)                        \
+    REGISTER_KERNEL(gsa_step<__VA_ARGS__,float>); \
+    REGISTER_KERNEL(gsa_step<__VA_ARGS__,bf16>)
+
+REGISTER_STEP(16,16,4,2);
+REGISTER_STEP(16,32,20,3);
+REGISTER_STEP(128,128,64,2);
 // Heads of published models.
-REGISTER_KERNEL(gsa_step<64,64,64,3>);
-REGISTER_KERNEL(gsa_step<64,64,64,8>);
-REGISTER_KERNEL(gsa_step<128,128,64,7>);
-REGISTER_KERNEL(gsa_step<128,128,64,8>);
-REGISTER_KERNEL(gsa_step<256,256,64,4>);
+REGISTER_STEP(64,64,64,3);
+REGISTER_STEP(64,64,64,8);
+REGISTER_STEP(128,128,64,7);
+REGISTER_STEP(128,128,64,8);
+REGISTER_STEP(256,256,64,4);
