@@ -141,7 +141,10 @@ public struct ConversionPlan: Sendable {
         target.mixerOptions = mixerOptions
         let dtype = options.dtype ?? dtype(of: files.checkpoint)
         if isFLA {
-            let mixer = try MixerRegistry.mixer(named: assignment.memories[0])
+            let asked = assignment.memories[0]
+            let type = try MixerRegistry.mixer(named: asked).flashLinearAttentionType ?? asked
+            let mixer = try MixerRegistry.mixer(flashLinearAttention: type)
+            target.mixers = target.mixers.map { $0 == asked ? mixer.name : $0 }
             target.decoder.json = try mixer.flashLinearAttentionFile(target, dtype: dtype)
         } else {
             target.mixerOptions[SoftmaxAttention.name] = attention.json

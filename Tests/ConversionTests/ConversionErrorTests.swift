@@ -139,6 +139,17 @@ struct ConversionErrorTests {
         try expectRefusal(try SourceModel("llama-linear-rope"), "keptAttention", "RoPE scaling") {
             ($0.profile, $0.keptAttention) = (.fla, [0])
         }
+        for mixer in ["gated_deltanet", "kda", "mamba2", "hgrn2"] {
+            try expectRefusal(try SourceModel("llama-tied"), "profile", "the only one of '\(mixer)'", "found 'fla'") {
+                ($0.profile, $0.mixer, $0.slots) = (.fla, mixer, nil)
+            }
+        }
+        try expectRefusal(try SourceModel("llama-biases-llama3-rope"), "head_dim", "fla profile") {
+            ($0.profile, $0.mixer, $0.slots) = (.fla, "gla", nil)
+        }
+        try expectRefusal(try SourceModel("llama-tied"), "mixer", "found 'fla.gla'") {
+            ($0.profile, $0.mixer, $0.slots) = (.fla, "fla.gla", nil)
+        }
     }
 
     @Test func nonFiniteWeights() throws {

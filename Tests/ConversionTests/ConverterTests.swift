@@ -70,6 +70,34 @@ struct ConverterTests {
         #expect(try model.logits([[1, 2, 3]]).array().allSatisfy(\.isFinite))
     }
 
+    @Test(
+        "other mixers become flash-linear-attention's layers, and come back",
+        arguments: [("gla", "gla"), ("retention", "retnet")], [[], [1]] as [KeptAttention])
+    func publishedLayers(_ mixer: (name: String, type: String), _ kept: KeptAttention) throws {
+        // Retention turns at the base of the layers that keep attention.
+        let source = try SourceModel("llama-tied") { json in
+            json["rope_parameters"] = ["rope_type": "default", "rope_theta": 10_000]
+        }
+        let folder = try TemporaryFolder()
+        let output = "\(folder.path)/student"
+        var options = ConversionOptions()
+        (options.mixer, options.profile, options.keptAttention) = (mixer.name, .fla, kept)
+        let plan = try Converter(ModelFiles.open(source.path), options: options).run(output: output).plan
+        let files = try ModelFiles.open(output)
+        #expect(files.configuration.modelType == mixer.type)
+        let model = try DecoderModel.load(files)
+        let own = "fla.\(mixer.type)"
+        #expect(model.configuration.mixers == (kept == [] ? [own, own] : [own, "attention"]))
+        #expect(try DecoderModel.rules(model.configuration).map(\.name) == plan.entries.map(\.name))
+        // All weights of the source are in it, and what is new is next to nothing.
+        let before = try SafetensorsCheckpoint(path: source.path)
+        for name in ["q_proj", "k_proj", "v_proj", "o_proj"] {
+            let old = try before.load("model.layers.0.self_attn.\(name).weight", as: .float32).array(Float.self)
+            #expect(try files.checkpoint.load("model.layers.0.attn.\(name).weight", as: .float32).array() == old)
+        }
+        #expect(try model.logits([[1, 2, 3]]).array().allSatisfy(\.isFinite))
+    }
+
     @Test("converting twice gives the same bytes, another seed gives others")
     func reproducible() throws {
         let source = try SourceModel("llama-biases-llama3-rope")

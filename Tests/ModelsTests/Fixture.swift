@@ -13,12 +13,19 @@ struct Fixture: Sendable, CustomTestStringConvertible {
         [
             "llama-tied", "llama-biases-llama3-rope", "llama-old-keys", "llama-linear-rope", "mistral-sliding-window",
             "fla-gsa-untied", "fla-gsa-tied", "fla-gsa-hybrid", "moult-gsa", "moult-gsa-window", "moult-hybrid",
-        ].map(Fixture.init) + memories + families
+        ].map(Fixture.init) + memories + published + families
 
     /// Those of memories beside Gated Slot Attention.
     static let memories = ["gla", "gated_deltanet", "kda", "mamba2", "retention", "hgrn2"].map {
         Fixture(name: "moult-\($0)")
     }
+
+    /// Those of flash-linear-attention's layers beside Gated Slot Attention.
+    static let published = [
+        "retnet-gate", "retnet-shared", "retnet-hybrid", "gla-gate", "gla-convolution", "gla-hybrid",
+        "gated_deltanet-convolution", "gated_deltanet-values", "gated_deltanet-plain", "kda-convolution", "kda-bounded",
+        "mamba2-plain", "mamba2-groups", "mamba2-unnormed", "hgrn2-bounded", "hgrn2-free",
+    ].map { Fixture(name: "fla-\($0)") }
 
     /// Those of other families than Llama's, made by Tools/fixtures/families.py.
     static let families = [

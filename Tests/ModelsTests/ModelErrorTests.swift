@@ -93,6 +93,34 @@ struct ModelErrorTests {
         }
     }
 
+    @Test(
+        "and of its other layers",
+        arguments: [
+            ("retnet-gate", "feature_map", "relu", "null"), ("retnet-gate", "attnres_block_size", 2, "null"),
+            ("retnet-gate", "expand_k", 0.3, "a multiple of 2 heads"),
+            ("retnet-gate", "expand_v", 65, "a number from 0.0 to 64.0"),
+            ("retnet-gate", "num_kv_heads", 3, "a divisor"),
+            ("retnet-hybrid", "attn", ["layers": [1], "num_heads": 4, "num_kv_heads": 2, "rope_theta": 500], "10000"),
+            ("retnet-hybrid", "attn", ["layers": [1], "num_heads": 2, "num_kv_heads": 2], "as wide as keys"),
+            ("retnet-hybrid", "attn", [["layers": [1], "num_heads": 4]], "one object"),
+            ("gla-gate", "elementwise_affine", false, "true"), ("gla-gate", "clamp_min", 1, "a number from"),
+            ("gla-convolution", "conv_size", 17, "from 2 to 16"),
+            ("gla-convolution", "use_short_conv", "yes", "true or false"),
+            ("gated_deltanet-values", "num_v_heads", 3, "a multiple of num_heads"),
+            ("gated_deltanet-values", "output_gate_activation", "tanh", "'swish' or"),
+            ("kda-bounded", "safe_gate", false, "true with lower_bound"),
+            ("kda-bounded", "lower_bound", .null, "false without lower_bound"),
+            ("mamba2-plain", "head_dim", 24, "a divisor"), ("mamba2-plain", "n_groups", 3, "a divisor"),
+            ("mamba2-plain", "num_heads", 5, "4"), ("mamba2-plain", "dt_limit", [2, 1], "in order"),
+            ("mamba2-plain", "hidden_act", "gelu", "'silu'"), ("hgrn2-bounded", "expand_ratio", 24, "a divisor"),
+        ] as [(String, String, JSONValue, String)])
+    func unsupportedPublished(_ name: String, _ key: String, _ value: JSONValue, _ expected: String) throws {
+        let folder = try copy(Fixture(name: "fla-\(name)")) { $0[key] = value }
+        let error = #expect(throws: (any Error).self) { try DecoderModel.load(folder.path) }
+        let text = error.map { "\($0)" } ?? ""
+        #expect(text.contains(key) && text.contains(expected) && !text.contains("\n"), "\(text)")
+    }
+
     @Test func badInput() throws {
         let model = try fixture.model()
         #expect(throws: ModelError.self) { try model.logits([]) }

@@ -88,7 +88,8 @@ extension TensorRecipe {
         switch self {
         case .stored: false
         case .transposed: true
-        case .rows(let part, _), .member(let part, _), .scaled(let part, _, _): part.isTransposed
+        case .rows(let part, _), .member(let part, _), .scaled(let part, _, _), .softmaxSum(let part, _):
+            part.isTransposed
         }
     }
 
@@ -98,6 +99,7 @@ extension TensorRecipe {
         case .stored: 0
         case .rows(let part, _), .member(let part, _), .transposed(let part): part.shift
         case .scaled(let part, let scale, let shift): part.shift * scale + shift
+        case .softmaxSum: 0
         }
     }
 }

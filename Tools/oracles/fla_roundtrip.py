@@ -3,9 +3,9 @@
 
     .venv/bin/python Tools/oracles/fla_roundtrip.py
 
-There: `moult convert --profile fla` of the teacher, loaded by flash-linear-attention's GSAForCausalLM.
-Back: random GSAForCausalLM models, saved by their own save_pretrained, loaded by Moult.
-flash-linear-attention runs on the CPU with its naive kernel (fla_cpu.py).
+There: `moult convert --profile fla` of the teacher, loaded by flash-linear-attention.
+Back: random models of its, saved by their own save_pretrained, loaded by Moult.
+flash-linear-attention runs on the CPU with its naive kernels (fla_cpu.py).
 """
 
 import argparse
@@ -30,17 +30,17 @@ def compare(name, folder, model, tokens):
     return relative <= TOLERANCE
 
 
-def there(work):
-    folder = work / "fla"
-    moult.run("convert", teacher.GGUF, "--output", folder, "--profile", "fla", "--dtype", "f32")
+def there(work, mixer):
+    folder = work / f"there-{mixer}"
+    moult.run("convert", teacher.GGUF, "--output", folder, "--profile", "fla", "--mixer", mixer, "--dtype", "f32")
     ids = teacher.encode((moult.ROOT / ".data" / "encyclopedia_valid.txt").read_text()[:4000])
-    return compare("moult convert --profile fla, in flash-linear-attention", folder, fla_cpu.causal_lm(folder),
+    return compare(f"moult convert --profile fla --mixer {mixer}, in flash-linear-attention", folder, fla_cpu.causal_lm(folder),
                    torch.tensor(ids[:192]).reshape(2, 96))
 
 
 def back(work, name, **config):
     folder = work / name
-    model = fla_cpu.causal_lm(hidden_size=64, num_hidden_layers=3, vocab_size=500, intermediate_size=96, **config)
+    model = fla_cpu.causal_lm(**dict(hidden_size=64, num_hidden_layers=3, vocab_size=500, intermediate_size=96) | config)
     with torch.no_grad():
         for key, parameter in model.named_parameters():
             scale = 0.2 if "norm" in key else 1.5 / parameter.shape[-1] ** 0.5
@@ -62,7 +62,13 @@ def main():
             back(work, "tied", num_heads=4, num_kv_heads=4, num_slots=24, tie_word_embeddings=True),
             back(work, "hybrid", num_heads=4, num_kv_heads=2, num_slots=8, attn={
                 "layers": [0], "num_heads": 4, "num_kv_heads": 2, "window_size": 32, "rope_theta": 10000.0}),
-            there(work),
+            back(work, "retnet", model_type="retnet", num_heads=4),
+            back(work, "gla", model_type="gla", num_heads=4, num_kv_heads=2, use_short_conv=True),
+            back(work, "gated_deltanet", model_type="gated_deltanet", num_heads=2, num_v_heads=4, head_dim=16),
+            back(work, "kda", model_type="kda", num_heads=4, head_dim=16),
+            back(work, "mamba2", model_type="mamba2", head_dim=16, n_groups=2),
+            back(work, "hgrn2", model_type="hgrn2", expand_ratio=16),
+            *(there(work, mixer) for mixer in ("gsa", "gla", "retention")),
         ]
     finally:
         if not arguments.keep:

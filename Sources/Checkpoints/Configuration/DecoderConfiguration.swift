@@ -6,7 +6,7 @@ import Tensors
 ///
 /// Values are validated: sizes are positive and bounded, so that products of three of them fit in an Int; heads divide.
 public struct DecoderConfiguration: Sendable, Equatable {
-    /// The `model_type` of config.json: that of a family, "gsa" (flash-linear-attention) or "moult".
+    /// The `model_type` of config.json: that of a family, or "moult".
     public var modelType: String
     /// Tokens of the vocabulary: rows of the embedding.
     public var vocabularySize: Int
@@ -20,7 +20,7 @@ public struct DecoderConfiguration: Sendable, Equatable {
     public var keyValueHeadCount: Int
     /// Dimensions per head K, even.
     public var headDim: Int
-    /// MLP width F.
+    /// MLP width F; 0 where layers are mixers alone.
     public var intermediateSize: Int
     /// The longest context the model was made for.
     public var maximumPositions: Int

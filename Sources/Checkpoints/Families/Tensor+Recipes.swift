@@ -1,3 +1,4 @@
+import Foundation
 import Tensors
 
 extension Tensor {
@@ -20,6 +21,18 @@ extension Tensor {
                 }
             }
         }
+    }
+
+    /// Of the softmax over the rows of a matrix (R, C), column by column, the sum of rows 1 to `row`: (C).
+    func softmaxSums(through row: Int) throws -> Tensor {
+        let (values, width) = (try array(Float.self).map(Double.init), shape[1])
+        let sums = (0..<width).map { column -> Float in
+            let all = stride(from: column, to: values.count, by: width).map { values[$0] }
+            let most = all.max() ?? 0
+            let powers = all.map { exp($0 - most) }
+            return Float(powers[1..<row + 1].reduce(0, +) / powers.reduce(0, +))
+        }
+        return try Tensor(sums, shape: [width])
     }
 
     /// A matrix (R, C) as (C, R).

@@ -59,6 +59,17 @@ public struct TensorDerivation: Sendable, Equatable {
         }
     }
 
+    /// Puts in the place of a matrix of this name, where there is one, a vector for each row but the first: see
+    /// ``TensorRecipe/softmaxSum(_:through:)``.
+    public mutating func sumSoftmax(_ name: String, as made: (Int) -> String) {
+        replace { entry, shape in
+            guard entry.name == name, shape.count == 2, shape[0] <= 4096 else { return nil }
+            return (1..<max(1, shape[0])).map {
+                Entry(name: made($0), recipe: .softmaxSum(entry.recipe, through: $0))
+            }
+        }
+    }
+
     // MARK: Rows
 
     /// Splits weights and biases that end in `fused`, where they have as many rows as the `parts` together, into tensors that

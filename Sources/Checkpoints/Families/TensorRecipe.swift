@@ -12,12 +12,16 @@ public indirect enum TensorRecipe: Sendable, Equatable {
     case transposed(TensorRecipe)
     /// Another's elements · `scale` + `shift`, float32.
     case scaled(TensorRecipe, by: Float, plus: Float)
+    /// Of the softmax over another's rows, element by element, the sum of rows 1 to `row`; a vector, float32.
+    case softmaxSum(TensorRecipe, through: Int)
 
     /// The tensor of the file that it takes.
     public var source: String {
         switch self {
         case .stored(let name): name
-        case .rows(let part, _), .member(let part, _), .transposed(let part), .scaled(let part, _, _): part.source
+        case .rows(let part, _), .member(let part, _), .transposed(let part), .scaled(let part, _, _),
+            .softmaxSum(let part, _):
+            part.source
         }
     }
 
@@ -38,6 +42,7 @@ public indirect enum TensorRecipe: Sendable, Equatable {
         case .transposed(let part): "\(part.text(member)), transposed"
         case .scaled(let part, let scale, let shift):
             part.text(member) + (scale == 1 ? "" : " · \(scale)") + (shift == 0 ? "" : " + \(shift)")
+        case .softmaxSum(let part, let row): "softmax of \(part.text(member)), rows 1 to \(row) added"
         }
     }
 
@@ -56,6 +61,9 @@ public indirect enum TensorRecipe: Sendable, Equatable {
             guard let shape = part.shape(stored), shape.count == 2 else { return nil }
             return [shape[1], shape[0]]
         case .scaled(let part, _, _): return part.shape(stored)
+        case .softmaxSum(let part, let row):
+            guard let shape = part.shape(stored), shape.count == 2, (0..<shape[0]).contains(row) else { return nil }
+            return [shape[1]]
         }
     }
 
@@ -64,7 +72,7 @@ public indirect enum TensorRecipe: Sendable, Equatable {
         switch self {
         case .stored: false
         case .rows(let part, _), .member(let part, _), .transposed(let part): part.isWide
-        case .scaled: true
+        case .scaled, .softmaxSum: true
         }
     }
 
@@ -80,6 +88,9 @@ public indirect enum TensorRecipe: Sendable, Equatable {
             let values = try part.load(checkpoint, as: .float32)
             let tensor = try Tensor(values.array(Float.self).map { $0 * scale + shift }, shape: values.shape)
             return try dtype.map { try tensor.converted(to: $0) } ?? tensor
+        case .softmaxSum(let part, let row):
+            let sums = try part.load(checkpoint, as: .float32).softmaxSums(through: row)
+            return try dtype.map { try sums.converted(to: $0) } ?? sums
         }
     }
 }

@@ -34,11 +34,16 @@ public struct ModelConfiguration: Sendable, Equatable {
             let mixer = try MixerRegistry.mixer(flashLinearAttention: type).name
             var mixers = [String](repeating: mixer, count: layers)
             var decoder = decoder
-            if case .object(let attention)? = decoder.json["attn"] {
+            switch decoder.json["attn"] ?? .null {
+            case .null: break
+            case .object(let attention):
                 for layer in try Self.layers(attention["layers"], count: layers) {
                     mixers[layer] = SoftmaxAttention.name
                 }
                 try Self.adopt(attention, into: &decoder)
+            case let found:
+                throw ModelError.configuration(
+                    key: "attn", expected: "one object for all layers with attention", found: found.summary)
             }
             self.init(decoder: decoder, mixers: mixers, mixerOptions: JSONObject(), names: .flashLinearAttention)
         case "moult":

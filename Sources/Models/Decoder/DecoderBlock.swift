@@ -6,7 +6,8 @@ import Tensors
 struct DecoderBlock: Sendable {
     let layer: Int
     let mixer: any TokenMixer
-    let mlp: any FeedForward
+    /// Nil in models whose layers are mixers alone.
+    let mlp: (any FeedForward)?
     /// Nil where the configuration has none.
     private let mixerNorm, mlpNorm, mixerOutputNorm, mlpOutputNorm: Normalisation?
     private let isParallel: Bool
@@ -21,6 +22,7 @@ struct DecoderBlock: Sendable {
         if before { rules += norm(names.mixerNorm(layer), from: source.mixerNorm(layer)) }
         rules += try MixerRegistry.mixer(named: configuration.mixers[layer]).rules(configuration, layer: layer)
         if after { rules += norm(names.mixerOutputNorm(layer), from: source.mixerOutputNorm(layer)) }
+        guard decoder.intermediateSize > 0 else { return rules }
         if before { rules += norm(names.mlpNorm(layer), from: source.mlpNorm(layer)) }
         rules += try FeedForwards.rules(configuration, layer: layer)
         if after { rules += norm(names.mlpOutputNorm(layer), from: source.mlpOutputNorm(layer)) }
@@ -38,21 +40,23 @@ struct DecoderBlock: Sendable {
         mixer = try MixerRegistry.mixer(named: configuration.mixers[layer])
             .init(configuration, layer: layer, parameters: parameters)
         mixerOutputNorm = try norm(names.mixerOutputNorm(layer), after)
-        mlpNorm = try norm(names.mlpNorm(layer), before)
-        mlp = try FeedForwards.make(configuration, layer: layer, parameters: parameters)
-        mlpOutputNorm = try norm(names.mlpOutputNorm(layer), after)
+        let hasMLP = decoder.intermediateSize > 0
+        mlpNorm = try norm(names.mlpNorm(layer), before && hasMLP)
+        mlp = hasMLP ? try FeedForwards.make(configuration, layer: layer, parameters: parameters) : nil
+        mlpOutputNorm = try norm(names.mlpOutputNorm(layer), after && hasMLP)
         isParallel = decoder.isParallel
     }
 
     func callAsFunction<Run: DecoderRun>(_ x: Run.Rows, _ run: Run) throws -> Run.Rows {
         let mixed = try mix(x, run)
+        guard let mlp else { return try run.add(mixed, norm: mixerOutputNorm, to: x) }
         if isParallel {
             // Before x has changed, as a step changes it in place.
-            let expanded = try expand(x, run)
+            let expanded = try expand(x, mlp, run)
             return try run.add(expanded, norm: nil, to: run.add(mixed, norm: nil, to: x))
         }
         let residual = try run.add(mixed, norm: mixerOutputNorm, to: x)
-        return try run.add(expand(residual, run), norm: mlpOutputNorm, to: residual)
+        return try run.add(expand(residual, mlp, run), norm: mlpOutputNorm, to: residual)
     }
 
     /// The mixer's part: what it makes of the layer's input.
@@ -60,7 +64,9 @@ struct DecoderBlock: Sendable {
         try run.mix(run.norm(x, mixerNorm, readers: mixer.inputWeights), mixer, layer: layer)
     }
 
-    private func expand<Run: DecoderRun>(_ x: Run.Rows, _ run: Run) throws -> Run.Output {
+    private func expand<Run: DecoderRun>(
+        _ x: Run.Rows, _ mlp: any FeedForward, _ run: Run
+    ) throws -> Run.Output {
         try run.expand(run.norm(x, mlpNorm, readers: mlp.inputWeights), mlp)
     }
 }

@@ -11,6 +11,7 @@ import Tensors
 public struct GatedLinearAttention: LongMemory {
     public static let name = "gla"
     public static let title = "Gated Linear Attention (arXiv 2312.06635)"
+    public static let flashLinearAttentionType: String? = "gla"
     public typealias Options = NoMemoryOptions
 
     /// Of the map to the gates (paper, section 4.4).

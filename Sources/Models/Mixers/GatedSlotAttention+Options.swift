@@ -46,29 +46,17 @@ extension GatedSlotAttention {
         _ configuration: ModelConfiguration, _ options: Options, dtype: DType
     ) -> JSONObject {
         let decoder = configuration.decoder
-        var json: JSONObject = [
-            "model_type": .string("gsa"),
-            "architectures": .array([.string("GSAForCausalLM")]),
-            "torch_dtype": .string(dtype.rawValue),
-            "vocab_size": .integer(decoder.vocabularySize),
-            "hidden_size": .integer(decoder.hiddenSize),
-            "num_hidden_layers": .integer(decoder.layerCount),
+        var json = configuration.flashLinearAttentionFile("gsa", dtype: dtype)
+        let own: JSONObject = [
             "num_heads": .integer(decoder.headCount),
             "num_kv_heads": .integer(decoder.keyValueHeadCount),
             "num_slots": .integer(options.slots),
-            "intermediate_size": .integer(decoder.intermediateSize),
-            "hidden_act": .string("swish"),
-            "hidden_ratio": 4,
-            "max_position_embeddings": .integer(decoder.maximumPositions),
-            "norm_eps": .decimal(decoder.normEpsilon),
-            "tie_word_embeddings": .bool(decoder.tiedEmbeddings),
             "exapnd_k": 1, "exapnd_v": 1,
             "gate_logit_normalizer": 8,
             "feature_map": .string("swish"),
-            "use_short_conv": .bool(false), "use_output_gate": .bool(false),
-            "use_norm": .bool(true), "elementwise_affine": .bool(true), "use_cache": .bool(true),
-            "initializer_range": .number(0.02),
+            "use_short_conv": .bool(false), "use_output_gate": .bool(false), "use_norm": .bool(true),
         ]
+        for (key, value) in own.pairs { json[key] = value }
         configuration.writeFlashLinearAttention(to: &json)
         return json
     }

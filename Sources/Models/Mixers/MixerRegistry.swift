@@ -16,6 +16,16 @@ public enum MixerRegistry {
         MemoryMixer<HGRN2>.self,
     ]
 
+    /// Those of models of flash-linear-attention, which no conversion asks for by their names.
+    private static let published: [any TokenMixer.Type] = [
+        PublishedMixer<RetNetLayer>.self,
+        PublishedMixer<GLALayer>.self,
+        PublishedMixer<GatedDeltaNetLayer>.self,
+        PublishedMixer<KimiDeltaLayer>.self,
+        PublishedMixer<Mamba2Layer>.self,
+        PublishedMixer<HGRN2Layer>.self,
+    ]
+
     private static let added = Mutex<[any TokenMixer.Type]>([])
 
     /// All of them, in the order in which errors name them.
@@ -47,7 +57,7 @@ public enum MixerRegistry {
     /// The mixer called `name`.
     public static func mixer(named name: String) throws -> any TokenMixer.Type {
         let all = all
-        guard let mixer = all.first(where: { $0.name == name }) else {
+        guard let mixer = (all + published).first(where: { $0.name == name }) else {
             throw ModelError.configuration(
                 key: "moult.layers", expected: all.map { "'\($0.name)'" }.joined(separator: " or "),
                 found: "'\(name)'" + Suggestion.hint(name, among: all.map { $0.name }))
@@ -56,11 +66,13 @@ public enum MixerRegistry {
     }
 
     /// The mixer of flash-linear-attention's models of this `model_type`.
-    static func mixer(flashLinearAttention type: String) throws -> any TokenMixer.Type {
-        guard let mixer = all.first(where: { $0.flashLinearAttentionType == type }) else {
+    public static func mixer(flashLinearAttention type: String) throws -> any TokenMixer.Type {
+        let known = published + all
+        guard let mixer = known.first(where: { $0.flashLinearAttentionType == type }) else {
+            let types = known.compactMap { $0.flashLinearAttentionType }
             throw ModelError.configuration(
                 key: "model_type",
-                expected: all.compactMap { mixer in mixer.flashLinearAttentionType.map { "'\($0)'" } }
+                expected: types.indices.filter { types.firstIndex(of: types[$0]) == $0 }.map { "'\(types[$0])'" }
                     .joined(separator: " or "),
                 found: "'\(type)'")
         }

@@ -11,6 +11,7 @@ import Tensors
 public struct Retention: LongMemory {
     public static let name = "retention"
     public static let title = "Retention (arXiv 2307.08621)"
+    public static let flashLinearAttentionType: String? = "retnet"
     public typealias Options = NoMemoryOptions
 
     /// What goes into logsigmoid(·) / 8 (n).

@@ -16,7 +16,7 @@ public struct ShortConvolution: Sendable {
     let documents: Documents?
 
     /// The most tokens, W.
-    static let mostWidth = 16
+    public static let mostWidth = 16
 
     /// Tokens that are weighed together, W.
     var width: Int { weight.shape[1] }

@@ -87,7 +87,11 @@ struct InspectCommand: ParsableCommand {
             ("parameters", Self.sizeText(stored)),
             ("stored as", Self.formatText(stored)),
             ("layers", "\(decoder.layerCount): \(mixerText(configuration.mixers))"),
-            ("hidden size", "\(decoder.hiddenSize), MLP \(decoder.intermediateSize)"),
+            (
+                "hidden size",
+                "\(decoder.hiddenSize), "
+                    + (decoder.intermediateSize > 0 ? "MLP \(decoder.intermediateSize)" : "no MLP")
+            ),
             ("heads", "\(decoder.headCount) of \(decoder.headDim), \(decoder.keyValueHeadCount) for keys and values"),
             ("positions", positionText(configuration)),
             ("context", "\(grouped(decoder.maximumPositions)) tokens"),
@@ -212,7 +216,7 @@ struct InspectCommand: ParsableCommand {
             decoder.unrotatedLayers.isEmpty
                 ? nil : "none in layers \(decoder.unrotatedLayers.sorted().map(String.init).joined(separator: ", "))",
         ].compactMap { $0 }.joined(separator: "; ")
-        guard configuration.names == .flashLinearAttention else { return text }
+        guard configuration.names == .flashLinearAttention, decoder.modelType != "retnet" else { return text }
         return configuration.mixers.contains(SoftmaxAttention.name) ? "\(text), of softmax attention alone" : "none"
     }
 

@@ -6,32 +6,38 @@ enum MatrixState {
     static let name = "state"
 
     static func tensors(_ layer: MemoryLayer) -> [StateTensor] {
-        [StateTensor(name, layer.keyValueHeads, layer.headDim, layer.headDim, isUpdatedInPlace: true)]
+        tensors(layer.keyValueHeads, layer.headDim, layer.headDim)
+    }
+
+    /// Matrices (K, V) of so many heads.
+    static func tensors(_ heads: Int, _ keyDim: Int, _ valueDim: Int) -> [StateTensor] {
+        [StateTensor(name, heads, keyDim, valueDim, isUpdatedInPlace: true)]
     }
 
     /// ``Tensor/gatedLinear(q:k:v:logDecays:scale:state:documents:)`` of the state that there is, if any.
     static func gatedLinear(
-        q: Tensor, k: Tensor, v: Tensor, logDecays: Tensor, _ documents: Documents?, _ state: inout MemoryTensors
+        q: Tensor, k: Tensor, v: Tensor, logDecays: Tensor, scale: Float = 1, _ documents: Documents?,
+        _ state: inout MemoryTensors
     ) throws -> Tensor {
         try state.update(name) {
             try Tensor.gatedLinear(
-                q: q, k: k, v: v, logDecays: logDecays, scale: 1, state: &$0, documents: documents)
+                q: q, k: k, v: v, logDecays: logDecays, scale: scale, state: &$0, documents: documents)
         } whole: {
-            try Tensor.gatedLinear(q: q, k: k, v: v, logDecays: logDecays, scale: 1, documents: documents)
+            try Tensor.gatedLinear(q: q, k: k, v: v, logDecays: logDecays, scale: scale, documents: documents)
         }
     }
 
     /// ``Tensor/gatedDelta(q:k:v:logDecays:betas:scale:state:documents:)`` of the state that there is, if any.
     static func gatedDelta(
-        q: Tensor, k: Tensor, v: Tensor, logDecays: Tensor, betas: Tensor, _ documents: Documents?,
-        _ state: inout MemoryTensors
+        q: Tensor, k: Tensor, v: Tensor, logDecays: Tensor, betas: Tensor, scale: Float = 1,
+        _ documents: Documents?, _ state: inout MemoryTensors
     ) throws -> Tensor {
         try state.update(name) {
             try Tensor.gatedDelta(
-                q: q, k: k, v: v, logDecays: logDecays, betas: betas, scale: 1, state: &$0, documents: documents)
+                q: q, k: k, v: v, logDecays: logDecays, betas: betas, scale: scale, state: &$0, documents: documents)
         } whole: {
             try Tensor.gatedDelta(
-                q: q, k: k, v: v, logDecays: logDecays, betas: betas, scale: 1, documents: documents)
+                q: q, k: k, v: v, logDecays: logDecays, betas: betas, scale: scale, documents: documents)
         }
     }
 }

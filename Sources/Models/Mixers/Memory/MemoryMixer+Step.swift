@@ -38,10 +38,27 @@ extension MemoryMixer {
 }
 
 /// The states of the rows of one layer of a run.
-private final class BoundStates {
+final class BoundStates {
     var states: [MemoryState?]
 
-    init(capacity: Int) { states = .init(repeating: nil, count: capacity) }
+    private init(capacity: Int) { states = .init(repeating: nil, count: capacity) }
+
+    /// Records a call of `body` for every row with the state that is bound to it.
+    static func read(
+        _ step: RecordedStep, _ body: @escaping (RecordedStep, _ row: Int, MemoryState) throws -> Void
+    ) throws -> BoundStates {
+        let bound = BoundStates(capacity: step.capacity)
+        try step.call { step, rows in
+            defer { bound.states = .init(repeating: nil, count: step.capacity) }
+            for row in 0..<rows {
+                guard let state = bound.states[row] else {
+                    throw ModelError.input(expected: "a state for every row", found: "none for row \(row)")
+                }
+                try body(step, row, state)
+            }
+        }
+        return bound
+    }
 }
 
 extension MemoryMixer {
@@ -60,17 +77,10 @@ extension MemoryMixer {
         if let own = try memory.record(step, heads: heads, maps: maps, readers: readers) {
             return Remembered(out: own.out, isFinished: own.isFinished) { try own.bind(&$0.memory, $1) }
         }
-        let bound = BoundStates(capacity: step.capacity)
         let out = try step.rows(width: projections.heads * projections.headDim)
-        try step.call { step, rows in
-            defer { bound.states = .init(repeating: nil, count: step.capacity) }
-            for row in 0..<rows {
-                guard let state = bound.states[row] else {
-                    throw ModelError.input(expected: "a state for every row", found: "none for row \(row)")
-                }
-                let read = try self.input(step, row, heads, maps: maps, input: input)
-                try write(state.update { try memory(read, state: &$0) }, step, to: out, row)
-            }
+        let bound = try BoundStates.read(step) { step, row, state in
+            let read = try self.input(step, row, heads, maps: maps, input: input)
+            try write(state.update { try memory(read, state: &$0) }, step, to: out, row)
         }
         return Remembered(out: out, isFinished: false) { bound.states[$1] = $0 }
     }

@@ -107,18 +107,7 @@ public struct MemoryMixer<Memory: LongMemory>: TokenMixer {
 
     /// What the heads read of the memory, whose state goes on.
     private func remember(_ input: MemoryInput, _ state: MemoryState?, _ context: MixerContext) throws -> Tensor {
-        guard let state else {
-            var none = MemoryTensors()
-            return try memory(input, state: &none)
-        }
-        if let carried = context.carried {
-            // What is here changes when the rows are done, so that a layer may be computed again.
-            var running = try state.memory.map { try $0.carriedState(carried) }
-            let output = try memory(input, state: &running)
-            state.next = running.map(\.detached)
-            return output
-        }
-        return try state.update { try memory(input, state: &$0) }
+        try MemoryState.read(state, context) { try memory(input, state: &$0) }
     }
 
     // MARK: State

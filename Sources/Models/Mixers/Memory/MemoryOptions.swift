@@ -95,7 +95,8 @@ public struct MixerOptionsReader: Sendable {
         throw refusal(key, expected: expected.summary, found: found)
     }
 
-    private func refusal(_ key: String, expected: String, found: JSONValue) -> ModelError {
+    /// The error for a member that is not what was `expected`.
+    func refusal(_ key: String, expected: String, found: JSONValue) -> ModelError {
         .configuration(key: prefix + key, expected: expected, found: found.summary)
     }
 

@@ -30,6 +30,23 @@ final class MemoryState: MixerState {
         return try memory.stayingInPlace(body)
     }
 
+    /// What `body` reads with the tensors of `state`, which go on: after the call, or when rows in training are done. None for whole
+    /// sequences, which nothing follows.
+    static func read<Result>(
+        _ state: MemoryState?, _ context: MixerContext, _ body: (inout MemoryTensors) throws -> Result
+    ) throws -> Result {
+        guard let state else {
+            var none = MemoryTensors()
+            return try body(&none)
+        }
+        guard let carried = context.carried else { return try state.update(body) }
+        // What is here changes when the rows are done, so that a layer may be computed again.
+        var running = try state.memory.map { try $0.carriedState(carried) }
+        let result = try body(&running)
+        state.next = running.map(\.detached)
+        return result
+    }
+
     var byteCount: Int { caches.reduce(memory.byteCount) { $0 + $1.byteCount } }
 
     func copy() -> MixerState {

@@ -1,7 +1,29 @@
 import Checkpoints
 import Support
+import Tensors
 
 extension ModelConfiguration {
+    /// What all of flash-linear-attention's files have at their beginning: the decoder's sizes, of a model of this `model_type`.
+    func flashLinearAttentionFile(_ type: String, dtype: DType) -> JSONObject {
+        let classes = ["gsa": "GSAForCausalLM", "gla": "GLAForCausalLM", "retnet": "RetNetForCausalLM"]
+        return [
+            "model_type": .string(type),
+            "architectures": .array([.string(classes[type] ?? type)]),
+            "torch_dtype": .string(dtype.rawValue),
+            "vocab_size": .integer(decoder.vocabularySize),
+            "hidden_size": .integer(decoder.hiddenSize),
+            "num_hidden_layers": .integer(decoder.layerCount),
+            "intermediate_size": .integer(decoder.intermediateSize),
+            "hidden_act": .string("swish"),
+            "hidden_ratio": 4,
+            "max_position_embeddings": .integer(decoder.maximumPositions),
+            "norm_eps": .decimal(decoder.normEpsilon),
+            "tie_word_embeddings": .bool(decoder.tiedEmbeddings),
+            "elementwise_affine": .bool(true), "use_cache": .bool(true),
+            "initializer_range": .number(0.02),
+        ]
+    }
+
     /// Adds what all of flash-linear-attention's files have at their end: the layers that keep softmax attention, and the special
     /// tokens.
     func writeFlashLinearAttention(to json: inout JSONObject) {
