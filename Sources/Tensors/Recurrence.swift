@@ -2,7 +2,8 @@
 ///
 ///     gated linear    S_t = Diag(exp(g_t)) S_{t-1} + k_t v_tᵀ
 ///     gated delta     S_t = (I - β_t k_t k_tᵀ) Diag(exp(g_t)) S_{t-1} + β_t k_t v_tᵀ
-///     both            o_t = scale · S_tᵀ q_t
+///     general delta   S_t = (Diag(exp(g_t)) + b_t a_tᵀ) S_{t-1} + k_t v_tᵀ
+///     all             o_t = scale · S_tᵀ q_t
 ///
 /// H query heads share the states of N key/value heads.
 public struct Recurrence: Sendable {
@@ -16,25 +17,40 @@ public struct Recurrence: Sendable {
     public var logDecays: Tensor
     /// Shares β of the old value that the new one replaces (B, T, N), float32; nil for the gated linear recurrence.
     public var betas: Tensor?
+    /// What makes the transition of a generalised delta rule diagonal plus rank one, b aᵀ; nil for the others.
+    public var rankOne: RankOne?
     /// What outputs are multiplied by.
     public var scale: Float
     /// Packed documents; the state is zeroed at every start but the first. nil where each row is one document.
     public var documents: Documents?
 
+    /// The part b aᵀ of rank one of a transition.
+    public struct RankOne: Sendable {
+        /// What is read of the state, a (B, T, N, K).
+        public var reads: Tensor
+        /// Where that is written, b (B, T, N, K).
+        public var writes: Tensor
+
+        /// The part of these factors.
+        public init(reads: Tensor, writes: Tensor) { (self.reads, self.writes) = (reads, writes) }
+    }
+
     /// The inputs of a call; shapes are checked where they are used.
     public init(
-        q: Tensor, k: Tensor, v: Tensor, logDecays: Tensor, betas: Tensor? = nil, scale: Float,
-        documents: Documents? = nil
+        q: Tensor, k: Tensor, v: Tensor, logDecays: Tensor, betas: Tensor? = nil, rankOne: RankOne? = nil,
+        scale: Float, documents: Documents? = nil
     ) {
-        (self.q, self.k, self.v, self.logDecays, self.betas) = (q, k, v, logDecays, betas)
+        (self.q, self.k, self.v, self.logDecays, self.betas, self.rankOne) = (q, k, v, logDecays, betas, rankOne)
         (self.scale, self.documents) = (scale, documents)
     }
 
     /// The name of the operation in errors.
-    var operation: String { betas == nil ? "gatedLinear" : "gatedDelta" }
+    var operation: String { rankOne != nil ? "generalDelta" : betas == nil ? "gatedLinear" : "gatedDelta" }
 
     /// What may be watched, but the state.
-    var tensors: [Tensor] { [q, k, v, logDecays] + (betas.map { [$0] } ?? []) }
+    var tensors: [Tensor] {
+        [q, k, v, logDecays] + (betas.map { [$0] } ?? []) + (rankOne.map { [$0.reads, $0.writes] } ?? [])
+    }
 
     var stateShape: [Int] { [k.shape[0], k.shape[2], k.shape[3], v.shape[3]] }
 
@@ -52,6 +68,11 @@ public struct Recurrence: Sendable {
         }
         try logDecays.requireFloat32(operation, "logDecays")
         try betas?.require(operation, "betas", rows)
+        if let rankOne {
+            try logDecays.require(operation, "logDecays", k.shape)
+            try rankOne.reads.requireActivation(operation, "reads", k.shape)
+            try rankOne.writes.requireActivation(operation, "writes", k.shape)
+        }
         for (argument, width) in [("k", k.shape[3]), ("v", v.shape[3])] where width < 1 {
             throw TensorError.range(
                 operation: operation, argument: "width of \(argument)", expected: "at least 1", found: "\(width)")
@@ -72,15 +93,22 @@ public struct RecurrenceGradients: Sendable {
     public var logDecays: Tensor
     /// (B, T, N); nil where there were none.
     public var betas: Tensor?
+    /// (B, T, N, K) each; nil where there was no part of rank one.
+    public var rankOne: Recurrence.RankOne?
     /// (B, N, K, V); nil where there was no initial state.
     public var initial: Tensor?
 
     /// Gradients of the shapes of what they belong to.
-    public init(q: Tensor, k: Tensor, v: Tensor, logDecays: Tensor, betas: Tensor?, initial: Tensor?) {
-        (self.q, self.k, self.v, self.logDecays, self.betas) = (q, k, v, logDecays, betas)
+    public init(
+        q: Tensor, k: Tensor, v: Tensor, logDecays: Tensor, betas: Tensor?, rankOne: Recurrence.RankOne? = nil,
+        initial: Tensor?
+    ) {
+        (self.q, self.k, self.v, self.logDecays, self.betas, self.rankOne) = (q, k, v, logDecays, betas, rankOne)
         self.initial = initial
     }
 
     /// Those of ``Recurrence/tensors``.
-    var tensors: [Tensor] { [q, k, v, logDecays] + (betas.map { [$0] } ?? []) }
+    var tensors: [Tensor] {
+        [q, k, v, logDecays] + (betas.map { [$0] } ?? []) + (rankOne.map { [$0.reads, $0.writes] } ?? [])
+    }
 }

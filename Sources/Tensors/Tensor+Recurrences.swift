@@ -53,6 +53,34 @@ extension Tensor {
         try Recurrence(q: q, k: k, v: v, logDecays: logDecays, betas: betas, scale: scale, documents: documents).run()
     }
 
+    /// The generalised delta rule of RWKV-7 (Peng et al. 2025, arXiv 2503.14456) over q (B, T, H, K), k (B, T, N, K) and
+    /// v (B, T, N, V) → (B, T, H, V): what `rankOne` reads of a state it writes somewhere else.
+    ///
+    ///     S_t = (Diag(exp(g_t)) + b_t a_tᵀ) S_{t-1} + k_t v_tᵀ      o_t = scale · S_tᵀ q_t
+    ///
+    /// - Parameters:
+    ///   - logDecays: g ≤ 0, (B, T, N, K), float32.
+    ///   - rankOne: a and b, (B, T, N, K) each.
+    ///   - state: the initial state (B, N, K, V), float32; becomes the final one, in place where nothing is watched.
+    ///   - documents: packed documents (B = 1 on the processor); the state is zeroed at every start but the first.
+    /// - Throws: ``TensorError`` for arguments that do not fit.
+    public static func generalDelta(
+        q: Tensor, k: Tensor, v: Tensor, logDecays: Tensor, rankOne: Recurrence.RankOne, scale: Float,
+        state: inout Tensor, documents: Documents? = nil
+    ) throws -> Tensor {
+        try Recurrence(q: q, k: k, v: v, logDecays: logDecays, rankOne: rankOne, scale: scale, documents: documents)
+            .run(&state)
+    }
+
+    /// The same for whole sequences: from the empty state, and without the final one.
+    public static func generalDelta(
+        q: Tensor, k: Tensor, v: Tensor, logDecays: Tensor, rankOne: Recurrence.RankOne, scale: Float,
+        documents: Documents? = nil
+    ) throws -> Tensor {
+        try Recurrence(q: q, k: k, v: v, logDecays: logDecays, rankOne: rankOne, scale: scale, documents: documents)
+            .run()
+    }
+
     /// Gradients of the inputs of a recurrence that began from the state `initial`, from the gradient self (B, T, H, V) of
     /// its outputs and, where it is used, that of its final state, both states (B, N, K, V), float32.
     /// - Throws: ``TensorError`` for arguments that do not fit.

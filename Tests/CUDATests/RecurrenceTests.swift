@@ -76,6 +76,32 @@ extension CUDATests {
             }
         }
 
+        @Test(
+            "the generalised delta rule", arguments: Sizes.all, [1e-4, 1, 40] as [Float])
+        func generalDelta(_ sizes: Sizes, decays: Float) throws {
+            let documents = sizes.documents.map(Documents.init(_:))
+            let factor = (1 / Float(sizes.keyDim)).squareRoot()
+            var operands = Array(sizes.operands(channels: true, decays: decays)[..<4])
+            for _ in 0..<2 {
+                operands.append(.activation(sizes.batch, sizes.tokens, sizes.heads, sizes.keyDim, scale: factor))
+            }
+            try expectAgreement("\(sizes)", operands, tolerance: 0.02) {
+                [
+                    try Tensor.generalDelta(
+                        q: $0[0], k: $0[1], v: $0[2], logDecays: $0[3],
+                        rankOne: .init(reads: $0[4], writes: $0[5]), scale: 0.5, documents: documents)
+                ]
+            }
+            operands.append(.parameter(sizes.batch, sizes.heads, sizes.keyDim, sizes.valueDim))
+            try expectAgreement("\(sizes), states", operands, tolerance: 0.02) {
+                var state = $0[6]
+                let output = try Tensor.generalDelta(
+                    q: $0[0], k: $0[1], v: $0[2], logDecays: $0[3],
+                    rankOne: .init(reads: $0[4], writes: $0[5]), scale: 0.5, state: &state, documents: documents)
+                return [output, state]
+            }
+        }
+
         /// Near 0 the gradients of log decays are small differences of large sums of products of bfloat16.
         @Test("decays near 0 and near 1", arguments: [1e-4, 40] as [Float], [false, true])
         func decays(_ size: Float, channels: Bool) throws {

@@ -17,9 +17,12 @@ final class TinyModels: Sendable {
     /// The conversions: every profile, with and without a window or a layer that keeps softmax attention.
     enum Kind: String, CaseIterable {
         case slots, window, hybrid, heads, scaled, fla, ownMixer
-        case gla, gatedDeltaNet = "gated_deltanet", kda, mamba2, retention, hgrn2
+        case gla, gatedDeltaNet = "gated_deltanet", kda, mamba2, retention, hgrn2, rwkv7
+        case flaGLA, flaRetention
 
-        static let memories: [Kind] = [.gla, .gatedDeltaNet, .kda, .mamba2, .retention, .hgrn2]
+        /// Those that have norms of what single heads read.
+        static let published: [Kind] = [.flaGLA, .flaRetention]
+        static let memories: [Kind] = [.gla, .gatedDeltaNet, .kda, .mamba2, .retention, .hgrn2, .rwkv7]
 
         var options: ConversionOptions {
             var options = ConversionOptions()
@@ -30,7 +33,9 @@ final class TinyModels: Sendable {
                 (options.keptAttention, options.attentionWindow) = (KeptAttention("0,1:0") ?? [], 0)
                 options.attentionPositions = AttentionPositions(divisor: 4, hasLogScale: true)
             }
-            if self == .fla { options.profile = .fla }
+            if [.fla, .flaGLA, .flaRetention].contains(self) { options.profile = .fla }
+            if self == .flaGLA { (options.mixer, options.slots) = ("gla", nil) }
+            if self == .flaRetention { (options.mixer, options.slots) = ("retention", nil) }
             if Self.memories.contains(self) { (options.mixer, options.slots, options.window) = (rawValue, nil, 6) }
             if self == .ownMixer { (options.mixer, options.slots, options.window) = ("averaging", nil, 6) }
             return options

@@ -16,7 +16,7 @@ struct Fixture: Sendable, CustomTestStringConvertible {
         ].map(Fixture.init) + memories + published + families
 
     /// Those of memories beside Gated Slot Attention.
-    static let memories = ["gla", "gated_deltanet", "kda", "mamba2", "retention", "hgrn2"].map {
+    static let memories = ["gla", "gated_deltanet", "kda", "mamba2", "retention", "hgrn2", "rwkv7"].map {
         Fixture(name: "moult-\($0)")
     }
 

@@ -7,6 +7,8 @@ extension Oracle {
     private struct RecurrenceArrays {
         let batch, tokens, heads, keyHeads, keyDim, valueDim, decayDim: Int
         let q, k, v, logDecays, betas: [Double]
+        /// a and b of a generalised delta rule; none for others.
+        let reads, writes: [Double]
         let scale: Double
         let starts: Set<Int>
         var group: Int { heads / keyHeads }
@@ -20,6 +22,8 @@ extension Oracle {
                 doubles(inputs.q), doubles(inputs.k), doubles(inputs.v), doubles(inputs.logDecays)
             )
             betas = try inputs.betas.map { try doubles($0) } ?? []
+            reads = try inputs.rankOne.map { try doubles($0.reads) } ?? []
+            writes = try inputs.rankOne.map { try doubles($0.writes) } ?? []
             scale = Double(inputs.scale)
             starts = Set((documents ?? []).dropFirst())
         }
@@ -36,14 +40,27 @@ extension Oracle {
                 for i in 0..<size { error[i % valueDim] -= k[row * keyDim + i / valueDim] * decayed[i] }
             }
             let beta = betas.isEmpty ? 1 : betas[row]
+            let recalled = recalled(row, t, before)
             let after = decayed.indices.map {
                 decayed[$0] + k[row * keyDim + $0 / valueDim] * beta * error[$0 % valueDim]
+                    + (recalled.isEmpty ? 0 : writes[row * keyDim + $0 / valueDim] * recalled[$0 % valueDim])
             }
             return (decayed, error, after)
         }
+
+        /// What a generalised delta rule reads of the state that token t meets; none for others.
+        func recalled(_ row: Int, _ t: Int, _ before: [Double]) -> [Double] {
+            if reads.isEmpty { return [] }
+            var sums = [Double](repeating: 0, count: valueDim)
+            for i in 0..<size where !starts.contains(t) {
+                sums[i % valueDim] += reads[row * keyDim + i / valueDim] * before[i]
+            }
+            return sums
+        }
     }
 
-    /// S_t = Diag(a_t) S_{t-1} + k_t u_tᵀ with u_t = v_t or β_t (v_t - S_{t-1}ᵀ (a_t ⊙ k_t)), o_t = scale · S_tᵀ q_t.
+    /// S_t = Diag(w_t) S_{t-1} + k_t u_tᵀ with u_t = v_t or β_t (v_t - S_{t-1}ᵀ (w_t ⊙ k_t)), and of a generalised delta rule
+    /// b_t a_tᵀ S_{t-1} with it; o_t = scale · S_tᵀ q_t.
     static func recurrence(
         _ inputs: Recurrence, state: Tensor, documents: [Int]? = nil
     ) throws -> (out: [Double], state: [Double]) {
@@ -78,6 +95,7 @@ extension Oracle {
         func zeros(_ count: Int) -> [Double] { Array(repeating: 0, count: count) }
         var (dq, dk, dv) = (zeros(x.q.count), zeros(x.k.count), zeros(x.v.count))
         var (decays, betas) = (zeros(x.logDecays.count), zeros(x.betas.count))
+        var (reads, writes) = (zeros(x.reads.count), zeros(x.writes.count))
         var adjoints = try finalGradient.map { try doubles($0) } ?? zeros(initial.count)
         for head in 0..<x.batch * x.keyHeads {
             let place = head * x.size..<(head + 1) * x.size
@@ -103,6 +121,21 @@ extension Oracle {
                 }
                 for i in 0..<x.valueDim { dv[row * x.valueDim + i] = beta * written[i] }
                 if !x.betas.isEmpty { betas[row] = zip(written, error).reduce(0) { $0 + $1.0 * $1.1 } }
+                // What reaches the state before by what is read of it.
+                let recalled = x.recalled(row, t, states[t])
+                var returned = zeros(x.reads.isEmpty ? 0 : x.size), found = zeros(x.valueDim)
+                if !x.reads.isEmpty {
+                    for i in 0..<x.size {
+                        let channel = row * x.keyDim + i / x.valueDim
+                        writes[channel] += adjoint[i] * recalled[i % x.valueDim]
+                        found[i % x.valueDim] += x.writes[channel] * adjoint[i]
+                    }
+                    for i in 0..<x.size where !x.starts.contains(t) {
+                        let channel = row * x.keyDim + i / x.valueDim
+                        reads[channel] += states[t][i] * found[i % x.valueDim]
+                        returned[i] = x.reads[channel] * found[i % x.valueDim]
+                    }
+                }
                 for i in 0..<x.size {
                     if !x.betas.isEmpty {
                         dk[row * x.keyDim + i / x.valueDim] -= decayed[i] * dv[row * x.valueDim + i % x.valueDim]
@@ -111,11 +144,13 @@ extension Oracle {
                     let channel = x.decayDim == x.keyDim ? i / x.valueDim : 0
                     decays[row * x.decayDim + channel] += adjoint[i] * decayed[i]
                     adjoint[i] *= x.starts.contains(t) ? 0 : x.decay(row, i / x.valueDim)
+                    if !returned.isEmpty { adjoint[i] += returned[i] }
                 }
             }
             adjoints.replaceSubrange(place, with: adjoint)
         }
         return [("q", dq), ("k", dk), ("v", dv), ("logDecays", decays)]
-            + (x.betas.isEmpty ? [] : [("betas", betas)]) + [("state", adjoints)]
+            + (x.betas.isEmpty ? [] : [("betas", betas)])
+            + (x.reads.isEmpty ? [] : [("reads", reads), ("writes", writes)]) + [("state", adjoints)]
     }
 }

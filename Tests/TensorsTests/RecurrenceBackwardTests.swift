@@ -22,7 +22,7 @@ extension KernelTests {
             let found = try gradient.recurrenceBackward(
                 inputs.recurrence, initial: inputs.state, finalGradient: final)
             return [found.q, found.k, found.v, found.logDecays] + (found.betas.map { [$0] } ?? [])
-                + [try #require(found.initial)]
+                + (found.rankOne.map { [$0.reads, $0.writes] } ?? []) + [try #require(found.initial)]
         }
 
         static func oracle(_ inputs: Inputs, _ gradient: Tensor, _ final: Tensor?) throws -> [(String, [Double])] {
@@ -49,7 +49,8 @@ extension KernelTests {
         /// The inputs that have gradients, in their order.
         static func arguments(_ inputs: Inputs) -> [WritableKeyPath<Inputs, Tensor>] {
             [\.recurrence.q, \.recurrence.k, \.recurrence.v, \.recurrence.logDecays]
-                + (inputs.recurrence.betas == nil ? [] : [\.givenBetas]) + [\.state]
+                + (inputs.recurrence.betas == nil ? [] : [\.givenBetas])
+                + (inputs.recurrence.rankOne == nil ? [] : [\.givenRankOne.reads, \.givenRankOne.writes]) + [\.state]
         }
 
         @Test(
@@ -130,5 +131,11 @@ extension KernelTests.RecurrenceTests.Inputs {
     fileprivate var givenBetas: Tensor {
         get { recurrence.betas ?? recurrence.logDecays }
         set { recurrence.betas = newValue }
+    }
+
+    /// The part of rank one of a rule that has some.
+    fileprivate var givenRankOne: Recurrence.RankOne {
+        get { recurrence.rankOne ?? .init(reads: recurrence.k, writes: recurrence.k) }
+        set { recurrence.rankOne = newValue }
     }
 }

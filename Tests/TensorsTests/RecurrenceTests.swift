@@ -14,9 +14,9 @@ extension KernelTests {
 
         /// What is computed, with a decay per head or per channel.
         enum Rule: CaseIterable, Sendable {
-            case linearHeads, linearChannels, deltaHeads, deltaChannels
+            case linearHeads, linearChannels, deltaHeads, deltaChannels, general
             var isDelta: Bool { self == .deltaHeads || self == .deltaChannels }
-            var hasChannels: Bool { self == .linearChannels || self == .deltaChannels }
+            var hasChannels: Bool { self != .linearHeads && self != .deltaHeads }
         }
 
         /// Log decays of a test.
@@ -56,6 +56,14 @@ extension KernelTests {
                     }
                 // Keys of a length of about 1, as a delta rule takes them.
                 let keyScale = rule.isDelta ? (3 / Float(keyDim)).squareRoot() : 1
+                // What is read of the state is taken out of it in part, channel by channel, so that states do not grow.
+                func rankOne() throws -> Recurrence.RankOne {
+                    let reads = try random.tensor(row + [keyDim], scale: (2 / Float(keyDim)).squareRoot())
+                    let writes = zip(try reads.array(Float.self), random.floats(reads.count)).map {
+                        -$0 * (0.5 + 0.4 * $1)
+                    }
+                    return .init(reads: reads, writes: try Tensor(writes, shape: reads.shape))
+                }
                 return try Inputs(
                     recurrence: Recurrence(
                         q: random.tensor([batch, tokens, heads, keyDim]),
@@ -63,6 +71,7 @@ extension KernelTests {
                         logDecays: Tensor(logDecays, shape: row + [width]),
                         betas: rule.isDelta
                             ? Tensor(random.floats(rows).map { max(0, ($0 + 0.9) / 2) }, shape: row) : nil,
+                        rankOne: rule == .general ? rankOne() : nil,
                         scale: 1 / Float(keyDim).squareRoot(), documents: documents.map(Documents.init(_:))),
                     state: random.tensor([batch, keyHeads, keyDim, valueDim]), documents: documents)
             }
@@ -136,17 +145,13 @@ extension KernelTests {
                     for (begin, end) in zip(splits, splits.dropFirst()) {
                         let x = inputs.recurrence, range = begin..<end
                         let (q, k, v) = try (rows(x.q, range), rows(x.k, range), rows(x.v, range))
-                        let decays = try rows(x.logDecays, range)
-                        let part =
-                            if let betas = x.betas {
-                                try Tensor.gatedDelta(
-                                    q: q, k: k, v: v, logDecays: decays, betas: rows(betas, range), scale: x.scale,
-                                    state: &state)
-                            } else {
-                                try Tensor.gatedLinear(
-                                    q: q, k: k, v: v, logDecays: decays, scale: x.scale, state: &state)
-                            }
-                        out += try doubles(part)
+                        let part = try Recurrence(
+                            q: q, k: k, v: v, logDecays: rows(x.logDecays, range),
+                            betas: x.betas.map { try rows($0, range) },
+                            rankOne: x.rankOne.map {
+                                try .init(reads: rows($0.reads, range), writes: rows($0.writes, range))
+                            }, scale: x.scale)
+                        out += try doubles(part.outputs(&state))
                     }
                     expectClose(out, expected.out, 1e-5, "outputs, \(splits), \(choice)")
                     try expectClose(doubles(state), expected.state, 1e-5, "state, \(splits), \(choice)")
@@ -158,23 +163,17 @@ extension KernelTests {
         func emptyState(_ rule: Rule) throws {
             let x = try Case(tokens: 20).inputs(rule).recurrence
             var state = try Tensor.zeros([1, 3, 16, 16])
-            let results =
+            let whole =
                 if let betas = x.betas {
-                    try [
-                        Tensor.gatedDelta(
-                            q: x.q, k: x.k, v: x.v, logDecays: x.logDecays, betas: betas, scale: x.scale),
-                        Tensor.gatedDelta(
-                            q: x.q, k: x.k, v: x.v, logDecays: x.logDecays, betas: betas, scale: x.scale,
-                            state: &state),
-                    ]
+                    try Tensor.gatedDelta(
+                        q: x.q, k: x.k, v: x.v, logDecays: x.logDecays, betas: betas, scale: x.scale)
+                } else if let rankOne = x.rankOne {
+                    try Tensor.generalDelta(
+                        q: x.q, k: x.k, v: x.v, logDecays: x.logDecays, rankOne: rankOne, scale: x.scale)
                 } else {
-                    try [
-                        Tensor.gatedLinear(q: x.q, k: x.k, v: x.v, logDecays: x.logDecays, scale: x.scale),
-                        Tensor.gatedLinear(
-                            q: x.q, k: x.k, v: x.v, logDecays: x.logDecays, scale: x.scale, state: &state),
-                    ]
+                    try Tensor.gatedLinear(q: x.q, k: x.k, v: x.v, logDecays: x.logDecays, scale: x.scale)
                 }
-            #expect(try results[0].array(Float.self) == results[1].array(Float.self))
+            #expect(try whole.array(Float.self) == x.outputs(&state).array(Float.self))
         }
 
         @Test func copiesOfAStateStay() throws {
@@ -228,9 +227,24 @@ extension KernelTests {
 }
 
 /// One case of recurrences.json, which Tools/fixtures/recurrences.py wrote.
+extension Recurrence {
+    /// The outputs by the operation of the rule, from `state` on.
+    func outputs(_ state: inout Tensor) throws -> Tensor {
+        if let betas {
+            return try Tensor.gatedDelta(
+                q: q, k: k, v: v, logDecays: logDecays, betas: betas, scale: scale, state: &state)
+        }
+        guard let rankOne else {
+            return try Tensor.gatedLinear(q: q, k: k, v: v, logDecays: logDecays, scale: scale, state: &state)
+        }
+        return try Tensor.generalDelta(
+            q: q, k: k, v: v, logDecays: logDecays, rankOne: rankOne, scale: scale, state: &state)
+    }
+}
+
 struct RecurrenceFixture: Decodable {
     var q, k, v, logDecays, state, out, final, gradient, finalGradient: FixtureTensor
-    var betas: FixtureTensor?
+    var betas, reads, writes: FixtureTensor?
     var gradients: [FixtureTensor]
     var scale: Float
 
@@ -239,7 +253,10 @@ struct RecurrenceFixture: Decodable {
             try KernelTests.RecurrenceTests.Inputs(
                 recurrence: Recurrence(
                     q: q.tensor, k: k.tensor, v: v.tensor, logDecays: logDecays.tensor,
-                    betas: betas.map { try $0.tensor }, scale: scale),
+                    betas: betas.map { try $0.tensor },
+                    rankOne: reads.flatMap { reads in
+                        try writes.map { try .init(reads: reads.tensor, writes: $0.tensor) }
+                    }, scale: scale),
                 state: state.tensor)
         }
     }

@@ -12,7 +12,7 @@ import Training
 @Suite("Mixers, and one of a program's own")
 struct OwnMixerTests {
     /// Those whose decoding is that of many tokens.
-    private static let memories = ["gla", "gated_deltanet", "kda", "mamba2", "retention", "hgrn2"]
+    private static let memories = ["gla", "gated_deltanet", "kda", "mamba2", "retention", "hgrn2", "rwkv7"]
 
     private static let tokens: [Int32] = (0..<40).map { Int32($0 * 37 % 96) }
 

@@ -117,7 +117,8 @@ int main(int count, char **arguments) {
         const char *name;
         void (*run)(void);
     } groups[] = {{"elements", check_elements}, {"products", check_products}, {"attention", check_attention},
-                  {"slots", check_slots}, {"recurrences", check_recurrences}, {"losses", check_losses},
+                  {"slots", check_slots}, {"recurrences", check_recurrences}, {"general_delta", check_general_delta},
+                  {"losses", check_losses},
                   {"quantisation", check_quantisation}, {"steps", check_steps}};
     // As many as find races, also on a machine of fewer cores.
     moult_set_threads(4);

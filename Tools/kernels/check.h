@@ -47,6 +47,7 @@ void check_products(void);
 void check_attention(void);
 void check_slots(void);
 void check_recurrences(void);
+void check_general_delta(void);
 void check_losses(void);
 void check_quantisation(void);
 void check_steps(void);

@@ -53,6 +53,18 @@ def gated_delta(q, k, v, log_decay, beta):
     return torch.stack(outputs)
 
 
+def general_delta(r, k, v, log_decay, read, write):
+    """S_t = (Diag(exp(g_t)) + b_t a_tᵀ) S_{t-1} + k_t v_tᵀ, o_t = S_tᵀ r_t, with g, a and b (T, N, K)."""
+    state = torch.zeros(k.shape[1], k.shape[2], v.shape[2], dtype=r.dtype)
+    outputs = []
+    for t in range(r.shape[0]):
+        recalled = torch.einsum("nk,nkv->nv", read[t], state)
+        state = log_decay[t].exp()[..., None] * state + write[t][..., None] * recalled[:, None] \
+            + k[t][..., None] * v[t][:, None]
+        outputs.append(_read(state, r[t]))
+    return torch.stack(outputs)
+
+
 def balanced(k, log_decay):
     return k * (1 - (2 * log_decay).exp()).clamp(min=1e-6).sqrt()
 
@@ -94,9 +106,19 @@ def gated_deltanet(x, q, k, v, layer):
 
 kda = gated_deltanet
 
+
+def rwkv7(x, q, k, v, layer):
+    removal, replacement = (layer[f"self_attn.{name}"].reshape(k.shape[1:]) for name in ("removal_key", "replacement"))
+    rate = x @ layer["self_attn.rate_in_proj.weight"].T
+    rate = F.linear(rate, layer["self_attn.rate_proj.weight"], layer["self_attn.rate_proj.bias"]).sigmoid().reshape(k.shape)
+    decay = F.logsigmoid(_gates(x, layer, k.shape[1])) / DIVISOR
+    removed = unit(unit(k) * removal)
+    return general_delta(unit(q), unit(k) * (1 + replacement * (rate - 1)), v, decay, -removed, removed * rate)
+
+
 # The memory, and whether it reads queries and keys with their rotary positions.
 ALL = {"gla": (gla, False), "retention": (retention, True), "hgrn2": (hgrn2, False), "mamba2": (mamba2, False),
-       "gated_deltanet": (gated_deltanet, False), "kda": (kda, False)}
+       "gated_deltanet": (gated_deltanet, False), "kda": (kda, False), "rwkv7": (rwkv7, False)}
 
 
 def random_parameters(kind, width, heads, dim, generator):
@@ -105,7 +127,7 @@ def random_parameters(kind, width, heads, dim, generator):
         return scale * torch.randn(shape, generator=generator, dtype=torch.float64)
 
     tensors = {}
-    if kind in ("gla", "kda"):
+    if kind in ("gla", "kda", "rwkv7"):
         rank = 16 if kind == "gla" else dim
         tensors["gate_in_proj.weight"] = normal(rank, width, scale=width ** -0.5)
         tensors["gate_proj.weight"] = normal(heads * dim, rank, scale=0.5)
@@ -116,6 +138,12 @@ def random_parameters(kind, width, heads, dim, generator):
     if kind in ("gated_deltanet", "kda"):
         tensors["beta_proj.weight"] = normal(heads, width, scale=0.3)
         tensors["beta_proj.bias"] = normal(heads, scale=0.5)
+    if kind == "rwkv7":
+        tensors["rate_in_proj.weight"] = normal(dim, width, scale=width ** -0.5)
+        tensors["rate_proj.weight"] = normal(heads * dim, dim, scale=0.5)
+        tensors["rate_proj.bias"] = normal(heads * dim, scale=0.5)
+        tensors["removal_key"] = 1 + normal(heads * dim, scale=0.3)
+        tensors["replacement"] = 1 + normal(heads * dim, scale=0.3)
     if kind == "mamba2":
         tensors["A_log"] = normal(heads, scale=0.3)
     if kind == "retention":

@@ -18,6 +18,7 @@
 #include "moult_pointwise.h"
 #include "moult_pool.h"
 #include "moult_quantise.h"
+#include "moult_general_delta.h"
 #include "moult_recurrence.h"
 #include "moult_sampling.h"
 #include "moult_short_convolution.h"

@@ -13,6 +13,7 @@
 #include "include/moult_optimiser.h"
 #include "include/moult_pointwise.h"
 #include "include/moult_quantise.h"
+#include "include/moult_general_delta.h"
 #include "include/moult_recurrence.h"
 #include "mixers/attention/ranges.h"
 #include "mixers/gated_slot_attention/chunk.h"

@@ -59,7 +59,8 @@ struct ModelCard {
         lines.append("license: \(Self.quoted(source.license?.id ?? "unknown"))")
         if let name = source.license?.name { lines.append("license_name: \(Self.quoted(name))") }
         if let link = source.license?.link { lines.append("license_link: \(Self.quoted(link))") }
-        var tags = configuration.hasRecurrentLayers ? ["gated-slot-attention", "linear-attention", "recurrent"] : []
+        var tags = configuration.hasRecurrentLayers ? ["linear-attention", "recurrent"] : []
+        if configuration.mixers.contains(GatedSlotAttention.name) { tags.insert("gated-slot-attention", at: 0) }
         if let conversion = record.conversion { tags.append(conversion.profile) }
         if !tags.isEmpty { lines.append("tags: [\(tags.map(Self.quoted).joined(separator: ", "))]") }
         return (["---"] + lines + ["---"]).joined(separator: "\n")

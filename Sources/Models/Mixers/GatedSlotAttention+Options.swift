@@ -48,6 +48,7 @@ extension GatedSlotAttention {
         let decoder = configuration.decoder
         var json = configuration.flashLinearAttentionFile("gsa", dtype: dtype)
         let own: JSONObject = [
+            "architectures": .array([.string("GSAForCausalLM")]),
             "num_heads": .integer(decoder.headCount),
             "num_kv_heads": .integer(decoder.keyValueHeadCount),
             "num_slots": .integer(options.slots),

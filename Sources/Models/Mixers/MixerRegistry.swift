@@ -14,6 +14,7 @@ public enum MixerRegistry {
         MemoryMixer<Mamba2>.self,
         MemoryMixer<Retention>.self,
         MemoryMixer<HGRN2>.self,
+        MemoryMixer<RWKV7>.self,
     ]
 
     /// Those of models of flash-linear-attention, which no conversion asks for by their names.

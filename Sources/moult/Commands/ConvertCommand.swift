@@ -13,7 +13,7 @@ struct ConvertCommand: ParsableCommand {
         abstract: "Build a recurrent model from a Transformer, reusing every parameter that fits.",
         discussion: """
             The output is a Hugging Face folder with a model card. With --profile fla it loads in
-            flash-linear-attention as GSAForCausalLM.
+            flash-linear-attention (mixers gsa, gla and retention).
 
             Example: moult convert SmolLM2-135M --output student
             """)

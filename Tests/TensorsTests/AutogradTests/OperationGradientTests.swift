@@ -208,6 +208,28 @@ extension KernelTests {
             }
         }
 
+        @Test(arguments: [nil, [0, 1, 4]])
+        func generalDelta(documents: [Int]?) throws {
+            let batch = documents == nil ? 2 : 1, channels = [batch, 6, 2, 3]
+            let inputs = try tensors(
+                19, [batch, 6, 4, 3], channels, [batch, 6, 2, 5], channels, channels, channels, [batch, 2, 3, 5])
+            let packed = documents.map(Documents.init(_:))
+            try TapeGradients.check("outputs and final state", inputs) {
+                var state = $0[6]
+                let output = try Tensor.generalDelta(
+                    q: $0[0], k: $0[1], v: $0[2], logDecays: $0[3].logGate(divisor: 2),
+                    rankOne: .init(reads: $0[4], writes: $0[5]), scale: 0.7, state: &state, documents: packed)
+                return [output, state]
+            }
+            try TapeGradients.check("outputs from the empty state", Array(inputs[..<6])) {
+                [
+                    try Tensor.generalDelta(
+                        q: $0[0], k: $0[1], v: $0[2], logDecays: $0[3].logGate(divisor: 2),
+                        rankOne: .init(reads: $0[4], writes: $0[5]), scale: 0.7, documents: packed)
+                ]
+            }
+        }
+
         @Test func views() throws {
             try TapeGradients.check("reshaped", try tensors(13, [2, 6])) {
                 [try $0[0].reshaped([3, 4]).activated(.silu)]

@@ -101,6 +101,7 @@ struct GLALayer: PublishedLayer {
 
     static func file(_ decoder: DecoderConfiguration) -> JSONObject? {
         [
+            "architectures": .array([.string("GLAForCausalLM")]),
             "num_heads": .integer(decoder.headCount), "num_kv_heads": .integer(decoder.keyValueHeadCount),
             "expand_k": 1, "expand_v": 1, "feature_map": .null, "use_short_conv": .bool(false),
             "use_output_gate": .bool(false), "clamp_min": .null, "use_gk": .bool(true), "use_gv": .bool(false),

@@ -93,6 +93,7 @@ struct RetNetLayer: PublishedLayer {
 
     static func file(_ decoder: DecoderConfiguration) -> JSONObject? {
         [
+            "architectures": .array([.string("RetNetForCausalLM")]),
             "num_heads": .integer(decoder.headCount), "num_kv_heads": .integer(decoder.keyValueHeadCount),
             "expand_k": 1, "expand_v": 1, "feature_map": .null, "use_output_gate": .bool(false),
         ]

@@ -40,6 +40,20 @@ enum MatrixState {
                 q: q, k: k, v: v, logDecays: logDecays, betas: betas, scale: scale, documents: documents)
         }
     }
+
+    /// ``Tensor/generalDelta(q:k:v:logDecays:rankOne:scale:state:documents:)`` of the state that there is, if any.
+    static func generalDelta(
+        q: Tensor, k: Tensor, v: Tensor, logDecays: Tensor, rankOne: Recurrence.RankOne, _ documents: Documents?,
+        _ state: inout MemoryTensors
+    ) throws -> Tensor {
+        try state.update(name) {
+            try Tensor.generalDelta(
+                q: q, k: k, v: v, logDecays: logDecays, rankOne: rankOne, scale: 1, state: &$0, documents: documents)
+        } whole: {
+            try Tensor.generalDelta(
+                q: q, k: k, v: v, logDecays: logDecays, rankOne: rankOne, scale: 1, documents: documents)
+        }
+    }
 }
 
 extension MatrixState {

@@ -5,10 +5,8 @@ import Tensors
 extension ModelConfiguration {
     /// What all of flash-linear-attention's files have at their beginning: the decoder's sizes, of a model of this `model_type`.
     func flashLinearAttentionFile(_ type: String, dtype: DType) -> JSONObject {
-        let classes = ["gsa": "GSAForCausalLM", "gla": "GLAForCausalLM", "retnet": "RetNetForCausalLM"]
-        return [
+        [
             "model_type": .string(type),
-            "architectures": .array([.string(classes[type] ?? type)]),
             "torch_dtype": .string(dtype.rawValue),
             "vocab_size": .integer(decoder.vocabularySize),
             "hidden_size": .integer(decoder.hiddenSize),

@@ -16,7 +16,8 @@ extension CPUBackend {
     package func recurrence(
         _ inputs: Recurrence, state: inout Tensor, form: moult_recurrence_form
     ) throws -> Tensor {
-        try .filled(inputs.outputShape) { out in
+        if inputs.rankOne != nil { return try generalDelta(inputs, state: &state) }
+        return try .filled(inputs.outputShape) { out in
             let missing = try state.withMutable(Float.self) { state in
                 try inputs.withJob(state: state.baseAddress, out: out) { job in
                     withUnsafePointer(to: job) { moult_recurrence($0, form) }
@@ -33,6 +34,9 @@ extension CPUBackend {
     public func recurrenceBackward(
         _ gradient: Tensor, _ inputs: Recurrence, initial: Tensor?, finalGradient: Tensor?, saved: [Tensor]
     ) throws -> RecurrenceGradients {
+        if let rankOne = inputs.rankOne {
+            return try generalDeltaBackward(gradient, inputs, rankOne, initial: initial, finalGradient: finalGradient)
+        }
         let hasInitial = initial != nil
         let initial = try initial ?? .zeros(inputs.stateShape)
         let results = try (inputs.tensors + [initial]).map { try Tensor.empty($0.shape) }

@@ -1,6 +1,7 @@
 extension CUDABackend {
     /// Chunks of tokens, or one token, which updates `state` in place where nobody else holds it.
     public func recurrence(_ inputs: Recurrence, state: inout Tensor?) throws -> (result: Tensor, saved: [Tensor]) {
+        if let rankOne = inputs.rankOne { return try generalDelta(inputs, rankOne, state: &state) }
         guard inputs.q.shape[1] == 1, var running = state.take() else {
             return try recurrenceChunks(inputs, state: &state)
         }

@@ -190,6 +190,9 @@ extension CUDABackend {
     public func recurrenceBackward(
         _ gradient: Tensor, _ inputs: Recurrence, initial: Tensor?, finalGradient: Tensor?, saved: [Tensor]
     ) throws -> RecurrenceGradients {
+        if let rankOne = inputs.rankOne {
+            return try generalDeltaBackward(gradient, inputs, rankOne, initial, finalGradient, saved: saved)
+        }
         let shape = try RecurrenceChunks(inputs)
         let starts = try inputs.documents?.firstPositions(length: shape.tokens, on: place)
         var saved = saved
