@@ -35,13 +35,12 @@ struct PublishedMixer<Layer: PublishedLayer>: TokenMixer {
 
     // MARK: Forward
 
-    func callAsFunction(_ x: Tensor, state: MixerState?, context: MixerContext) throws -> Tensor {
-        let maps = try x.linear(layer.inputMaps, context)
-        let input = PublishedInput(maps: maps, rotary: context.turns[kind].mixer.keys, context)
-        let read = try MemoryState.read(state?.required(as: MemoryState.self), context) {
-            try layer(input, state: &$0)
+    func callAsFunction(_ input: NormedInput, state: MixerState?, context: MixerContext) throws -> Tensor {
+        let maps = try input.linear(layer.inputMaps, context)
+        let published = PublishedInput(maps: maps, rotary: context.turns[kind].mixer.keys, context)
+        return try MemoryState.read(state?.required(as: MemoryState.self), context) {
+            try layer(published, state: &$0)
         }
-        return try read.linear([outputMap], context)[0]
     }
 
     func record(
