@@ -11,7 +11,7 @@
 
 #include "CKernels.h"
 
-enum { heads = 9, group = 1, keys = 64, values = 64, slots = 16, all = 5 };
+enum { heads = 9, group = 1, keys = 64, values = 64, slots = 16, all = 6 };
 
 static double seconds(void) {
     struct timespec time;
@@ -70,7 +70,7 @@ static double peak(void) {
 
 struct mixer {
     const char *name;
-    bool is_slots, is_delta;
+    bool is_slots, is_delta, is_general;
     int64_t decay_dim;
     double forward, backward;  // seconds
 };
@@ -91,16 +91,18 @@ int main(int count, char **arguments) {
         const int64_t rows = tokens * heads;
         const float *q = uniform(rows * group * keys, -1, 1), *k = uniform(rows * keys, -0.2f, 0.2f);
         const float *v = uniform(rows * values, -1, 1), *decays = uniform(rows * keys, -1, 0);
-        const float *betas = uniform(rows, 0, 1), *gradient = uniform(rows * group * values, -1, 1);
+        const float *writes = uniform(rows * keys, -0.1f, 0.1f), *betas = uniform(rows, 0, 1);
+        const float *gradient = uniform(rows * group * values, -1, 1);
         float *state = uniform(heads * keys * values, 0, 0), *second = uniform(heads * keys * values, 0, 0);
-        float *out = uniform(rows * group * values, 0, 0), *to[6];
-        for (int i = 0; i < 6; i++) to[i] = uniform(rows * group * (keys > values ? keys : values), 0, 0);
+        float *out = uniform(rows * group * values, 0, 0), *to[7];
+        for (int i = 0; i < 7; i++) to[i] = uniform(rows * group * (keys > values ? keys : values), 0, 0);
         struct mixer mixers[all] = {
             {.name = "gated slot attention", .is_slots = true},
             {.name = "gated linear, a decay per head", .decay_dim = 1},
             {.name = "gated linear, per channel", .decay_dim = keys},
             {.name = "gated delta, a decay per head", .is_delta = true, .decay_dim = 1},
-            {.name = "gated delta, per channel", .is_delta = true, .decay_dim = keys}};
+            {.name = "gated delta, per channel", .is_delta = true, .decay_dim = keys},
+            {.name = "generalised delta", .is_delta = true, .is_general = true}};
         for (int round = 0; round < rounds; round++) {
             for (struct mixer *x = mixers; x < mixers + all; x++) {
                 size_t missing;
@@ -115,6 +117,16 @@ int main(int count, char **arguments) {
                         job, gradient, NULL, NULL, to[0], to[1], to[2], to[3], to[4], to[5]};
                     start = seconds();
                     missing |= moult_gated_slot_attention_backward(&back);
+                } else if (x->is_general) {
+                    const struct moult_general_delta job = {
+                        1, tokens, heads * group, heads, keys, values, 0.125f, q, k, v, decays, k, writes, state, out,
+                        NULL, 0};
+                    missing = moult_general_delta(&job);
+                    x->forward = best(x->forward, start);
+                    const struct moult_general_delta_backward back = {
+                        job, gradient, NULL, to[0], to[1], to[2], to[3], to[4], to[5], to[6]};
+                    start = seconds();
+                    missing |= moult_general_delta_backward(&back);
                 } else {
                     const struct moult_recurrence job = {
                         1, tokens, heads * group, heads, keys, values, x->decay_dim, 0.125f, q, k, v, decays,
