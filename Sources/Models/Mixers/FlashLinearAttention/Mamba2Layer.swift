@@ -30,6 +30,11 @@ struct Mamba2Layer: PublishedLayer {
 
         init(_ file: MixerOptionsReader) throws {
             let hiddenSize = file.decoder.hiddenSize
+            if let found = file.json["layer_norm_epsilon"], found != .null {
+                throw file.refusal(
+                    "layer_norm_epsilon", expected: "norm_eps, as flash-linear-attention has it and not transformers",
+                    found: found)
+            }
             try file.requireOne("hidden_act", ["silu", "swish"])
             let wide = try file.width("expand", default: 2, of: hiddenSize, heads: 1)
             valueDim = try file.integer("head_dim", in: 1...1 << 14) ?? 64
