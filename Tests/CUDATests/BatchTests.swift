@@ -120,6 +120,22 @@ extension CUDATests {
             #expect(counts[1] - counts[0] == 2 * expected.count, "\(counts[0]) with one layer")
         }
 
+        /// What is said to be measured is, and the progress ends where all work is done.
+        @Test(arguments: [Device.cpu, .cuda]) func benchmark(_ device: Device) throws {
+            let model = try DecodingTests().model(.slotsWithWindow).to(device)
+            let benchmark = SpeedBenchmark(prefill: [8], depths: [12, 3], batches: [1, 3], decode: 4, repeats: 2)
+            var (done, results) = (0, [SpeedBenchmark.Result]())
+            try benchmark.run(model, progress: { read, _ in done = read }, emit: { results.append($0) })
+            let decoded = [3, 12].flatMap { depth in [1, 3].map { SpeedBenchmark.Kind.decode(depth: depth, batch: $0) }
+            }
+            let prompts = device == .cpu ? [1] : [1, 3]
+            #expect(results.map(\.kind) == prompts.map { .prefill(tokens: 8, batch: $0) } + decoded)
+            #expect(done == benchmark.work(on: device))
+            #expect(results.allSatisfy { $0.rates.count == 2 && $0.rates.allSatisfy { $0 > 0 } })
+            let bytes = try model.configuration.stateCost(on: device).constant
+            #expect(results.suffix(4).allSatisfy { (1...bytes).contains($0.stateBytes) })
+        }
+
         @Test func refusals() throws {
             let model = try DecodingTests().model(.slotsWithWindow).to(.cuda)
             let (state, step) = (try model.makeState(), try model.makeStep(capacity: 2))

@@ -5,8 +5,8 @@ import Testing
 
 extension CUDATests {
     @Suite("Picking tokens on a GPU") struct PickingTests {
-        static let options: [SamplingOptions] =
-            (try? [
+        static func options() throws -> [SamplingOptions] {
+            try [
                 SamplingOptions(), SamplingOptions(temperature: 1), SamplingOptions(temperature: 0.3),
                 SamplingOptions(temperature: 1, topK: 1), SamplingOptions(temperature: 1.5, topK: 40),
                 SamplingOptions(temperature: 1, topP: 0.9), SamplingOptions(temperature: 0.8, topP: 0.2),
@@ -14,7 +14,8 @@ extension CUDATests {
                 SamplingOptions(temperature: 2, topK: 70, topP: 0.7, minP: 0.01),
                 SamplingOptions(repetitionPenalty: 1.7, repetitionWindow: 9),
                 SamplingOptions(repetitionPenalty: 0.5, temperature: 1, topK: 12, topP: 0.95),
-            ]) ?? []
+            ]
+        }
 
         /// Logits (R, O) that are spread as a model's are, with many that are equal.
         private func logits(_ rows: Int, _ outputs: Int, seed: UInt64) throws -> [[Float]] {
@@ -24,13 +25,13 @@ extension CUDATests {
             }
         }
 
-        @Test("is the processor's choice by the same random numbers", arguments: [1, 31, 72, 1500, 5000])
+        @Test("is the processor's choice by the same random numbers", arguments: [1, 31, 72, 1504, 3001])
         func choices(_ outputs: Int) throws {
-            let rows = Self.options.count
-            var samplers = Self.options.enumerated().map { Sampler($1, seed: UInt64($0) << 40 | 7) }
+            let options = try Self.options(), rows = options.count
+            var samplers = options.enumerated().map { Sampler($1, seed: UInt64($0) << 40 | 7) }
             let tokens = try DecodingRows(rows: rows, on: .cuda)
             var drawn = Set<Int32>()
-            for round in 0..<12 {
+            for round in 0..<8 {
                 let values = try logits(rows, outputs, seed: UInt64(round + 1))
                 let recent = (0..<30).map { Int32($0 * 7 % outputs) }
                 let choices = samplers.map {
@@ -45,7 +46,7 @@ extension CUDATests {
                     let expected = try values[row].withUnsafeBufferPointer {
                         try samplers[row].sample($0, after: recent[...])
                     }
-                    #expect(found[row] == expected, "\(Self.options[row]), \(outputs) tokens, round \(round)")
+                    #expect(found[row] == expected, "\(options[row]), \(outputs) tokens, round \(round)")
                     drawn.insert(expected)
                 }
                 #expect(try tokens.ids.array(Int32.self) == found)

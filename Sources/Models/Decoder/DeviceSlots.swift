@@ -34,7 +34,6 @@ final class DeviceSlots {
         seats = .init(repeating: Seat(), count: rows)
         let zeros = [Int32](repeating: 0, count: rows)
         known = (zeros, zeros, zeros)
-        for row in 0..<rows { try angles.set(row: row, position: 0) }
     }
 
     var byteCount: Int { layers.reduce(0) { $0 + $1.byteCount } }
@@ -69,12 +68,12 @@ final class DeviceSlots {
         }
     }
 
-    /// Makes room for `positions` tokens of each sequence, of which they have read up to `count`. That moves memory, so that work
-    /// is recorded anew.
+    /// Makes room for `positions` tokens of each sequence and some more, of which they have read up to `count`. That moves memory, so
+    /// that work is recorded anew.
     private func reserve(_ positions: Int, count: Int) throws {
         guard positions > room else { return }
         let held = min(count, room)
-        room = DecoderState.room(for: positions, instead: room)
+        room = DecoderState.room(for: positions + positions / 4, instead: room)
         let before = byteCount
         for layer in layers { try layer.reserve(room, count: held) }
         if byteCount != before { (works, logits) = ([:], nil) }

@@ -34,7 +34,7 @@ public final class NormedInput {
         return try tensor().linear(maps, context)
     }
 
-    /// act(gate) · up of two linear maps of the rows, with the first in `maps`; or act of the one that there is.
+    /// act(gate) · up of two linear maps of the rows; without a gate act(up).
     func expanded(_ activation: Activation, gate: Linear?, up: Linear, _ context: MixerContext) throws -> Tensor {
         guard let gate else { return try linear([up], context)[0].activated(activation) }
         if context.linearInputs == nil,

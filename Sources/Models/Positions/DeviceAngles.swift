@@ -7,7 +7,7 @@ final class DeviceAngles {
         let positions: AttentionPositions
         let angles: RowAngles
         /// Of each row the length of text that its frequencies are for; see ``RotaryEmbedding/scaledLength(_:)``.
-        var lengths: [Int?]
+        var lengths: [Int]
 
         init(
             _ rotary: RotaryEmbedding, _ positions: AttentionPositions, farthest: Int = .max, scale: LogScale? = nil,
@@ -17,7 +17,13 @@ final class DeviceAngles {
             angles = try RowAngles(
                 rows: rows, pairs: rotary.frequencies.count, farthest: farthest, factor: Float(rotary.attentionFactor),
                 growth: scale.map { ($0.trained, $0.most) }, on: device)
-            lengths = .init(repeating: nil, count: rows)
+            lengths = .init(repeating: 0, count: rows)
+            for row in 0..<rows { try set(row: row, length: 0) }
+        }
+
+        func set(row: Int, length: Int) throws {
+            try angles.set(row: row, frequencies: rotary.frequencies(positions, length: length))
+            lengths[row] = length
         }
 
         var table: RotaryTable {
@@ -43,6 +49,8 @@ final class DeviceAngles {
         }
     }
     private let kinds: [(mixer: Part, kept: Part?)]
+    /// Those whose frequencies change as a text grows.
+    private let growing: [Table]
 
     init(_ positions: DecoderPositions, rows: Int, on device: Device) throws {
         kinds = try positions.rotary.kinds.map { rotary in
@@ -63,15 +71,14 @@ final class DeviceAngles {
             }
             return (mixer, kept)
         }
+        growing = kinds.flatMap { $0.mixer.all + ($0.kept?.all ?? []) }.filter(\.rotary.changesWithLength)
     }
 
     /// Sets the frequencies of a row that reads a token at `position`.
     func set(row: Int, position: Int) throws {
-        for table in kinds.flatMap({ $0.mixer.all + ($0.kept?.all ?? []) }) {
+        for table in growing {
             let length = table.rotary.scaledLength(position + 1)
-            guard table.lengths[row] != length else { continue }
-            try table.angles.set(row: row, frequencies: table.rotary.frequencies(table.positions, length: length))
-            table.lengths[row] = length
+            if table.lengths[row] != length { try table.set(row: row, length: length) }
         }
     }
 

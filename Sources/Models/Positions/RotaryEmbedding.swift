@@ -40,6 +40,9 @@ public struct RotaryEmbedding: Sendable {
         return own + [Float](repeating: 0, count: headDim / 2 - turning / 2)
     }
 
+    /// Whether frequencies depend on a text's length at all.
+    var changesWithLength: Bool { scaling?.longestUnchanged != nil }
+
     /// `length` as far as frequencies depend on it.
     func scaledLength(_ length: Int) -> Int {
         guard let longest = scaling?.longestUnchanged, length > longest else { return 0 }
