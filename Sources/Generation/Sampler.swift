@@ -38,12 +38,13 @@ public struct Sampler: Sendable {
     /// - Parameters:
     ///   - logits: one per token of the vocabulary.
     ///   - recent: the last tokens of the sequence, for the repetition penalty.
+    ///   - generated: how often each token was generated, for the penalties of frequency and presence.
     /// - Throws: ``GenerationError/nonFiniteLogits`` when no choice makes sense, and
     ///   ``GenerationError/option(name:expected:found:)`` when a biased token is not in the vocabulary.
     public mutating func sample(
-        _ logits: UnsafeBufferPointer<Float>, after recent: ArraySlice<Int32> = []
+        _ logits: UnsafeBufferPointer<Float>, after recent: ArraySlice<Int32> = [], generated: [Int32: Int] = [:]
     ) throws -> Int32 {
-        try withScores(logits, after: recent) { scores, sampler in
+        try withScores(logits, after: recent, generated) { scores, sampler in
             let best = try Self.largest(scores)
             guard sampler.options.temperature > 0 else { return Int32(best.place) }
             sampler.choice.weigh(scores, peak: best.value, sampler.options)
@@ -77,7 +78,7 @@ public struct Sampler: Sendable {
 
     /// Calls `body` with the logits after bias and penalty.
     private mutating func withScores<Result>(
-        _ logits: UnsafeBufferPointer<Float>, after recent: ArraySlice<Int32>,
+        _ logits: UnsafeBufferPointer<Float>, after recent: ArraySlice<Int32>, _ generated: [Int32: Int] = [:],
         _ body: (UnsafeBufferPointer<Float>, inout Sampler) throws -> Result
     ) throws -> Result {
         guard options.changesLogits else { return try body(logits, &self) }
@@ -85,12 +86,13 @@ public struct Sampler: Sendable {
         var scores: [Float] = []
         swap(&scores, &adjusted)
         defer { swap(&scores, &adjusted) }
-        try adjust(logits, into: &scores, after: recent)
+        try adjust(logits, into: &scores, after: recent, generated)
         return try scores.withUnsafeBufferPointer { try body($0, &self) }
     }
 
     private func adjust(
-        _ logits: UnsafeBufferPointer<Float>, into scores: inout [Float], after recent: ArraySlice<Int32>
+        _ logits: UnsafeBufferPointer<Float>, into scores: inout [Float], after recent: ArraySlice<Int32>,
+        _ generated: [Int32: Int]
     ) throws {
         if scores.count != logits.count { scores = [Float](repeating: 0, count: logits.count) }
         scores.withUnsafeMutableBufferPointer { _ = $0.update(from: logits) }
@@ -104,6 +106,11 @@ public struct Sampler: Sendable {
                     name: "logitBias", expected: "token ids below \(logits.count)", found: "\(token)")
             }
             scores[Int(token)] = biased(token)
+        }
+        defer {
+            for (token, count) in generated where logits.indices.contains(Int(token)) && count > 0 {
+                scores[Int(token)] -= options.presencePenalty + options.frequencyPenalty * Float(count)
+            }
         }
         guard options.repetitionPenalty != 1 else { return }
         // Computed from the logits and not from the scores, so that a token seen twice is penalised once.

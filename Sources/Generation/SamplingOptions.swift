@@ -8,6 +8,10 @@ public struct SamplingOptions: Sendable, Equatable {
     public var repetitionPenalty: Float
     /// How many of the last tokens, read or generated, count as seen lately.
     public var repetitionWindow: Int
+    /// Taken from the logits of tokens that were generated, for each time that they were; 0 changes nothing.
+    public var frequencyPenalty: Float
+    /// Taken from the logits of tokens that were generated, however often; 0 changes nothing.
+    public var presencePenalty: Float
     /// Divides all logits; 0 takes the most likely token, and nothing below then matters.
     public var temperature: Float
     /// Keeps this many of the most likely tokens, and those as likely as the last of them; nil keeps all.
@@ -22,11 +26,14 @@ public struct SamplingOptions: Sendable, Equatable {
     /// - Throws: ``GenerationError/option(name:expected:found:)`` when a value is out of range.
     public init(
         logitBias: [Int32: Float] = [:], repetitionPenalty: Float = 1, repetitionWindow: Int = 256,
+        frequencyPenalty: Float = 0, presencePenalty: Float = 0,
         temperature: Float = 0, topK: Int? = nil, topP: Float = 1, minP: Float = 0
     ) throws {
         self.logitBias = logitBias
         self.repetitionPenalty = repetitionPenalty
         self.repetitionWindow = repetitionWindow
+        self.frequencyPenalty = frequencyPenalty
+        self.presencePenalty = presencePenalty
         self.temperature = temperature
         self.topK = topK
         self.topP = topP
@@ -46,6 +53,9 @@ public struct SamplingOptions: Sendable, Equatable {
         let windows = 0...RecentTokens.capacity
         try require(
             windows.contains(repetitionWindow), "repetitionWindow", "0 to \(windows.upperBound)", repetitionWindow)
+        for (name, penalty) in [("frequencyPenalty", frequencyPenalty), ("presencePenalty", presencePenalty)] {
+            try require((-2...2).contains(penalty), name, "-2 to 2", penalty)
+        }
         try require(temperature >= 0 && temperature.isFinite, "temperature", "0 or more", temperature)
         try require((topK ?? 1) >= 1, "topK", "1 or more", topK ?? 1)
         try require(topP > 0 && topP <= 1, "topP", "more than 0, at most 1", topP)
@@ -53,5 +63,10 @@ public struct SamplingOptions: Sendable, Equatable {
     }
 
     /// Whether logits are changed before they are compared.
-    var changesLogits: Bool { !logitBias.isEmpty || repetitionPenalty != 1 && repetitionWindow > 0 }
+    var changesLogits: Bool {
+        !logitBias.isEmpty || repetitionPenalty != 1 && repetitionWindow > 0 || penalisesGenerated
+    }
+
+    /// Whether it matters which tokens were generated.
+    var penalisesGenerated: Bool { frequencyPenalty != 0 || presencePenalty != 0 }
 }

@@ -35,6 +35,23 @@ extension DecoderModel {
         return targets.indices.map { TokenScore(loss: losses[$0], isMostLikely: best[$0] == targets[$0]) }
     }
 
+    /// Calls `body` with the index of each of the final hidden states (R, D) and the logits (vocabulary) of what follows it; few
+    /// rows of logits are held at once.
+    public func forEachLogits(
+        _ hidden: Tensor, _ body: (Int, UnsafeBufferPointer<Float>) throws -> Void
+    ) throws {
+        let (rows, vocabulary) = (hidden.shape[0], configuration.decoder.vocabularySize)
+        for start in stride(from: 0, to: rows, by: Self.scoringRows) {
+            let tile = try hidden.rows(start..<min(start + Self.scoringRows, rows))
+            try tile.logits(head: head, cap: logitCap).withElements(Float.self) { logits in
+                for row in 0..<tile.shape[0] {
+                    try body(
+                        start + row, UnsafeBufferPointer(rebasing: logits[row * vocabulary..<(row + 1) * vocabulary]))
+                }
+            }
+        }
+    }
+
     /// The token of the greatest logit for each of the final hidden states (R, D); of equal ones the first.
     private func mostLikelyTokens(_ hidden: Tensor) throws -> [Int32] {
         try stride(from: 0, to: hidden.shape[0], by: Self.scoringRows).flatMap { start in

@@ -1,0 +1,90 @@
+import Models
+import Tokenizers
+
+/// A continuation of a prompt that was read.
+final class RunningSequence {
+    private let request: SequenceRequest
+    let channel: EventChannel
+    private let choice: Int
+    private let isLast: () -> Bool
+    /// What the model remembers of the sequence; of no use where nothing is generated.
+    let state: DecoderState
+    private var sampler: Sampler
+    private var text: GeneratedText
+    private var recent: RecentTokens
+    /// How often each token was generated.
+    private var counts: [Int32: Int] = [:]
+    private(set) var generated: [Int32] = []
+    /// Generated tokens that were read.
+    private(set) var read = 0
+    private var hasEnded = false
+
+    /// - Parameter open: continuations of the request that have not ended; the last one ends the events.
+    init(_ order: PromptOrder, choice: Int, state: DecoderState, tokenizer: Tokenizer, open: OpenChoices) {
+        (request, channel, self.choice, self.state) = (order.request, order.channel, choice, state)
+        sampler = request.samplers[choice]
+        text = GeneratedText(tokenizer, strings: request.strings)
+        recent = RecentTokens(request.prompt)
+        isLast = { open.end() }
+    }
+
+    /// Continuations of one request that go on.
+    final class OpenChoices {
+        private var count: Int
+        init(_ count: Int) { self.count = count }
+
+        /// - Returns: whether it was the last.
+        func end() -> Bool {
+            count -= 1
+            return count == 0
+        }
+    }
+
+    var owner: String { request.owner }
+    var scope: String { request.scope }
+    var stops: Set<Int32> { request.stops }
+    var limit: Int { request.limit }
+    var deadline: ContinuousClock.Instant? { request.deadline }
+    var alternatives: Int? { request.alternatives }
+    var prompt: [Int32]? { request.promptAlternatives == nil ? request.prompt : nil }
+    var reusesStates: Bool { request.reusesStates }
+    /// Picked and emitted, but not read yet.
+    var pending: Int32 { generated.last ?? 0 }
+    var isOver: Bool { hasEnded || channel.isOver }
+    /// Whether its reader is slower than the model.
+    var isPaused: Bool { channel.isFull }
+    var isReady: Bool { !isOver && !isPaused }
+
+    func sample(_ logits: UnsafeBufferPointer<Float>) throws -> Int32 {
+        try sampler.sample(logits, after: recent.last(sampler.options.repetitionWindow), generated: counts)
+    }
+
+    /// Gives out a token.
+    /// - Returns: whether a stop string ends the text with it.
+    func emit(_ token: Int32, _ likelihood: TokenLikelihood?) throws -> Bool {
+        let piece = try text.push(token)
+        generated.append(token)
+        recent.append(CollectionOfOne(token))
+        if sampler.options.penalisesGenerated { counts[token, default: 0] += 1 }
+        channel.send(.token(choice: choice, likelihood, text: piece, id: token))
+        return text.isStopped
+    }
+
+    /// The last generated token was read.
+    func hasRead() { read = generated.count }
+
+    func finish(_ ending: SequenceEvent.Ending) {
+        guard !hasEnded else { return }
+        hasEnded = true
+        var ending = ending
+        let rest = text.finish()
+        if text.isStopped { ending.reason = .stopString }
+        channel.send(.finished(choice: choice, ending, text: rest))
+        if isLast() { channel.finish() }
+    }
+
+    func fail(_ error: any Error) {
+        hasEnded = true
+        channel.finish(error)
+    }
+}

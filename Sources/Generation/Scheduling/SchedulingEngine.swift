@@ -1,0 +1,215 @@
+import Models
+import Tensors
+import Tokenizers
+
+/// What runs on a scheduler's thread: which prompt is read next, when a step takes place, who may begin.
+final class SchedulingEngine {
+    let model: DecoderModel
+    let tokenizer: Tokenizer
+    let options: SchedulerOptions
+    let step: DecoderStep
+    private let inbox: Inbox
+
+    /// Prompts that have not begun, or are being read, in the order of their arrival.
+    private var jobs: [PromptJob] = []
+    /// Continuations, in the order in which they take part in steps.
+    var running: [RunningSequence] = []
+    var states: PrefixStates
+    var likelihoods = LikelihoodReader()
+    var statistics = SchedulerStatistics()
+    private var isEnded = false
+    /// When the last step ended, and what it took.
+    private var lastStep = (end: ContinuousClock.now, duration: Duration.zero)
+
+    /// Tokens that a prompt is thought shorter by for each second that it has waited: about as many as are read in one.
+    private static let tokensPerSecond = 500.0
+    /// Tokens that a prompt is thought longer by for each place that its owner has.
+    private static let tokensOfPlace = 2048
+
+    init(_ model: DecoderModel, _ tokenizer: Tokenizer, _ options: SchedulerOptions, _ inbox: Inbox) throws {
+        (self.model, self.tokenizer, self.options, self.inbox) = (model, tokenizer, options, inbox)
+        step = try DecoderStep(model, capacity: options.batch)
+        states = PrefixStates(budget: options.reuse == .none ? 0 : options.stateBytes)
+    }
+
+    func run() {
+        while true {
+            listen()
+            if isEnded { return end() }
+            dropEnded()
+            let job = nextJob()
+            if let job { read(job) }
+            if job == nil || isStepDue { decode() }
+            let isIdle = jobs.isEmpty && running.isEmpty
+            publish(isIdle: isIdle)
+            if job == nil, !running.contains(where: \.isReady) { inbox.wait(until: nextDeadline) }
+        }
+    }
+
+    /// Takes what was asked meanwhile.
+    private func listen() {
+        let (orders, isEnded) = inbox.take()
+        self.isEnded = isEnded
+        for group in orders {
+            let (packed, single) = PromptJob.packs(group)
+            jobs += packed + single
+        }
+    }
+
+    private func publish(isIdle: Bool) {
+        statistics.running = running.count + jobs.count { $0.hasBegun }
+        (statistics.states, statistics.stateBytes) = (states.count, states.byteCount)
+        inbox.publish(statistics, isIdle: isIdle)
+    }
+
+    private func end() {
+        for job in jobs { job.fail(SchedulerError.stopping) }
+        for sequence in running { sequence.channel.finish(SchedulerError.stopping) }
+        inbox.began(jobs.reduce(0) { $0 + ($1.hasBegun ? 0 : $1.orders.count) })
+        (jobs, running) = ([], [])
+        publish(isIdle: true)
+    }
+
+    // MARK: Who comes next
+
+    /// Lets go of what nobody waits for any longer.
+    private func dropEnded() {
+        let now = ContinuousClock.now
+        jobs.removeAll { job in
+            for order in job.orders where order.request.deadline.map({ $0 <= now }) == true {
+                order.channel.finish(SchedulerError.late)
+            }
+            guard job.orders.allSatisfy(\.isOver) else { return false }
+            if !job.hasBegun { inbox.began(job.orders.count) }
+            return true
+        }
+        for sequence in running where sequence.deadline.map({ $0 <= now }) == true {
+            finish(sequence, .deadline)
+        }
+        running.removeAll(where: \.isOver)
+    }
+
+    /// When a request that pauses or waits is late.
+    private var nextDeadline: ContinuousClock.Instant? {
+        (running.map(\.deadline) + jobs.flatMap { $0.orders.map(\.request.deadline) }).compactMap(\.self).min()
+    }
+
+    /// The prompt to read now: one that has begun, or may begin because a place is free.
+    private func nextJob() -> PromptJob? {
+        let taken = running.count { !$0.isPaused } + jobs.count { $0.hasBegun && $0.needsPlace }
+        let hasPlace = taken < options.batch
+        let now = ContinuousClock.now
+        var places: [String: Int] = [:]
+        for sequence in running where !sequence.isPaused { places[sequence.owner, default: 0] += 1 }
+        for job in jobs where job.hasBegun && job.needsPlace { places[job.owner, default: 0] += 1 }
+        func rank(_ job: PromptJob) -> Double {
+            let waited = job.arrival.duration(to: now) / .seconds(1)
+            // What has begun has its place already.
+            let held = job.hasBegun || !job.needsPlace ? 0 : places[job.owner] ?? 0
+            return Double(job.tokensLeft + held * Self.tokensOfPlace) - waited * Self.tokensPerSecond
+        }
+        let next = jobs.filter { $0.hasBegun || !$0.needsPlace || hasPlace }.min { rank($0) < rank($1) }
+        if let next, !next.hasBegun {
+            next.begin()
+            inbox.began(next.orders.count)
+        }
+        return next
+    }
+
+    /// Whether the running sequences have had less than half of the time since their last step began.
+    private var isStepDue: Bool {
+        running.contains(where: \.isReady) && lastStep.end.duration(to: .now) >= lastStep.duration
+    }
+
+    // MARK: Working
+
+    /// Reads a segment of a prompt, with steps of the others in between.
+    private func read(_ job: PromptJob) {
+        var isWhole = true
+        do {
+            isWhole = try job.read(self) { [self] in
+                listen()
+                if isEnded { throw SchedulerError.stopping }
+                if job.orders.allSatisfy(\.isOver) { throw CancellationError() }
+                if isStepDue {
+                    decode()
+                    publish(isIdle: false)
+                }
+            }
+        } catch {
+            job.fail(error)
+        }
+        if isWhole { jobs.removeAll { $0 === job } }
+    }
+
+    /// Generates a token of as many running sequences as there is room for.
+    private func decode() {
+        let rows = Array(running.filter(\.isReady).prefix(step.capacity))
+        guard !rows.isEmpty else { return }
+        let start = ContinuousClock.now
+        do {
+            try step.read(rows.map(\.pending), states: rows.map(\.state))
+            statistics.steps += 1
+            statistics.stepTokens += rows.count
+            for (row, sequence) in rows.enumerated() {
+                sequence.hasRead()
+                step.withLogits(of: row) { pick(sequence, from: $0) }
+            }
+        } catch {
+            for sequence in rows { sequence.fail(error) }
+        }
+        statistics.sequenceBytes = rows.map(\.state.byteCount).max() ?? 0
+        running.removeAll(where: \.isOver)
+        if running.count > rows.count {
+            // Those that took part come after those that had no room.
+            let isLast = Set(rows.map(ObjectIdentifier.init))
+            running = running.filter { !isLast.contains(ObjectIdentifier($0)) } + rows.filter { !$0.isOver }
+        }
+        lastStep = (.now, start.duration(to: .now))
+    }
+
+    /// Picks the next token of `sequence`.
+    func pick(_ sequence: RunningSequence, from logits: UnsafeBufferPointer<Float>) {
+        do {
+            let token = try sequence.sample(logits)
+            let likelihood = try sequence.alternatives.map {
+                try likelihoods.likelihood(of: token, in: logits, top: $0)
+            }
+            if sequence.stops.contains(token) {
+                keep(sequence, logits)
+                return finish(sequence, .stopToken, stop: likelihood)
+            }
+            statistics.generatedTokens += 1
+            let isStopped = try sequence.emit(token, likelihood)
+            if isStopped { return finish(sequence, .stopString) }
+            if sequence.generated.count == sequence.limit {
+                keep(sequence, logits)
+                finish(sequence, .limit)
+            }
+        } catch GenerationError.nonFiniteLogits {
+            finish(sequence, .nonFinite)
+        } catch {
+            sequence.fail(error)
+        }
+    }
+
+    private func finish(
+        _ sequence: RunningSequence, _ reason: SequenceEvent.Ending.Reason, stop: TokenLikelihood? = nil
+    ) {
+        sequence.finish(.init(reason: reason, stop: stop))
+    }
+
+    /// Stores the state of a sequence that ends, from which the next turn of a conversation goes on.
+    private func keep(_ sequence: RunningSequence, _ logits: UnsafeBufferPointer<Float>) {
+        guard sequence.reusesStates, let prompt = sequence.prompt else { return }
+        let tokens = prompt + sequence.generated.prefix(sequence.read)
+        states.insert(
+            .init(tokens: tokens, state: sequence.state, logits: Array(logits), isExact: false), tokens: tokens,
+            scope: sequence.scope, isExact: false)
+    }
+}
+
+extension PromptOrder {
+    /// Whether nobody waits for it any longer.
+    var isOver: Bool { channel.isOver }
+}
