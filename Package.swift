@@ -1,4 +1,4 @@
-// swift-tools-version: 6.0
+// swift-tools-version: 6.1
 import PackageDescription
 
 // Data flows one way: each target knows only targets listed above it.
@@ -13,10 +13,17 @@ let package = Package(
                 "Records",
                 "Reports", "Training", "Generation",
             ]),
+        // By itself, as it alone needs Hummingbird.
+        .library(name: "MoultServing", targets: ["Serving"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.20.0", traits: []),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.0.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
     ],
     targets: [
         .target(name: "CSupport"),
@@ -45,11 +52,23 @@ let package = Package(
         .target(
             name: "Generation",
             dependencies: ["Support", "CKernels", "Tensors", "Checkpoints", "Tokenizers", "Models", "Evaluation"]),
+        .target(
+            name: "Serving",
+            dependencies: [
+                "Support", "Tensors", "Checkpoints", "Tokenizers", "Models", "Evaluation", "Generation",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+            ]),
         .executableTarget(
             name: "moult",
             dependencies: [
                 "Support", "CTerminal", "Tensors", "Checkpoints", "Tokenizers", "Text", "Models", "Conversion",
-                "Evaluation", "Records", "Reports", "Training", "Generation",
+                "Evaluation", "Records", "Reports", "Training", "Generation", "Serving",
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]
         ),
@@ -97,6 +116,13 @@ let package = Package(
                 "TestSupport", "Support", "Generation", "Evaluation", "Models", "Tensors", "Checkpoints", "Tokenizers",
             ],
             exclude: ["Fixtures"]),
+        .testTarget(
+            name: "ServingTests",
+            dependencies: [
+                "TestSupport", "Support", "Serving", "Generation", "Evaluation", "Models", "Tensors", "Checkpoints",
+                "Tokenizers",
+                .product(name: "Logging", package: "swift-log"),
+            ]),
         .testTarget(
             name: "RecordsTests", dependencies: ["Support", "TestSupport", "Records", "Models", "Checkpoints"],
             exclude: ["Fixtures"]),

@@ -35,6 +35,9 @@ extension Tokenizer {
         return String(decoding: rest, as: UTF8.self)
     }
 
+    /// The bytes that a token stands for behind other text; none for an id without a token.
+    public func bytes(of id: Int32) -> [UInt8] { id < 0 ? [] : decodedTokens[Int(id)].map(Array.init) ?? [] }
+
     /// The bytes that a token stands for; nil when it stands for nothing.
     func decodedBytes(of id: Int32, skipSpecialTokens: Bool) throws -> ArraySlice<UInt8>? {
         guard id >= 0 else { throw TokenizerError.negativeID(id) }

@@ -1,0 +1,180 @@
+import Foundation
+import Generation
+import Support
+
+/// An answer under way: collects or streams what becomes of a plan's requests.
+struct Answer: Sendable {
+    let plan: GenerationPlan
+    let service: ModelService
+    let events: [SequenceEvents]
+    let id: String
+    private let created = Int(Date().timeIntervalSince1970)
+    private let start = ContinuousClock.now
+
+    /// Submits the requests.
+    /// - Throws: ``APIError``.
+    init(_ plan: GenerationPlan, _ service: ModelService) throws {
+        (self.plan, self.service) = (plan, service)
+        do { events = try service.scheduler.submit(plan.requests) } catch { throw APIError(error) }
+        id = plan.form.idPrefix + String((0..<24).map { _ in Self.letters[Int.random(in: 0..<Self.letters.count)] })
+    }
+
+    private static let letters = Array("abcdefghijklmnopqrstuvwxyz0123456789")
+
+    /// What is told of the answer when it is complete.
+    struct Summary: Sendable {
+        var usage = TokenUsage()
+        var reasons: [String] = []
+    }
+
+    // MARK: Whole
+
+    /// The whole answer.
+    func whole() async throws -> (json: JSONValue, summary: Summary) {
+        var summary = Summary()
+        var choices: [JSONValue] = []
+        for (prompt, events) in events.enumerated() {
+            var results: [ChoiceResult] = []
+            var observer = RequestObserver(service.metrics, start)
+            for try await event in events {
+                observer.see(event)
+                switch event {
+                case .reading: break
+                case .read(let reading):
+                    add(reading, prompt, &summary)
+                    results = (0..<plan.choices).map {
+                        ChoiceResult(index: prompt * plan.choices + $0, prompt: prompt, reading: reading)
+                    }
+                case .token(let choice, let likelihood, let text, _):
+                    results[choice].text += text
+                    if let likelihood { results[choice].likelihoods.append(likelihood) }
+                    summary.usage.generated += 1
+                case .finished(let choice, let ending, let text):
+                    try Self.check(ending)
+                    results[choice].text += text
+                    results[choice].ending = ending
+                    summary.reasons.append(results[choice].finishReason)
+                }
+            }
+            observer.end(prompt: plan.requests[prompt].prompt.count)
+            choices += try results.map(plan.form.choice)
+        }
+        var answer = envelope(plan.form.objects.whole, .array(choices))
+        answer["usage"] = summary.usage.json
+        return (.object(answer), summary)
+    }
+
+    // MARK: Streamed
+
+    /// A part of a stream.
+    enum Part: Sendable {
+        /// An object of the API.
+        case data(JSONValue)
+        /// What keeps a connection alive, and is no part of the answer.
+        case comment(String)
+    }
+
+    /// Gives the parts of the answer to `send` as they come.
+    func stream(_ send: (Part) async throws -> Void) async throws -> Summary {
+        var summary = Summary()
+        func part(_ choice: JSONValue) async throws {
+            var chunk = envelope(plan.form.objects.part, [choice])
+            if plan.includesUsage { chunk["usage"] = .null }
+            try await send(.data(.object(chunk)))
+        }
+        for (prompt, events) in events.enumerated() {
+            let first = prompt * plan.choices
+            var observer = RequestObserver(service.metrics, start)
+            var held = [[TokenLikelihood]](repeating: [], count: plan.choices)
+            for try await event in events {
+                observer.see(event)
+                switch event {
+                case .reading(let read, let count): try await send(.comment("reading \(read) of \(count) tokens"))
+                case .read(let reading):
+                    add(reading, prompt, &summary)
+                    for choice in 0..<plan.choices {
+                        if let opening = plan.form.opening(first + choice, prompt: prompt) { try await part(opening) }
+                    }
+                case .token(let choice, let likelihood, let text, _):
+                    summary.usage.generated += 1
+                    if let likelihood { held[choice].append(likelihood) }
+                    // A token without certain text goes along with the next that has some.
+                    guard !text.isEmpty else { break }
+                    try await part(plan.form.part(first + choice, text, held[choice]))
+                    held[choice] = []
+                case .finished(let choice, let ending, let text):
+                    try Self.check(ending)
+                    if !text.isEmpty || !held[choice].isEmpty {
+                        try await part(plan.form.part(first + choice, text, held[choice]))
+                    }
+                    summary.reasons.append(ending.reason.finishReason)
+                    try await part(plan.form.closing(first + choice, ending.reason.finishReason))
+                }
+            }
+            observer.end(prompt: plan.requests[prompt].prompt.count)
+        }
+        if plan.includesUsage {
+            var chunk = envelope(plan.form.objects.part, [])
+            chunk["usage"] = summary.usage.json
+            try await send(.data(.object(chunk)))
+        }
+        return summary
+    }
+
+    // MARK: Parts of both
+
+    private func envelope(_ object: String, _ choices: JSONValue) -> JSONObject {
+        [
+            "id": .string(id), "object": .string(object), "created": .integer(created),
+            "model": .string(service.options.name), "system_fingerprint": .string(service.fingerprint),
+            "choices": choices,
+        ]
+    }
+
+    private func add(_ reading: SequenceEvent.PromptReading, _ prompt: Int, _ summary: inout Summary) {
+        summary.usage.prompt += plan.requests[prompt].prompt.count
+        summary.usage.cached += reading.cached
+    }
+
+    private static func check(_ ending: SequenceEvent.Ending) throws {
+        guard ending.reason == .nonFinite else { return }
+        throw APIError(
+            status: .internalServerError, message: "the model's output is not a finite number", type: "server_error",
+            code: "non_finite")
+    }
+}
+
+/// Measures a request as its events come.
+private struct RequestObserver {
+    private let metrics: ServerMetrics
+    private let start: ContinuousClock.Instant
+    private var last: ContinuousClock.Instant?
+    private var generated = 0
+
+    init(_ metrics: ServerMetrics, _ start: ContinuousClock.Instant) { (self.metrics, self.start) = (metrics, start) }
+
+    mutating func see(_ event: SequenceEvent) {
+        let now = ContinuousClock.now
+        switch event {
+        case .reading: break
+        case .read(let reading):
+            metrics.record(.queue, reading.seconds.queued)
+            metrics.record(.prefill, reading.seconds.reading)
+        case .token:
+            generated += 1
+            if let last {
+                metrics.record(.betweenTokens, last.duration(to: now) / .seconds(1))
+            } else {
+                metrics.record(.firstToken, start.duration(to: now) / .seconds(1))
+            }
+            last = now
+        case .finished(_, let ending, _): metrics.finished(ending.reason.finishReason)
+        }
+    }
+
+    func end(prompt: Int) {
+        metrics.record(.whole, start.duration(to: .now) / .seconds(1))
+        metrics.record(.promptTokens, Double(prompt))
+        metrics.record(.generatedTokens, Double(generated))
+    }
+}

@@ -1,0 +1,73 @@
+import Generation
+import Support
+
+/// What a request for text asks for, understood and checked.
+struct GenerationPlan: Sendable {
+    /// One for each prompt.
+    var requests: [SequenceRequest]
+    /// How the answer is written.
+    var form: any AnswerForm
+    var isStreamed: Bool
+    /// Whether a stream ends with the numbers of tokens.
+    var includesUsage: Bool
+
+    /// Continuations of each prompt.
+    var choices: Int { requests.first?.samplers.count ?? 1 }
+}
+
+/// How an endpoint writes what was generated.
+protocol AnswerForm: Sendable {
+    /// What ids of answers begin with.
+    var idPrefix: String { get }
+    /// The kind of object that a whole answer is, and a part of a streamed one.
+    var objects: (whole: String, part: String) { get }
+    /// The entry of a whole continuation.
+    func choice(_ result: ChoiceResult) throws -> JSONValue
+    /// The entry before a streamed continuation's first token; nil for none.
+    func opening(_ index: Int, prompt: Int) -> JSONValue?
+    /// The entry of a part of a streamed continuation.
+    func part(_ index: Int, _ text: String, _ likelihoods: [TokenLikelihood]) -> JSONValue
+    /// The entry that ends a streamed continuation.
+    func closing(_ index: Int, _ reason: String) -> JSONValue
+}
+
+/// A continuation that is complete.
+struct ChoiceResult: Sendable {
+    /// Its place among all continuations of the answer.
+    var index: Int
+    /// The place of its prompt.
+    var prompt: Int
+    var text = ""
+    var likelihoods: [TokenLikelihood] = []
+    /// How the prompt was read.
+    var reading: SequenceEvent.PromptReading
+    /// How it ended; nil as long as it goes on.
+    var ending: SequenceEvent.Ending?
+
+    /// Why it ended, in the API's words.
+    var finishReason: String { ending?.reason.finishReason ?? "length" }
+}
+
+extension SequenceEvent.Ending.Reason {
+    /// In the API's words.
+    var finishReason: String {
+        switch self {
+        case .limit, .deadline: "length"
+        case .stopToken, .stopString: "stop"
+        case .nonFinite: "error"
+        }
+    }
+}
+
+/// Numbers of tokens of an answer.
+struct TokenUsage: Sendable {
+    var prompt = 0, cached = 0, generated = 0
+
+    var json: JSONValue {
+        [
+            "prompt_tokens": .integer(prompt), "completion_tokens": .integer(generated),
+            "total_tokens": .integer(prompt + generated),
+            "prompt_tokens_details": ["cached_tokens": .integer(cached)],
+        ]
+    }
+}

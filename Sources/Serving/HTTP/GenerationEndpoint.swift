@@ -1,0 +1,121 @@
+import Foundation
+import Generation
+import HTTPTypes
+import Hummingbird
+import Logging
+import NIOCore
+import Support
+
+/// Reads a request for text, and answers it whole or as a stream.
+struct GenerationEndpoint: Sendable {
+    let service: ModelService
+
+    func respond(
+        _ request: Request, _ context: ServerContext,
+        _ parse: (inout RequestFields, ModelService) throws -> GenerationPlan
+    ) async throws -> Response {
+        var request = request
+        var fields = try await RequestBodies.fields(&request, limit: service.options.maximumBody)
+        var plan = try parse(&fields, service)
+        for place in plan.requests.indices {
+            (plan.requests[place].owner, plan.requests[place].scope) = (context.owner, context.scope)
+        }
+        let answer = try Answer(plan, service)
+        return plan.isStreamed
+            ? stream(answer, request, context.logger) : try await whole(answer, request, context.logger)
+    }
+
+    private func whole(_ answer: Answer, _ request: Request, _ logger: Logger) async throws -> Response {
+        let (json, summary) = try await request.body.consumeWithCancellationOnInboundClose { _ in
+            try await answer.whole()
+        }
+        log(summary, answer, logger)
+        var response = Response.json(json)
+        response.headers[.connection] = "close"
+        return response
+    }
+
+    private func stream(_ answer: Answer, _ request: Request, _ logger: Logger) -> Response {
+        let body = ResponseBody { writer in
+            do {
+                try await request.body.consumeWithCancellationOnInboundClose { _ in
+                    func send(_ text: String) async throws {
+                        try await writer.write(ByteBuffer(string: "\(text)\n\n"))
+                    }
+                    do {
+                        let summary = try await answer.stream { part in
+                            switch part {
+                            case .data(let value): try await send("data: \(value.text())")
+                            case .comment(let text): try await send(": \(text)")
+                            }
+                        }
+                        log(summary, answer, logger)
+                    } catch let error where !(error is CancellationError) {
+                        // Behind the head of an answer there is no status left to say it with.
+                        let error = APIError(error)
+                        logger.warning("stream ended", metadata: ["code": "\(error.code ?? error.type)"])
+                        try await send("data: \(error.json.text())")
+                    }
+                    try await send("data: [DONE]")
+                }
+            } catch {
+                logger.info("client gone", metadata: ["answer": "\(answer.id)"])
+                throw error
+            }
+            try await writer.finish(nil)
+        }
+        var headers: HTTPFields = [
+            .contentType: "text/event-stream", .cacheControl: "no-cache", .connection: "close",
+        ]
+        // Proxies would gather the parts.
+        if let name = HTTPField.Name("x-accel-buffering") { headers[name] = "no" }
+        return Response(status: .ok, headers: headers, body: body)
+    }
+
+    private func log(_ summary: Answer.Summary, _ answer: Answer, _ logger: Logger) {
+        logger.info(
+            "answer",
+            metadata: [
+                "answer": "\(answer.id)", "prompt_tokens": "\(summary.usage.prompt)",
+                "cached_tokens": "\(summary.usage.cached)", "completion_tokens": "\(summary.usage.generated)",
+                "finish": "\(Set(summary.reasons).sorted().joined(separator: ","))",
+            ])
+    }
+}
+
+/// Bodies of requests as JSON.
+enum RequestBodies {
+    /// Seconds that a body may take to arrive.
+    private static let seconds = 60.0
+
+    /// - Throws: ``APIError`` for a body that is too large, too slow, or no JSON object.
+    static func fields(_ request: inout Request, limit: Int) async throws -> RequestFields {
+        if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > limit { throw tooLarge(limit) }
+        let body = request.body
+        let buffer: ByteBuffer
+        do {
+            buffer = try await withThrowingTaskGroup(of: ByteBuffer.self) { group in
+                group.addTask { try await body.collect(upTo: limit) }
+                group.addTask {
+                    try await Task.sleep(for: .seconds(seconds))
+                    throw APIError(
+                        status: .requestTimeout, message: "the body took more than \(Int(seconds)) seconds to arrive",
+                        type: "timeout_error", code: "timeout")
+                }
+                defer { group.cancelAll() }
+                guard let buffer = try await group.next() else { throw CancellationError() }
+                return buffer
+            }
+        } catch is NIOTooManyBytesError {
+            throw tooLarge(limit)
+        }
+        request.body = RequestBody(buffer: buffer)
+        return try RequestFields(body: Array(buffer.readableBytesView))
+    }
+
+    private static func tooLarge(_ limit: Int) -> APIError {
+        APIError(
+            status: .contentTooLarge, message: "the body is larger than \(limit) bytes", type: "invalid_request_error",
+            code: "body_too_large")
+    }
+}

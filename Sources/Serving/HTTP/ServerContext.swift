@@ -1,0 +1,21 @@
+import Hummingbird
+import NIOCore
+
+/// What is known of a request beside its contents.
+struct ServerContext: RequestContext {
+    var coreContext: CoreRequestContextStorage
+    /// The address that it came from.
+    let peer: String
+    /// Which key it bore; nil where none is asked for.
+    var key: Int?
+
+    init(source: ApplicationRequestContextSource) {
+        coreContext = CoreRequestContextStorage(source: source)
+        peer = source.channel.remoteAddress?.ipAddress ?? "local"
+    }
+
+    /// Who shares places with others.
+    var owner: String { key.map { "key \($0)" } ?? peer }
+    /// Whose states may be used.
+    var scope: String { key.map { "key \($0)" } ?? "" }
+}

@@ -1,0 +1,75 @@
+import Foundation
+import Generation
+import Models
+import Support
+import Tokenizers
+
+/// A model that is served: what endpoints need to know of it.
+struct ModelService: Sendable {
+    let options: ServerOptions
+    let model: DecoderModel
+    let tokenizer: Tokenizer
+    /// How tokens are picked where a request does not say.
+    let defaults: SamplingDefaults
+    let scheduler: Scheduler
+    let metrics = ServerMetrics()
+    /// Tells this model's answers from others'.
+    let fingerprint: String
+    /// Seconds since 1970.
+    let created = Int(Date().timeIntervalSince1970)
+    private let ends: Set<Int32>
+
+    /// - Throws: what `Scheduler` does.
+    init(
+        _ model: DecoderModel, tokenizer: Tokenizer, defaults: SamplingDefaults, options: ServerOptions
+    ) throws {
+        try options.check()
+        (self.model, self.tokenizer, self.defaults, self.options) = (model, tokenizer, defaults, options)
+        scheduler = try Scheduler(model, tokenizer: tokenizer, options: options.scheduler)
+        fingerprint = "moult-" + String(try model.fingerprint(), radix: 16)
+        ends = tokenizer.stops(model.configuration.decoder.eosTokens)
+    }
+
+    var vocabularySize: Int { model.configuration.decoder.vocabularySize }
+
+    /// - Throws: ``APIError`` where a request names another model.
+    func checkModel(_ fields: inout RequestFields) throws {
+        guard let name = try fields.string("model"), name != options.name else { return }
+        throw Self.unknown(name)
+    }
+
+    static func unknown(_ name: String) -> APIError {
+        APIError(
+            status: .notFound, message: "the model '\(ForeignText.line(name, limit: 80))' does not exist",
+            type: "invalid_request_error", param: "model", code: "model_not_found")
+    }
+
+    /// - Throws: ``APIError`` for a prompt that is too long.
+    func request(
+        _ prompt: [Int32], _ sampling: SamplingFields, limit: Int, moreStops: [String] = []
+    ) throws -> SequenceRequest {
+        guard prompt.count <= options.maximumPrompt else {
+            throw APIError.invalid(
+                "prompt", "the prompt has \(prompt.count) tokens; at most \(options.maximumPrompt) are read",
+                code: "context_length_exceeded")
+        }
+        let strings = try StopStrings(sampling.strings + moreStops)
+        var request = SequenceRequest(prompt: prompt, samplers: sampling.samplers, limit: limit, strings: strings)
+        request.stops = sampling.stops.union(strings.tokens(tokenizer)).union(sampling.ignoresEnd ? [] : ends)
+        request.reusesStates = sampling.reusesStates
+        request.deadline = .now + .seconds(options.requestSeconds)
+        return request
+    }
+
+    /// The model as lists of models have it.
+    var card: JSONValue {
+        let decoder = model.configuration.decoder
+        return [
+            "id": .string(options.name), "object": "model", "created": .integer(created), "owned_by": "moult",
+            "max_model_len": .integer(options.maximumPrompt),
+            "meta": [
+                "n_vocab": .integer(decoder.vocabularySize), "n_embd": .integer(decoder.hiddenSize),
+            ],
+        ]
+    }
+}
