@@ -21,7 +21,7 @@ struct MoultCommand: ParsableCommand {
         groupedSubcommands: [
             CommandGroup(
                 name: "Model", subcommands: [InspectCommand.self, ConvertCommand.self, QuantizeCommand.self]),
-            CommandGroup(name: "Text", subcommands: [GenerateCommand.self, ChatCommand.self]),
+            CommandGroup(name: "Text", subcommands: [GenerateCommand.self, ChatCommand.self, ServeCommand.self]),
             CommandGroup(name: "Training", subcommands: [TrainCommand.self, SelectCommand.self, ReportCommand.self]),
             CommandGroup(
                 name: "Measuring", subcommands: [PerplexityCommand.self, EvaluateCommand.self, BenchCommand.self]),

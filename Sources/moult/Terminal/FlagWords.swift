@@ -9,11 +9,15 @@ enum FlagWords {
     private static let flags = [
         "model": "MODEL", "data.train": "--data", "data.recall": "--recall", "data.answerWeight": "--answer-weight",
         "keptAttention": "--keep-attention", "stopStrings": "--stop",
+        "maximumBody": "--max-body", "maximumPrompt": "--max-prompt-tokens", "maximumTokens": "--max-tokens",
+        "requestSeconds": "--request-timeout", "graceSeconds": "--grace", "stateBytes": "--state-cache-size",
     ]
     /// Properties whose flags are their own words.
     private static let properties: Set = [
-        "attentionLogScale", "attentionPositions", "attentionWindow", "bits", "dtype", "embeddingBits", "groupSize",
-        "length", "logitBias", "minP", "mixer", "profile", "promptCache", "repetitionPenalty", "repetitionWindow",
+        "attentionLogScale", "attentionPositions", "attentionWindow", "batch", "bits", "connections", "dtype",
+        "embeddingBits", "groupSize",
+        "length", "logitBias", "minP", "mixer", "name", "port", "profile", "promptCache", "queue", "repetitionPenalty",
+        "repetitionWindow",
         "seed", "sinks",
         "slots", "stages", "teacher", "temperature", "topK", "topP", "window",
     ]
