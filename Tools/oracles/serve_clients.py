@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+"""Runs clients that exist against moult serve, and compares what they find with moult evaluate.
+
+    python3 -m venv .venv-clients
+    .venv-clients/bin/pip install openai==3.57.0 'lm_eval[api]==0.4.13'
+    .venv-clients/bin/python Tools/oracles/serve_clients.py [MODEL] [--data .data/questions] [--limit 50]
+
+The openai package asks for lists, whole answers, streams, likelihoods and mistakes; curl for a stream; lm-evaluation-harness
+scores PIQA, ARC-Easy and OpenBookQA by local-completions, with the server's tokenizer, on the questions of moult evaluate.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import moult
+import openai
+
+TASKS = ["piqa", "arc_easy", "openbookqa"]
+
+
+@contextmanager
+def server(model, *options):
+    """The root of a server of `model` on a free port."""
+    command = [str(moult.EXECUTABLE), "serve", str(model), "--port", "0", "--log-level", "warning", *options]
+    print("$", *command, flush=True)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        for line in process.stderr:
+            if line.startswith("serving "):
+                break
+            sys.stderr.write(line)
+        else:
+            raise SystemExit("moult serve ended before it served")
+        threading.Thread(target=lambda: sys.stderr.writelines(process.stderr), daemon=True).start()
+        yield line.split(" at ")[1].strip()
+    finally:
+        process.terminate()
+        assert process.wait(timeout=30) == 0, "moult serve did not end with 0"
+
+
+def check(holds, what):
+    print(("ok    " if holds else "WRONG ") + what, flush=True)
+    if not holds:
+        raise SystemExit(f"serve_clients: {what}")
+
+
+def openai_package(root):
+    client = openai.OpenAI(base_url=f"{root}/v1", api_key="none", max_retries=0)
+    name = client.models.list().data[0].id
+    check(client.models.retrieve(name).id == name, f"openai: the list of models has {name}")
+
+    messages = [{"role": "user", "content": "What is a fjord?"}]
+    arguments = {"model": name, "max_tokens": 24, "temperature": 0}
+    whole = client.chat.completions.create(messages=messages, logprobs=True, top_logprobs=3, **arguments)
+    answer = whole.choices[0].message.content
+    check(whole.usage.completion_tokens <= 24 and answer, f"openai: a whole answer: {answer!r}")
+    entries = whole.choices[0].logprobs.content
+    check(all(entry.logprob == entry.top_logprobs[0].logprob for entry in entries), "openai: likelihoods of greedy tokens")
+    check(bytes(b for e in entries for b in e.bytes).decode() == answer, "openai: bytes of tokens are the answer's")
+
+    parts, usage = [], None
+    stream = client.chat.completions.create(
+        messages=messages, stream=True, stream_options={"include_usage": True}, **arguments)
+    for part in stream:
+        parts += [choice.delta.content or "" for choice in part.choices]
+        usage = part.usage or usage
+    check("".join(parts) == answer, "openai: the same answer as a stream")
+    check(usage.prompt_tokens == whole.usage.prompt_tokens, "openai: a stream's usage")
+    check(usage.prompt_tokens_details.cached_tokens == usage.prompt_tokens, "openai: all of a prompt asked again is cached")
+
+    messages += [{"role": "assistant", "content": answer}, {"role": "user", "content": "Name one."}]
+    turn = client.chat.completions.create(messages=messages, **arguments).usage
+    cached = turn.prompt_tokens_details.cached_tokens
+    check(whole.usage.prompt_tokens <= cached < turn.prompt_tokens,
+          f"openai: of a second turn's {turn.prompt_tokens} tokens {cached} are cached")
+
+    text = client.completions.create(prompt="The capital of Norway is", n=2, seed=1, stop=["\n"], logprobs=2, **arguments)
+    check(text.choices[0].text == text.choices[1].text, f"openai: a completion: {text.choices[0].text!r}")
+    for error, fields in [
+        (openai.BadRequestError, {"tools": [{"type": "function", "function": {"name": "f"}}]}),
+        (openai.BadRequestError, {"extra_body": {"temprature": 1}}),
+        (openai.NotFoundError, {"model": "another"}),
+    ]:
+        try:
+            client.chat.completions.create(**{"messages": messages, "model": name, **fields})
+        except error as refusal:
+            check(True, f"openai: {error.__name__}: {refusal.body['message']}")
+        else:
+            check(False, f"openai: no {error.__name__} for {fields}")
+
+
+def curl(root):
+    body = json.dumps({"prompt": "Once upon a time", "max_tokens": 8, "stream": True})
+    command = ["curl", "-sN", f"{root}/v1/completions", "-H", "Content-Type: application/json", "-d", body]
+    lines = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.split("\n\n")
+    check(lines[-2] == "data: [DONE]" and len(lines) > 8, f"curl: a stream of {len(lines) - 1} events")
+
+
+def choices(document):
+    return [choice.removeprefix(" ") for choice in document["choices"]]
+
+
+def harness(root, data, limit, concurrent, batch):
+    """lm-evaluation-harness's figures of the tasks."""
+    from lm_eval import simple_evaluate
+
+    tasks = [
+        {
+            "task": f"moult_{task}", "dataset_path": "json", "validation_split": "validation",
+            "dataset_kwargs": {"data_files": {"validation": str(data / f"{task}_val.jsonl")}},
+            "output_type": "multiple_choice", "doc_to_text": "{{context}}", "doc_to_choice": choices,
+            "doc_to_target": "gold", "target_delimiter": " ",
+            "metric_list": [{"metric": name, "aggregation": "mean", "higher_is_better": True}
+                            for name in ("acc", "acc_norm")],
+        }
+        for task in TASKS
+    ]
+    name = openai.OpenAI(base_url=f"{root}/v1", api_key="none").models.list().data[0].id
+    start = time.monotonic()
+    results = simple_evaluate(
+        model="local-completions", tasks=tasks, limit=limit, bootstrap_iters=0, batch_size=batch,
+        model_args={"model": name, "base_url": f"{root}/v1/completions", "tokenizer_backend": "remote",
+                    "num_concurrent": concurrent, "max_length": 8192})
+    print(f"lm_eval: {time.monotonic() - start:.0f} s")
+    return {task: results["results"][f"moult_{task}"] for task in TASKS}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", nargs="?", default=moult.ROOT / ".models" / "SmolLM2-135M-Instruct.Q4_1.gguf")
+    parser.add_argument("--data", type=Path, default=moult.ROOT / ".data" / "questions")
+    parser.add_argument("--limit", type=int, default=50, help="questions of each task")
+    parser.add_argument("--concurrent", type=int, default=4, help="requests of lm_eval at once")
+    parser.add_argument("--batch", type=int, default=16, help="prompts of each of them")
+    arguments = parser.parse_args()
+
+    with server(arguments.model) as root:
+        openai_package(root)
+        curl(root)
+        found = harness(root, arguments.data, arguments.limit, arguments.concurrent, arguments.batch)
+    ours = moult.run_json("evaluate", arguments.model, "--tasks", ",".join(TASKS), "--data", arguments.data, "--limit",
+                          arguments.limit)
+    for result in ours["results"]:
+        for metric in ("acc", "acc_norm"):
+            expected, value = result["metrics"][metric]["value"], found[result["task"]][f"{metric},none"]
+            check(abs(value - expected) < 1e-9,
+                  f"lm_eval: {result['task']} {metric} {value:.4f}, moult evaluate {expected:.4f}")
+
+
+if __name__ == "__main__":
+    main()
