@@ -8,7 +8,9 @@
     REGISTER_KERNEL(recurrence_step<K,V,G,true,false>);  \
     REGISTER_KERNEL(recurrence_step<K,V,G,true,true>)
 
+REGISTER_SHAPE(16, 16, 1);
 REGISTER_SHAPE(16, 16, 2);
+REGISTER_SHAPE(16, 32, 1);
 REGISTER_SHAPE(32, 48, 3);
 REGISTER_SHAPE(64, 64, 1);
 REGISTER_SHAPE(128, 128, 1);
