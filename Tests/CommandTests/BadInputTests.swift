@@ -109,8 +109,8 @@ struct BadInputTests {
         expectFailure(
             try MoultProcess("convert", smolLM2, "--dry-run", "--profile", "fla", "--window", "64"), "--window")
         expectFailure(
-            try MoultProcess("convert", smolLM2, "--dry-run", "--mixer", "gla", "--profile", "fla"), "--profile",
-            "the only one of 'gla'")
+            try MoultProcess("convert", smolLM2, "--dry-run", "--mixer", "kda", "--profile", "fla"), "--profile",
+            "the only one of 'kda'")
     }
 
     @Test func evaluation() throws {

@@ -35,10 +35,10 @@ struct StoredModelTests {
     func unknownType() throws {
         let path = "\(folder.path)/mamba"
         try safetensors("model.safetensors", "model.norm.weight", in: path)
-        try folder.write("mamba/config.json", #"{"model_type": "mamba2"}"#)
+        try folder.write("mamba/config.json", #"{"model_type": "mamba"}"#)
         try expect(
-            path, what: "a Hugging Face folder of architecture mamba2",
-            why: "unsupported model_type mamba2; supported: llama",
+            path, what: "a Hugging Face folder of architecture mamba",
+            why: "unsupported model_type mamba; supported: llama",
             tensor: "model.norm.weight")
         #expect(try MoultProcess("convert", path, "--dry-run").status == 1)
     }
