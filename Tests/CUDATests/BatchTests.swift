@@ -18,12 +18,12 @@ extension CUDATests {
             func number(_ range: Range<Int>) -> Int { Int.random(in: range, using: &random) }
             // Some are beyond what the source was trained on and what windows reach, others grow to there.
             let texts = DecodingTests().sequences(7, 150)
-            let lengths = [3, 60, 11, 1, 30, 7, 5]
+            let (lengths, count) = ([3, 66, 11, 1, 30, 7, 5], 12)
             var expected: [[[Float]]] = []
             for (text, length) in zip(texts, lengths) {
                 let alone = try Together(model, reading: [Array(text[..<length])])
                 expected.append(
-                    try text[length..<length + 30].map { token in
+                    try text[length..<length + count].map { token in
                         try alone.read([token])
                         return try alone.logits().array(Float.self)
                     })
@@ -33,8 +33,8 @@ extension CUDATests {
             var done = [Int](repeating: 0, count: texts.count)
             // A sequence that is beyond the positions of the source makes others see sinks by another way, which rounds otherwise.
             let tolerance = [.keptHeads, .scaledHeads, .ownMixer].contains(kind) ? 0.02 : 0
-            while done.contains(where: { $0 < 30 }) {
-                let ready = texts.indices.filter { done[$0] < 30 }.shuffled(using: &random)
+            while done.contains(where: { $0 < count }) {
+                let ready = texts.indices.filter { done[$0] < count }.shuffled(using: &random)
                 let taking = Array(ready.prefix(number(1..<5)))
                 for index in taking {
                     guard let state = states[index] else {
@@ -52,7 +52,7 @@ extension CUDATests {
                 }
                 // Steps with the same sequences, and then with others.
                 let chosen = taking.compactMap { states[$0] }
-                for _ in 0..<min(number(1..<6), taking.map { 30 - done[$0] }.min() ?? 1) {
+                for _ in 0..<min(number(1..<6), taking.map { count - done[$0] }.min() ?? 1) {
                     try step.read(taking.map { texts[$0][lengths[$0] + done[$0]] }, states: chosen)
                     for (row, index) in taking.enumerated() {
                         let found = try step.withLogits(of: row) { Array($0) }, alone = expected[index][done[index]]
@@ -83,7 +83,7 @@ extension CUDATests {
             }
             let batch = try BatchGenerator(model, capacity: 3)
             for (index, prompt) in prompts.enumerated() {
-                _ = try batch.add(.init(prompt: prompt, sampler: sampler(index), limit: 4 + 3 * index))
+                _ = try batch.add(.init(prompt: prompt, sampler: sampler(index), limit: 3 + 2 * index))
             }
             let gone = try batch.add(.init(prompt: [5], sampler: sampler(0), limit: 99))
             var found = [[Int32]](repeating: [], count: prompts.count + 1)
@@ -99,7 +99,7 @@ extension CUDATests {
                 try session.read(prompt)
                 var expected: [Int32] = []
                 var sampler = try sampler(index)
-                try session.generate(limit: 4 + 3 * index, sampler: &sampler, stops: []) { expected.append($0) }
+                try session.generate(limit: 3 + 2 * index, sampler: &sampler, stops: []) { expected.append($0) }
                 #expect(found[index] == expected, "\(kind), request \(index)")
             }
             #expect(found[gone].count == 2)
