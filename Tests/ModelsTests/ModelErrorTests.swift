@@ -110,7 +110,8 @@ struct ModelErrorTests {
             ("gated_deltanet-values", "output_gate_activation", "tanh", "'swish' or"),
             ("kda-bounded", "safe_gate", false, "true with lower_bound"),
             ("kda-bounded", "lower_bound", .null, "false without lower_bound"),
-            ("mamba2-plain", "layer_norm_epsilon", 1e-5, "norm_eps"), ("mamba2-plain", "head_dim", 24, "a divisor"), ("mamba2-plain", "n_groups", 3, "a divisor"),
+            ("mamba2-plain", "layer_norm_epsilon", 1e-5, "norm_eps"), ("mamba2-plain", "head_dim", 24, "a divisor"),
+            ("mamba2-plain", "n_groups", 3, "a divisor"),
             ("mamba2-plain", "num_heads", 5, "4"), ("mamba2-plain", "dt_limit", [2, 1], "in order"),
             ("mamba2-plain", "hidden_act", "gelu", "'silu'"), ("hgrn2-bounded", "expand_ratio", 24, "a divisor"),
         ] as [(String, String, JSONValue, String)])

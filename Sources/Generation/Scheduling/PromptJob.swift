@@ -85,9 +85,9 @@ final class PromptJob {
         engine.statistics.hits += 1
         engine.statistics.cachedTokens += found.tokens.count
         (position, cached, isExact) = (found.tokens.count, found.tokens.count, found.isExact)
-        let state = found.state.copy()
+        let state = try found.state.copy()
         if position == first.prompt.count {
-            found.logits.withUnsafeBufferPointer { continueAll(engine, state, $0) }
+            try found.logits.withUnsafeBufferPointer { try continueAll(engine, state, $0) }
         }
         return state
     }
@@ -109,7 +109,7 @@ final class PromptJob {
                 if next < prompt.count {
                     likelihoods.append(try engine.likelihoods.likelihood(of: prompt[next], in: logits, top: top))
                 } else {
-                    continueAll(engine, state, logits)
+                    try continueAll(engine, state, logits)
                 }
                 if row % 32 == 31 { try between() }
             }
@@ -124,27 +124,27 @@ final class PromptJob {
             // At the end, for what continues the prompt, and where its last segment begins, for prompts that end otherwise.
             let isEnd = end == prompt.count
             if first.reusesStates, isEnd || end == (prompt.count - 1) / segment * segment {
-                let read = Array(prompt[..<end])
+                let (read, copy) = (Array(prompt[..<end]), try state.copy())
                 engine.states.insert(
-                    .init(tokens: read, state: state.copy(), logits: Array(logits), isExact: isExact), tokens: read,
+                    .init(tokens: read, state: copy, logits: Array(logits), isExact: isExact), tokens: read,
                     scope: first.scope, isExact: isExact)
             }
-            if isEnd { continueAll(engine, state, logits) }
+            if isEnd { try continueAll(engine, state, logits) }
         }
     }
 
     /// Begins all continuations with the first token of each.
     private func continueAll(
         _ engine: SchedulingEngine, _ state: DecoderState, _ logits: UnsafeBufferPointer<Float>
-    ) {
-        begin(engine, orders[0], likelihoods, logits) { isLast in isLast ? state : state.copy() }
+    ) throws {
+        try begin(engine, orders[0], likelihoods, logits) { isLast in isLast ? state : try state.copy() }
     }
 
     /// - Parameter state: of a continuation; told whether it is the last of them.
     private func begin(
         _ engine: SchedulingEngine, _ order: PromptOrder, _ likelihoods: [TokenLikelihood],
-        _ logits: UnsafeBufferPointer<Float>, state: (Bool) -> DecoderState
-    ) {
+        _ logits: UnsafeBufferPointer<Float>, state: (Bool) throws -> DecoderState
+    ) throws {
         let began = start ?? .now
         order.channel.send(
             .read(
@@ -156,7 +156,7 @@ final class PromptJob {
         let open = RunningSequence.OpenChoices(count)
         for choice in 0..<count {
             let sequence = RunningSequence(
-                order, choice: choice, state: state(choice == count - 1), tokenizer: engine.tokenizer, open: open)
+                order, choice: choice, state: try state(choice == count - 1), tokenizer: engine.tokenizer, open: open)
             if order.request.limit == 0 {
                 sequence.finish(.init(reason: .limit, stop: nil))
             } else {
@@ -193,7 +193,7 @@ final class PromptJob {
                 scores.append(
                     try engine.likelihoods.likelihood(of: prompts[document][offset + 1], in: logits, top: top))
             } else {
-                begin(engine, order, scores, logits) { _ in unused }
+                try begin(engine, order, scores, logits) { _ in unused }
                 (document, scores) = (document + 1, [])
             }
             if row % 32 == 31 { try between() }

@@ -7,7 +7,7 @@ final class SchedulingEngine {
     let model: DecoderModel
     let tokenizer: Tokenizer
     let options: SchedulerOptions
-    let step: DecoderStep
+    let step: any DecodingStep
     private let inbox: Inbox
 
     /// Prompts that have not begun, or are being read, in the order of their arrival.
@@ -28,7 +28,7 @@ final class SchedulingEngine {
 
     init(_ model: DecoderModel, _ tokenizer: Tokenizer, _ options: SchedulerOptions, _ inbox: Inbox) throws {
         (self.model, self.tokenizer, self.options, self.inbox) = (model, tokenizer, options, inbox)
-        step = try DecoderStep(model, capacity: options.batch)
+        step = try model.makeStep(capacity: options.batch)
         states = PrefixStates(budget: options.reuse == .none ? 0 : options.stateBytes)
     }
 
@@ -153,7 +153,7 @@ final class SchedulingEngine {
             statistics.stepTokens += rows.count
             for (row, sequence) in rows.enumerated() {
                 sequence.hasRead()
-                step.withLogits(of: row) { pick(sequence, from: $0) }
+                try step.withLogits(of: row) { pick(sequence, from: $0) }
             }
         } catch {
             for sequence in rows { sequence.fail(error) }

@@ -121,7 +121,9 @@ extension CUDABackend {
             (solved, recalls, errors) = (next(shape.isDelta), next(shape.isDelta), next(shape.isDelta))
         }
 
-        var saved: [Tensor] { [tables] + [ratios, lowered, ends, solved, recalls, errors].compactMap { $0 } + [states] }
+        var saved: [Tensor] {
+            [tables] + [ratios, lowered, ends, solved, recalls, errors].compactMap { $0 } + [states]
+        }
     }
 
     /// Outputs, from `state` and to it, and what the gradients need.
