@@ -85,6 +85,24 @@ struct OperationTests {
         }
     }
 
+    @Test func aReaderThatNeverReadsIsLeft() async throws {
+        try await serving(options: { ($0.requestSeconds, $0.graceSeconds) = (2, 0.5) }) { client in
+            var fields = try #require(Self.endless.objectValue)
+            (fields["logprobs"], fields["n"]) = (20, 16)
+            let body = JSONValue.object(fields).text()
+            let bytes = try await client.aside {
+                let connection = try Connection(port: client.port, receiveBuffer: 4096)
+                let head = client.head("POST", "/v1/completions", headers: [:], length: body.utf8.count)
+                connection.send(Data((head + body).utf8))
+                sleep(4)
+                return try connection.receiveAll()
+            }
+            let text = String(decoding: bytes, as: UTF8.self)
+            #expect(text.hasPrefix("HTTP/1.1 200"))
+            #expect(!text.contains("[DONE]"), "\(text.utf8.count) bytes were not too many to be sent")
+        }
+    }
+
     @Test func manyClientsAtOnceGetWhatTheyWouldAlone() async throws {
         try await serving(options: {
             $0.scheduler.reuse = .none
@@ -192,12 +210,22 @@ struct OperationTests {
                     "POST", "/v1/completions?secret", headers: ["x-request-id": "id-7"], body: Data(body.text().utf8))
             }
             _ = try await client.get("/secret")
+            try await client.aside {
+                let body = "{\"prompt\": \"a secret text\", \"max_tokens\": 100000, \"ignore_eos\": true}"
+                let connection = try Connection(port: client.port)
+                connection.send(
+                    Data((client.head("POST", "/v1/completions", headers: [:], length: body.utf8.count) + body).utf8))
+                usleep(50_000)
+            }
             let named = try await client.get("/health", headers: ["x-request-id": "id-8"])
             #expect(named.headers["x-request-id"] == "id-8")
         }
         #expect(log.all.contains { $0.contains("status=200") && $0.contains("request=id-7") })
         #expect(log.all.contains { $0.contains("status=400") && $0.contains("route=/v1/completions") })
         #expect(log.all.contains { $0.contains("completion_tokens=2") })
+        #expect(
+            log.all.contains { $0.hasPrefix("info") && $0.contains("code=client_gone") && $0.contains("status=499") })
+        #expect(!log.all.contains { $0.hasPrefix("error") && $0.contains("route=") })
         #expect(!log.all.contains { $0.contains("secret") }, "\(log.all)")
     }
 }

@@ -11,8 +11,12 @@ package final class Connection: @unchecked Sendable {
         package init(description: String) { self.description = description }
     }
 
-    package init(port: Int) throws {
+    /// - Parameter receiveBuffer: bytes that wait to be read; nil for as many as the system sees fit.
+    package init(port: Int, receiveBuffer: Int32? = nil) throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        if var receiveBuffer {
+            setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &receiveBuffer, socklen_t(MemoryLayout<Int32>.size))
+        }
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = in_port_t(port).bigEndian

@@ -56,6 +56,11 @@ struct APIError: HTTPResponseError, Equatable {
             self.init(status: error.status, message: message, type: "invalid_request_error")
         case is NIOTooManyBytesError:
             self.init(status: .contentTooLarge, message: "the body is too large", type: "invalid_request_error")
+        case is CancellationError:
+            // Nobody reads it; the log has nginx's number for it.
+            self.init(
+                status: .init(code: 499, reasonPhrase: "Client Closed Request"), message: "the client has gone away",
+                type: "client_error", code: "client_gone")
         default:
             self.init(
                 status: .internalServerError, message: "the server could not do it; its log says why",

@@ -21,22 +21,36 @@ struct GenerationEndpoint: Sendable {
             (plan.requests[place].owner, plan.requests[place].scope) = (context.owner, context.scope)
         }
         let answer = try Answer(plan, service)
-        return plan.isStreamed
-            ? stream(answer, request, context.logger) : try await whole(answer, request, context.logger)
+        return plan.isStreamed ? stream(answer, request, context) : try await whole(answer, request, context)
     }
 
-    private func whole(_ answer: Answer, _ request: Request, _ logger: Logger) async throws -> Response {
+    /// Closes a connection that takes much longer than its request may, because nobody reads at its other end.
+    private func closingLate(_ channel: any Channel) -> Scheduled<Void> {
+        let seconds = service.options.requestSeconds + service.options.graceSeconds
+        return channel.eventLoop.scheduleTask(in: .milliseconds(Int64(seconds * 1000))) { channel.close(promise: nil) }
+    }
+
+    private func whole(_ answer: Answer, _ request: Request, _ context: ServerContext) async throws -> Response {
         let (json, summary) = try await request.body.consumeWithCancellationOnInboundClose { _ in
             try await answer.whole()
         }
-        log(summary, answer, logger)
-        var response = Response.json(json)
-        response.headers[.connection] = "close"
-        return response
+        log(summary, answer, context.logger)
+        let text = ByteBuffer(string: json.text())
+        let body = ResponseBody(contentLength: text.readableBytes) { writer in
+            let limit = closingLate(context.channel)
+            defer { limit.cancel() }
+            try await writer.write(text)
+            try await writer.finish(nil)
+        }
+        return Response(
+            status: .ok, headers: [.contentType: "application/json", .connection: "close"], body: body)
     }
 
-    private func stream(_ answer: Answer, _ request: Request, _ logger: Logger) -> Response {
+    private func stream(_ answer: Answer, _ request: Request, _ context: ServerContext) -> Response {
+        let logger = context.logger
         let body = ResponseBody { writer in
+            let limit = closingLate(context.channel)
+            defer { limit.cancel() }
             do {
                 try await request.body.consumeWithCancellationOnInboundClose { _ in
                     func send(_ text: String) async throws {

@@ -31,7 +31,8 @@ struct AnswerMiddleware: RouterMiddleware {
         metadata["status"] = "\(response.status.code)"
         metadata["peer"] = "\(context.peer)"
         metadata["ms"] = "\(Int(start.duration(to: .now) / .milliseconds(1)))"
-        context.logger.log(level: response.status.code >= 500 ? .error : .info, "request", metadata: metadata)
+        let isOurs = metadata["error"] != nil
+        context.logger.log(level: isOurs ? .error : .info, "request", metadata: metadata)
         return response
     }
 

@@ -4,6 +4,8 @@ import NIOCore
 /// What is known of a request beside its contents.
 struct ServerContext: RequestContext {
     var coreContext: CoreRequestContextStorage
+    /// The connection that it came by.
+    let channel: any Channel
     /// The address that it came from.
     let peer: String
     /// Which key it bore; nil where none is asked for.
@@ -11,6 +13,7 @@ struct ServerContext: RequestContext {
 
     init(source: ApplicationRequestContextSource) {
         coreContext = CoreRequestContextStorage(source: source)
+        channel = source.channel
         peer = source.channel.remoteAddress?.ipAddress ?? "local"
     }
 
