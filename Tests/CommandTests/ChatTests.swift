@@ -113,7 +113,7 @@ struct ChatTests {
             let talk = try Talk(self, editor: editor)
             let before = talk.terminal.settings
             _ = talk.terminal.read(until: "> ")
-            talk.terminal.type("/exit")
+            _ = talk.type("/exit", until: "/exit")
             #expect(talk.type("\u{3}", until: "ends)").contains("Ctrl-C once more"))
             #expect(talk.type("/stats\r", until: "messages").contains("main: 0 messages"))
             _ = talk.terminal.read(until: "> ")
