@@ -10,7 +10,9 @@ Tokens per second of 64 single tokens after each of several contexts, and of a p
 import sys
 import time
 
-from llama_cpp import Llama
+sys.path.pop(0)  # llama_cpp.py beside this file is not the package
+
+from llama_cpp import Llama  # noqa: E402
 
 DEPTHS, DECODED, PROMPT = (16, 512, 4096), 64, 512
 
