@@ -34,14 +34,14 @@ extension CUDABackend {
 
         /// Columns of the state that a block of `recurrence_scan` takes: as many as leave the card's multiprocessors a
         /// block each.
-        var slice: Int {
+        private var slice: Int {
             var slice = [64, 32, 16].first { valueDim % $0 == 0 } ?? 16
             while slice > 16, valueDim / slice * heads * batch < 96 { slice /= 2 }
             return slice
         }
 
-        /// The template's arguments and the shared memory of `recurrence_scan`, with as many stages as fit.
-        func scan(reversed: Bool) -> (arguments: String, shared: Int) {
+        /// How `recurrence_scan` goes: columns of the state a block, stages of its loads, as many as fit, and shared memory.
+        func scan(reversed: Bool) -> (slice: Int, stages: Int, shared: Int) {
             let operands = (isDelta || reversed ? 1 : 0) + (isDelta || !reversed ? 1 : 0)
             func bytes(_ slice: Int, _ stages: Int) -> Int {
                 let tile = 2 * (slice + 8)
@@ -53,10 +53,7 @@ extension CUDABackend {
             var (slice, stages) = (slice, 3)
             while stages > 2, bytes(slice, stages) > Self.sharedLimit { stages -= 1 }
             while slice > 16, bytes(slice, stages) > Self.sharedLimit { slice /= 2 }
-            return (
-                "\(keyDim),\(valueDim),\(slice),\(chunk),\(hasChannels),\(isDelta),\(reversed),\(stages)",
-                bytes(slice, stages)
-            )
+            return (slice, stages, bytes(slice, stages))
         }
 
         /// Bytes of a row of a shared tile.
@@ -178,11 +175,11 @@ extension CUDABackend {
         _ shape: RecurrenceChunks, _ inputs: Recurrence, _ tensors: ChunkTensors, _ starts: Tensor?, reversed: Bool,
         first: Tensor?, second: Tensor?, values: Tensor, results: Tensor?, states: Tensor, from: Tensor?, to: Tensor?
     ) throws {
-        let (arguments, shared) = shape.scan(reversed: reversed)
-        let slice = Int(arguments.split(separator: ",")[2]) ?? shape.slice
+        let (slice, stages, shared) = shape.scan(reversed: reversed)
+        let sizes = "\(shape.keyDim),\(shape.valueDim),\(slice),\(shape.chunk),\(shape.hasChannels)"
         try device.launch(
-            "chunks.cu", "recurrence_scan<\(arguments)>", grid: (shape.valueDim / slice, shape.heads, shape.batch),
-            block: (256, 1), shared: shared,
+            "chunks.cu", "recurrence_scan<\(sizes),\(shape.isDelta),\(reversed),\(stages)>",
+            grid: (shape.valueDim / slice, shape.heads, shape.batch), block: (256, 1), shared: shared,
             [
                 .tensor(first), .tensor(second), .tensor(values), .tensor(tensors.tables), .tensor(inputs.betas),
                 .tensor(starts), .tensor(results), .tensor(states), .tensor(from), .tensor(to), .int(shape.tokens),
