@@ -152,7 +152,8 @@ struct SchedulerTests {
 
     @Test func theQueueHasAnEnd() async throws {
         let scheduler = try scheduler(batch: 1, queue: 2)
-        let first = try scheduler.submit(try request([1], limit: 10_000_000))
+        // A prompt that is read keeps its place; a text that is written loses it to others while nobody reads it.
+        let first = try scheduler.submit(try request(prompt(400_000), limit: 1))
         let (started, start) = AsyncStream<Void>.makeStream()
         let reader = Task { for try await _ in first { start.yield() } }
         _ = await started.first { true }
