@@ -58,6 +58,13 @@ void *moult_scratch(size_t bytes) {
     return blocks ? reserve(&blocks->task, bytes) : NULL;
 }
 
+float *moult_task_scratch(int64_t count, atomic_size_t *missing) {
+    const size_t needed = (size_t)count * sizeof(float);
+    float *scratch = moult_scratch(needed);
+    if (!scratch) atomic_store(missing, needed);
+    return scratch;
+}
+
 void *moult_call_scratch(size_t bytes) {
     struct blocks *blocks = thread_blocks();
     return blocks ? reserve(&blocks->call, bytes) : NULL;

@@ -29,12 +29,8 @@ static void run_tasks(void *context, int64_t begin, int64_t end, int thread) {
     (void)thread;
     struct plan *plan = context;
     const struct moult_attention *job = plan->job;
-    const size_t needed = (size_t)plan->kernels->attention_scratch(job, plan->tokens) * sizeof(float);
-    float *scratch = moult_scratch(needed);
-    if (!scratch) {
-        atomic_store(&plan->missing, needed);
-        return;
-    }
+    float *scratch = moult_task_scratch(plan->kernels->attention_scratch(job, plan->tokens), &plan->missing);
+    if (!scratch) return;
     const int64_t heads = job->batch * job->key_value_heads;
     for (int64_t task = begin; task < end; task++) {
         // Heads innermost, for they lie side by side in memory. Long blocks, those of late queries, first: the short ones

@@ -29,12 +29,9 @@ static void range_body(void *context, int64_t begin, int64_t end, int thread) {
     (void)thread;
     struct plan *plan = context;
     const struct moult_attention *forward = &plan->job->forward;
-    const size_t needed = (size_t)plan->kernels->attention_backward_scratch(forward, plan->tokens) * sizeof(float);
-    float *scratch = moult_scratch(needed);
-    if (!scratch) {
-        atomic_store(&plan->missing, needed);
-        return;
-    }
+    float *scratch = moult_task_scratch(
+        plan->kernels->attention_backward_scratch(forward, plan->tokens), &plan->missing);
+    if (!scratch) return;
     const int64_t heads = forward->batch * forward->key_value_heads;
     for (int64_t task = begin; task < end; task++) {
         // Late ranges, which see the most keys, first: the short ones then even out the threads.

@@ -24,13 +24,6 @@ struct run {
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-static float *task_scratch(struct run *run, int64_t count) {
-    const size_t needed = (size_t)count * sizeof(float);
-    float *scratch = moult_scratch(needed);
-    if (!scratch) atomic_store(&run->missing, needed);
-    return scratch;
-}
-
 static float *boundary(const struct run *run, int64_t head, int64_t chunk) {
     return run->boundaries + (head * (run->chunks + 1) + chunk) * run->kernels->slot_boundary(run->job);
 }
@@ -38,7 +31,7 @@ static float *boundary(const struct run *run, int64_t head, int64_t chunk) {
 static void recurrent_body(void *context, int64_t begin, int64_t end, int thread) {
     (void)thread;
     struct run *run = context;
-    float *scratch = task_scratch(run, run->kernels->slot_recurrent_scratch(run->job));
+    float *scratch = moult_task_scratch(run->kernels->slot_recurrent_scratch(run->job), &run->missing);
     for (int64_t head = begin; scratch && head < end; head++) {
         run->kernels->slot_recurrent(
             run->job, head / run->job->key_value_heads, head % run->job->key_value_heads, scratch);
@@ -48,7 +41,7 @@ static void recurrent_body(void *context, int64_t begin, int64_t end, int thread
 static void blocked_body(void *context, int64_t begin, int64_t end, int thread) {
     (void)thread;
     struct run *run = context;
-    float *scratch = task_scratch(run, run->kernels->slot_span_scratch(run->job));
+    float *scratch = moult_task_scratch(run->kernels->slot_span_scratch(run->job), &run->missing);
     for (int64_t head = begin; scratch && head < end; head++) {
         run->kernels->slot_span(
             run->job, head / run->job->key_value_heads, head % run->job->key_value_heads, 0, run->job->tokens, NULL,
@@ -60,7 +53,7 @@ static void advance_body(void *context, int64_t begin, int64_t end, int thread) 
     (void)thread;
     struct run *run = context;
     const struct moult_gated_slot_attention *job = run->job;
-    float *scratch = task_scratch(run, run->kernels->slot_advance_scratch(job));
+    float *scratch = moult_task_scratch(run->kernels->slot_advance_scratch(job), &run->missing);
     const int64_t blocks = (job->slots + run->slots_per_task - 1) / run->slots_per_task;
     for (int64_t task = begin; scratch && task < end; task++) {
         const int64_t head = task / blocks, slot = task % blocks * run->slots_per_task;
@@ -74,7 +67,7 @@ static void chunk_body(void *context, int64_t begin, int64_t end, int thread) {
     (void)thread;
     struct run *run = context;
     const struct moult_gated_slot_attention *job = run->job;
-    float *scratch = task_scratch(run, run->kernels->slot_span_scratch(job));
+    float *scratch = moult_task_scratch(run->kernels->slot_span_scratch(job), &run->missing);
     for (int64_t task = begin; scratch && task < end; task++) {
         const int64_t head = task / run->chunks, chunk = task % run->chunks;
         const int64_t first = run->begin + chunk * moult_slot_chunk;

@@ -27,13 +27,6 @@ static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 /// Rounded up so that what follows starts at a multiple of 64 bytes.
 static int64_t aligned(int64_t count) { return (count + 15) / 16 * 16; }
 
-static float *task_scratch(struct run *run, int64_t count) {
-    const size_t needed = (size_t)count * sizeof(float);
-    float *scratch = moult_scratch(needed);
-    if (!scratch) atomic_store(&run->missing, needed);
-    return scratch;
-}
-
 static void recall(const struct run *run, int64_t head, int64_t chunk, float *trace, float *scratch) {
     const struct moult_gated_slot_attention *forward = &run->job->forward;
     const int64_t first = chunk * moult_slot_chunk;
@@ -59,7 +52,7 @@ static void advance_body(void *context, int64_t begin, int64_t end, int thread) 
     (void)thread;
     struct run *run = context;
     const struct moult_gated_slot_attention *forward = &run->job->forward;
-    float *scratch = task_scratch(run, run->kernels->slot_advance_scratch(forward));
+    float *scratch = moult_task_scratch(run->kernels->slot_advance_scratch(forward), &run->missing);
     for (int64_t task = begin; scratch && task < end; task++) {
         const int64_t batch = task / forward->key_value_heads, head = task % forward->key_value_heads;
         float *states = run->boundaries + task * (run->chunks + 1) * run->boundary;
@@ -74,10 +67,10 @@ static void head_body(void *context, int64_t begin, int64_t end, int thread) {
     (void)thread;
     struct run *run = context;
     const struct moult_gated_slot_attention *forward = &run->job->forward;
-    float *trace = task_scratch(
-        run,
+    float *trace = moult_task_scratch(
         run->trace
-            + larger(run->kernels->slot_recall_scratch(forward), run->kernels->slot_return_scratch(forward)));
+            + larger(run->kernels->slot_recall_scratch(forward), run->kernels->slot_return_scratch(forward)),
+        &run->missing);
     for (int64_t head = begin; trace && head < end; head++) {
         for (int64_t chunk = run->chunks - 1; chunk >= 0; chunk--) {
             recall(run, head, chunk, trace, trace + run->trace);
@@ -89,7 +82,7 @@ static void head_body(void *context, int64_t begin, int64_t end, int thread) {
 static void recall_body(void *context, int64_t begin, int64_t end, int thread) {
     (void)thread;
     struct run *run = context;
-    float *scratch = task_scratch(run, run->kernels->slot_recall_scratch(&run->job->forward));
+    float *scratch = moult_task_scratch(run->kernels->slot_recall_scratch(&run->job->forward), &run->missing);
     for (int64_t task = begin; scratch && task < end; task++) {
         recall(run, task / run->count, run->first + task % run->count, run->traces + task * run->trace, scratch);
     }
@@ -98,7 +91,7 @@ static void recall_body(void *context, int64_t begin, int64_t end, int thread) {
 static void return_body(void *context, int64_t begin, int64_t end, int thread) {
     (void)thread;
     struct run *run = context;
-    float *scratch = task_scratch(run, run->kernels->slot_return_scratch(&run->job->forward));
+    float *scratch = moult_task_scratch(run->kernels->slot_return_scratch(&run->job->forward), &run->missing);
     for (int64_t head = begin; scratch && head < end; head++) {
         for (int64_t i = run->count - 1; i >= 0; i--) {
             give_back(run, head, run->first + i, run->traces + (head * run->count + i) * run->trace, scratch);

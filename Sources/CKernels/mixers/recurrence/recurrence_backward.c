@@ -24,10 +24,8 @@ static void head_body(void *context, int64_t begin, int64_t end, int thread) {
     (void)thread;
     struct run *run = context;
     const struct moult_recurrence *forward = &run->job->forward;
-    const size_t needed = (size_t)run->kernels->recurrence_backward_scratch(forward, run->blocks, run->stored)
-        * sizeof(float);
-    float *scratch = moult_scratch(needed);
-    if (!scratch) atomic_store(&run->missing, needed);
+    float *scratch = moult_task_scratch(
+        run->kernels->recurrence_backward_scratch(forward, run->blocks, run->stored), &run->missing);
     for (int64_t head = begin; scratch && head < end; head++) {
         run->kernels->recurrence_backward(
             run->job, head / forward->key_value_heads, head % forward->key_value_heads, run->starts, run->blocks,
