@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from device import Launch, check, run
 
-FORWARD, BACKWARD = "chunks.cu", "chunks_backward.cu"
+FORWARD, STATES, BACKWARD = "chunks.cu", "chunk_states.cu", "chunks_backward.cu"
 SHARED_LIMIT = 227 << 10
 
 
@@ -89,7 +89,7 @@ class Recurrences:
             updated = (self.dv, adjoints) if reversed_ else ((errors,) if delta else ())
             # `errors` and dv are passed twice.
             arguments_once = [x for i, x in enumerate(arguments) if x is None or not any(x is y for y in arguments[:i])]
-            return Launch(FORWARD, f"recurrence_scan<{words(K, V, slice_, C, channels, delta, reversed_, stages)}>",
+            return Launch(STATES, f"recurrence_scan<{words(K, V, slice_, C, channels, delta, reversed_, stages)}>",
                           (V // slice_, N, B), 256, shared, arguments, updated=updated,
                           operations=per_chunk * deep * (first + second), once=arguments_once)
 

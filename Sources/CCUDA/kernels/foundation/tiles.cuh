@@ -112,26 +112,29 @@ template <int tiles> __device__ inline void keep_reached_rows(float (&d)[tiles][
     }
 }
 
-/// Zeros where token j does not reach token t: rows t from `row`, columns j from `column`, first of this thread's two rows.
+/// Zeros where token j does not reach token t, or, if `strict`, is t: rows t from `row`, columns j from `column`, first of this
+/// thread's two rows.
+template <bool strict = false>
 __device__ inline void keep_reaching(float (&d)[2][4], int row, int column, const int (&first)[2]) {
 #pragma unroll
     for (int n = 0; n < 2; n++) {
 #pragma unroll
         for (int i = 0; i < 4; i++) {
             const int t = row + lane_index() / 4 + i / 2 * 8, j = column + n * 8 + lane_index() % 4 * 2 + i % 2;
-            if (j > t || j < first[i / 2]) d[n][i] = 0.0f;
+            if (j + strict > t || j < first[i / 2]) d[n][i] = 0.0f;
         }
     }
 }
 
 /// The same with rows j and columns t, first of all the chunk's tokens.
+template <bool strict = false>
 __device__ inline void keep_reached(float (&d)[2][4], int row, int column, const int* first) {
 #pragma unroll
     for (int n = 0; n < 2; n++) {
 #pragma unroll
         for (int i = 0; i < 4; i++) {
             const int j = row + lane_index() / 4 + i / 2 * 8, t = column + n * 8 + lane_index() % 4 * 2 + i % 2;
-            if (j > t || j < first[t]) d[n][i] = 0.0f;
+            if (j + strict > t || j < first[t]) d[n][i] = 0.0f;
         }
     }
 }

@@ -27,7 +27,8 @@ extension CUDABackend {
         var chunks: Int { (tokens + chunk - 1) / chunk }
         var grid: (Int, Int, Int) { (chunks, heads, batch) }
         var sizes: String { "\(keyDim),\(valueDim),\(chunk),\(hasChannels)" }
-        var warps: Int { 2 * chunk }
+        /// Threads of a block that has a warp for every 16 tokens.
+        var threads: Int { 2 * chunk }
         var valueParts: Int { valueDim % 32 == 0 ? 2 : 1 }
         var tableShape: [Int] { [batch, heads, chunks] + (hasChannels ? [2 * (chunk / 16) + 2, keyDim] : [chunk]) }
         var statesShape: [Int] { [batch, heads, chunks + 1, keyDim, valueDim] }
@@ -162,7 +163,7 @@ extension CUDABackend {
         let result = try empty(inputs.outputShape)
         try device.launch(
             "chunks.cu", "recurrence_chunk_outputs<\(shape.sizes),\(shape.isDelta)>", grid: shape.grid,
-            block: (shape.warps, 1), shared: shape.outputBytes,
+            block: (shape.threads, 1), shared: shape.outputBytes,
             [
                 .tensor(inputs.q), .tensor(keys), .tensor(values), .tensor(tensors.tables), .tensor(tensors.ratios),
                 .tensor(inputs.betas), .tensor(starts), .tensor(tensors.states), .tensor(result),
@@ -178,7 +179,7 @@ extension CUDABackend {
         let (slice, stages, shared) = shape.scan(reversed: reversed)
         let sizes = "\(shape.keyDim),\(shape.valueDim),\(slice),\(shape.chunk),\(shape.hasChannels)"
         try device.launch(
-            "chunks.cu", "recurrence_scan<\(sizes),\(shape.isDelta),\(reversed),\(stages)>",
+            "chunk_states.cu", "recurrence_scan<\(sizes),\(shape.isDelta),\(reversed),\(stages)>",
             grid: (shape.valueDim / slice, shape.heads, shape.batch), block: (256, 1), shared: shared,
             [
                 .tensor(first), .tensor(second), .tensor(values), .tensor(tensors.tables), .tensor(inputs.betas),
@@ -210,7 +211,7 @@ extension CUDABackend {
         let adjoints = try empty(shape.statesShape)
         try device.launch(
             "chunks_backward.cu", "recurrence_read_gradients<\(shape.sizes)>", grid: shape.grid,
-            block: (shape.warps * shape.valueParts, 1), shared: shape.readBytes,
+            block: (shape.threads * shape.valueParts, 1), shared: shape.readBytes,
             [
                 .tensor(inputs.q), .tensor(keys), .tensor(tensors.tables), .tensor(tensors.ratios), .tensor(starts),
                 .tensor(gradient), .tensor(results.v), .tensor(adjoints), .int(shape.tokens), .int(shape.group),
@@ -221,7 +222,7 @@ extension CUDABackend {
             results: results.v, states: adjoints, from: finalGradient, to: initialGradient)
         try device.launch(
             "chunks_backward.cu", "recurrence_reader_gradients<\(shape.sizes),\(shape.isDelta)>", grid: shape.grid,
-            block: (shape.warps, 1), shared: shape.readerBytes,
+            block: (shape.threads, 1), shared: shape.readerBytes,
             [
                 .tensor(inputs.q), .tensor(inputs.k), .tensor(keys), .tensor(values), .tensor(tensors.tables),
                 .tensor(tensors.ratios), .tensor(inputs.betas), .tensor(starts), .tensor(tensors.states),
@@ -231,7 +232,7 @@ extension CUDABackend {
             ])
         try device.launch(
             "chunks_backward.cu", "recurrence_writer_gradients<\(shape.sizes),\(shape.isDelta)>", grid: shape.grid,
-            block: (shape.warps, 1), shared: shape.writerBytes,
+            block: (shape.threads, 1), shared: shape.writerBytes,
             [
                 .tensor(inputs.q), .tensor(inputs.k), .tensor(keys), .tensor(values), .tensor(tensors.tables),
                 .tensor(tensors.ratios), .tensor(inputs.betas), .tensor(starts), .tensor(tensors.states),

@@ -68,9 +68,16 @@ template <int tiles> __device__ inline void scale_rows(float (&d)[tiles][4], flo
     for (int n = 0; n < tiles; n++) d[n][0] *= upper, d[n][1] *= upper, d[n][2] *= lower, d[n][3] *= lower;
 }
 
-/// Begins to copy `count` floats, a multiple of 4 where `whole`.
+/// Begins to copy `count` floats that are `step` apart, of which the first `valid` exist, zeros for the others; thread `thread` of
+/// `threads`.
+__device__ inline void copy_floats_by(
+    int thread, int threads, float* shared, const float* from, int64_t step, int count, int valid
+) {
+    for (int i = thread; i < count; i += threads) copy_async_float(shared + i, from + (i < valid ? i : 0) * step, i < valid);
+}
+/// The same of floats side by side by all threads of the block.
 __device__ inline void copy_floats(float* shared, const float* from, int count) {
-    for (int i = threadIdx.x; i < count; i += blockDim.x) copy_async_float(shared + i, from + i, true);
+    copy_floats_by(threadIdx.x, blockDim.x, shared, from, 1, count, count);
 }
 
 // MARK: Decays
@@ -197,32 +204,12 @@ template <int K, int C> struct Decays<K, C, true> {
     }
 
     template <bool strict> __device__ void weigh(float (&d)[2][4], int target, int source) const {
-#pragma unroll
-        for (int i = 0; i < 2; i++) {
-            const int t = target * block_tokens + lane_index() / 4 + i * 8, start = first[t];
-#pragma unroll
-            for (int n = 0; n < 2; n++) {
-#pragma unroll
-                for (int e = 0; e < 2; e++) {
-                    const int j = source * block_tokens + n * 8 + lane_index() % 4 * 2 + e;
-                    if (j + strict > t || j < start) d[n][i * 2 + e] = 0.0f;
-                }
-            }
-        }
+        const int t = target * block_tokens + lane_index() / 4;
+        const int reached[2] = {first[t], first[t + 8]};
+        keep_reaching<strict>(d, target * block_tokens, source * block_tokens, reached);
     }
     template <bool strict> __device__ void weigh_written(float (&d)[2][4], int source, int target) const {
-#pragma unroll
-        for (int n = 0; n < 2; n++) {
-#pragma unroll
-            for (int e = 0; e < 2; e++) {
-                const int t = target * block_tokens + n * 8 + lane_index() % 4 * 2 + e, start = first[t];
-#pragma unroll
-                for (int i = 0; i < 2; i++) {
-                    const int j = source * block_tokens + lane_index() / 4 + i * 8;
-                    if (j + strict > t || j < start) d[n][i * 2 + e] = 0.0f;
-                }
-            }
-        }
+        keep_reached<strict>(d, source * block_tokens, target * block_tokens, first);
     }
 
     /// The first `count` rows; the others hold zeros.
@@ -282,15 +269,20 @@ template <int K, int C> struct Decays<K, C, true> {
         scale_columns(d, falls + source * K);
         scale_columns(d, rises + source * K);
     }
-    template <int tiles> __device__ void leave(float (&d)[tiles][4], int block) const {
+    /// d[t][·] = change(d[t][·], ratio_t) in the rows of `block`.
+    template <int tiles, typename Change>
+    __device__ void by_ratios(float (&d)[tiles][4], int block, Change change) const {
         const int t = block * block_tokens + lane_index() / 4;
 #pragma unroll
         for (int n = 0; n < tiles; n++) {
             const uint32_t upper = ratio_pair(t, n * 8 + lane_index() % 4 * 2);
             const uint32_t lower = ratio_pair(t + 8, n * 8 + lane_index() % 4 * 2);
-            d[n][0] *= low_float(upper), d[n][1] *= high_float(upper);
-            d[n][2] *= low_float(lower), d[n][3] *= high_float(lower);
+            d[n][0] = change(d[n][0], low_float(upper)), d[n][1] = change(d[n][1], high_float(upper));
+            d[n][2] = change(d[n][2], low_float(lower)), d[n][3] = change(d[n][3], high_float(lower));
         }
+    }
+    template <int tiles> __device__ void leave(float (&d)[tiles][4], int block) const {
+        by_ratios(d, block, [](float x, float ratio) { return x * ratio; });
     }
 
     template <int tiles> __device__ void enter_back(float (&d)[tiles][4], int block, int count) const {
@@ -305,15 +297,7 @@ template <int K, int C> struct Decays<K, C, true> {
     template <int tiles> __device__ void retreat_columns(float (&d)[tiles][4], int block) const { retreat(d, block); }
     /// Rows past the chunk's tokens, whose ratios are 0, get zeros.
     template <int tiles> __device__ void leave_back(float (&d)[tiles][4], int block) const {
-        const int t = block * block_tokens + lane_index() / 4;
-        const auto over = [](float x, float ratio) { return ratio > 0.0f ? __fdividef(x, ratio) : 0.0f; };
-#pragma unroll
-        for (int n = 0; n < tiles; n++) {
-            const uint32_t upper = ratio_pair(t, n * 8 + lane_index() % 4 * 2);
-            const uint32_t lower = ratio_pair(t + 8, n * 8 + lane_index() % 4 * 2);
-            d[n][0] = over(d[n][0], low_float(upper)), d[n][1] = over(d[n][1], high_float(upper));
-            d[n][2] = over(d[n][2], low_float(lower)), d[n][3] = over(d[n][3], high_float(lower));
-        }
+        by_ratios(d, block, [](float x, float ratio) { return ratio > 0.0f ? __fdividef(x, ratio) : 0.0f; });
     }
     template <int tiles> __device__ void retreat_rows(float (&d)[tiles][4], int block, int m) const {
         const float* rise = rises + block * K + m + lane_index() / 4;
@@ -342,10 +326,7 @@ struct Chunk {
 
 /// Begins to copy the chunk's betas; zeros past its end.
 template <int C> __device__ inline void copy_betas(float* shared, const float* betas, const Chunk& chunk) {
-    for (int t = threadIdx.x; t < C; t += blockDim.x) {
-        const bool valid = t < chunk.count;
-        copy_async_float(shared + t, betas + chunk.at + static_cast<int64_t>(valid ? t : 0) * chunk.heads, valid);
-    }
+    copy_floats_by(threadIdx.x, blockDim.x, shared, betas + chunk.at, chunk.heads, C, chunk.count);
 }
 
 /// β of a delta rule is held away from 0, so that what it multiplies can be divided by it.

@@ -7,8 +7,55 @@
 //     dv = Dᵀ k    dq = scale · S_t do    da = S_{t-1} du    dk = D v    db = D u    D ← w ⊙ D + a duᵀ
 //
 // The gradient of log w_t is what reaches the state after t, the sums c_t of its rows times those of their adjoint, less what
-// t has written: c_t + Σ q ⊙ dq - b ⊙ db - k ⊙ dk; and c_{t-1} is that and a ⊙ da. As in recurrence_backward.cu no state is kept.
+// t has written: c_t + Σ q ⊙ dq - b ⊙ db - k ⊙ dk; and c_{t-1} is that and a ⊙ da. States go
+// forwards, adjoints backwards, so that no state is kept.
 #include "recurrence.cuh"
+
+namespace recurrences {
+
+/// What columns of the state see of a token, in shared memory.
+template <int K, int group> struct KeyRows {
+    float *key, *keep, *read, *write;  // (K) each: k, w, a, b
+    float* query;                      // (group, K), scaled
+
+    __device__ explicit KeyRows(unsigned char* memory)
+        : key(reinterpret_cast<float*>(memory)), keep(key + K), read(keep + K), write(read + K), query(write + K) {}
+
+    /// Of the token at `place`, between two barriers.
+    __device__ void load_token(
+        const bf16* q, const bf16* k, const float* logDecays, const bf16* a, const bf16* b, int64_t place, float scale
+    ) const {
+        __syncthreads();
+        load<K>(key, k + place * K);
+        load<K>(read, a + place * K);
+        load<K>(write, b + place * K);
+        load<group * K>(query, q + place * group * K, scale);
+        load_decays<K, true>(keep, logDecays, place);
+        __syncthreads();
+    }
+};
+
+/// What rows of the state see of a token.
+template <int V, int group> struct ValueRows {
+    float *u, *du, *value;  // (V) each
+    float* y;               // (group, V): do, scaled
+
+    __device__ explicit ValueRows(unsigned char* memory)
+        : u(reinterpret_cast<float*>(memory)), du(u + V), value(du + V), y(value + V) {}
+
+    __device__ void load_token(
+        const float* recalled, const float* recalledGradient, const bf16* v, const bf16* gradient, int64_t place, float scale
+    ) const {
+        __syncthreads();
+        load<V>(u, recalled + place * V);
+        load<V>(du, recalledGradient + place * V);
+        load<V>(value, v + place * V);
+        load<group * V>(y, gradient + place * group * V, scale);
+        __syncthreads();
+    }
+};
+
+}  // namespace recurrences
 
 /// o (B, T, H, V) from q (B, T, H, K), k, a, b (B, T, N, K), v (B, T, N, V), logDecays (B, T, N, K) and the state `from`
 /// (B, N, K, V), or null for zeros, whose successor goes `to`, unless null; the two may be one. Unless null, `recalled`
@@ -23,11 +70,7 @@ __global__ void __launch_bounds__(recurrences::threads_for(V)) general_delta_out
 ) {
     using namespace recurrences;
     SHARED_MEMORY(memory);
-    float* key = reinterpret_cast<float*>(memory);  // (K)
-    float* keep = key + K;                          // (K)
-    float* read = keep + K;                         // (K)
-    float* write = read + K;                        // (K)
-    float* query = write + K;                       // (group, K), scaled
+    const KeyRows<K, group> token(memory);
     constexpr int share = share_of(K);
     const int column = threadIdx.x / parts, part = threadIdx.x % parts;
     const bool active = column < V;
@@ -36,20 +79,14 @@ __global__ void __launch_bounds__(recurrences::threads_for(V)) general_delta_out
     load_own<K>(state, from, head * K * V + column, V, active);
     for (int t = 0; t < tokens; t++) {
         const int64_t row = static_cast<int64_t>(blockIdx.y) * tokens + t, place = row * gridDim.x + blockIdx.x;
-        __syncthreads();
-        load<K>(key, k + place * K);
-        load<K>(read, a + place * K);
-        load<K>(write, b + place * K);
-        load<group * K>(query, q + place * group * K, scale);
-        load_decays<K, true>(keep, logDecays, place);
-        __syncthreads();
+        token.load_token(q, k, logDecays, a, b, place, scale);
         const bool begin = begins(starts, row, t);
         float u = 0.0f;
 #pragma unroll
         for (int r = 0; r < share; r++) {
             const int i = part + r * parts;
             if (begin) state[r] = 0.0f;
-            if (i < K) u += read[i] * state[r];
+            if (i < K) u += token.read[i] * state[r];
         }
         u = shared_sum(u);
         if (active && part == 0 && recalled != nullptr) recalled[place * V + column] = u;
@@ -57,18 +94,9 @@ __global__ void __launch_bounds__(recurrences::threads_for(V)) general_delta_out
 #pragma unroll
         for (int r = 0; r < share; r++) {
             const int i = part + r * parts;
-            if (i < K) state[r] = keep[i] * state[r] + write[i] * u + key[i] * value;
+            if (i < K) state[r] = token.keep[i] * state[r] + token.write[i] * u + token.key[i] * value;
         }
-        for (int g = 0; g < group; g++) {
-            float sum = 0.0f;
-#pragma unroll
-            for (int r = 0; r < share; r++) {
-                const int i = part + r * parts;
-                if (i < K) sum += query[g * K + i] * state[r];
-            }
-            sum = shared_sum(sum);
-            if (active && part == 0) o[(place * group + g) * V + column] = to_bf16(sum);
-        }
+        read_column<K, V, group>(o, token.query, state, place, column, active);
     }
     store_own<K>(state, to, head * K * V + column, V, active);
 }
@@ -85,11 +113,7 @@ __global__ void __launch_bounds__(recurrences::threads_for(V)) general_delta_val
 ) {
     using namespace recurrences;
     SHARED_MEMORY(memory);
-    float* key = reinterpret_cast<float*>(memory);  // (K)
-    float* keep = key + K;                          // (K)
-    float* read = keep + K;                         // (K)
-    float* write = read + K;                        // (K)
-    float* query = write + K;                       // (group, K), scaled
+    const KeyRows<K, group> token(memory);
     constexpr int share = share_of(K);
     const int column = threadIdx.x / parts, part = threadIdx.x % parts;
     const bool active = column < V;
@@ -98,26 +122,20 @@ __global__ void __launch_bounds__(recurrences::threads_for(V)) general_delta_val
     load_own<K>(adjoint, from, head * K * V + column, V, active);
     for (int t = tokens - 1; t >= 0; t--) {
         const int64_t row = static_cast<int64_t>(blockIdx.y) * tokens + t, place = row * gridDim.x + blockIdx.x;
-        __syncthreads();
-        load<K>(key, k + place * K);
-        load<K>(read, a + place * K);
-        load<K>(write, b + place * K);
-        load<group * K>(query, q + place * group * K, scale);
-        load_decays<K, true>(keep, logDecays, place);
-        __syncthreads();
+        token.load_token(q, k, logDecays, a, b, place, scale);
         for (int g = 0; g < group; g++) {
             const float y = active ? to_float(gradient[(place * group + g) * V + column]) : 0.0f;
 #pragma unroll
             for (int r = 0; r < share; r++) {
                 const int i = part + r * parts;
-                if (i < K) adjoint[r] += query[g * K + i] * y;
+                if (i < K) adjoint[r] += token.query[g * K + i] * y;
             }
         }
         float dv = 0.0f, du = 0.0f;
 #pragma unroll
         for (int r = 0; r < share; r++) {
             const int i = part + r * parts;
-            if (i < K) dv += key[i] * adjoint[r], du += write[i] * adjoint[r];
+            if (i < K) dv += token.key[i] * adjoint[r], du += token.write[i] * adjoint[r];
         }
         dv = shared_sum(dv);
         du = shared_sum(du);
@@ -129,7 +147,7 @@ __global__ void __launch_bounds__(recurrences::threads_for(V)) general_delta_val
 #pragma unroll
         for (int r = 0; r < share; r++) {
             const int i = part + r * parts;
-            if (i < K) adjoint[r] = begin ? 0.0f : keep[i] * adjoint[r] + read[i] * du;
+            if (i < K) adjoint[r] = begin ? 0.0f : token.keep[i] * adjoint[r] + token.read[i] * du;
         }
     }
     store_own<K>(adjoint, to, head * K * V + column, V, active);
@@ -149,10 +167,7 @@ __global__ void __launch_bounds__(recurrences::threads_for(K)) general_delta_rea
 ) {
     using namespace recurrences;
     SHARED_MEMORY(memory);
-    float* u = reinterpret_cast<float*>(memory);  // (V)
-    float* du = u + V;                            // (V)
-    float* value = du + V;                        // (V)
-    float* y = value + V;                         // (group, V), scaled
+    const ValueRows<V, group> token(memory);
     constexpr int share = share_of(V);
     const int channel = threadIdx.x / parts, part = threadIdx.x % parts;
     const bool active = channel < K;
@@ -161,12 +176,7 @@ __global__ void __launch_bounds__(recurrences::threads_for(K)) general_delta_rea
     load_own<V>(state, from, (head * K + channel) * V, 1, active);
     for (int t = 0; t < tokens; t++) {
         const int64_t row = static_cast<int64_t>(blockIdx.y) * tokens + t, place = row * gridDim.x + blockIdx.x;
-        __syncthreads();
-        load<V>(u, recalled + place * V);
-        load<V>(du, recalledGradient + place * V);
-        load<V>(value, v + place * V);
-        load<group * V>(y, gradient + place * group * V, scale);
-        __syncthreads();
+        token.load_token(recalled, recalledGradient, v, gradient, place, scale);
         const bool begin = begins(starts, row, t);
         const int64_t own = place * K + channel;
         const float w = active && !begin ? expf(logDecays[own]) : 0.0f;
@@ -176,8 +186,8 @@ __global__ void __launch_bounds__(recurrences::threads_for(K)) general_delta_rea
         for (int r = 0; r < share; r++) {
             const int j = part + r * parts;
             if (j >= V) continue;
-            da += state[r] * du[j];
-            state[r] = w * state[r] + write * u[j] + key * value[j];
+            da += state[r] * token.du[j];
+            state[r] = w * state[r] + write * token.u[j] + key * token.value[j];
         }
         da = shared_sum(da);
         if (begin) da = 0.0f;
@@ -187,7 +197,7 @@ __global__ void __launch_bounds__(recurrences::threads_for(K)) general_delta_rea
 #pragma unroll
             for (int r = 0; r < share; r++) {
                 const int j = part + r * parts;
-                if (j < V) dq += state[r] * y[g * V + j];
+                if (j < V) dq += state[r] * token.y[g * V + j];
             }
             dq = shared_sum(dq);
             if (!active) continue;
@@ -225,10 +235,7 @@ __global__ void __launch_bounds__(recurrences::threads_for(K)) general_delta_key
 ) {
     using namespace recurrences;
     SHARED_MEMORY(memory);
-    float* u = reinterpret_cast<float*>(memory);  // (V)
-    float* du = u + V;                            // (V)
-    float* value = du + V;                        // (V)
-    float* y = value + V;                         // (group, V), scaled
+    const ValueRows<V, group> token(memory);
     constexpr int share = share_of(V);
     const int channel = threadIdx.x / parts, part = threadIdx.x % parts;
     const bool active = channel < K;
@@ -238,12 +245,7 @@ __global__ void __launch_bounds__(recurrences::threads_for(K)) general_delta_key
     float reaching = active ? sums[head * K + channel] : 0.0f;
     for (int t = tokens - 1; t >= 0; t--) {
         const int64_t row = static_cast<int64_t>(blockIdx.y) * tokens + t, place = row * gridDim.x + blockIdx.x;
-        __syncthreads();
-        load<V>(u, recalled + place * V);
-        load<V>(du, recalledGradient + place * V);
-        load<V>(value, v + place * V);
-        load<group * V>(y, gradient + place * group * V, scale);
-        __syncthreads();
+        token.load_token(recalled, recalledGradient, v, gradient, place, scale);
         const bool begin = begins(starts, row, t);
         const int64_t own = place * K + channel;
         const float w = active && !begin ? expf(logDecays[own]) : 0.0f;
@@ -256,11 +258,11 @@ __global__ void __launch_bounds__(recurrences::threads_for(K)) general_delta_key
             if (j >= V) continue;
             for (int g = 0; g < group; g++) {
                 const float query = active ? to_float(q[(place * group + g) * K + channel]) : 0.0f;
-                adjoint[r] += query * y[g * V + j];
+                adjoint[r] += query * token.y[g * V + j];
             }
-            dk += adjoint[r] * value[j];
-            db += adjoint[r] * u[j];
-            adjoint[r] = w * adjoint[r] + read * du[j];
+            dk += adjoint[r] * token.value[j];
+            db += adjoint[r] * token.u[j];
+            adjoint[r] = w * adjoint[r] + read * token.du[j];
         }
         dk = shared_sum(dk);
         db = shared_sum(db);

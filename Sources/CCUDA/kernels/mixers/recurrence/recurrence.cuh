@@ -65,4 +65,23 @@ __device__ inline void load_decays(float* shared, const float* logDecays, int64_
     for (int i = threadIdx.x; i < K; i += blockDim.x) shared[i] = expf(logDecays[channels ? place * K + i : place]);
 }
 
+/// o of the group's queries at `place` in rows of key/value heads, of the column that four threads hold: its sums with `query`
+/// (group, K) in shared memory.
+template <int K, int V, int group>
+__device__ inline void read_column(
+    bf16* __restrict__ o, const float* query, const float (&state)[share_of(K)], int64_t place, int column, bool active
+) {
+    const int part = threadIdx.x % parts;
+    for (int g = 0; g < group; g++) {
+        float sum = 0.0f;
+#pragma unroll
+        for (int r = 0; r < share_of(K); r++) {
+            const int i = part + r * parts;
+            if (i < K) sum += query[g * K + i] * state[r];
+        }
+        sum = shared_sum(sum);
+        if (active && part == 0) o[(place * group + g) * V + column] = to_bf16(sum);
+    }
+}
+
 }  // namespace recurrences

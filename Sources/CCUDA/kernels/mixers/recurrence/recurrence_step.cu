@@ -39,15 +39,6 @@ __global__ void __launch_bounds__(recurrences::threads_for(V)) recurrence_step(
         const int i = part + r * parts;
         if (i < K) state[r] += key[i] * u;
     }
-    for (int g = 0; g < group; g++) {
-        float sum = 0.0f;
-#pragma unroll
-        for (int r = 0; r < share; r++) {
-            const int i = part + r * parts;
-            if (i < K) sum += query[g * K + i] * state[r];
-        }
-        sum = shared_sum(sum);
-        if (active && part == 0) o[(place * group + g) * V + column] = to_bf16(sum);
-    }
+    read_column<K, V, group>(o, query, state, place, column, active);
     store_own<K>(state, states, place * K * V + column, V, active);
 }

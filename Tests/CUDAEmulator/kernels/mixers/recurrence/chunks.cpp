@@ -2,19 +2,14 @@
 
 #include "registry.h"
 
-#define REGISTER_SCAN(K, V, slice, C, channels, delta)                        \
-    REGISTER_KERNEL(recurrence_scan<K,V,slice,C,channels,delta,false,3>);     \
-    REGISTER_KERNEL(recurrence_scan<K,V,slice,C,channels,delta,true,3>)
-#define REGISTER_DECAYS(K, V, slice, C, channels)                             \
-    REGISTER_KERNEL(recurrence_solve<K,V,C,channels>);                        \
-    REGISTER_SCAN(K, V, slice, C, channels, false);                           \
-    REGISTER_SCAN(K, V, slice, C, channels, true);                            \
-    REGISTER_KERNEL(recurrence_chunk_outputs<K,V,C,channels,false>);          \
+#define REGISTER_DECAYS(K, V, C, channels)                           \
+    REGISTER_KERNEL(recurrence_solve<K,V,C,channels>);               \
+    REGISTER_KERNEL(recurrence_chunk_outputs<K,V,C,channels,false>); \
     REGISTER_KERNEL(recurrence_chunk_outputs<K,V,C,channels,true>)
-#define REGISTER_SHAPE(K, V, C)                                               \
-    REGISTER_KERNEL(recurrence_decays<K,C>);                                  \
-    REGISTER_DECAYS(K, V, 16, C, false);                                      \
-    REGISTER_DECAYS(K, V, 16, C, true)
+#define REGISTER_SHAPE(K, V, C)              \
+    REGISTER_KERNEL(recurrence_decays<K,C>); \
+    REGISTER_DECAYS(K, V, C, false);         \
+    REGISTER_DECAYS(K, V, C, true)
 
 REGISTER_KERNEL(recurrence_sums<64>);
 REGISTER_SHAPE(16, 16, 64);
