@@ -83,7 +83,7 @@ let package = Package(
             name: "Example-states", dependencies: ["Checkpoints", "Generation", "Models", "Tokenizers"],
             path: "Examples/Sources/states", packageAccess: false),
         .target(
-            name: "TestSupport", dependencies: ["Support", "Tensors", "Checkpoints", "Models"],
+            name: "TestSupport", dependencies: ["Support", "Tensors", "Checkpoints", "Tokenizers", "Models"],
             path: "Tests/TestSupport"),
         .testTarget(name: "SupportTests", dependencies: ["Support", "TestSupport"]),
         .testTarget(

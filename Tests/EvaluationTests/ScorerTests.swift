@@ -2,6 +2,7 @@ import Evaluation
 import Foundation
 import Models
 import Support
+import TestSupport
 import Testing
 
 @Suite("Scores of continuations")

@@ -1,14 +1,8 @@
 import Evaluation
 import Foundation
 import Models
+import TestSupport
 import Tokenizers
-
-let testsFolder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-
-/// A fixture model of Tests/ModelsTests, with a vocabulary of 64 or 128.
-func tinyModel(_ name: String) throws -> DecoderModel {
-    try DecoderModel.load(testsFolder.appendingPathComponent("ModelsTests/Fixtures/\(name)").path, as: .float32)
-}
 
 /// A small byte-level tokenizer that was trained on English.
 func englishTokenizer() throws -> Tokenizer {

@@ -3,6 +3,7 @@ import Foundation
 import Generation
 import Models
 import Tensors
+import TestSupport
 import Testing
 
 @Suite("Sessions")

@@ -2,6 +2,7 @@ import Evaluation
 import Foundation
 import Generation
 import Models
+import TestSupport
 import Testing
 import Tokenizers
 

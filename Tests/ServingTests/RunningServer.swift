@@ -8,8 +8,6 @@ import TestSupport
 import Testing
 import Tokenizers
 
-let testsFolder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-
 /// ChatML, as small models have it.
 let chatTemplate = """
     {% for m in messages %}<|im_start|>{{ m.role }}
@@ -17,32 +15,6 @@ let chatTemplate = """
     {% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
     {% endif %}
     """
-
-/// A tokenizer for the tiny models: a token for every printable ASCII character and for the line's end, two that are pieces of
-/// characters, and two special ones, 100 in all.
-func asciiTokenizer(chatTemplate: String?) throws -> Tokenizer {
-    var vocabulary: [String: Int] = ["\u{120}": 0, "\u{10A}": 1]
-    for byte in UInt8(33)...126 { vocabulary[String(UnicodeScalar(byte))] = Int(byte) - 31 }
-    // The bytes C3 and A9 of é.
-    vocabulary["\u{C3}"] = 98
-    vocabulary["\u{A9}"] = 99
-    let added = ["<|im_start|>", "<|im_end|>"].enumerated().map { index, content -> [String: Any] in
-        [
-            "id": 96 + index, "content": content, "special": true, "single_word": false, "lstrip": false,
-            "rstrip": false, "normalized": false,
-        ]
-    }
-    let json: [String: Any] = [
-        "added_tokens": added, "normalizer": NSNull(), "post_processor": NSNull(), "decoder": ["type": "ByteLevel"],
-        "pre_tokenizer": ["type": "ByteLevel", "add_prefix_space": false, "use_regex": true],
-        "model": ["type": "BPE", "vocab": vocabulary, "merges": [String]()],
-    ]
-    var configuration: [String: Any] = ["eos_token": "<|im_end|>"]
-    configuration["chat_template"] = chatTemplate
-    return try Tokenizer(
-        json: JSONSerialization.data(withJSONObject: json),
-        configuration: JSONSerialization.data(withJSONObject: configuration))
-}
 
 /// Lines of a log.
 final class LoggedLines: Sendable {
@@ -72,14 +44,14 @@ func serving(
     log: LoggedLines = LoggedLines(), options change: (inout ServerOptions) -> Void = { _ in },
     _ body: @escaping @Sendable (Client) async throws -> Void
 ) async throws {
-    let model = try DecoderModel.load(
-        testsFolder.appendingPathComponent("ModelsTests/Fixtures/\(name)").path, as: .float32)
+    let model = try tinyModel(name)
     var options = ServerOptions()
     (options.port, options.name, options.graceSeconds) = (0, "tiny", 1)
     options.maximumTokens = 100_000
     change(&options)
     let server = try ModelServer(
-        model, tokenizer: try asciiTokenizer(chatTemplate: template), defaults: SamplingDefaults(), options: options,
+        model, tokenizer: try asciiTokenizer(chatTemplate: template, pieces: true), defaults: SamplingDefaults(),
+        options: options,
         logger: log.logger)
     let (ports, port) = AsyncStream<Int>.makeStream()
     try await withThrowingTaskGroup(of: Void.self) { group in
