@@ -74,7 +74,8 @@ public final class GenerationSession {
         let recent = recent.last(sampler.options.repetitionWindow)
         guard segmentLogits == nil, let step else { return try withLogits { try sampler.sample($0, after: recent) } }
         let picked = try sampler.choice(after: recent).flatMap { try step.pick([$0]) }
-        return try sampler.token(0, of: step, picked: picked, after: recent)
+        return try picked.map { try sampler.accept($0[0]) }
+            ?? step.withLogits(of: 0) { try sampler.sample($0, after: recent) }
     }
 
     /// Calls `body` with the logits (vocabulary) of the token after the last one read.

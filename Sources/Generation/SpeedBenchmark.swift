@@ -136,14 +136,16 @@ public struct SpeedBenchmark: Sendable {
         }
     }
 
-    /// Reads a token of each sequence and picks the next, as ``BatchGenerator`` does.
+    /// Reads a token of each sequence and picks the next, as a ``Scheduler`` does.
     private func likeliest(
         after tokens: [Int32], _ states: [DecoderState], _ step: any DecodingStep
     ) throws -> [Int32] {
         try step.read(tokens, states: states)
         var sampler = try Sampler()
         let picked = try step.pick(.init(repeating: TokenChoice(), count: tokens.count))
-        return try tokens.indices.map { try sampler.token($0, of: step, picked: picked, after: []) }
+        return try tokens.indices.map { row in
+            try picked.map { try sampler.accept($0[row]) } ?? step.withLogits(of: row) { try sampler.sample($0) }
+        }
     }
 
     /// Reads so many tokens of each of `batch` sequences, up to the logits of their last.

@@ -19,8 +19,7 @@ public struct ModelServer: Sendable {
     /// - Parameters:
     ///   - defaults: how tokens are picked where a request does not say.
     ///   - logger: gets a line for every request; never what is asked or answered.
-    /// - Throws: `GenerationError.option` for options that make no sense, `ModelError` for a model on a GPU, and `TensorError`
-    ///   when memory runs out.
+    /// - Throws: `GenerationError.option` for options that make no sense, and `TensorError` when memory runs out.
     public init(
         _ model: DecoderModel, tokenizer: Tokenizer, defaults: SamplingDefaults,
         options: ServerOptions = ServerOptions(), logger: Logger

@@ -59,7 +59,9 @@ struct PrefixStates {
     }
 
     /// Keeps a state, in place of an older one after the same tokens unless that one is exact.
-    mutating func insert(_ entry: @autoclosure () -> Entry, tokens: [Int32], scope: String, isExact: Bool) {
+    mutating func insert(
+        _ entry: @autoclosure () throws -> Entry, tokens: [Int32], scope: String, isExact: Bool
+    ) rethrows {
         guard budget > 0 else { return }
         var digest = TokenDigest()
         digest.append(tokens)
@@ -69,7 +71,7 @@ struct PrefixStates {
             if old.isExact || !isExact { return old.used = clock }
             remove(key)
         }
-        let entry = entry()
+        let entry = try entry()
         guard entry.byteCount <= budget else { return }
         entry.used = clock
         entries[key] = entry

@@ -1,11 +1,12 @@
 import Models
+import Tensors
 import Tokenizers
 
 /// A continuation of a prompt that was read.
 final class RunningSequence {
     private let request: SequenceRequest
     let channel: EventChannel
-    private let choice: Int
+    private let index: Int
     private let isLast: () -> Bool
     /// What the model remembers of the sequence; of no use where nothing is generated.
     let state: DecoderState
@@ -21,7 +22,7 @@ final class RunningSequence {
 
     /// - Parameter open: continuations of the request that have not ended; the last one ends the events.
     init(_ order: PromptOrder, choice: Int, state: DecoderState, tokenizer: Tokenizer, open: OpenChoices) {
-        (request, channel, self.choice, self.state) = (order.request, order.channel, choice, state)
+        (request, channel, index, self.state) = (order.request, order.channel, choice, state)
         sampler = request.samplers[choice]
         text = GeneratedText(tokenizer, strings: request.strings)
         recent = RecentTokens(request.prompt)
@@ -55,9 +56,17 @@ final class RunningSequence {
     var isPaused: Bool { channel.isFull }
     var isReady: Bool { !isOver && !isPaused }
 
+    /// What a device picks the next token by; nil where logits are needed here.
+    var choice: TokenChoice? { alternatives == nil ? sampler.choice(after: lately) : nil }
+
+    private var lately: ArraySlice<Int32> { recent.last(sampler.options.repetitionWindow) }
+
     func sample(_ logits: UnsafeBufferPointer<Float>) throws -> Int32 {
-        try sampler.sample(logits, after: recent.last(sampler.options.repetitionWindow), generated: counts)
+        try sampler.sample(logits, after: lately, generated: counts)
     }
+
+    /// The token that a device picked by ``choice``.
+    func accept(_ picked: Int32?) throws -> Int32 { try sampler.accept(picked) }
 
     /// Gives out a token.
     /// - Returns: whether a stop string ends the text with it.
@@ -66,7 +75,7 @@ final class RunningSequence {
         generated.append(token)
         recent.append(CollectionOfOne(token))
         if sampler.options.penalisesGenerated { counts[token, default: 0] += 1 }
-        channel.send(.token(choice: choice, likelihood, text: piece, id: token))
+        channel.send(.token(choice: index, likelihood, text: piece, id: token))
         return text.isStopped
     }
 
@@ -79,7 +88,7 @@ final class RunningSequence {
         var ending = ending
         let rest = text.finish()
         if text.isStopped { ending.reason = .stopString }
-        channel.send(.finished(choice: choice, ending, text: rest))
+        channel.send(.finished(choice: index, ending, text: rest))
         if isLast() { channel.finish() }
     }
 

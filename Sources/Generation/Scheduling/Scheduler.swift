@@ -19,7 +19,7 @@ public final class Scheduler: Sendable {
 
     /// Starts serving `model`.
     /// - Parameter tokenizer: turns what is generated into text.
-    /// - Throws: `ModelError` for a model on a GPU, and `TensorError` when memory runs out.
+    /// - Throws: `TensorError` when memory runs out.
     public init(_ model: DecoderModel, tokenizer: Tokenizer, options: SchedulerOptions = SchedulerOptions()) throws {
         self.model = model
         inbox = Inbox(limit: options.queue)

@@ -151,9 +151,18 @@ final class SchedulingEngine {
             try step.read(rows.map(\.pending), states: rows.map(\.state))
             statistics.steps += 1
             statistics.stepTokens += rows.count
+            let choices = rows.map(\.choice)
+            let picked =
+                choices.contains { $0 != nil } ? try step.pick(choices.map { $0 ?? TokenChoice() }) : nil
             for (row, sequence) in rows.enumerated() {
                 sequence.hasRead()
-                try step.withLogits(of: row) { pick(sequence, from: $0) }
+                if let picked, choices[row] != nil {
+                    take(sequence, logits: { try step.withLogits(of: row) { Array($0) } }) {
+                        (try $0.accept(picked[row]), nil)
+                    }
+                } else {
+                    try step.withLogits(of: row) { pick(sequence, from: $0) }
+                }
             }
         } catch {
             for sequence in rows { sequence.fail(error) }
@@ -170,20 +179,32 @@ final class SchedulingEngine {
 
     /// Picks the next token of `sequence`.
     func pick(_ sequence: RunningSequence, from logits: UnsafeBufferPointer<Float>) {
-        do {
+        take(sequence, logits: { Array(logits) }) { [self] sequence in
             let token = try sequence.sample(logits)
             let likelihood = try sequence.alternatives.map {
                 try likelihoods.likelihood(of: token, in: logits, top: $0)
             }
+            return (token, likelihood)
+        }
+    }
+
+    /// `sequence` goes on with a token, or ends.
+    /// - Parameter logits: those from which it is picked.
+    private func take(
+        _ sequence: RunningSequence, logits: () throws -> [Float],
+        picking: (RunningSequence) throws -> (Int32, TokenLikelihood?)
+    ) {
+        do {
+            let (token, likelihood) = try picking(sequence)
             if sequence.stops.contains(token) {
-                keep(sequence, logits)
+                try keep(sequence, logits)
                 return finish(sequence, .stopToken, stop: likelihood)
             }
             statistics.generatedTokens += 1
             let isStopped = try sequence.emit(token, likelihood)
             if isStopped { return finish(sequence, .stopString) }
             if sequence.generated.count == sequence.limit {
-                keep(sequence, logits)
+                try keep(sequence, logits)
                 finish(sequence, .limit)
             }
         } catch GenerationError.nonFiniteLogits {
@@ -200,11 +221,11 @@ final class SchedulingEngine {
     }
 
     /// Stores the state of a sequence that ends, from which the next turn of a conversation goes on.
-    private func keep(_ sequence: RunningSequence, _ logits: UnsafeBufferPointer<Float>) {
+    private func keep(_ sequence: RunningSequence, _ logits: () throws -> [Float]) throws {
         guard sequence.reusesStates, let prompt = sequence.prompt else { return }
         let tokens = prompt + sequence.generated.prefix(sequence.read)
-        states.insert(
-            .init(tokens: tokens, state: sequence.state, logits: Array(logits), isExact: false), tokens: tokens,
+        try states.insert(
+            .init(tokens: tokens, state: sequence.state, logits: logits(), isExact: false), tokens: tokens,
             scope: sequence.scope, isExact: false)
     }
 }

@@ -4,6 +4,7 @@ import Foundation
 import Generation
 import Models
 import Support
+import Synchronization
 import Text
 import Tokenizers
 
@@ -46,111 +47,128 @@ extension GenerateCommand {
     /// --json-lines one for each part of a text, as it comes.
     func generateAll(_ path: String, _ model: DecoderModel, _ tokenizer: Tokenizer) throws {
         let prompts = try PromptList(path: path).prompts
-        let batch = try BatchGenerator(model, capacity: min(self.batch, prompts.count))
-        let stops = tokenizer.stops(model.configuration.decoder.eosTokens)
-            .union(try sampling.stopStrings().tokens(tokenizer))
+        var options = SchedulerOptions()
+        (options.batch, options.queue, options.reuse) = (min(batch, prompts.count), prompts.count, .exact)
+        let scheduler = try Scheduler(model, tokenizer: tokenizer, options: options)
+        let strings = try sampling.stopStrings()
+        let stops = tokenizer.stops(model.configuration.decoder.eosTokens).union(strings.tokens(tokenizer))
         let base = try sampling.sampler(tokenizer)
-        var results: [Result] = []
-        for (index, prompt) in prompts.enumerated() {
-            var sampler = base
-            // A stream of random numbers of its own for each, whatever runs beside it.
-            sampler.generatorState = base.generatorState &+ UInt64(index) &* 0x9E37_79B9_7F4A_7C15
-            let tokens = try tokenizer.encode(prompt)
-            _ = try batch.add(.init(prompt: tokens, sampler: sampler, limit: maxTokens, stops: stops))
-            results.append(
-                Result(prompt: prompt, text: GeneratedText(tokenizer, strings: try sampling.stopStrings())))
-        }
-        let bar = ProgressBar("generating", total: prompts.count, unit: .items)
-        defer { bar.finish() }
-        let start = ContinuousClock.now
-        var (printed, tokens) = (0, 0)
-        func show(_ piece: String, of id: Int) throws {
-            if jsonLines, !piece.isEmpty { try printLine(["index": .integer(id), "text": .string(piece)]) }
-        }
-        func end(_ id: Int) throws {
-            if jsonLines { try printLine(results[id].totals(index: id)) }
-        }
-        while !batch.isEmpty {
-            for event in try batch.advance() {
-                switch event {
-                case .token(let id, let token):
-                    tokens += 1
-                    try show(results[id].push(token), of: id)
-                    if results[id].end != nil {
-                        batch.cancel(id)
-                        try end(id)
-                    }
-                case .finished(let id, let reason):
-                    guard results[id].end == nil else { break }
-                    try show(results[id].finish(reason), of: id)
-                    try end(id)
+        let events = try scheduler.submit(
+            prompts.enumerated().map { index, prompt in
+                var sampler = base
+                // A stream of random numbers of its own for each, whatever runs beside it.
+                sampler.generatorState = base.generatorState &+ UInt64(index) &* 0x9E37_79B9_7F4A_7C15
+                var request = SequenceRequest(
+                    prompt: try tokenizer.encode(prompt), samplers: [sampler], limit: maxTokens, strings: strings)
+                request.stops = stops
+                return request
+            })
+        let output = BatchOutput(prompts, jsonLines: jsonLines)
+        try waiting {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for (index, events) in events.enumerated() {
+                    group.addTask { for try await event in events { try output.take(event, of: index) } }
                 }
+                try await group.waitForAll()
             }
-            while printed < results.count, let line = results[printed].line(index: printed) {
-                if !jsonLines { try Output.text(line + "\n") }
-                results[printed] = results[printed].released
-                printed += 1
-            }
-            let seconds = start.duration(to: .now) / .seconds(1)
-            try bar.update(printed, note: String(format: "%.0f tok/s", Double(tokens) / seconds))
         }
-        bar.finish()
-        let seconds = start.duration(to: .now) / .seconds(1)
-        Terminal.note(
-            "\(prompts.count) prompts, \(grouped(tokens)) tokens generated: "
-                + String(format: "%.0f tok/s with the prompts' reading, ", Double(tokens) / seconds)
-                + "\(batch.capacity) at once")
+        output.finish(atOnce: options.batch)
+    }
+}
+
+/// Prints what comes of many prompts, from whatever thread it comes.
+private final class BatchOutput: Sendable {
+    private struct State {
+        var results: [Result]
+        var printed = 0
+        var tokens = 0
+        // Not Sendable by itself; used under the lock alone.
+        let bar: ProgressBar
+    }
+
+    private let jsonLines: Bool
+    private let start = ContinuousClock.now
+    private let state: Mutex<State>
+
+    init(_ prompts: [String], jsonLines: Bool) {
+        self.jsonLines = jsonLines
+        state = Mutex(
+            State(
+                results: prompts.map { Result(prompt: $0) },
+                bar: ProgressBar("generating", total: prompts.count, unit: .items)))
+    }
+
+    func take(_ event: SequenceEvent, of index: Int) throws {
+        try state.withLock { state in
+            switch event {
+            case .reading, .read: return
+            case .token(_, _, let text, _):
+                state.tokens += 1
+                state.results[index].tokens += 1
+                try show(text, of: index, &state)
+            case .finished(_, let ending, let text):
+                try show(text, of: index, &state)
+                state.results[index].end = ending.reason
+                if jsonLines { try Output.text(JSONValue.object(state.results[index].totals(index)).text() + "\n") }
+            }
+            while state.printed < state.results.count, let line = state.results[state.printed].line(state.printed) {
+                if !jsonLines { try Output.text(line + "\n") }
+                // Nothing is kept of what was printed.
+                state.results[state.printed] = Result(prompt: "")
+                state.printed += 1
+            }
+            try state.bar.update(state.printed, note: String(format: "%.0f tok/s", Double(state.tokens) / seconds))
+        }
+    }
+
+    /// Says what it was in all.
+    func finish(atOnce batch: Int) {
+        state.withLock { state in
+            state.bar.finish()
+            Terminal.note(
+                "\(state.printed) prompts, \(grouped(state.tokens)) tokens generated: "
+                    + String(format: "%.0f tok/s with the prompts' reading, ", Double(state.tokens) / seconds)
+                    + "\(batch) at once")
+        }
+    }
+
+    private var seconds: Double { start.duration(to: .now) / .seconds(1) }
+
+    private func show(_ text: String, of index: Int, _ state: inout State) throws {
+        guard !text.isEmpty else { return }
+        if jsonLines {
+            let object: JSONObject = ["index": .integer(index), "text": .string(text)]
+            try Output.text(JSONValue.object(object).text() + "\n")
+        } else {
+            state.results[index].text += text
+        }
     }
 
     /// What has come of one prompt.
     private struct Result {
         let prompt: String
-        var text: GeneratedText?
-        var generated = ""
+        var text = ""
         var tokens = 0
         /// Why it ended; nil while it goes on.
-        var end: TextContinuation.End?
-        var isDamaged = false
-
-        /// - Returns: the text that is certain now.
-        mutating func push(_ token: Int32) throws -> String {
-            tokens += 1
-            let piece = try text?.push(token) ?? ""
-            generated += piece
-            if text?.isStopped == true { end = .stopString }
-            return piece
-        }
-
-        /// - Returns: the rest of the text.
-        mutating func finish(_ reason: BatchGenerator.FinishReason) -> String {
-            guard end == nil else { return "" }
-            let rest = text?.finish() ?? ""
-            generated += rest
-            isDamaged = reason == .nonFinite
-            end = text?.isStopped == true ? .stopString : reason == .stop ? .stopToken : .limit
-            return rest
-        }
+        var end: SequenceEvent.Ending.Reason?
 
         /// The finished result as a line of JSON.
-        func line(index: Int) -> String? {
+        func line(_ index: Int) -> String? {
             guard end != nil else { return nil }
-            var object: JSONObject = [
-                "index": .integer(index), "prompt": .string(prompt), "text": .string(generated),
-            ]
-            for (key, value) in totals(index: index).pairs where key != "index" { object[key] = value }
+            var object: JSONObject = ["index": .integer(index), "prompt": .string(prompt), "text": .string(text)]
+            for (key, value) in totals(index).pairs where key != "index" { object[key] = value }
             return JSONValue.object(object).text()
         }
 
         /// What is said at the end of its text.
-        func totals(index: Int) -> JSONObject {
+        func totals(_ index: Int) -> JSONObject {
+            let isDamaged = end == .nonFinite
             var object: JSONObject = [
-                "index": .integer(index), "tokens": .integer(tokens), "end": .string(end?.rawValue ?? ""),
+                "index": .integer(index), "tokens": .integer(tokens),
+                "end": .string((isDamaged ? .limit : end)?.rawValue ?? ""),
             ]
             if isDamaged { object["error"] = .string(GenerationError.nonFiniteLogits.description) }
             return object
         }
-
-        /// Nothing is kept of what was printed.
-        var released: Result { Result(prompt: "") }
     }
 }

@@ -1,13 +1,11 @@
 import ArgumentParser
 import Checkpoints
-import Dispatch
 import Foundation
 import Generation
 import Logging
 import Models
 import Serving
 import Support
-import Synchronization
 import Tokenizers
 
 struct ServeCommand: ParsableCommand {
@@ -66,9 +64,6 @@ struct ServeCommand: ParsableCommand {
     @OptionGroup var weights: WeightOptions
 
     func validate() throws {
-        guard !weights.device.traits.readsInStep else {
-            throw ValidationError("--device: expected cpu, found \(weights.device).")
-        }
         do { try options(name: name ?? "model", keys: []).check() } catch let error as GenerationError {
             throw Failure(FlagWords.text(of: error))
         }
@@ -89,19 +84,12 @@ struct ServeCommand: ParsableCommand {
         if keys.isEmpty, !["127.0.0.1", "::1", "localhost"].contains(host) {
             Terminal.note("warning: everybody who reaches \(host) may ask; --api-key-file names who may")
         }
-        let outcome = Mutex<Result<Void, any Error>>(.success(()))
-        let done = DispatchSemaphore(value: 0)
         let host = host
-        Task {
-            do {
+        do {
+            try waiting {
                 try await server.run { port in Terminal.note("serving \(name) at http://\(host):\(port)") }
-            } catch {
-                outcome.withLock { $0 = .failure(error) }
             }
-            done.signal()
-        }
-        done.wait()
-        do { try outcome.withLock { try $0.get() } } catch {
+        } catch {
             throw Failure("--host \(host) --port \(port): cannot serve there: \(error)")
         }
     }
