@@ -40,7 +40,7 @@ public struct ModelServer: Sendable {
         let options = service.options
         let application = Application(
             responder: router.buildResponder(),
-            server: .http1(configuration: .init(idleTimeout: .seconds(120))),
+            server: .http1(configuration: .init(idleTimeout: .milliseconds(Int64(options.idleSeconds * 1000)))),
             configuration: ApplicationConfiguration(
                 address: .hostname(options.host, port: options.port), serverName: "moult",
                 availableConnectionsDelegate: .maximum(options.connections, logger: logger)),
@@ -87,12 +87,12 @@ public struct ModelServer: Sendable {
         }
         router.post("/tokenize") { request, _ in
             var request = request
-            var fields = try await RequestBodies.fields(&request, limit: service.options.maximumBody)
+            var fields = try await RequestBodies.fields(&request, service.options)
             return Response.json(try TokenizerEndpoints.tokenize(&fields, service))
         }
         router.post("/detokenize") { request, _ in
             var request = request
-            var fields = try await RequestBodies.fields(&request, limit: service.options.maximumBody)
+            var fields = try await RequestBodies.fields(&request, service.options)
             return Response.json(try TokenizerEndpoints.detokenize(&fields, service))
         }
         router.get("/tokenizer_info") { _, _ in Response.json(try TokenizerEndpoints.information(service)) }

@@ -22,6 +22,10 @@ public struct ServerOptions: Sendable {
     public var maximumTokens = 32_768
     /// Seconds after which a request ends, with what it has come to.
     public var requestSeconds = 600.0
+    /// Seconds that a body may take to arrive.
+    public var bodySeconds = 60.0
+    /// Seconds after which a connection on which nothing happens is closed.
+    public var idleSeconds = 120.0
     /// The most connections at a time.
     public var connections = 1024
     /// Seconds that running requests have when the server is told to stop.
@@ -44,6 +48,8 @@ public struct ServerOptions: Sendable {
         try require(maximumPrompt >= 1, "maximumPrompt", "1 or more", maximumPrompt)
         try require(maximumTokens >= 1, "maximumTokens", "1 or more", maximumTokens)
         try require(requestSeconds > 0 && requestSeconds <= 1e6, "requestSeconds", "more than 0", requestSeconds)
+        try require(bodySeconds > 0 && bodySeconds <= 1e6, "bodySeconds", "more than 0", bodySeconds)
+        try require(idleSeconds > 0 && idleSeconds <= 1e6, "idleSeconds", "more than 0", idleSeconds)
         try require(connections >= 1, "connections", "1 or more", connections)
         try require(graceSeconds >= 0 && graceSeconds <= 1e6, "graceSeconds", "0 or more", graceSeconds)
     }

@@ -3,6 +3,7 @@ import Generation
 import Models
 import Support
 import Tensors
+import TestSupport
 import Testing
 
 extension CUDATests {
@@ -65,44 +66,68 @@ extension CUDATests {
             }
         }
 
-        /// Requests of all lengths have the tokens of a session of their own, however they are picked.
-        @Test(arguments: kinds) func equalsSessions(_ kind: DecodingTests.Kind) throws {
+        /// Requests of all lengths have the tokens of a session of their own, however they are picked, and go on from states
+        /// that stayed on the GPU.
+        @Test(arguments: kinds) func equalsSessions(_ kind: DecodingTests.Kind) async throws {
             let model = try DecodingTests().model(kind).to(.cuda)
             let prompts = [3, 90, 40, 1, 17, 23, 9].enumerated().map { index, length in
                 (0..<length).map { Int32(($0 * 31 + index * 11) % 64) }
             }
             func sampler(_ index: Int) throws -> Sampler {
                 let options =
-                    switch index % 4 {
+                    switch index % 5 {
                     case 0: try SamplingOptions()
                     case 1: try SamplingOptions(repetitionPenalty: 1.5, repetitionWindow: 20, temperature: 0.9, topK: 9)
                     case 2: try SamplingOptions(temperature: 1.3, topP: 0.8, minP: 0.02)
-                    default: try SamplingOptions(logitBias: [3: 2], temperature: 0.7)
+                    case 3: try SamplingOptions(logitBias: [3: 2], temperature: 0.7)
+                    default: try SamplingOptions(frequencyPenalty: 0.5, temperature: 0.5)
                     }
                 return Sampler(options, seed: UInt64(index))
             }
-            let batch = try BatchGenerator(model, capacity: 3)
-            for (index, prompt) in prompts.enumerated() {
-                _ = try batch.add(.init(prompt: prompt, sampler: sampler(index), limit: 3 + 2 * index))
+            func request(_ index: Int) throws -> SequenceRequest {
+                SequenceRequest(
+                    prompt: prompts[index], samplers: [try sampler(index)], limit: 3 + 2 * index,
+                    strings: try StopStrings())
             }
-            let gone = try batch.add(.init(prompt: [5], sampler: sampler(0), limit: 99))
-            var found = [[Int32]](repeating: [], count: prompts.count + 1)
-            while !batch.isEmpty {
-                for event in try batch.advance() {
-                    guard case .token(let id, let token) = event else { continue }
-                    found[id].append(token)
-                    if id == gone, found[id].count == 2 { batch.cancel(id) }
+            func tokens(_ events: SequenceEvents) async throws -> (found: [Int32], cached: Int) {
+                var (found, cached) = ([Int32](), 0)
+                for try await event in events {
+                    if case .token(_, _, _, let id) = event { found.append(id) }
+                    if case .read(let reading) = event { cached = reading.cached }
                 }
+                return (found, cached)
             }
-            for (index, prompt) in prompts.enumerated() {
+            // By logits that travel, which the scheduler's need not.
+            let expected = try prompts.indices.map { index in
                 let session = try GenerationSession(model)
-                try session.read(prompt)
-                var expected: [Int32] = []
-                var sampler = try sampler(index)
-                try session.generate(limit: 3 + 2 * index, sampler: &sampler, stops: []) { expected.append($0) }
-                #expect(found[index] == expected, "\(kind), request \(index)")
+                try session.read(prompts[index])
+                var (sampler, found, counts) = (try sampler(index), [Int32](), [Int32: Int]())
+                for _ in 0..<3 + 2 * index {
+                    let recent = (prompts[index] + found).suffix(sampler.options.repetitionWindow)
+                    let token = try session.withLogits { try sampler.sample($0, after: recent, generated: counts) }
+                    found.append(token)
+                    counts[token, default: 0] += 1
+                    try session.read([token])
+                }
+                return found
             }
-            #expect(found[gone].count == 2)
+            var options = SchedulerOptions()
+            (options.batch, options.reuse) = (3, .exact)
+            let scheduler = try Scheduler(model, tokenizer: try asciiTokenizer(), options: options)
+            var endless = try request(0)
+            endless.limit = 100_000
+            let gone = try scheduler.submit(endless)
+            let first = try prompts.indices.map { try scheduler.submit(try request($0)) }
+            for (index, events) in first.enumerated() {
+                #expect(try await tokens(events).found == expected[index], "\(kind), request \(index)")
+            }
+            gone.cancel()
+            for (index, wanted) in expected.enumerated() {
+                let again = try await tokens(try scheduler.submit(try request(index)))
+                #expect(again.found == wanted, "\(kind), request \(index) again")
+                #expect(again.cached == prompts[index].count)
+            }
+            await scheduler.stop(within: .seconds(60))
         }
 
         /// Kernels and products of one layer of a step, replayed.

@@ -15,7 +15,7 @@ struct GenerationEndpoint: Sendable {
         _ parse: (inout RequestFields, ModelService) throws -> GenerationPlan
     ) async throws -> Response {
         var request = request
-        var fields = try await RequestBodies.fields(&request, limit: service.options.maximumBody)
+        var fields = try await RequestBodies.fields(&request, service.options)
         var plan = try parse(&fields, service)
         for place in plan.requests.indices {
             (plan.requests[place].owner, plan.requests[place].scope) = (context.owner, context.scope)
@@ -99,11 +99,9 @@ struct GenerationEndpoint: Sendable {
 
 /// Bodies of requests as JSON.
 enum RequestBodies {
-    /// Seconds that a body may take to arrive.
-    private static let seconds = 60.0
-
     /// - Throws: ``APIError`` for a body that is too large, too slow, or no JSON object.
-    static func fields(_ request: inout Request, limit: Int) async throws -> RequestFields {
+    static func fields(_ request: inout Request, _ options: ServerOptions) async throws -> RequestFields {
+        let (limit, seconds) = (options.maximumBody, options.bodySeconds)
         if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > limit { throw tooLarge(limit) }
         let body = request.body
         let buffer: ByteBuffer
@@ -113,7 +111,7 @@ enum RequestBodies {
                 group.addTask {
                     try await Task.sleep(for: .seconds(seconds))
                     throw APIError(
-                        status: .requestTimeout, message: "the body took more than \(Int(seconds)) seconds to arrive",
+                        status: .requestTimeout, message: "the body took more than \(seconds) seconds to arrive",
                         type: "timeout_error", code: "timeout")
                 }
                 defer { group.cancelAll() }

@@ -32,7 +32,7 @@ struct ServeCommand: ParsableCommand {
     @Option(help: "The address to listen at; 0.0.0.0 for all of this machine's.") var host = "127.0.0.1"
     @Option(help: "The port to listen at; 0 for a free one.") var port = 8080
     @Option(help: "What clients call the model. (default: the last part of its path)") var name: String?
-    @Option(help: "The most sequences that are continued at once.") var batch = 8
+    @Option(help: "The most sequences that are continued at once. (default: 8, on a GPU 64)") var batch: Int?
     @Option(help: "The most requests that wait; further ones are answered with 429.") var queue = 256
     @Option(
         help: ArgumentHelp(
@@ -98,7 +98,9 @@ struct ServeCommand: ParsableCommand {
         var options = ServerOptions()
         (options.host, options.port, options.name) = (host, port, name)
         (options.keys, options.origins) = (keys, corsOrigin)
-        (options.scheduler.batch, options.scheduler.queue) = (batch, queue)
+        (options.scheduler.batch, options.scheduler.queue) = (
+            batch ?? (weights.device.traits.recordsWork ? 64 : 8), queue
+        )
         (options.scheduler.stateBytes, options.scheduler.reuse) = (stateCacheSize.bytes, stateReuse)
         (options.maximumBody, options.maximumPrompt, options.maximumTokens) = (
             maxBody.bytes, maxPromptTokens, maxTokens
