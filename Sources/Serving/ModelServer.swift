@@ -85,14 +85,14 @@ public struct ModelServer: Sendable {
             guard id == service.options.name else { throw ModelService.unknown(id) }
             return Response.json(service.card)
         }
-        router.post("/tokenize") { request, _ in
+        router.post("/tokenize") { request, context in
             var request = request
-            var fields = try await RequestBodies.fields(&request, service.options)
+            var fields = try await RequestBodies.fields(&request, context, service.options)
             return Response.json(try TokenizerEndpoints.tokenize(&fields, service))
         }
-        router.post("/detokenize") { request, _ in
+        router.post("/detokenize") { request, context in
             var request = request
-            var fields = try await RequestBodies.fields(&request, service.options)
+            var fields = try await RequestBodies.fields(&request, context, service.options)
             return Response.json(try TokenizerEndpoints.detokenize(&fields, service))
         }
         router.get("/tokenizer_info") { _, _ in Response.json(try TokenizerEndpoints.information(service)) }

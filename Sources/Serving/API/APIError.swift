@@ -95,6 +95,7 @@ struct APIError: HTTPResponseError, Equatable {
     func response(from request: Request, context: some RequestContext) -> Response {
         var response = Response.json(json, status: status)
         if let retryAfter { response.headers[.retryAfter] = "\(retryAfter)" }
+        if status == .contentTooLarge { response.headers[.connection] = "close" }
         if status == .unauthorized { response.headers[.wwwAuthenticate] = "Bearer" }
         if status == .serviceUnavailable, let name = HTTPField.Name("x-should-retry") {
             response.headers[name] = "true"

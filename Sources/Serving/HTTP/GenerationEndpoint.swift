@@ -15,7 +15,7 @@ struct GenerationEndpoint: Sendable {
         _ parse: (inout RequestFields, ModelService) throws -> GenerationPlan
     ) async throws -> Response {
         var request = request
-        var fields = try await RequestBodies.fields(&request, service.options)
+        var fields = try await RequestBodies.fields(&request, context, service.options)
         var plan = try parse(&fields, service)
         for place in plan.requests.indices {
             (plan.requests[place].owner, plan.requests[place].scope) = (context.owner, context.scope)
@@ -100,9 +100,14 @@ struct GenerationEndpoint: Sendable {
 /// Bodies of requests as JSON.
 enum RequestBodies {
     /// - Throws: ``APIError`` for a body that is too large, too slow, or no JSON object.
-    static func fields(_ request: inout Request, _ options: ServerOptions) async throws -> RequestFields {
+    static func fields(
+        _ request: inout Request, _ context: ServerContext, _ options: ServerOptions
+    ) async throws -> RequestFields {
         let (limit, seconds) = (options.maximumBody, options.bodySeconds)
-        if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > limit { throw tooLarge(limit) }
+        if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > limit {
+            context.closeSoon()
+            throw tooLarge(limit)
+        }
         let body = request.body
         let buffer: ByteBuffer
         do {
@@ -119,6 +124,7 @@ enum RequestBodies {
                 return buffer
             }
         } catch is NIOTooManyBytesError {
+            context.closeSoon()
             throw tooLarge(limit)
         }
         request.body = RequestBody(buffer: buffer)

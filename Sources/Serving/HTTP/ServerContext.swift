@@ -21,4 +21,7 @@ struct ServerContext: RequestContext {
     var owner: String { key.map { "key \($0)" } ?? peer }
     /// Whose states may be used.
     var scope: String { key.map { "key \($0)" } ?? "" }
+
+    /// Closes the connection once there was time to read the answer: what its client still sends is read no more.
+    func closeSoon() { channel.eventLoop.scheduleTask(in: .seconds(2)) { [channel] in channel.close(promise: nil) } }
 }
