@@ -369,7 +369,7 @@ final class Trainer {
     private func recomputedLayers(_ phase: TrainingPhase) throws -> Int {
         let tokens = phase.stage.sequences * phase.length
         let size = student.precision.dtype.size
-        let layer = DecoderModel.activationFloats(student.configuration) * tokens * size
+        let layer = try DecoderModel.activationFloats(student.configuration) * tokens * size
         let layers = student.configuration.decoder.layerCount
         // A device's own memory is there to be used: two thirds of what models and optimiser leave.
         let budget = try student.device.memoryUse().map { $0.available / 3 * 2 } ?? configuration.activationMemory

@@ -58,6 +58,23 @@ struct ModelComparison {
         return watched.compactMapValues { $0.variable?.gradient }
     }
 
+    /// Fails unless recording keeps what ``DecoderModel/activationFloats(_:)`` says, or somewhat less.
+    func expectActivations() throws {
+        let tape = GradientTape()
+        let watched = try parameters.mapValues { tape.watch(try $0.to(.cuda)) }
+        let model = try DecoderModel(configuration, parameters: Parameters(watched))
+        let tokens = tokens(2, 512)
+        // Once before, so that kernels are compiled and tables are there.
+        for row in tokens { _ = try model.hidden([row]) }
+        let before = try #require(try Device.cuda.memoryUse()).available
+        let hidden = try model.hidden(tokens)
+        let held = try before - #require(try Device.cuda.memoryUse()).available
+        let layers = configuration.decoder.layerCount
+        let expected = try DecoderModel.activationFloats(configuration) * 2 * 1024 * layers
+        #expect((expected / 3...expected).contains(held), "\(held) of \(expected)")
+        withExtendedLifetime(hidden) {}
+    }
+
     private func size(_ gradient: Tensor) throws -> Double { try doubles(gradient).reduce(0) { max($0, abs($1)) } }
 
     /// Fails unless the gradients are alike, and the same to the bit where layers are computed again.

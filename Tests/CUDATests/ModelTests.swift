@@ -20,6 +20,9 @@ extension CUDATests {
         @Test("have the processor's gradients, and the same bits when layers are computed again", arguments: kinds)
         func gradients(_ kind: TinyModels.Kind?) throws { try comparison(kind).expectGradients() }
 
+        @Test("keep as much for the way back as is planned for", arguments: kinds)
+        func activations(_ kind: TinyModels.Kind?) throws { try comparison(kind).expectActivations() }
+
         @Test("read on from a state, in pieces and by recorded steps", arguments: kinds)
         func decoding(_ kind: TinyModels.Kind?) throws { try comparison(kind).expectDecoding() }
 

@@ -35,17 +35,24 @@ extension DecoderModel {
     public var logitCap: Float? { configuration.decoder.logitCap }
 
     /// Floats that recording one token of one layer keeps for the way back: the inputs of every operation.
-    public static func activationFloats(_ configuration: ModelConfiguration) -> Int {
+    public static func activationFloats(_ configuration: ModelConfiguration) throws -> Int {
         let decoder = configuration.decoder
         let (query, keyValue) = (decoder.headCount * decoder.headDim, decoder.keyValueHeadCount * decoder.headDim)
-        // The residual stream and its norms; rotated projections; what mixers add of their own (gates, and two outputs to
-        // mix); the MLP, or of experts only the router, as they are computed again; and a tenth for what the allocator does
+        // The residual stream and its norms; rotated projections; what all mixers add (gates, and two outputs to mix), and the
+        // one that keeps the most; the MLP, or of experts only the router, as they are computed again; and a tenth for what the allocator does
         // not use again.
         let isDense = decoder.expertLayers.count < decoder.layerCount
         let expanded = max(isDense ? 3 * decoder.intermediateSize : 0, 2 * (decoder.experts?.count ?? 0))
         var kept = 4 * decoder.hiddenSize + 4 * query + 4 * keyValue + expanded
+        // Heads that are taken apart and joined.
+        if try !configuration.attention.heads.isEmpty { kept += query + 2 * keyValue }
         if decoder.normPlacement == .around { kept += 2 * decoder.hiddenSize }
         if decoder.queryKeyNorm != nil { kept += query + keyValue }
+        kept += try configuration.mixers.enumerated().reduce(0) { most, entry in
+            max(
+                most,
+                try MixerRegistry.mixer(named: entry.element).activationFloats(configuration, layer: entry.offset))
+        }
         return kept + kept / 10
     }
 }

@@ -74,6 +74,11 @@ public struct GatedSlotAttention: LongMemory {
         }
     }
 
+    public static func activationFloats(_ layer: MemoryLayer, _ options: Options) -> Int {
+        // flash-linear-attention's layer has activations of q, k and v, and a norm of what is read.
+        layer.profile == .fla ? 2 * (layer.heads + layer.keyValueHeads) * layer.headDim : 0
+    }
+
     public func callAsFunction(_ input: MemoryInput, state: inout MemoryTensors) throws -> Tensor {
         let gates = input.maps[0]
         guard let outputNorm else {

@@ -50,6 +50,9 @@ public protocol TokenMixer: Sendable {
         _ configuration: ModelConfiguration, layer: Int, on device: Device, cache: CacheType
     ) throws -> StateCost
 
+    /// Floats that recording one token of `layer` keeps for the way back, beside those that every mixer keeps.
+    static func activationFloats(_ configuration: ModelConfiguration, layer: Int) throws -> Int
+
     // MARK: Options
 
     /// The names of the options that conversion may be asked for, beside those that all mixers have.
@@ -73,6 +76,7 @@ public protocol TokenMixer: Sendable {
 }
 
 extension TokenMixer {
+    public static func activationFloats(_ configuration: ModelConfiguration, layer: Int) -> Int { 0 }
     public static var optionNames: [String] { [] }
     public static func options(_ request: MixerRequest) -> JSONObject? { nil }
     public static func window(_ configuration: ModelConfiguration) -> Int? { nil }

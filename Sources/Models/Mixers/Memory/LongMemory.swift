@@ -50,6 +50,11 @@ public protocol LongMemory: Sendable {
         _ step: RecordedStep, heads: RecordedStep.Heads, maps: [RecordedStep.Rows], readers: [Tensor]
     ) throws -> RecordedMemory?
 
+    /// Floats that recording one token keeps for the way back, beside q, k, v, two outputs and as many gates. The default is what
+    /// a matrix for each head leaves behind in chunks of 64 tokens: of decays, keys and values, sixteen numbers a channel at most, and
+    /// the states between chunks.
+    static func activationFloats(_ layer: MemoryLayer, _ options: Options) -> Int
+
     // MARK: flash-linear-attention
 
     /// The `model_type` of flash-linear-attention's models of this mixer; nil where there are none, or none that load.
@@ -62,6 +67,10 @@ public protocol LongMemory: Sendable {
 }
 
 extension LongMemory {
+    public static func activationFloats(_ layer: MemoryLayer, _ options: Options) -> Int {
+        16 * layer.keyValueHeads * layer.headDim + state(layer, options).reduce(0) { $0 + $1.count } / 64
+    }
+
     public var inputMaps: [Linear] { [] }
     public static var flashLinearAttentionType: String? { nil }
 

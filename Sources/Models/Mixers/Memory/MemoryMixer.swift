@@ -135,6 +135,11 @@ public struct MemoryMixer<Memory: LongMemory>: TokenMixer {
             staysInPlace: device.traits.recordsWork)
     }
 
+    public static func activationFloats(_ configuration: ModelConfiguration, layer: Int) throws -> Int {
+        Memory.activationFloats(
+            try MemoryLayer(configuration, layer: layer), try MemoryMixerOptions<Memory>(configuration).memory)
+    }
+
     public static func stateCost(
         _ configuration: ModelConfiguration, layer: Int, on device: Device, cache type: CacheType
     ) throws -> StateCost {

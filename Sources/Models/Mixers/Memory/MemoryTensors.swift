@@ -27,8 +27,11 @@ public struct StateTensor: Sendable, Equatable {
         (self.name, self.extents, self.element, self.isUpdatedInPlace) = (name, extents, element, isUpdatedInPlace)
     }
 
+    /// Elements of one sequence's.
+    var count: Int { extents.reduce(1, *) }
+
     /// Bytes of one sequence's on `device`.
-    func byteCount(on device: Device) -> Int { extents.reduce(element.dtype(on: device).size, *) }
+    func byteCount(on device: Device) -> Int { count * element.dtype(on: device).size }
 }
 
 /// The tensors (B, extents) of what a memory remembers of B sequences; or none, for whole sequences that nothing follows.
