@@ -1,70 +1,142 @@
-"""Moult's CUDA kernels on PyTorch's tensors, compiled as Moult compiles them and launched through CuPy; and their timing."""
+"""Moult's CUDA kernels on PyTorch's tensors, compiled as Moult compiles them and launched through the driver; and their timing."""
 
+import ctypes
 import hashlib
 import os
 import re
 import statistics
 import time
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-import cupy
 import torch
-from cupy.cuda import nvrtc
 
-KERNELS = Path(__file__).resolve().parents[2] / "Sources" / "CCUDA" / "kernels"
+REPOSITORY = Path(__file__).resolve().parents[2]
 CUBINS = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "moult-benchmarks"
 
 
-def source(file, included=None):
-    """The text of a kernel file with its headers in their place, each once."""
-    included = set() if included is None else included
-    if file in included:
-        return ""
-    included.add(file)
-    text = next(KERNELS.rglob(file)).read_text().replace("#pragma once\n", "")
-    # emulated_device.h belongs to the tests: only they define what asks for it.
-    return re.sub(r'#include "(\w+\.cuh)"', lambda found: source(found[1], included), text)
+@dataclass(frozen=True)
+class Text:
+    """Kernels of a checkout, with NAME=VALUE for the preprocessor."""
+    checkout: Path = REPOSITORY
+    definitions: tuple = ()
+
+    def source(self, file, included=None):
+        """The text of a kernel file with its headers in their place, each once."""
+        included = set() if included is None else included
+        if file in included:
+            return ""
+        included.add(file)
+        folder = self.checkout / "Sources" / "CCUDA" / "kernels"
+        text = next(folder.rglob(file)).read_text().replace("#pragma once\n", "")
+        # emulated_device.h belongs to the tests: only they define what asks for it.
+        return re.sub(r'#include "(\w+\.cuh)"', lambda found: self.source(found[1], included), text)
 
 
-def compiled(text, expression, architecture):
-    """The machine code of a kernel and its name there, with Moult's options (Sources/CCUDA/driver/compiler.c), kept in a cache."""
-    key = hashlib.sha256("\0".join((text, expression, architecture, str(nvrtc.getVersion()))).encode()).hexdigest()
-    place = CUBINS / f"{key}.cubin"
-    name = place.with_suffix(".name")
-    if not name.exists():
-        CUBINS.mkdir(parents=True, exist_ok=True)
-        program = nvrtc.createProgram(text, "kernel.cu", (), ())
+# The kernels that launches are made of.
+text_in_use = Text()
+
+
+@contextmanager
+def kernels_of(text):
+    """Launches made within have kernels of `text`."""
+    global text_in_use
+    before, text_in_use = text_in_use, text
+    yield
+    text_in_use = before
+
+
+# NVRTC and the driver
+
+@cache
+def compiler():
+    """NVRTC of the version that PyTorch was built for."""
+    major = torch.version.cuda.split(".")[0]
+    names = [f"libnvrtc.so.{major}", *sorted(Path(torch.__file__).parents[1].glob(f"nvidia/*/lib/libnvrtc.so.{major}*"))]
+    for name in names:
         try:
-            nvrtc.addNameExpression(program, expression)
-            nvrtc.compileProgram(program, (f"--gpu-architecture={architecture}", "--std=c++17", "-default-device"))
-            place.write_bytes(nvrtc.getCUBIN(program))
-            lowered = nvrtc.getLoweredName(program, expression)
-            name.write_text(lowered if isinstance(lowered, str) else lowered.decode())
-        except nvrtc.NVRTCError as error:
-            raise SystemExit(f"{expression}: {error}\n{nvrtc.getProgramLog(program)}") from None
-        finally:
-            nvrtc.destroyProgram(program)
-    return place, name.read_text()
+            return ctypes.CDLL(str(name))
+        except OSError:
+            pass
+    raise SystemExit(f"NVRTC cannot be loaded: expected one of {', '.join(map(str, names))}")
 
 
 @cache
-def kernel(file, expression, shared):
-    architecture = f"sm_{cupy.cuda.Device().compute_capability}"
-    place, name = compiled(source(file), expression, architecture)
-    function = cupy.RawModule(path=str(place)).get_function(name)
+def driver():
+    return ctypes.CDLL("libcuda.so.1")
+
+
+def must(code, what):
+    if code != 0:
+        raise SystemExit(f"{what}: error {code}")
+
+
+def bytes_of(program, kind):
+    """What NVRTC has of a program, by its functions nvrtcGet<kind>Size and nvrtcGet<kind>."""
+    size = ctypes.c_size_t()
+    must(getattr(compiler(), f"nvrtcGet{kind}Size")(program, ctypes.byref(size)), kind)
+    buffer = ctypes.create_string_buffer(size.value)
+    must(getattr(compiler(), f"nvrtcGet{kind}")(program, buffer), kind)
+    return buffer.raw
+
+
+def compiled(text, expression, architecture, definitions=()):
+    """The machine code of a kernel and its name there, with Moult's options (Sources/CCUDA/driver/compiler.c), kept in a cache."""
+    version = ctypes.c_int(), ctypes.c_int()
+    compiler().nvrtcVersion(*map(ctypes.byref, version))
+    key = "\0".join((text, expression, architecture, *definitions, *(str(part.value) for part in version)))
+    place = CUBINS / f"{hashlib.sha256(key.encode()).hexdigest()}.cubin"
+    name = place.with_suffix(".name")
+    if not name.exists():
+        CUBINS.mkdir(parents=True, exist_ok=True)
+        program, lowered = ctypes.c_void_p(), ctypes.c_char_p()
+        options = [f"--gpu-architecture={architecture}", "--std=c++17", "-default-device", *(f"-D{x}" for x in definitions)]
+        must(compiler().nvrtcCreateProgram(ctypes.byref(program), text.encode(), b"kernel.cu", 0, None, None), expression)
+        must(compiler().nvrtcAddNameExpression(program, expression.encode()), expression)
+        values = (ctypes.c_char_p * len(options))(*(option.encode() for option in options))
+        if compiler().nvrtcCompileProgram(program, len(options), values):
+            raise SystemExit(f"{expression}: {bytes_of(program, 'ProgramLog').decode()}")
+        must(compiler().nvrtcGetLoweredName(program, expression.encode(), ctypes.byref(lowered)), expression)
+        place.write_bytes(bytes_of(program, "CUBIN"))
+        name.write_text(lowered.value.decode())
+        compiler().nvrtcDestroyProgram(ctypes.byref(program))
+    return place.read_bytes(), name.read_text()
+
+
+@cache
+def architecture():
+    return "sm_{}{}".format(*torch.cuda.get_device_capability())
+
+
+@cache
+def kernel(text, file, expression, shared):
+    code, name = compiled(text.source(file), expression, architecture(), text.definitions)
+    module, function = ctypes.c_void_p(), ctypes.c_void_p()
+    must(driver().cuModuleLoadData(ctypes.byref(module), code), f"cuModuleLoadData of {expression}")
+    must(driver().cuModuleGetFunction(ctypes.byref(function), module, name.encode()), f"cuModuleGetFunction of {expression}")
     if shared > 48 << 10:
-        function.max_dynamic_shared_size_bytes = shared
+        most_dynamic_shared = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+        must(driver().cuFuncSetAttribute(function, most_dynamic_shared, shared), f"cuFuncSetAttribute of {expression}")
     return function
+
+
+def compile_all(launches):
+    """Compiles what launches need, side by side, into the cache."""
+    wanted = {(launch.text, launch.file, launch.expression) for launch in launches}
+    capability = architecture()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda x: compiled(x[0].source(x[1]), x[2], capability, x[0].definitions), wanted))
 
 
 def argument(value):
     if value is None:
-        return cupy.uint64(0)
+        return ctypes.c_uint64(0)
     if isinstance(value, torch.Tensor):
-        return cupy.uint64(value.data_ptr())
-    return cupy.int32(value) if isinstance(value, int) else cupy.float32(value)
+        return ctypes.c_uint64(value.data_ptr())
+    return ctypes.c_int32(value) if isinstance(value, int) else ctypes.c_float(value)
 
 
 @dataclass
@@ -82,11 +154,19 @@ class Launch:
     operations: float = 0
     # The arguments, without those that are passed twice; the arguments where None.
     once: list | None = None
+    text: Text = field(default_factory=lambda: text_in_use)
+
+    def __post_init__(self):
+        self.function = None
+        self.values = list(map(argument, self.arguments))
+        self.pointers = (ctypes.c_void_p * len(self.values))(*(ctypes.addressof(value) for value in self.values))
 
     def __call__(self):
-        values = tuple(map(argument, self.arguments))
-        with cupy.cuda.ExternalStream(torch.cuda.current_stream().cuda_stream):
-            kernel(self.file, self.expression, self.shared)(self.grid, (self.block,), values, shared_mem=self.shared)
+        stream = ctypes.c_void_p(torch.cuda.current_stream().cuda_stream)
+        self.function = self.function or kernel(self.text, self.file, self.expression, self.shared)
+        grid = (*self.grid, 1, 1)[:3]
+        must(driver().cuLaunchKernel(self.function, *grid, self.block, 1, 1, self.shared, stream, self.pointers, None),
+             self.expression)
 
     @property
     def name(self):
@@ -100,6 +180,8 @@ class Launch:
 
 
 def run(launches):
+    if not all(launch.function for launch in launches):
+        compile_all(launches)
     for launch in launches:
         launch()
 

@@ -2,14 +2,17 @@
 """Speed of Moult's CUDA kernels beside flash-linear-attention and PyTorch, on an NVIDIA GPU.
 
     python3 Benchmarks/gpu/kernels.py [--part gsa,recurrences,attention,step] [--no-fla] [--fla-configs 6] [--output FILE.json]
+                                      [--beside CHECKOUT[:NAME=VALUE,...]]
 
-Needs PyTorch, CuPy and, unless --no-fla, flash-linear-attention. Everything that is timed is first compared with its
+Needs PyTorch and, unless --no-fla, flash-linear-attention. Everything that is timed is first compared with its
 definition, gradients too, and run twice, which must give the same bits; a difference ends the run. Times are the device's,
 medians over rounds that take the sides by turns. docs/benchmarks.md says what each figure means.
 """
 
 import argparse
+import importlib.util
 import json
+import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +23,7 @@ import attention
 import flash_linear_attention
 import recurrences
 import slots
-from device import Limits, error, medians, run
+from device import REPOSITORY, Limits, Text, error, kernels_of, medians, run
 
 PARTS = ("gsa", "recurrences", "attention", "step")
 
@@ -29,31 +32,55 @@ def say(*words):
     print(f"[{time.perf_counter() - START:5.0f} s]", *words, flush=True)
 
 
-def compare(shape, ours, peer, peer_name, limits):
-    """Rows of forward, forward and backward, and each kernel; `peer` is None, a side, or why there is none."""
-    whole = {"forward": ours.forward, "forward + backward": ours.forward + ours.backward}
-    calls = {"forward": lambda: run(ours.forward), "forward + backward": lambda: run(ours.forward + ours.backward)}
+def module_of(checkout, module):
+    """A checkout's own module of launches."""
+    spec = importlib.util.spec_from_file_location(
+        f"beside_{module.__name__}", checkout / "Benchmarks" / "gpu" / f"{module.__name__}.py")
+    found = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = found
+    spec.loader.exec_module(found)
+    return found
+
+
+def other_text(word):
+    checkout, _, definitions = word.partition(":")
+    return word, Text(Path(checkout).resolve(), tuple(definitions.split(",")) if definitions else ())
+
+
+def compare(shape, ours, peer, peer_name, limits, others=()):
+    """Rows of forward, backward, both, and each kernel; `peer` is None, a side, or why there is none; `others`: named sides of Moult's
+    kernels that are timed in turns with ours."""
+    calls, known = {}, []
+    for side, launches in (("", ours), *others):
+        passes = {"forward": launches.forward, "backward": launches.backward,
+                  "forward + backward": launches.forward + launches.backward}
+        passes |= {launch.expression: [launch] for launch in launches.forward + launches.backward}
+        for name, steps in passes.items():
+            known.append((side, name, steps))
+            calls[side, name] = lambda steps=steps: run(steps)
     if peer is not None and not isinstance(peer, str):
-        calls["peer forward"] = peer.forward_without_gradient
-        calls["peer forward + backward"] = peer.both
-    parts = {launch.expression: launch for launch in whole["forward + backward"]}
-    times = medians(calls | parts)
+        calls["peer", "forward"], calls["peer", "forward + backward"] = peer.forward_without_gradient, peer.both
+    times = medians(calls)
     rows = []
-    for name, launches in whole.items():
-        least = sum(map(limits.microseconds, launches))
-        row = {"shape": str(shape), "what": name, "microseconds": times[name], "limit_share": least / times[name]}
-        if peer is not None:
-            row |= {"peer": peer_name, "peer_microseconds": peer if isinstance(peer, str) else times[f"peer {name}"]}
+    for side, name, steps in known:
+        least = sum(map(limits.microseconds, steps))
+        row = {"shape": str(shape), "what": f"{name}, {side}" if side else name, "microseconds": times[side, name],
+               "least_microseconds": least, "limit_share": least / times[side, name]}
+        if peer is not None and not side and name in ("forward", "forward + backward"):
+            row |= {"peer": peer_name, "peer_microseconds": peer if isinstance(peer, str) else times["peer", name]}
         rows.append(row)
-    for name, launch in parts.items():
-        rows.append({"shape": str(shape), "what": name, "microseconds": times[name],
-                     "limit_share": limits.microseconds(launch) / times[name]})
     return rows
 
 
 def mixer(module, kernels, limits, arguments):
-    """Checks and rows of `kernels` of a module beside its Peer."""
-    checks = [module.check_gradients(shape, documents) for shape in module.CHECKED for documents in (False, True)]
+    """Checks and rows of `kernels` of a module beside its Peer and other checkouts."""
+    others = [(word, text, module_of(text.checkout, module)) for word, text in map(other_text, arguments.beside)]
+    checks = []
+    for word, text, its in [("", Text(REPOSITORY), module), *others]:
+        with kernels_of(text):
+            if word:
+                say(word)
+            checks += [its.check_gradients(shape, documents) for shape in its.CHECKED for documents in (False, True)]
     rows = []
     for shape in module.TIMED:
         peer = None
@@ -62,15 +89,23 @@ def mixer(module, kernels, limits, arguments):
             peer = flash_linear_attention.tune(module, shape, arguments.fla_configs, arguments.fla_seconds)
         inputs = shape.inputs()
         ours = kernels(shape, *inputs)
+        sides = []
+        for word, text, its in others:
+            with kernels_of(text):
+                sides.append((word, getattr(its, kernels.__name__)(shape, *inputs)))
+        for word, side in sides:
+            run(ours.forward + ours.backward + side.forward + side.backward)
+            same = {name: error(getattr(side, name), getattr(ours, name)) for name in ("o", "dq", "dk", "dv")}
+            say(word, "differs by", " ".join(f"{name} {value:.1e}" for name, value in same.items()))
         if arguments.fla and peer is None:
             peer = module.Peer(shape, *inputs)
             run(ours.forward)
             difference = error(peer.forward_without_gradient(), ours.o)
             say(f"{shape}: flash-linear-attention's o differs by {difference:.1e}")
             checks.append({"check": f"{shape}, flash-linear-attention", "relative_errors": {"o": difference}})
-        rows += compare(shape, ours, peer, "flash-linear-attention", limits)
+        rows += compare(shape, ours, peer, "flash-linear-attention", limits, sides)
         say(shape, "timed")
-        del inputs, ours, peer
+        del inputs, ours, peer, sides
         torch.cuda.empty_cache()
     return checks, rows
 
@@ -120,6 +155,8 @@ def main():
     parser.add_argument("--no-fla", dest="fla", action="store_false", help="without flash-linear-attention")
     parser.add_argument("--fla-configs", type=int, default=6, help="configurations of a kernel that it may try (default: 6)")
     parser.add_argument("--fla-seconds", type=int, default=240, help="time for that, of each shape (default: 240)")
+    parser.add_argument("--beside", action="append", default=[], metavar="CHECKOUT[:NAME=VALUE,...]",
+                        help="another checkout, or definitions for the preprocessor, whose mixers are checked and timed in turns")
     parser.add_argument("--output", type=Path, help="a JSON file for every figure")
     arguments = parser.parse_args()
     chosen = arguments.part.split(",")
