@@ -47,25 +47,27 @@ class Slots:
         B, T, N, K, V, M = shape.B, shape.T, shape.N, shape.K, shape.K, shape.M
         G, P, X = shape.H // N, (M + 15) // 16 * 16, K + V
 
+        lone = G == 1
+
         def tiles(C, tables):
             return (C + P) * (X + 8) * 2 + C * (P + 8) * tables
 
-        def gradient_bytes(C, heads):
-            return tiles(C, 10) + C // 16 * P * 8 + C * 4 + heads * C * (X + 2 * P + 16) * 2
+        def read_bytes(C):
+            return (tiles(C, 6) + C * (P + 4) * 4 + C // 16 * P * 8 + C * 4 + (0 if lone else C * (X + 8) * 2))
 
-        def together(C):
-            fitting = [heads for heads in range(1, G + 1) if G % heads == 0 and 2 * C * heads <= 1024
-                       and gradient_bytes(C, heads) <= SHARED_LIMIT]
-            return fitting[-1] if fitting else None
+        def write_bytes(C):
+            return ((C + max(P, C)) * (X + 8) * 2 + C * (P + 4) * 8 + C * (P + 8) * 2 + (3 * C // 16 + 2) * P * 4 + C * 4)
 
-        C = next(C for C in (64, 32, 16) if together(C))
-        chunks, heads = -(-T // C), together(C)
+        C = next(C for C in (64, 32, 16) if max(read_bytes(C), write_bytes(C)) <= SHARED_LIMIT)
+        chunks = -(-T // C)
         sizes, grid = f"{K},{V},{M},{C}", (chunks, N, B)
 
         self.o, self.dq, self.dk, self.dv, self.dgates = map(torch.empty_like, (q, q, k, v, gates))
         self.final, self.initial_gradient = ([None if x is None else torch.empty_like(x) for x in initial] for _ in range(2))
         states = torch.empty(B, N, chunks, P, X, dtype=torch.bfloat16, device="cuda")
         contributions, keeps = torch.empty_like(states), torch.empty(B, N, chunks, P, device="cuda")
+        spreads = torch.empty(B, T, shape.H, 2 * P, dtype=torch.bfloat16, device="cuda")
+        balance = torch.empty(B, T, N, P, device="cuda")
 
         # Operations of the products that the formulas need, of a causal one half the square.
         per_chunk, linear, square = B * N * chunks, 2 * C * P, C * C
@@ -81,19 +83,15 @@ class Slots:
                    operations=per_chunk * G * (linear * X + square * (X + 2 * P))),
         ]
         self.backward = [
-            Launch(BACKWARD, f"gsa_chunk_gradients<{sizes},{heads},{'true' if first else 'false'}>", grid, 2 * C * heads,
-                   gradient_bytes(C, heads),
-                   [q, k, v, gates, starts, states, do, self.dq, self.dk, self.dv, self.dgates, contributions, T, G, first,
-                    K**-0.5],
-                   updated=(self.dk, self.dv, self.dgates, contributions) if first else (),
-                   operations=per_chunk * heads * (linear * (2 * X + K) + square * (4 * K + 3 * V + 7 * P)))
-            for first in range(0, G, heads)
-        ] + [
+            Launch(BACKWARD, f"gsa_read_gradients<{sizes},{str(lone).lower()}>", grid, 4 * C, read_bytes(C),
+                   [q, k, v, gates, starts, states, do, self.dq, spreads, balance, contributions, T, G, K**-0.5],
+                   operations=per_chunk * G * (linear * (X + K + X) + square * (2 * K + V + 4 * P))),
             Launch(FORWARD, f"gsa_scan_states<{K},{V},{M},true>", scan_grid, 128, 0,
                    [contributions, keeps, *final_gradient, *self.initial_gradient, chunks], updated=(contributions,)),
-            Launch(BACKWARD, f"gsa_end_gradients<{sizes}>", grid, 2 * C, tiles(C, 6) + (C // 16 + 1) * P * 4,
-                   [k, v, gates, starts, states, contributions, keeps, self.dk, self.dv, self.dgates, T],
-                   updated=(self.dk, self.dv, self.dgates), operations=per_chunk * 2 * linear * X),
+            Launch(BACKWARD, f"gsa_write_gradients<{sizes}>", grid, 4 * C, write_bytes(C),
+                   [q, k, v, gates, starts, states, keeps, do, spreads, balance, contributions, self.dk, self.dv, self.dgates,
+                    T, G],
+                   operations=per_chunk * (2 * linear * X + G * square * (2 * X + 4 * P))),
         ]
 
     def results(self):

@@ -84,10 +84,12 @@ extension CUDATests {
                 Slots(tokens: 1), Slots(batch: 2, tokens: 64, heads: 2), Slots(batch: 2, tokens: 150, heads: 2),
                 Slots(tokens: 140, documents: [0, 3, 4, 63, 64, 130]), Slots(tokens: 140, documents: [0, 70]),
                 Slots(batch: 2, tokens: 75, group: 3, valueDim: 32, slots: 20),
-                // A group in two halves; chunks of 32 and of 16 tokens.
+                // Wide heads, alone and in groups; chunks of 64, 64, 32, 32 and 16 tokens.
                 Slots(tokens: 66, group: 4, keyDim: 128, valueDim: 128, slots: 64),
-                Slots(tokens: 34, group: 1, keyDim: 256, valueDim: 256, slots: 64),
-                Slots(tokens: 18, group: 1, keyDim: 256, valueDim: 256, slots: 128),
+                Slots(tokens: 70, group: 1, keyDim: 256, valueDim: 256, slots: 64),
+                Slots(tokens: 34, group: 2, keyDim: 256, valueDim: 256, slots: 64),
+                Slots(tokens: 34, group: 1, keyDim: 256, valueDim: 256, slots: 128),
+                Slots(tokens: 18, group: 2, keyDim: 256, valueDim: 256, slots: 128),
             ]
         }
 

@@ -12,6 +12,9 @@ constexpr int block_tokens = 16;
 /// Elements from row to row of a shared tile.
 constexpr int tile_row(int width) { return width + 8; }
 
+/// A width that a generic function is compiled for.
+template <int size> struct Width { static constexpr int value = size; };
+
 __device__ inline int lane_index() { return threadIdx.x % 32; }
 
 /// Fragments of the matrix [row][column] at `tile`: a of `mma` as it lies, or b of two products side by side with the
@@ -94,6 +97,18 @@ template <int steps> __device__ inline void pack_rows(uint32_t (&a)[steps][4], c
     }
 }
 
+/// The reverse.
+template <int steps> __device__ inline void unpack_rows(float (&d)[2 * steps][4], const uint32_t (&a)[steps][4]) {
+#pragma unroll
+    for (int k = 0; k < steps; k++) {
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            d[2 * k + i / 2][i % 2 * 2] = low_float(a[k][i]);
+            d[2 * k + i / 2][i % 2 * 2 + 1] = high_float(a[k][i]);
+        }
+    }
+}
+
 /// d[·][m] *= factors[m].
 template <int tiles> __device__ inline void scale_columns(float (&d)[tiles][4], const float* factors) {
 #pragma unroll
@@ -101,6 +116,12 @@ template <int tiles> __device__ inline void scale_columns(float (&d)[tiles][4], 
         const float2 factor = *reinterpret_cast<const float2*>(factors + n * 8 + lane_index() % 4 * 2);
         d[n][0] *= factor.x, d[n][1] *= factor.y, d[n][2] *= factor.x, d[n][3] *= factor.y;
     }
+}
+
+/// d[t][·] *= factors of this thread's two rows.
+template <int tiles> __device__ inline void scale_rows(float (&d)[tiles][4], float upper, float lower) {
+#pragma unroll
+    for (int n = 0; n < tiles; n++) d[n][0] *= upper, d[n][1] *= upper, d[n][2] *= lower, d[n][3] *= lower;
 }
 
 /// Zeros in the rows that the state before the chunk does not reach.
@@ -199,6 +220,13 @@ __device__ inline void copy_tile_by(
 template <int width>
 __device__ inline void copy_tile(bf16* tile, int row, const bf16* from, int64_t from_row, int rows, int count) {
     copy_tile_by<width>(threadIdx.x, blockDim.x, tile, row, from, from_row, rows, count);
+}
+
+/// Begins to bring rows that are wanted later from device memory to the L2 cache.
+template <int width, typename Element>
+__device__ inline void prefetch_rows(const Element* from, int64_t from_row, int rows) {
+    constexpr int line = 128 / sizeof(Element), lines = (width + line - 1) / line;
+    for (int i = threadIdx.x; i < rows * lines; i += blockDim.x) prefetch_line(from + i / lines * from_row + i % lines * line);
 }
 
 /// Sums over the columns of rows held by four lanes.

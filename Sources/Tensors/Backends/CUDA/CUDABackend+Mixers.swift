@@ -134,13 +134,6 @@ extension CUDABackend {
         var width: Int { keyDim + valueDim }
         static let sharedLimit = 227 << 10
 
-        /// Heads of a group that a block of `gsa_chunk_gradients` takes at once: as many as fit, nil when none does.
-        func together(_ chunk: Int) -> Int? {
-            (1...group).last {
-                group % $0 == 0 && 2 * chunk * $0 <= 1024 && gradientBytes(chunk, together: $0) <= Self.sharedLimit
-            }
-        }
-
         func writeBytes(_ chunk: Int) -> Int {
             chunk * (width + 8) * 2 + chunk * (paddedSlots + 8) * 2 + chunk / 16 * paddedSlots * 4
         }
@@ -150,19 +143,19 @@ extension CUDABackend {
                 + chunk * 4
         }
 
-        func gradientBytes(_ chunk: Int, together: Int) -> Int {
-            (chunk + paddedSlots) * (width + 8) * 2 + chunk * (paddedSlots + 8) * 10 + chunk / 16 * paddedSlots * 8
-                + chunk * 4 + together * chunk * (width + 2 * paddedSlots + 16) * 2
+        func readGradientBytes(_ chunk: Int) -> Int {
+            outputBytes(chunk) + chunk * (paddedSlots + 4) * 4 + (group == 1 ? 0 : chunk * (width + 8) * 2)
         }
 
-        func endBytes(_ chunk: Int) -> Int {
-            (chunk + paddedSlots) * (width + 8) * 2 + chunk * (paddedSlots + 8) * 6 + (chunk / 16 + 1) * paddedSlots * 4
+        func writeGradientBytes(_ chunk: Int) -> Int {
+            (chunk + max(paddedSlots, chunk)) * (width + 8) * 2 + chunk * (paddedSlots + 4) * 8
+                + chunk * (paddedSlots + 8) * 2 + (3 * chunk / 16 + 2) * paddedSlots * 4 + chunk * 4
         }
 
-        /// The longest chunk whose tiles fit a block's shared memory and threads.
+        /// The longest chunk whose tiles fit a block's shared memory.
         func chunk() throws -> Int {
             let fitting = [64, 32, 16].first {
-                together($0) != nil && max(outputBytes($0), endBytes($0)) <= Self.sharedLimit
+                max(readGradientBytes($0), writeGradientBytes($0)) <= Self.sharedLimit
             }
             guard let fitting, keyDim % 16 == 0, valueDim % 16 == 0 else {
                 throw TensorError.device(
@@ -268,20 +261,18 @@ extension CUDABackend {
         let results = (q: try empty(q.shape), k: try empty(k.shape), v: try empty(v.shape))
         let gateGradient = try empty(logGates.shape, .float32)
         let contributions = try empty(states.shape)
+        let padded = shape.paddedSlots
+        let spreads = try empty(Array(q.shape.dropLast()) + [2 * padded])
+        let balance = try empty([shape.batch, shape.tokens, shape.heads, padded], .float32)
         let grid = (chunks, shape.heads, shape.batch)
-        let together = shape.together(chunk) ?? 1
-        for head in stride(from: 0, to: shape.group, by: together) {
-            try device.launch(
-                "gated_slot_attention_backward.cu",
-                "gsa_chunk_gradients<\(shape.sizes(chunk)),\(together),\(head > 0)>", grid: grid,
-                block: (2 * chunk * together, 1), shared: shape.gradientBytes(chunk, together: together),
-                [
-                    .tensor(q), .tensor(k), .tensor(v), .tensor(logGates), .tensor(starts), .tensor(states),
-                    .tensor(gradient), .tensor(results.q), .tensor(results.k), .tensor(results.v),
-                    .tensor(gateGradient), .tensor(contributions), .int(shape.tokens), .int(shape.group), .int(head),
-                    .float(scale),
-                ])
-        }
+        try device.launch(
+            "gated_slot_attention_backward.cu", "gsa_read_gradients<\(shape.sizes(chunk)),\(shape.group == 1)>",
+            grid: grid, block: (4 * chunk, 1), shared: shape.readGradientBytes(chunk),
+            [
+                .tensor(q), .tensor(k), .tensor(v), .tensor(logGates), .tensor(starts), .tensor(states),
+                .tensor(gradient), .tensor(results.q), .tensor(spreads), .tensor(balance), .tensor(contributions),
+                .int(shape.tokens), .int(shape.group), .float(scale),
+            ])
         let initialGradient = try initial.map {
             GatedSlotState(keys: try empty($0.keys.shape, .float32), values: try empty($0.values.shape, .float32))
         }
@@ -289,11 +280,12 @@ extension CUDABackend {
             shape, chunks: chunks, states: contributions, keeps: keeps, from: finalGradient, to: initialGradient,
             reversed: true)
         try device.launch(
-            "gated_slot_attention_backward.cu", "gsa_end_gradients<\(shape.sizes(chunk))>", grid: grid,
-            block: (2 * chunk, 1), shared: shape.endBytes(chunk),
+            "gated_slot_attention_backward.cu", "gsa_write_gradients<\(shape.sizes(chunk))>", grid: grid,
+            block: (4 * chunk, 1), shared: shape.writeGradientBytes(chunk),
             [
-                .tensor(k), .tensor(v), .tensor(logGates), .tensor(starts), .tensor(states), .tensor(contributions),
-                .tensor(keeps), .tensor(results.k), .tensor(results.v), .tensor(gateGradient), .int(shape.tokens),
+                .tensor(q), .tensor(k), .tensor(v), .tensor(logGates), .tensor(starts), .tensor(states),
+                .tensor(keeps), .tensor(gradient), .tensor(spreads), .tensor(balance), .tensor(contributions),
+                .tensor(results.k), .tensor(results.v), .tensor(gateGradient), .int(shape.tokens), .int(shape.group),
             ])
         return GatedSlotGradients(
             q: results.q, k: results.k, v: results.v, logGates: gateGradient, initial: initialGradient)

@@ -36,8 +36,7 @@ __global__ void __launch_bounds__(128) gsa_chunk_writes(
     copy_tile<V>(inputs + K, row, v + at * V, heads * V, C, count);
     copy_async_commit();
     const int start = starts ? starts[token + count - 1] : 0, first = start > 0 ? start - begin : -1;
-    prepare_end<M, C>(
-        logGates + at * M, static_cast<int64_t>(heads) * M, count, first, totals, weights, static_cast<float*>(nullptr));
+    prepare_end<M, C>(logGates + at * M, static_cast<int64_t>(heads) * M, count, first, totals, weights);
     copy_async_wait<0>();
     __syncthreads();
 

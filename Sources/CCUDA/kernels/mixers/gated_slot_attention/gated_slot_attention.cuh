@@ -50,26 +50,29 @@ __device__ inline void load_log_gates(float (&g)[block_tokens], const float* gat
     for (int t = 0; t < block_tokens; t++) g[t] = t < count ? fmaxf(gates[t * row], least_log_gate) : 0.0f;
 }
 
-/// The three tables above in shared memory, and the chunk's documents.
-template <int slots, int C> struct GateTables {
+/// The tables above in shared memory, and the chunk's documents. For what goes through the chunk's end, `ending`, there are no ratios
+/// but `ends`, exp(F_C) as seen from the middle of every block, and a last fall to the chunk's end.
+template <int slots, int C, bool ending = false> struct GateTables {
     static constexpr int P = padded_slots(slots), row = tile_row(P), blocks = C / block_tokens;
-    static constexpr int bytes = C * row * 6 + 2 * blocks * P * 4 + C * 4;
+    static constexpr int bytes = C * row * (ending ? 2 : 6) + (ending ? 3 * blocks + 1 : 2 * blocks) * P * 4 + C * 4;
     float* ratios;  // (C, row)
-    float* falls;   // (blocks, P)
+    float* falls;   // (blocks, P), and one more for the end
     float* rises;   // (blocks, P)
+    float* ends;    // (blocks, P)
     int* first;     // (C)
     bf16* weights;  // (C, row)
 
     __device__ explicit GateTables(unsigned char* memory) {
         ratios = reinterpret_cast<float*>(memory);
-        falls = ratios + C * row;
-        rises = falls + blocks * P;
-        first = reinterpret_cast<int*>(rises + blocks * P);
+        falls = ratios + (ending ? 0 : C * row);
+        rises = falls + (blocks + ending) * P;
+        ends = rises + blocks * P;
+        first = reinterpret_cast<int*>(ends + (ending ? blocks * P : 0));
         weights = reinterpret_cast<bf16*>(first + C);
     }
 
-    /// gates: the chunk's first token's; starts: likewise, or null; `begin` the chunk's first token in the row. The block's
-    /// threads call it together; a barrier must follow.
+    /// All but `ends`. gates: the chunk's first token's; starts: likewise, or null; `begin` the chunk's first token in the row. The
+    /// block's threads call it together; a barrier must follow.
     __device__ void prepare(const float* gates, int64_t gate_row, const int* starts, int begin, int count) const {
         for (int t = threadIdx.x; t < C; t += blockDim.x) {
             const int start = starts && t < count ? starts[t] : 0;
@@ -85,12 +88,22 @@ template <int slots, int C> struct GateTables {
 #pragma unroll
             for (int t = 0; t < block_tokens; t++) {
                 sum += g[t];
-                ratios[(token + t) * row + m] = exp_fast(sum - middle);
+                if (!ending) ratios[(token + t) * row + m] = exp_fast(sum - middle);
                 weights[(token + t) * row + m] = to_bf16(written(g[t]) * exp_fast(middle - sum));
             }
             rises[item] = exp_fast(middle);
-            if (block + 1 < blocks) falls[item + P] = exp_fast(sum - middle);
+            if (ending || block + 1 < blocks) falls[item + P] = exp_fast(sum - middle);
             if (block == 0) falls[item] = 1.0f;
+        }
+    }
+
+    /// `ends`, after a barrier behind `prepare`; another one must follow.
+    __device__ void prepare_ends() const {
+        for (int item = threadIdx.x; item < blocks * P; item += blockDim.x) {
+            const int block = item / P, m = item % P;
+            float end = falls[item + P];
+            for (int later = block + 1; later < blocks; later++) end *= rises[later * P + m] * falls[(later + 1) * P + m];
+            ends[item] = end;
         }
     }
 };
@@ -193,11 +206,11 @@ __device__ inline void softmax_slots(
 // MARK: The chunk's end
 
 /// What a chunk's tokens leave in its final state: weights (C, row) = exp(F_C - F_j) s_j ≤ 1, 0 for tokens of documents that
-/// ended, `first` the chunk-local start of the last one; and exp(F_C - F_j) itself in `decays`, unless null. `totals` has
-/// room for (C / 16, P). Holds a barrier, and another one must follow.
+/// ended, `first` the chunk-local start of the last one. `totals` has room for (C / 16, P). Holds a barrier, and another one
+/// must follow.
 template <int slots, int C>
 __device__ inline void prepare_end(
-    const float* gates, int64_t gate_row, int count, int first, float* totals, bf16* weights, float* decays
+    const float* gates, int64_t gate_row, int count, int first, float* totals, bf16* weights
 ) {
     constexpr int P = padded_slots(slots), row = tile_row(P), blocks = C / block_tokens;
     for (int item = threadIdx.x; item < blocks * P; item += blockDim.x) {
@@ -218,7 +231,6 @@ __device__ inline void prepare_end(
         for (int t = block_tokens - 1; t >= 0; t--) {
             const float decay = token + t >= first ? exp_fast(sum) : 0.0f;
             weights[(token + t) * row + m] = to_bf16(written(g[t]) * decay);
-            if (decays) decays[(token + t) * row + m] = decay;
             sum += g[t];
         }
     }

@@ -11,256 +11,454 @@
 //
 // with S_C · A_C = exp(F_C) S_0 · A_C + Σ_j s_j (ds_j's part from A_C), which leaves of that part the tokens before t.
 //
-// Three kernels: all that the chunk's own outputs give (`gsa_chunk_gradients`), the gradients of the states after every chunk
-// (`gsa_scan_states`, reversed), and what these add (`gsa_end_gradients`).
+// Three kernels: what reads the states, dq and what the chunk's own outputs give to the gradient of the state before it
+// (`gsa_read_gradients`); the gradients of the states after every chunk (`gsa_scan_states`, reversed); what wrote, dk, dv and
+// dLogGates, whole (`gsa_write_gradients`). Two warps share a block of tokens: one has the keys, the other the values. Between the
+// kernels go `spreads` (B, T, H, 2 P) = [dz | p] ⊙ ratio, bfloat16, and `balance` (B, T, N, P) = Σ_heads p dp + dz z, float32.
 #include "gated_slot_attention.cuh"
 
 namespace gated_slots {
 
 /// Bytes of shared memory that two blocks of a multiprocessor may ask for: 228 KiB, less 1 KiB that each takes besides.
 constexpr int shared_limit = 226 << 10;
+constexpr int blocks_fitting(int bytes) { return 2 * bytes <= shared_limit ? 2 : 1; }
+
+constexpr int read_gradients_shared(int K, int V, int M, int C, bool lone) {
+    const int P = padded_slots(M), row = tile_row(K + V);
+    return (C + P) * row * 2 + C * tile_row(2 * P) * 2 + C * tile_row(P) * 6 + C / 16 * P * 8 + C * 4 + (lone ? 0 : C * row * 2);
+}
+
+constexpr int write_gradients_shared(int K, int V, int M, int C) {
+    const int P = padded_slots(M), row = tile_row(K + V);
+    return (C + (P > C ? P : C)) * row * 2 + C * tile_row(2 * P) * 4 + C * tile_row(P) * 2 + (C / 16 * 3 + 2) * P * 4 + C * 4;
+}
+
+/// d (16, N) += rows (16, X) · tileᵀ, both in shared memory: `rows` is read as it is needed, for it would take registers.
+template <int X, int tiles>
+__device__ inline void add_rows_product(float (&d)[tiles][4], const bf16* rows, const bf16* tile, int row) {
+#pragma unroll
+    for (int k = 0; k < X; k += 16) {
+        uint32_t a[1][4];
+        load_matrix_x4(a[0], straight(rows + k, row));
+        add_product_transposed(d, a, tile + k, row);
+    }
+}
+
+/// Stores d (16, N) into rows of floats, or adds it to them.
+template <bool adding, int tiles> __device__ inline void keep_rows(float* to, int row, const float (&d)[tiles][4]) {
+    to += lane_index() / 4 * row + lane_index() % 4 * 2;
+#pragma unroll
+    for (int n = 0; n < tiles; n++) {
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            float2* place = reinterpret_cast<float2*>(to + half * 8 * row + n * 8);
+            const float2 old = adding ? *place : make_float2(0.0f, 0.0f);
+            *place = make_float2(old.x + d[n][half * 2], old.y + d[n][half * 2 + 1]);
+        }
+    }
+}
+
+/// The warp's side, 0 for keys or 1 for values, and block of tokens, with the longest of one side beside the shortest of the other
+/// on a scheduler.
+template <int blocks> struct Share {
+    int side, block;
+    __device__ Share() {
+        const int warp = threadIdx.x / 32;
+        side = warp / blocks;
+        block = side == 0 ? warp : 2 * blocks - 1 - warp;
+    }
+};
+
+// MARK: What reads
+
+/// dz and p of a block, times ratio, in the place of the block's dp in `spread` (16, 2 P as bfloat16, P + 4 as float), and the
+/// balance, of which the first `count` rows exist, added to what is there if `adding`.
+template <int M, int C>
+__device__ inline void softmax_gradients(
+    const float (&z)[padded_slots(M) / 8][4], bf16* spread, int block, const GateTables<M, C>& gates, float* balance,
+    int64_t balance_row, int count, bool adding, float scale
+) {
+    constexpr int P = padded_slots(M), row = tile_row(2 * P), float_row = row / 2;
+    const int line = lane_index() / 4, pair = lane_index() % 4 * 2;
+    float p[P / 8][4], mean[2] = {0.0f, 0.0f};
+    softmax_slots<M>(p, z, scale);
+    const float* dp = reinterpret_cast<const float*>(spread) + line * float_row + pair;
+#pragma unroll
+    for (int n = 0; n < P / 8; n++) {
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            const float2 x = *reinterpret_cast<const float2*>(dp + half * 8 * float_row + n * 8);
+            mean[half] += p[n][half * 2] * x.x + p[n][half * 2 + 1] * x.y;
+        }
+    }
+    mean[0] = row_sum(mean[0]), mean[1] = row_sum(mean[1]);
+    uint32_t packed[P / 8][4];
+    const float* ratios = gates.ratios + (block * block_tokens + line) * gates.row + pair;
+    float* sums = balance + line * balance_row + pair;
+#pragma unroll
+    for (int n = 0; n < P / 8; n += 2) {
+        // Read before any is written, so that they come together.
+        float2 old[2][2];
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            const bool valid = adding && line + i % 2 * 8 < count;
+            old[i / 2][i % 2] = valid ? *reinterpret_cast<const float2*>(sums + i % 2 * 8 * balance_row + (n + i / 2) * 8)
+                                      : make_float2(0.0f, 0.0f);
+        }
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            const int tile = n + i / 2, half = i % 2;
+            const float2 x = *reinterpret_cast<const float2*>(dp + half * 8 * float_row + tile * 8);
+            const float2 ratio = *reinterpret_cast<const float2*>(ratios + half * 8 * gates.row + tile * 8);
+            const float p0 = p[tile][half * 2], p1 = p[tile][half * 2 + 1];
+            const float dz0 = scale * p0 * (x.x - mean[half]), dz1 = scale * p1 * (x.y - mean[half]);
+            packed[tile][half] = pack_bf16(dz0 * ratio.x, dz1 * ratio.y);
+            packed[tile][half + 2] = pack_bf16(p0 * ratio.x, p1 * ratio.y);
+            const float2 sum = make_float2(
+                old[i / 2][half].x + p0 * x.x + dz0 * z[tile][half * 2],
+                old[i / 2][half].y + p1 * x.y + dz1 * z[tile][half * 2 + 1]);
+            if (line + half * 8 < count) *reinterpret_cast<float2*>(sums + half * 8 * balance_row + tile * 8) = sum;
+        }
+    }
+    sync_warp();
+    bf16* to = spread + line * row + pair;
+#pragma unroll
+    for (int n = 0; n < P / 8; n++) {
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            *reinterpret_cast<uint32_t*>(to + half * 8 * row + n * 8) = packed[n][half];
+            *reinterpret_cast<uint32_t*>(to + half * 8 * row + n * 8 + P) = packed[n][half + 2];
+        }
+    }
+}
+
+/// The gradient (16, X) of the state before the chunk, slots from m, from the chunk's own outputs of one head: `spreads`
+/// (C, row 2 P + 8) from dz or p of slot m on, `reads` (C, row) from the columns of q or do on.
+template <int X, int M, int C>
+__device__ inline void state_gradient(
+    float (&d)[X / 8][4], int m, const bf16* spreads, const bf16* reads, int row, const GateTables<M, C>& gates
+) {
+    constexpr int P = padded_slots(M), spread_row = tile_row(2 * P), blocks = C / block_tokens;
+    clear(d);
+#pragma unroll 1
+    for (int target = blocks - 1; target >= 0; target--) {
+        // Of this thread's operands, lower and upper half: tokens t, t + 1 of the block and t + 8, t + 9.
+        const int* first = gates.first + target * block_tokens + lane_index() % 4 * 2;
+        uint32_t a[1][4];
+        load_matrix_x4_transposed(a[0], crossed(spreads + target * block_tokens * spread_row, spread_row));
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            a[0][i] &= (first[i / 2 * 8] < 0 ? 0xffffu : 0u) | (first[i / 2 * 8 + 1] < 0 ? 0xffff0000u : 0u);
+        }
+        add_product(d, a, reads + target * block_tokens * row, row);
+        // Unlike elsewhere at once: where that is 0, nothing later makes it count again.
+        const float* rises = gates.rises + target * P + m + lane_index() / 4;
+        const float* falls = gates.falls + target * P + m + lane_index() / 4;
+        scale_rows(d, rises[0] * falls[0], rises[8] * falls[8]);
+    }
+}
 
 }  // namespace gated_slots
 
-/// Shared memory of `gsa_chunk_gradients`.
-constexpr int gsa_gradients_shared(int K, int V, int M, int C, int together) {
+/// dq (B, T, H, K), `spreads`, `balance`, and the contributions (B, N, chunks, P, K + V) of the chunk's outputs to the gradient of the
+/// state before it, of the group's heads one after the other. `lone`: the group is one head.
+/// Grid (chunks, N, B), block 4 C, shared `read_gradients_shared`: (C + P) (K + V + 8) 2 + C (P + 4) 4 + C (P + 8) 6 + C / 16 · P · 8
+/// + C · 4, and unless `lone` C (K + V + 8) 2.
+template <int K, int V, int M, int C, bool lone>
+__global__ void __launch_bounds__(
+    4 * C, gated_slots::blocks_fitting(gated_slots::read_gradients_shared(K, V, M, C, lone))) gsa_read_gradients(
+    const bf16* __restrict__ q, const bf16* __restrict__ k, const bf16* __restrict__ v, const float* __restrict__ logGates,
+    const int* __restrict__ starts, const bf16* __restrict__ states, const bf16* __restrict__ outGradient,
+    bf16* __restrict__ dq, bf16* __restrict__ spreads, float* __restrict__ balance, bf16* __restrict__ contributions, int tokens,
+    int group, float scale
+) {
     using namespace gated_slots;
-    const int P = padded_slots(M);
-    return (C + P) * tile_row(K + V) * 2 + C * tile_row(P) * 10 + C / 16 * P * 8 + C * 4
-        + together * C * (tile_row(K + V) + tile_row(2 * P)) * 2;
+    constexpr int P = padded_slots(M), X = K + V, row = tile_row(X), spread_row = tile_row(2 * P), blocks = C / block_tokens;
+    // Of the products with 16 slots, of keys or values; where a warp has one of them, it sums over heads in registers.
+    constexpr int slot_tiles = P / 16, rounds = (slot_tiles + blocks - 1) / blocks, widest = K > V ? K : V;
+    constexpr int parts = K % 32 == 0 ? 2 : 1;
+    SHARED_MEMORY(memory);
+    bf16* inputs = reinterpret_cast<bf16*>(memory);  // (C, row): [k | v]
+    bf16* state = inputs + C * row;                  // (P, row)
+    bf16* spread = state + P * row;                  // (C, spread_row)
+    const GateTables<M, C> gates(reinterpret_cast<unsigned char*>(spread + C * spread_row));
+    bf16* reads = lone ? inputs : gates.weights + C * gates.row;  // (C, row): [q | do]
+
+    const int heads = gridDim.y, begin = blockIdx.x * C, count = min(C, tokens - begin);
+    const int64_t token = static_cast<int64_t>(blockIdx.z) * tokens + begin, at = token * heads + blockIdx.y;
+    const int64_t rows = static_cast<int64_t>(heads) * group, chunk = chunk_index();
+    copy_tile<K>(inputs, row, k + at * K, heads * K, C, count);
+    copy_tile<V>(inputs + K, row, v + at * V, heads * V, C, count);
+    copy_tile<X>(state, row, states + chunk * P * X, X, P, P);
+    copy_async_commit();
+    const auto prefetch_head = [&](int head) {
+        const int64_t line = token * rows + blockIdx.y * group + head;
+        prefetch_rows<K>(q + line * K, rows * K, count);
+        prefetch_rows<V>(outGradient + line * V, rows * V, count);
+    };
+    prefetch_head(0);
+    gates.prepare(logGates + at * M, static_cast<int64_t>(heads) * M, starts ? starts + token : nullptr, begin, count);
+    copy_async_wait<0>();
+    __syncthreads();
+
+    const Share<blocks> share;
+    const int own = share.block * block_tokens, left = count - own;
+    const int first[2] = {gates.first[own + lane_index() / 4], gates.first[own + lane_index() / 4 + 8]};
+    bf16* own_spread = spread + own * spread_row;
+    float sum[rounds == 1 && !lone ? widest / 8 : 1][4];
+    clear(sum);
+    for (int head = 0; head < (lone ? 1 : group); head++) {
+        const int64_t line = token * rows + blockIdx.y * group + head;
+        const auto copy_reads = [&] {
+            copy_tile<K>(reads, row, q + line * K, rows * K, C, count);
+            copy_tile<V>(reads + K, row, outGradient + line * V, rows * V, C, count);
+            copy_async_commit();
+        };
+        if (!lone) {
+            copy_reads();
+            if (head + 1 < group) prefetch_head(head + 1);
+        }
+        float logits[P / 8][4];
+        const auto read = [&](auto width, const bf16* from, int column) {
+            constexpr int W = decltype(width)::value;
+            uint32_t x[W / 16][4];
+            fetch_rows<W>(x, from + (line + own * rows) * W, rows * W, left);
+            read_slots<W>(logits, x, share.block, inputs + column, state + column, row, gates, first);
+        };
+        if constexpr (K == V) read(Width<K>(), share.side == 0 ? q : outGradient, share.side * K);
+        else if (share.side == 0) read(Width<K>(), q, 0);
+        else read(Width<V>(), outGradient, K);
+        scale_by_ratios(logits, share.block, gates);
+        if (share.side == 1) keep_rows<false>(reinterpret_cast<float*>(own_spread), spread_row / 2, logits);
+        __syncthreads();
+        if (share.side == 0) {
+            softmax_gradients<M, C>(
+                logits, own_spread, share.block, gates, balance + (at + static_cast<int64_t>(own) * heads) * P,
+                static_cast<int64_t>(heads) * P, left, !lone && head > 0, scale);
+        }
+        __syncthreads();
+        if (share.side < parts) {
+            uint32_t a[P / 16][4];
+            float u[P / 8][4], d[K / parts / 8][4];
+            const int column = share.side * (K / parts);
+            load_rows<P>(a, own_spread, spread_row);
+            unpack_rows(u, a);
+            spread_slots<K / parts>(d, u, share.block, inputs + column, state + column, row, gates, first);
+            store_rows(dq + (line + own * rows) * K + column, rows * K, left, d);
+        }
+        for (int i = threadIdx.x; i < C * (P / 4); i += blockDim.x) {
+            const int t = i / (P / 4), column = i % (P / 4) * 8;
+            if (t < count) {
+                store_16_bytes(
+                    spreads + (line + t * rows) * 2 * P + column,
+                    *reinterpret_cast<const uint4*>(spread + t * spread_row + column));
+            }
+        }
+        if (lone) {
+            __syncthreads();
+            copy_reads();
+        }
+        copy_async_wait<0>();
+        __syncthreads();
+
+        const auto contribute = [&](auto width, int m, int part, int column) {
+            constexpr int W = decltype(width)::value;
+            float d[W / 8][4];
+            state_gradient<W, M, C>(d, m, spread + part + m, reads + column, row, gates);
+            bf16* to = contributions + (chunk * P + m) * X + column;
+            if constexpr (lone) {
+                store_rows(to, X, 16, d);
+            } else if constexpr (rounds == 1) {
+#pragma unroll
+                for (int n = 0; n < W / 8; n++) {
+#pragma unroll
+                    for (int i = 0; i < 4; i++) d[n][i] = sum[n][i] += d[n][i];
+                }
+                if (head + 1 == group) store_rows(to, X, 16, d);
+            } else if (head == 0) {
+                store_rows(to, X, 16, d);
+            } else {
+                store_rows<true>(to, X, 16, d);
+            }
+        };
+        for (int tile = share.block; tile < slot_tiles; tile += blocks) {
+            if constexpr (K == V) contribute(Width<K>(), tile * 16, share.side * P, share.side * K);
+            else if (share.side == 0) contribute(Width<K>(), tile * 16, 0, 0);
+            else contribute(Width<V>(), tile * 16, P, K);
+        }
+        if (!lone) __syncthreads();
+    }
 }
+
+// MARK: What wrote
 
 namespace gated_slots {
 
-/// A chunk in shared memory, with `together` of the group's query heads. Of each of these: reads (C, K + V) = [q | do] and
-/// spreads (C, 2 P) = [dz | p] ⊙ ratio.
-template <int K, int V, int M, int C, int together> struct GradientTiles {
+/// A chunk's keys and values in shared memory, with the reads of one head, and then the gradient of the state after the chunk.
+template <int K, int V, int M, int C> struct WriteTiles {
     static constexpr int P = padded_slots(M), blocks = C / block_tokens, row = tile_row(K + V), spread_row = tile_row(2 * P);
-    bf16* inputs;  // (C, row): [k | v]
-    bf16* state;   // (P, row)
-    bf16* reads;   // (together, C, row)
-    bf16* spreads; // (together, C, spread_row)
-    GateTables<M, C> gates;
-    float* balance; // (C, gates.row): Σ_heads p dp + dz z
+    static constexpr int sums_row = spread_row / 2;
+    bf16* inputs;   // (C, row): [k | v]
+    bf16* reads;    // (C, row): [q | do]; then `gradient`
+    bf16* gradient; // (P, row)
+    bf16* spreads;  // (C, spread_row); then `through`
+    float* through; // (C, sums_row): ratio ds from after the chunk
+    float* sums;    // (C, sums_row): ratio ds from the chunk's own outputs
+    GateTables<M, C, true> gates;
+    float* kept;    // (P): exp(F_C) S_0 · A_C
 
-    __device__ explicit GradientTiles(unsigned char* memory)
-        : inputs(reinterpret_cast<bf16*>(memory)), state(inputs + C * row), reads(state + P * row),
-          spreads(reads + together * C * row), gates(reinterpret_cast<unsigned char*>(spreads + together * C * spread_row)),
-          balance(reinterpret_cast<float*>(gates.weights + C * gates.row)) {}
+    __device__ explicit WriteTiles(unsigned char* memory)
+        : inputs(reinterpret_cast<bf16*>(memory)), reads(inputs + C * row), gradient(reads),
+          spreads(reads + (P > C ? P : C) * row), through(reinterpret_cast<float*>(spreads)),
+          sums(reinterpret_cast<float*>(spreads + C * spread_row)),
+          gates(reinterpret_cast<unsigned char*>(sums + C * sums_row)),
+          kept(reinterpret_cast<float*>(gates.weights + C * gates.row)) {}
 
-    __device__ bf16* read(int head, int block) const { return reads + (head * C + block * block_tokens) * row; }
-    __device__ bf16* spread(int head, int block) const { return spreads + (head * C + block * block_tokens) * spread_row; }
-
-    /// dz and p of one head and block, times ratio, into `spreads`, the balance, and dq (16, K).
-    __device__ void recall(float (&dq)[K / 8][4], int head, int block, float scale) const {
-        const int line = block * block_tokens + lane_index() / 4;
-        const int first[2] = {gates.first[line], gates.first[line + 8]};
-        float z[P / 8][4], p[P / 8][4], dz[P / 8][4];
-        {
-            uint32_t x[K / 16][4];
-            load_rows<K>(x, read(head, block), row);
-            read_slots<K>(z, x, block, inputs, state, row, gates, first);
-        }
-        scale_by_ratios(z, block, gates);
-        softmax_slots<M>(p, z, scale);
-        {
-            uint32_t x[V / 16][4];
-            load_rows<V>(x, read(head, block) + K, row);
-            read_slots<V>(dz, x, block, inputs + K, state + K, row, gates, first);
-        }
-        scale_by_ratios(dz, block, gates);
-        float mean[2] = {0.0f, 0.0f};
-#pragma unroll
-        for (int n = 0; n < P / 8; n++) {
-#pragma unroll
-            for (int i = 0; i < 4; i++) mean[i / 2] += p[n][i] * dz[n][i];
-        }
-        mean[0] = row_sum(mean[0]), mean[1] = row_sum(mean[1]);
-#pragma unroll
-        for (int n = 0; n < P / 8; n++) {
-#pragma unroll
-            for (int i = 0; i < 4; i++) {
-                const float dp = dz[n][i];
-                dz[n][i] = scale * p[n][i] * (dp - mean[i / 2]);
-                z[n][i] = p[n][i] * dp + dz[n][i] * z[n][i];
+    /// ratio ds (16, P) of block `source` from the chunk's own outputs, of keys or of values: `column` theirs in `inputs` and
+    /// `reads`, `part` in `spreads`.
+    template <int X> __device__ void written_gradient(float (&d)[P / 8][4], int source, int part, int column) const {
+        clear(d);
+#pragma unroll 1
+        for (int target = blocks - 1; target >= source; target--) {
+            if (target + 1 < blocks) {
+                scale_columns(d, gates.rises + (target + 1) * P);
+                scale_columns(d, gates.falls + (target + 1) * P);
             }
-        }
-        add_balance(z, head, line);
-        scale_by_ratios(p, block, gates);
-        scale_by_ratios(dz, block, gates);
-        bf16* to = spreads + (head * C + line) * spread_row + lane_index() % 4 * 2;
-#pragma unroll
-        for (int n = 0; n < P / 8; n++) {
-#pragma unroll
-            for (int half = 0; half < 2; half++) {
-                bf16* place = to + half * 8 * spread_row + n * 8;
-                *reinterpret_cast<uint32_t*>(place) = pack_bf16(dz[n][half * 2], dz[n][half * 2 + 1]);
-                *reinterpret_cast<uint32_t*>(place + P) = pack_bf16(p[n][half * 2], p[n][half * 2 + 1]);
-            }
-        }
-        spread_slots<K>(dq, dz, block, inputs, state, row, gates, first);
-    }
-
-    /// The heads one after the other, so that sums are the same in every run.
-    __device__ void add_balance(const float (&x)[P / 8][4], int head, int line) const {
-        float* to = balance + line * gates.row + lane_index() % 4 * 2;
-        for (int turn = 0; turn < together; turn++) {
-            if (turn == head) {
-#pragma unroll
-                for (int n = 0; n < P / 8; n++) {
-#pragma unroll
-                    for (int half = 0; half < 2; half++) {
-                        float2* place = reinterpret_cast<float2*>(to + half * 8 * gates.row + n * 8);
-                        const float2 old = turn > 0 ? *place : make_float2(0.0f, 0.0f);
-                        *place = make_float2(old.x + x[n][half * 2], old.y + x[n][half * 2 + 1]);
-                    }
-                }
-            }
-            if (turn + 1 < together) __syncthreads();
+            float products[2][4];
+            uint32_t a[1][4];
+            clear(products);
+            add_rows_product<X>(
+                products, inputs + source * block_tokens * row + column, reads + target * block_tokens * row + column, row);
+            keep_reached(products, source * block_tokens, target * block_tokens, gates.first);
+            pack_rows(a, products);
+            add_product(d, a, spreads + target * block_tokens * spread_row + part, spread_row);
         }
     }
 
-    /// dk (16, X) of block `source`, or dv, from the chunk's own outputs: `part` is the first column of dz or p in `spreads`,
-    /// `column` that of q or do in `reads`.
-    template <int X> __device__ void inputs_gradient(float (&d)[X / 8][4], int source, int part, int column) const {
+    /// Adds to dk (16, X) of block `source`, or dv, what the chunk's own outputs give.
+    template <int X> __device__ void add_inputs_gradient(float (&d)[X / 8][4], int source, int part, int column) const {
         uint32_t a[P / 16][4];
         float weights[P / 8][4];
         load_rows<P>(a, gates.weights + source * block_tokens * gates.row, gates.row);
-#pragma unroll
-        for (int k = 0; k < P / 16; k++) {
-#pragma unroll
-            for (int i = 0; i < 4; i++) {
-                weights[2 * k + i / 2][i % 2 * 2] = low_float(a[k][i]);
-                weights[2 * k + i / 2][i % 2 * 2 + 1] = high_float(a[k][i]);
-            }
-        }
-        clear(d);
+        unpack_rows(weights, a);
+#pragma unroll 1
         for (int target = source; target < blocks; target++) {
             if (target > source) {
                 scale_columns(weights, gates.falls + target * P);
                 scale_columns(weights, gates.rises + target * P);
                 pack_rows(a, weights);
             }
-            for (int head = 0; head < together; head++) {
-                float products[2][4];
-                uint32_t b[1][4];
-                clear(products);
-                add_product_transposed(products, a, spread(head, target) + part, spread_row);
-                keep_reached(products, source * block_tokens, target * block_tokens, gates.first);
-                pack_rows(b, products);
-                add_product(d, b, read(head, target) + column, row);
-            }
-        }
-    }
-
-    /// ds (16, P) of block `source` from the chunk's own outputs, in the place of the block's ratios.
-    __device__ void written_gradient(int source) const {
-        float d[P / 8][4];
-        clear(d);
-        for (int target = blocks - 1; target >= source; target--) {
-            if (target + 1 < blocks) {
-                scale_columns(d, gates.rises + (target + 1) * P);
-                scale_columns(d, gates.falls + (target + 1) * P);
-            }
-            add_written<K>(d, source, target, 0, 0);
-            add_written<V>(d, source, target, K, P);
-        }
-        float* ratios = gates.ratios + (source * block_tokens + lane_index() / 4) * gates.row + lane_index() % 4 * 2;
-#pragma unroll
-        for (int n = 0; n < P / 8; n++) {
-#pragma unroll
-            for (int half = 0; half < 2; half++) {
-                float2* place = reinterpret_cast<float2*>(ratios + half * 8 * gates.row + n * 8);
-                *place = make_float2(__fdividef(d[n][half * 2], place->x), __fdividef(d[n][half * 2 + 1], place->y));
-            }
-        }
-    }
-
-    template <int X>
-    __device__ void add_written(float (&d)[P / 8][4], int source, int target, int column, int part) const {
-        uint32_t x[X / 16][4];
-        load_rows<X>(x, inputs + source * block_tokens * row + column, row);
-        for (int head = 0; head < together; head++) {
             float products[2][4];
-            uint32_t a[1][4];
+            uint32_t b[1][4];
             clear(products);
-            add_product_transposed(products, x, read(head, target) + column, row);
+            add_product_transposed(products, a, spreads + target * block_tokens * spread_row + part, spread_row);
             keep_reached(products, source * block_tokens, target * block_tokens, gates.first);
-            pack_rows(a, products);
-            add_product(d, a, spread(head, target) + part, spread_row);
+            pack_rows(b, products);
+            add_product(d, b, reads + target * block_tokens * row + column, row);
         }
     }
 
-    /// The gradient (16, X) of the state before the chunk, slots from m, from the chunk's own outputs.
-    template <int X> __device__ void state_gradient(float (&d)[X / 8][4], int m, int part, int column) const {
-        const float* rises = gates.rises + m + lane_index() / 4;
-        const float* falls = gates.falls + m + lane_index() / 4;
-        auto scale_rows = [&](const float* factors) {
-#pragma unroll
-            for (int n = 0; n < X / 8; n++) {
-                d[n][0] *= factors[0], d[n][1] *= factors[0], d[n][2] *= factors[8], d[n][3] *= factors[8];
-            }
-        };
+    /// Adds what comes from after the chunk, for tokens from `last` on.
+    template <int X> __device__ void add_end_gradient(float (&d)[X / 8][4], int source, int column, int last) const {
+        uint32_t a[P / 16][4];
+        float weights[P / 8][4];
+        const int j = source * block_tokens + lane_index() / 4;
+        load_rows<P>(a, gates.weights + source * block_tokens * gates.row, gates.row);
+        unpack_rows(weights, a);
+        scale_columns(weights, gates.ends + source * P);
+        scale_rows(weights, j >= last ? 1.0f : 0.0f, j + 8 >= last ? 1.0f : 0.0f);
+        pack_rows(a, weights);
+        add_product(d, a, gradient + column, row);
+    }
+
+    /// ratio ds (16, P) from after the chunk, of keys or of values.
+    template <int X> __device__ void end_written_gradient(float (&d)[P / 8][4], int source, int column, int last) const {
+        const int j = source * block_tokens + lane_index() / 4;
         clear(d);
-        for (int target = blocks - 1; target >= 0; target--) {
-            // Of this thread's operands, lower and upper half: tokens t, t + 1 of the block and t + 8, t + 9.
-            const int* first = gates.first + target * block_tokens + lane_index() % 4 * 2;
-            uint32_t reached[2];
-            for (int i = 0; i < 2; i++) {
-                reached[i] = (first[i * 8] < 0 ? 0xffffu : 0u) | (first[i * 8 + 1] < 0 ? 0xffff0000u : 0u);
-            }
-            for (int head = 0; head < together; head++) {
-                uint32_t a[1][4];
-                load_matrix_x4_transposed(a[0], crossed(spread(head, target) + part + m, spread_row));
+        add_rows_product<X>(d, inputs + source * block_tokens * row + column, gradient + column, row);
+        scale_columns(d, gates.ends + source * P);
+        scale_rows(d, j >= last ? 1.0f : 0.0f, j + 8 >= last ? 1.0f : 0.0f);
+    }
+
+    /// `kept`, four lanes a slot. states: the chunk's; keeps: likewise.
+    __device__ void keep(const bf16* states, const float* keeps) const {
+        constexpr int X = K + V;
+        for (int m = threadIdx.x / 4; m < P; m += blockDim.x / 4) {
+            float sum = 0.0f;
 #pragma unroll
-                for (int i = 0; i < 4; i++) a[0][i] &= reached[i / 2];
-                add_product(d, a, read(head, target) + column, row);
+            for (int from = 0; from < X; from += 32) {
+                const int i = from + threadIdx.x % 4 * 8;
+                if (i >= X) continue;
+                const uint4 x = *reinterpret_cast<const uint4*>(states + m * X + i);
+                const uint4 y = *reinterpret_cast<const uint4*>(gradient + m * row + i);
+                sum += low_float(x.x) * low_float(y.x) + high_float(x.x) * high_float(y.x);
+                sum += low_float(x.y) * low_float(y.y) + high_float(x.y) * high_float(y.y);
+                sum += low_float(x.z) * low_float(y.z) + high_float(x.z) * high_float(y.z);
+                sum += low_float(x.w) * low_float(y.w) + high_float(x.w) * high_float(y.w);
             }
-            scale_rows(rises + target * P);
-            scale_rows(falls + target * P);
+            sum = row_sum(sum);
+            if (threadIdx.x % 4 == 0) kept[m] = sum * keeps[m];
         }
     }
 
-    /// dLogGates from ds, in the place of the ratios, and the balance. `totals` (blocks, P) is free; holds a barrier.
-    template <bool adding>
-    __device__ void log_gates_gradient(const float* logGates, float* out, int64_t gate_row, int count, float* totals) const {
-        constexpr int items = blocks * P, threads = 2 * C * together, rounds = (items + threads - 1) / threads;
-        float g[rounds][block_tokens], sums[rounds][block_tokens];
+    /// dLogGates of the chunk from all sums; logGates, balance and out: the chunk's first token's. Holds a barrier.
+    __device__ void log_gates_gradient(
+        const float* logGates, const float* balance, float* out, int heads, int count, int last
+    ) const {
+        constexpr int items = blocks * P, threads = 4 * C, rounds = (items + threads - 1) / threads;
+        // Of a block and slot: what its own tokens sum up to within the document of the first, and Σ s ds from after the chunk.
+        float *totals = gates.falls, *ends = gates.rises;
+        const int64_t gate_row = static_cast<int64_t>(heads) * M, balance_row = static_cast<int64_t>(heads) * P;
+        // At the same place: s and ds, and the sums from every token to the block's last of its document.
+        float s[rounds][block_tokens], ds[rounds][block_tokens], later[rounds][block_tokens];
 #pragma unroll
         for (int round = 0; round < rounds; round++) {
             const int item = threadIdx.x + round * threads, token = item / P * block_tokens, m = item % P;
             if (item >= items) continue;
-            load_log_gates(g[round], logGates + token * gate_row + m, gate_row, m < M ? count - token : 0);
-            float sum = 0.0f;
+            float g[block_tokens], middle = 0.0f, decay = 0.0f, end = 0.0f, sum = 0.0f;
+            load_log_gates(g, logGates + token * gate_row + m, gate_row, m < M ? count - token : 0);
+#pragma unroll
+            for (int t = 0; t < block_tokens; t++) {
+                later[round][t] = token + t < count ? balance[(token + t) * balance_row + m] : 0.0f;
+            }
+#pragma unroll
+            for (int t = 0; t < block_tokens / 2; t++) middle += g[t];
+#pragma unroll
+            for (int t = 0; t < block_tokens; t++) {
+                decay += g[t];
+                const int at = (token + t) * sums_row + m;
+                const float inverse = exp_fast(middle - decay), from_end = through[at] * inverse;
+                s[round][t] = written(g[t]);
+                ds[round][t] = sums[at] * inverse + from_end;
+                end += s[round][t] * from_end;
+            }
 #pragma unroll
             for (int t = block_tokens - 1; t >= 0; t--) {
-                const int at = (token + t) * gates.row + m;
                 if (t + 1 < block_tokens && gates.first[token + t + 1] == token + t + 1) sum = 0.0f;
-                sum += balance[at] - written(g[round][t]) * gates.ratios[at];
-                sums[round][t] = sum;
+                sum += later[round][t] - s[round][t] * ds[round][t];
+                later[round][t] = sum;
             }
-            totals[item] = sum;
+            totals[item] = sum, ends[item] = end;
         }
         __syncthreads();
 #pragma unroll
         for (int round = 0; round < rounds; round++) {
             const int item = threadIdx.x + round * threads, token = item / P * block_tokens, m = item % P;
             if (item >= items || m >= M) continue;
-            // What the later blocks hold of the document of this block's last token.
-            float later = 0.0f;
+            // What the later blocks hold of the document of this block's last token, and what is left behind of the row's last.
+            float after = 0.0f, end = kept[m];
             for (int block = blocks - 1; block > item / P; block--) {
                 const int start = block * block_tokens;
-                if (gates.first[start + block_tokens - 1] > start) later = 0.0f;
-                later = gates.first[start] == start ? 0.0f : later + totals[block * P + m];
+                if (gates.first[start + block_tokens - 1] > start) after = 0.0f;
+                after = gates.first[start] == start ? 0.0f : after + totals[block * P + m];
             }
-            const int last = gates.first[token + block_tokens - 1];
+            for (int block = 0; block < blocks; block++) end += ends[block * P + m];
+            const int own = gates.first[token + block_tokens - 1];
 #pragma unroll
             for (int t = 0; t < block_tokens; t++) {
                 if (token + t >= count) continue;
-                const float ds = gates.ratios[(token + t) * gates.row + m], s = written(g[round][t]);
-                const float gradient = sums[round][t] + (last <= token + t ? later : 0.0f) - (1.0f - s) * ds;
-                float* place = out + (token + t) * gate_row + m;
-                *place = adding ? *place + gradient : gradient;
+                out[(token + t) * gate_row + m] = later[round][t] + (own <= token + t ? after : 0.0f)
+                    + (token + t >= last ? end : 0.0f) - (1.0f - s[round][t]) * ds[round][t];
             }
         }
     }
@@ -268,186 +466,98 @@ template <int K, int V, int M, int C, int together> struct GradientTiles {
 
 }  // namespace gated_slots
 
-/// Of the chunk's own outputs: dq (B, T, H, K), complete; dk, dv, dLogGates without what comes from after the chunk; and
-/// contributions (B, N, chunks, P, K + V) to the gradient of the state before the chunk. It takes `together` of the group's
-/// heads, from `firstHead`, as many as shared memory holds; further launches for further heads are `adding` to all but dq.
-/// Grid (chunks, N, B), block 2 C · together, shared `gsa_gradients_shared`:
-/// (C + P) (K + V + 8) 2 + C (P + 8) 10 + C / 16 · P · 8 + C · 4 + together · C (K + V + 2 P + 16) 2.
-template <int K, int V, int M, int C, int together, bool adding>
+/// dk, dv (B, T, N, ·) and dLogGates (B, T, N, M), with what comes through the state after the chunk, of gradient `gradients`
+/// (B, N, chunks, P, K + V); `states` and `keeps` are those of the forward pass, `spreads` and `balance` of `gsa_read_gradients`.
+/// Grid (chunks, N, B), block 4 C, shared `write_gradients_shared`: (C + max(P, C)) (K + V + 8) 2 + C (P + 4) 8 + C (P + 8) 2
+/// + (3 C / 16 + 2) P · 4 + C · 4.
+template <int K, int V, int M, int C>
 __global__ void __launch_bounds__(
-    2 * C * together, 2 * gsa_gradients_shared(K, V, M, C, together) <= gated_slots::shared_limit ? 2 : 1) gsa_chunk_gradients(
+    4 * C, gated_slots::blocks_fitting(gated_slots::write_gradients_shared(K, V, M, C))) gsa_write_gradients(
     const bf16* __restrict__ q, const bf16* __restrict__ k, const bf16* __restrict__ v, const float* __restrict__ logGates,
-    const int* __restrict__ starts, const bf16* __restrict__ states, const bf16* __restrict__ outGradient,
-    bf16* __restrict__ dq, bf16* __restrict__ dk, bf16* __restrict__ dv, float* __restrict__ dLogGates,
-    bf16* __restrict__ contributions, int tokens, int group, int firstHead, float scale
+    const int* __restrict__ starts, const bf16* __restrict__ states, const float* __restrict__ keeps,
+    const bf16* __restrict__ outGradient, const bf16* __restrict__ spreads, const float* __restrict__ balance,
+    const bf16* __restrict__ gradients, bf16* __restrict__ dk, bf16* __restrict__ dv, float* __restrict__ dLogGates, int tokens,
+    int group
 ) {
     using namespace gated_slots;
-    constexpr int P = padded_slots(M), X = K + V, blocks = C / block_tokens;
+    using Tiles = WriteTiles<K, V, M, C>;
+    constexpr int P = Tiles::P, X = K + V, row = Tiles::row, blocks = C / block_tokens;
     SHARED_MEMORY(memory);
-    const GradientTiles<K, V, M, C, together> tiles(memory);
-    const int warp = threadIdx.x / 32, warps = blocks * together;
+    const Tiles tiles(memory);
     const int heads = gridDim.y, begin = blockIdx.x * C, count = min(C, tokens - begin);
     const int64_t token = static_cast<int64_t>(blockIdx.z) * tokens + begin, at = token * heads + blockIdx.y;
     const int64_t rows = static_cast<int64_t>(heads) * group, chunk = chunk_index();
-    for (int head = 0; head < together; head++) {
-        const int64_t from = token * rows + blockIdx.y * group + firstHead + head;
-        copy_tile<K>(tiles.read(head, 0), tiles.row, q + from * K, rows * K, C, count);
-        copy_tile<V>(tiles.read(head, 0) + K, tiles.row, outGradient + from * V, rows * V, C, count);
-    }
-    copy_tile<K>(tiles.inputs, tiles.row, k + at * K, heads * K, C, count);
-    copy_tile<V>(tiles.inputs + K, tiles.row, v + at * V, heads * V, C, count);
-    copy_tile<X>(tiles.state, tiles.row, states + chunk * P * X, X, P, P);
-    copy_async_commit();
-    const int64_t gate_row = static_cast<int64_t>(heads) * M;
-    tiles.gates.prepare(logGates + at * M, gate_row, starts ? starts + token : nullptr, begin, count);
+    const int start = starts ? starts[token + count - 1] : 0, last = start > 0 ? start - begin : -1;
+    const Share<blocks> share;
+
+    const auto copy_head = [&](int head) {
+        const int64_t line = token * rows + blockIdx.y * group + head;
+        copy_tile<K>(tiles.reads, row, q + line * K, rows * K, C, count);
+        copy_tile<V>(tiles.reads + K, row, outGradient + line * V, rows * V, C, count);
+        copy_tile<2 * P>(tiles.spreads, Tiles::spread_row, spreads + line * 2 * P, rows * 2 * P, C, count);
+        copy_async_commit();
+        if (head + 1 == group) return;
+        prefetch_rows<K>(q + (line + 1) * K, rows * K, count);
+        prefetch_rows<V>(outGradient + (line + 1) * V, rows * V, count);
+        prefetch_rows<2 * P>(spreads + (line + 1) * 2 * P, rows * 2 * P, count);
+    };
+    copy_tile<K>(tiles.inputs, row, k + at * K, heads * K, C, count);
+    copy_tile<V>(tiles.inputs + K, row, v + at * V, heads * V, C, count);
+    copy_head(0);
+    prefetch_rows<X>(gradients + chunk * P * X, X, P);
+    prefetch_rows<X>(states + chunk * P * X, X, P);
+    prefetch_rows<P>(balance + at * P, static_cast<int64_t>(heads) * P, count);
+    tiles.gates.prepare(
+        logGates + at * M, static_cast<int64_t>(heads) * M, starts ? starts + token : nullptr, begin, count);
     copy_async_wait<0>();
     __syncthreads();
+    tiles.gates.prepare_ends();
 
-    {
-        // A head's warps lie shifted from the head's before, so that the longest do not all share one scheduler.
-        const int head = warp / blocks, block = (warp + head) % blocks, own = block * block_tokens;
-        float d[K / 8][4];
-        tiles.recall(d, head, block, scale);
-        store_rows(dq + ((token + own) * rows + blockIdx.y * group + firstHead + head) * K, rows * K, count - own, d);
-    }
-    __syncthreads();
-
-    // Longest tasks first, and every other round of warps backwards: who had the longest then takes the shortest, or none.
-    constexpr int slot_tiles = P / 16, tasks = 3 * blocks + 2 * slot_tiles;
-    for (int round = 0; round * warps < tasks; round++) {
-        const int task = round * warps + (round % 2 == 0 ? warp : warps - 1 - warp);
-        if (task >= tasks) continue;
-        const int block = task / 3, m = (task - 3 * blocks) % slot_tiles * 16;
-        const int64_t own = at + static_cast<int64_t>(block) * block_tokens * heads;
-        const int left = count - block * block_tokens;
-        if (task >= 3 * blocks + slot_tiles) {
-            float d[V / 8][4];
-            tiles.template state_gradient<V>(d, m, P, K);
-            store_rows<adding>(contributions + (chunk * P + m) * X + K, X, 16, d);
-        } else if (task >= 3 * blocks) {
-            float d[K / 8][4];
-            tiles.template state_gradient<K>(d, m, 0, 0);
-            store_rows<adding>(contributions + (chunk * P + m) * X, X, 16, d);
-        } else if (task % 3 == 0) {
-            tiles.written_gradient(block);
-        } else if (task % 3 == 1) {
-            float d[K / 8][4];
-            tiles.template inputs_gradient<K>(d, block, 0, 0);
-            store_rows<adding>(dk + own * K, heads * K, left, d);
-        } else {
-            float d[V / 8][4];
-            tiles.template inputs_gradient<V>(d, block, P, K);
-            store_rows<adding>(dv + own * V, heads * V, left, d);
-        }
-    }
-    __syncthreads();
-    tiles.template log_gates_gradient<adding>(logGates + at * M, dLogGates + at * M, gate_row, count, tiles.gates.rises);
-}
-
-/// Shared memory of `gsa_end_gradients`.
-constexpr int gsa_end_shared(int K, int V, int M, int C) {
-    using namespace gated_slots;
-    const int P = padded_slots(M);
-    return (C + P) * tile_row(K + V) * 2 + C * tile_row(P) * 6 + (C / 16 + 1) * P * 4;
-}
-
-/// Adds to dk, dv and dLogGates what comes through the state after the chunk, of gradient `gradients` (B, N, chunks, P, K + V);
-/// `states` and `keeps` are those of the forward pass.
-/// Grid (chunks, N, B), block 2 C, shared `gsa_end_shared`: (C + P) (K + V + 8) 2 + C (P + 8) 6 + (C / 16 + 1) P · 4.
-template <int K, int V, int M, int C>
-__global__ void __launch_bounds__(2 * C) gsa_end_gradients(
-    const bf16* __restrict__ k, const bf16* __restrict__ v, const float* __restrict__ logGates, const int* __restrict__ starts,
-    const bf16* __restrict__ states, const bf16* __restrict__ gradients, const float* __restrict__ keeps,
-    bf16* __restrict__ dk, bf16* __restrict__ dv, float* __restrict__ dLogGates, int tokens
-) {
-    using namespace gated_slots;
-    constexpr int P = padded_slots(M), X = K + V, row = tile_row(X), weight_row = tile_row(P), blocks = C / block_tokens;
-    SHARED_MEMORY(memory);
-    bf16* inputs = reinterpret_cast<bf16*>(memory);
-    bf16* gradient = inputs + C * row;
-    bf16* weights = gradient + P * row;
-    float* decays = reinterpret_cast<float*>(weights + C * weight_row);
-    float* totals = decays + C * weight_row;
-    float* kept = totals + blocks * P;  // (P): exp(F_C) S_0 · A_C
-
-    const int heads = gridDim.y, begin = blockIdx.x * C, count = min(C, tokens - begin);
-    const int64_t token = static_cast<int64_t>(blockIdx.z) * tokens + begin, at = token * heads + blockIdx.y;
-    const int64_t chunk = chunk_index(), gate_row = static_cast<int64_t>(heads) * M;
-    copy_tile<K>(inputs, row, k + at * K, heads * K, C, count);
-    copy_tile<V>(inputs + K, row, v + at * V, heads * V, C, count);
-    copy_tile<X>(gradient, row, gradients + chunk * P * X, X, P, P);
-    copy_async_commit();
-    const int start = starts ? starts[token + count - 1] : 0, first = start > 0 ? start - begin : -1;
-    prepare_end<M, C>(logGates + at * M, gate_row, count, first, totals, weights, decays);
-    copy_async_wait<0>();
-    __syncthreads();
-
-    const int warp = threadIdx.x / 32, own = warp * block_tokens;
-    {
-        uint32_t x[X / 16][4];
-        float d[P / 8][4];
-        load_rows<X>(x, inputs + own * row, row);
+    // What the warps of a side do; barriers stand within, which the other side meets in a copy of its own.
+    const auto compute = [&](auto width, int column, bf16* out) {
+        constexpr int W = decltype(width)::value;
+        const int own = share.block * block_tokens, part = share.side * P;
+        float *sums = tiles.sums + own * Tiles::sums_row, *through = tiles.through + own * Tiles::sums_row;
+        float d[W / 8][4];
         clear(d);
-        add_product_transposed(d, x, gradient, row);
-        float* to = decays + (own + lane_index() / 4) * weight_row + lane_index() % 4 * 2;
-#pragma unroll
-        for (int n = 0; n < P / 8; n++) {
-#pragma unroll
-            for (int half = 0; half < 2; half++) {
-                float2* place = reinterpret_cast<float2*>(to + half * 8 * weight_row + n * 8);
-                *place = make_float2(d[n][half * 2] * place->x, d[n][half * 2 + 1] * place->y);
+        for (int head = 0; head < group; head++) {
+            if (head > 0) {
+                __syncthreads();
+                copy_head(head);
+                copy_async_wait<0>();
+                __syncthreads();
+            }
+            // The sides by turns, since both add to the same sums.
+#pragma unroll 1
+            for (int turn = 0; turn < 2; turn++) {
+                if (turn == 1) __syncthreads();
+                if (turn == share.side) {
+                    float x[P / 8][4];
+                    tiles.template written_gradient<W>(x, share.block, part, column);
+                    if (turn == 0 && head == 0) keep_rows<false>(sums, Tiles::sums_row, x);
+                    else keep_rows<true>(sums, Tiles::sums_row, x);
+                } else {
+                    tiles.template add_inputs_gradient<W>(d, share.block, part, column);
+                }
             }
         }
-    }
-    {
-        uint32_t a[P / 16][4];
-        load_rows<P>(a, weights + own * weight_row, weight_row);
-        float d[K / 8][4], e[V / 8][4];
-        clear(d);
-        add_product(d, a, gradient, row);
-        store_rows<true>(dk + (at + static_cast<int64_t>(own) * heads) * K, heads * K, count - own, d);
-        clear(e);
-        add_product(e, a, gradient + K, row);
-        store_rows<true>(dv + (at + static_cast<int64_t>(own) * heads) * V, heads * V, count - own, e);
-    }
-    // Four lanes a slot.
-    for (int m = threadIdx.x / 4; m < P; m += blockDim.x / 4) {
-        float sum = 0.0f;
-        for (int i = threadIdx.x % 4 * 8; i < X; i += 32) {
-            const uint4 x = *reinterpret_cast<const uint4*>(states + (chunk * P + m) * X + i);
-            const uint4 y = *reinterpret_cast<const uint4*>(gradient + m * row + i);
-            sum += low_float(x.x) * low_float(y.x) + high_float(x.x) * high_float(y.x);
-            sum += low_float(x.y) * low_float(y.y) + high_float(x.y) * high_float(y.y);
-            sum += low_float(x.z) * low_float(y.z) + high_float(x.z) * high_float(y.z);
-            sum += low_float(x.w) * low_float(y.w) + high_float(x.w) * high_float(y.w);
-        }
-        sum = row_sum(sum);
-        if (threadIdx.x % 4 == 0) kept[m] = sum * keeps[chunk * P + m];
-    }
+        __syncthreads();
+        copy_tile<X>(tiles.gradient, row, gradients + chunk * P * X, X, P, P);
+        copy_async_commit();
+        copy_async_wait<0>();
+        __syncthreads();
+        tiles.template add_end_gradient<W>(d, share.block, column, last);
+        store_rows(out + (at + static_cast<int64_t>(own) * heads) * W, static_cast<int64_t>(heads) * W, count - own, d);
+        float x[P / 8][4];
+        tiles.template end_written_gradient<W>(x, share.block, column, last);
+        if (share.side == 0) keep_rows<false>(through, Tiles::sums_row, x);
+        __syncthreads();
+        if (share.side == 1) keep_rows<true>(through, Tiles::sums_row, x);
+    };
+    if constexpr (K == V) compute(Width<K>(), share.side * K, share.side == 0 ? dk : dv);
+    else if (share.side == 0) compute(Width<K>(), 0, dk);
+    else compute(Width<V>(), K, dv);
+    tiles.keep(states + chunk * P * X, keeps + chunk * P);
     __syncthreads();
-
-    for (int item = threadIdx.x; item < blocks * P; item += blockDim.x) {
-        const int place = item / P * block_tokens, m = item % P;
-        float g[block_tokens], sum = 0.0f;
-        load_log_gates(g, logGates + at * M + place * gate_row + m, gate_row, m < M ? count - place : 0);
-#pragma unroll
-        for (int t = 0; t < block_tokens; t++) sum += written(g[t]) * decays[(place + t) * weight_row + m];
-        totals[item] = sum;
-    }
-    __syncthreads();
-    for (int item = threadIdx.x; item < blocks * P; item += blockDim.x) {
-        const int place = item / P * block_tokens, m = item % P;
-        if (m >= M) continue;
-        float g[block_tokens], sum = kept[m];
-        load_log_gates(g, logGates + at * M + place * gate_row + m, gate_row, count - place);
-        for (int block = 0; block < item / P; block++) sum += totals[block * P + m];
-#pragma unroll
-        for (int t = 0; t < block_tokens; t++) {
-            const float ds = decays[(place + t) * weight_row + m], s = written(g[t]);
-            if (place + t < count && place + t >= first) {
-                dLogGates[(at + static_cast<int64_t>(place + t) * heads) * M + m] += sum - (1.0f - s) * ds;
-            }
-            sum += s * ds;
-        }
-    }
+    tiles.log_gates_gradient(logGates + at * M, balance + at * P, dLogGates + at * M, heads, count, last);
 }

@@ -62,12 +62,6 @@ template <int steps> __device__ inline void scale_operand_rows(uint32_t (&x)[ste
     }
 }
 
-/// d[t][·] *= factors of this thread's two rows.
-template <int tiles> __device__ inline void scale_rows(float (&d)[tiles][4], float upper, float lower) {
-#pragma unroll
-    for (int n = 0; n < tiles; n++) d[n][0] *= upper, d[n][1] *= upper, d[n][2] *= lower, d[n][3] *= lower;
-}
-
 /// Begins to copy `count` floats that are `step` apart, of which the first `valid` exist, zeros for the others; thread `thread` of
 /// `threads`.
 __device__ inline void copy_floats_by(
