@@ -52,11 +52,14 @@ class Slots:
         def tiles(C, tables):
             return (C + P) * (X + 8) * 2 + C * (P + 8) * tables
 
+        def output_bytes(C):
+            return tiles(C, 6) + C * (P + 4) * 4 + C // 16 * P * 8 + C * 4
+
         def read_bytes(C):
-            return (tiles(C, 6) + C * (P + 4) * 4 + C // 16 * P * 8 + C * 4 + (0 if lone else C * (X + 8) * 2))
+            return output_bytes(C) + (0 if lone else C * (X + 8) * 2)
 
         def write_bytes(C):
-            return ((C + max(P, C)) * (X + 8) * 2 + C * (P + 4) * 8 + C * (P + 8) * 2 + (3 * C // 16 + 2) * P * 4 + C * 4)
+            return (C + max(P, C)) * (X + 8) * 2 + C * (P + 4) * 8 + C * (P + 8) * 2 + (3 * C // 16 + 2) * P * 4 + C * 4
 
         C = next(C for C in (64, 32, 16) if max(read_bytes(C), write_bytes(C)) <= SHARED_LIMIT)
         chunks = -(-T // C)
@@ -78,7 +81,7 @@ class Slots:
                    [k, v, gates, starts, states, keeps, T], operations=per_chunk * linear * X),
             Launch(FORWARD, f"gsa_scan_states<{K},{V},{M},false>", scan_grid, 128, 0,
                    [states, keeps, *initial, *self.final, chunks], updated=(states,)),
-            Launch(FORWARD, f"gsa_outputs<{sizes},1>", grid, 2 * C, tiles(C, 6) + C // 16 * P * 8 + C * 4,
+            Launch(FORWARD, f"gsa_outputs<{sizes}>", grid, 4 * C, output_bytes(C),
                    [q, k, v, gates, starts, states, self.o, T, G, K**-0.5],
                    operations=per_chunk * G * (linear * X + square * (X + 2 * P))),
         ]

@@ -139,12 +139,12 @@ extension CUDABackend {
         }
 
         func outputBytes(_ chunk: Int) -> Int {
-            (chunk + paddedSlots) * (width + 8) * 2 + chunk * (paddedSlots + 8) * 6 + chunk / 16 * paddedSlots * 8
-                + chunk * 4
+            (chunk + paddedSlots) * (width + 8) * 2 + chunk * (paddedSlots + 4) * 4 + chunk * (paddedSlots + 8) * 6
+                + chunk / 16 * paddedSlots * 8 + chunk * 4
         }
 
         func readGradientBytes(_ chunk: Int) -> Int {
-            outputBytes(chunk) + chunk * (paddedSlots + 4) * 4 + (group == 1 ? 0 : chunk * (width + 8) * 2)
+            outputBytes(chunk) + (group == 1 ? 0 : chunk * (width + 8) * 2)
         }
 
         func writeGradientBytes(_ chunk: Int) -> Int {
@@ -231,7 +231,7 @@ extension CUDABackend {
         try scan(shape, chunks: chunks, states: states, keeps: keeps, from: state, to: final, reversed: false)
         let result = try empty(Array(q.shape.dropLast()) + [shape.valueDim])
         try device.launch(
-            "gated_slot_attention.cu", "gsa_outputs<\(shape.sizes(chunk)),1>", grid: grid, block: (2 * chunk, 1),
+            "gated_slot_attention.cu", "gsa_outputs<\(shape.sizes(chunk))>", grid: grid, block: (4 * chunk, 1),
             shared: shape.outputBytes(chunk),
             [
                 .tensor(q), .tensor(k), .tensor(v), .tensor(logGates), .tensor(starts), .tensor(states),

@@ -115,23 +115,35 @@ __global__ void __launch_bounds__(128) gsa_scan_states(
     for (int i = 0; i < 8; i++) to[place + i] = state[i];
 }
 
-/// o (B, T, H, V) of a chunk from the states before it. `together` heads of the group's `group` are taken at a time, each by
-/// C / 16 warps, one for a block of tokens.
-/// Grid (chunks, N, B), block 2 C · together, shared (C + P) (K + V + 8) 2 + C (P + 8) 6 + C / 16 · P · 8 + C · 4.
-template <int K, int V, int M, int C, int together>
-__global__ void __launch_bounds__(2 * C * together) gsa_outputs(
+namespace gated_slots {
+
+constexpr int outputs_shared(int K, int V, int M, int C) {
+    const int P = padded_slots(M);
+    return (C + P) * tile_row(K + V) * 2 + C * (P + 4) * 4 + C * tile_row(P) * 6 + C / 16 * P * 8 + C * 4;
+}
+
+}  // namespace gated_slots
+
+/// o (B, T, H, V) of a chunk from the states before it, of the group's heads one after the other. The two warps of a block of tokens
+/// each have half the keys' columns, then half the values'; one of them has the softmax.
+/// Grid (chunks, N, B), block 4 C, shared `outputs_shared`: (C + P) (K + V + 8) 2 + C (P + 4) 4 + C (P + 8) 6 + C / 16 · P · 8 + C · 4.
+template <int K, int V, int M, int C>
+__global__ void __launch_bounds__(
+    4 * C, gated_slots::blocks_fitting(gated_slots::outputs_shared(K, V, M, C))) gsa_outputs(
     const bf16* __restrict__ q, const bf16* __restrict__ k, const bf16* __restrict__ v, const float* __restrict__ logGates,
     const int* __restrict__ starts, const bf16* __restrict__ states, bf16* __restrict__ o, int tokens, int group, float scale
 ) {
     using namespace gated_slots;
-    constexpr int P = padded_slots(M), X = K + V, row = tile_row(X), blocks = C / block_tokens;
+    constexpr int P = padded_slots(M), X = K + V, row = tile_row(X), blocks = C / block_tokens, shared_row = P + 4;
+    constexpr int key_parts = K % 32 == 0 ? 2 : 1, value_parts = V % 32 == 0 ? 2 : 1;
+    constexpr int keys = K / key_parts, values = V / value_parts;
     SHARED_MEMORY(memory);
     bf16* inputs = reinterpret_cast<bf16*>(memory);
     bf16* state = inputs + C * row;
-    GateTables<M, C> gates(reinterpret_cast<unsigned char*>(state + P * row));
-    const int warp = threadIdx.x / 32, place = warp / blocks;
-    // A head's warps lie shifted from the head's before, so that the longest do not all share one scheduler.
-    const int block = (warp + place) % blocks;
+    float* between = reinterpret_cast<float*>(state + P * row);  // (C, shared_row): from one warp to the other
+    const GateTables<M, C> gates(reinterpret_cast<unsigned char*>(between + C * shared_row));
+    const Share<blocks> share;
+    const int side = share.side, block = share.block;
 
     const int heads = gridDim.y, begin = blockIdx.x * C, count = min(C, tokens - begin);
     const int64_t token = static_cast<int64_t>(blockIdx.z) * tokens + begin, at = token * heads + blockIdx.y;
@@ -142,22 +154,40 @@ __global__ void __launch_bounds__(2 * C * together) gsa_outputs(
 
     const int own = block * block_tokens;
     const int64_t rows = static_cast<int64_t>(heads) * group, line = (token + own) * rows + blockIdx.y * group;
-    uint32_t x[K / 16][4];
-    if (place < group) fetch_rows<K>(x, q + (line + place) * K, rows * K, count - own);
+    const int key = side < key_parts ? side * keys : 0, value = K + side * values;
+    uint32_t x[keys / 16][4];
+    fetch_rows<keys>(x, q + line * K + key, rows * K, count - own);
     gates.prepare(
         logGates + at * M, static_cast<int64_t>(heads) * M, starts ? starts + token : nullptr, begin, count);
     copy_async_wait<0>();
     __syncthreads();
 
     const int first[2] = {gates.first[own + lane_index() / 4], gates.first[own + lane_index() / 4 + 8]};
-    for (int head = place; head < group; head += together) {
-        float logits[P / 8][4], p[P / 8][4], out[V / 8][4];
-        read_slots<K>(logits, x, block, inputs, state, row, gates, first);
-        if (head + together < group) fetch_rows<K>(x, q + (line + head + together) * K, rows * K, count - own);
-        scale_by_ratios(logits, block, gates);
-        softmax_slots<M>(p, logits, scale);
-        scale_by_ratios(p, block, gates);
-        spread_slots<V>(out, p, block, inputs + K, state + K, row, gates, first);
-        store_rows(o + (line + head) * V, rows * V, count - own, out);
+    float* own_between = between + own * shared_row;
+    for (int head = 0; head < group; head++) {
+        float p[P / 8][4];
+        if (side < key_parts) {
+            read_slots<keys>(p, x, block, inputs + key, state + key, row, gates, first);
+            if (side == 1) keep_rows<false>(own_between, shared_row, p);
+        }
+        if (head + 1 < group) fetch_rows<keys>(x, q + (line + head + 1) * K + key, rows * K, count - own);
+        __syncthreads();
+        if (side == 0) {
+            if (key_parts == 2) add_kept_rows(p, own_between, shared_row);
+            scale_by_ratios(p, block, gates);
+            softmax_slots<M>(p, p, scale);
+            scale_by_ratios(p, block, gates);
+            sync_warp();
+            if (value_parts == 2) keep_rows<false>(own_between, shared_row, p);
+        }
+        __syncthreads();
+        if (side >= value_parts) continue;
+        if (side == 1) {
+            clear(p);
+            add_kept_rows(p, own_between, shared_row);
+        }
+        float out[values / 8][4];
+        spread_slots<values>(out, p, block, inputs + value, state + value, row, gates, first);
+        store_rows(o + (line + head) * V + value - K, rows * V, count - own, out);
     }
 }

@@ -31,6 +31,49 @@ constexpr float least_log_gate = -7.0f;
 
 constexpr int padded_slots(int slots) { return (slots + 15) / 16 * 16; }
 
+// MARK: Shares
+
+/// Bytes of shared memory that two blocks of a multiprocessor may ask for: 228 KiB, less 1 KiB that each takes besides.
+constexpr int shared_limit = 226 << 10;
+constexpr int blocks_fitting(int bytes) { return 2 * bytes <= shared_limit ? 2 : 1; }
+
+/// Two warps share a block of tokens: the warp's side, 0 or 1, and block, with the longest of one side beside the shortest of the
+/// other on a scheduler.
+template <int blocks> struct Share {
+    int side, block;
+    __device__ Share() {
+        const int warp = threadIdx.x / 32;
+        side = warp / blocks;
+        block = side == 0 ? warp : 2 * blocks - 1 - warp;
+    }
+};
+
+/// Stores d (16, N) into rows of floats, or adds it to them.
+template <bool adding, int tiles> __device__ inline void keep_rows(float* to, int row, const float (&d)[tiles][4]) {
+    to += lane_index() / 4 * row + lane_index() % 4 * 2;
+#pragma unroll
+    for (int n = 0; n < tiles; n++) {
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            float2* place = reinterpret_cast<float2*>(to + half * 8 * row + n * 8);
+            const float2 old = adding ? *place : make_float2(0.0f, 0.0f);
+            *place = make_float2(old.x + d[n][half * 2], old.y + d[n][half * 2 + 1]);
+        }
+    }
+}
+/// Adds such rows to d.
+template <int tiles> __device__ inline void add_kept_rows(float (&d)[tiles][4], const float* from, int row) {
+    from += lane_index() / 4 * row + lane_index() % 4 * 2;
+#pragma unroll
+    for (int n = 0; n < tiles; n++) {
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            const float2 x = *reinterpret_cast<const float2*>(from + half * 8 * row + n * 8);
+            d[n][half * 2] += x.x, d[n][half * 2 + 1] += x.y;
+        }
+    }
+}
+
 // MARK: Gates
 
 /// 1 - exp(g), to relative rounding also near g = 0.
@@ -171,7 +214,7 @@ __device__ inline void scale_by_ratios(float (&d)[padded_slots(slots) / 8][4], i
     }
 }
 
-/// p = softmax over the slots of scale · logits.
+/// p = softmax over the slots of scale · logits, which may be p.
 template <int slots>
 __device__ inline void softmax_slots(
     float (&p)[padded_slots(slots) / 8][4], const float (&logits)[padded_slots(slots) / 8][4], float scale

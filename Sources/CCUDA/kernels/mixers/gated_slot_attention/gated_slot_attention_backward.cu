@@ -19,10 +19,6 @@
 
 namespace gated_slots {
 
-/// Bytes of shared memory that two blocks of a multiprocessor may ask for: 228 KiB, less 1 KiB that each takes besides.
-constexpr int shared_limit = 226 << 10;
-constexpr int blocks_fitting(int bytes) { return 2 * bytes <= shared_limit ? 2 : 1; }
-
 constexpr int read_gradients_shared(int K, int V, int M, int C, bool lone) {
     const int P = padded_slots(M), row = tile_row(K + V);
     return (C + P) * row * 2 + C * tile_row(2 * P) * 2 + C * tile_row(P) * 6 + C / 16 * P * 8 + C * 4 + (lone ? 0 : C * row * 2);
@@ -43,31 +39,6 @@ __device__ inline void add_rows_product(float (&d)[tiles][4], const bf16* rows, 
         add_product_transposed(d, a, tile + k, row);
     }
 }
-
-/// Stores d (16, N) into rows of floats, or adds it to them.
-template <bool adding, int tiles> __device__ inline void keep_rows(float* to, int row, const float (&d)[tiles][4]) {
-    to += lane_index() / 4 * row + lane_index() % 4 * 2;
-#pragma unroll
-    for (int n = 0; n < tiles; n++) {
-#pragma unroll
-        for (int half = 0; half < 2; half++) {
-            float2* place = reinterpret_cast<float2*>(to + half * 8 * row + n * 8);
-            const float2 old = adding ? *place : make_float2(0.0f, 0.0f);
-            *place = make_float2(old.x + d[n][half * 2], old.y + d[n][half * 2 + 1]);
-        }
-    }
-}
-
-/// The warp's side, 0 for keys or 1 for values, and block of tokens, with the longest of one side beside the shortest of the other
-/// on a scheduler.
-template <int blocks> struct Share {
-    int side, block;
-    __device__ Share() {
-        const int warp = threadIdx.x / 32;
-        side = warp / blocks;
-        block = side == 0 ? warp : 2 * blocks - 1 - warp;
-    }
-};
 
 // MARK: What reads
 

@@ -6,7 +6,7 @@
     REGISTER_KERNEL(gsa_chunk_writes<K,V,M,C>);      \
     REGISTER_KERNEL(gsa_scan_states<K,V,M,false>);   \
     REGISTER_KERNEL(gsa_scan_states<K,V,M,true>);    \
-    REGISTER_KERNEL(gsa_outputs<K,V,M,C,1>)
+    REGISTER_KERNEL(gsa_outputs<K,V,M,C>)
 
 REGISTER_SHAPE(16, 16, 4, 64);
 REGISTER_SHAPE(16, 32, 20, 64);
