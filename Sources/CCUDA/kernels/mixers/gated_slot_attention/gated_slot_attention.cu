@@ -44,7 +44,7 @@ __global__ void __launch_bounds__(128) gsa_chunk_writes(
     for (int m = threadIdx.x; m < P; m += blockDim.x) {
         float sum = 0.0f;
         for (int block = 0; block < blocks; block++) sum += totals[block * P + m];
-        keeps[chunk * P + m] = first < 0 ? exp_fast(sum) : 0.0f;
+        keeps[chunk * P + m] = first < 0 ? exp_flushed(sum) : 0.0f;
     }
     for (int task = threadIdx.x / 32; task < P / 16 * (X / slice); task += blockDim.x / 32) {
         const int m = task / (X / slice) * 16, column = task % (X / slice) * slice;
@@ -125,7 +125,7 @@ constexpr int outputs_shared(int K, int V, int M, int C) {
 }  // namespace gated_slots
 
 /// o (B, T, H, V) of a chunk from the states before it, of the group's heads one after the other. The two warps of a block of tokens
-/// each have half the keys' columns, then half the values'; one of them has the softmax.
+/// each have half the keys' columns, the softmax of half the tokens, and half the values' columns.
 /// Grid (chunks, N, B), block 4 C, shared `outputs_shared`: (C + P) (K + V + 8) 2 + C (P + 4) 4 + C (P + 8) 6 + C / 16 · P · 8 + C · 4.
 template <int K, int V, int M, int C>
 __global__ void __launch_bounds__(
@@ -134,14 +134,14 @@ __global__ void __launch_bounds__(
     const int* __restrict__ starts, const bf16* __restrict__ states, bf16* __restrict__ o, int tokens, int group, float scale
 ) {
     using namespace gated_slots;
-    constexpr int P = padded_slots(M), X = K + V, row = tile_row(X), blocks = C / block_tokens, shared_row = P + 4;
+    constexpr int P = padded_slots(M), X = K + V, row = tile_row(X), blocks = C / block_tokens, between_row = P + 4;
     constexpr int key_parts = K % 32 == 0 ? 2 : 1, value_parts = V % 32 == 0 ? 2 : 1;
     constexpr int keys = K / key_parts, values = V / value_parts;
     SHARED_MEMORY(memory);
     bf16* inputs = reinterpret_cast<bf16*>(memory);
     bf16* state = inputs + C * row;
-    float* between = reinterpret_cast<float*>(state + P * row);  // (C, shared_row): from one warp to the other
-    const GateTables<M, C> gates(reinterpret_cast<unsigned char*>(between + C * shared_row));
+    float* between = reinterpret_cast<float*>(state + P * row);  // (C, between_row): from one warp to the other
+    const GateTables<M, C> gates(reinterpret_cast<unsigned char*>(between + C * between_row));
     const Share<blocks> share;
     const int side = share.side, block = share.block;
 
@@ -163,31 +163,48 @@ __global__ void __launch_bounds__(
     __syncthreads();
 
     const int first[2] = {gates.first[own + lane_index() / 4], gates.first[own + lane_index() / 4 + 8]};
-    float* own_between = between + own * shared_row;
+    float* own_between = between + own * between_row;
     for (int head = 0; head < group; head++) {
-        float p[P / 8][4];
+        float u[P / 8][4], p[P / 8][2], other[P / 8][2];
         if (side < key_parts) {
-            read_slots<keys>(p, x, block, inputs + key, state + key, row, gates, first);
-            if (side == 1) keep_rows<false>(own_between, shared_row, p);
+            read_slots<keys>(u, x, block, inputs + key, state + key, row, gates, first);
+            scale_by_ratios(u, block, gates);
+            leave_rows(own_between, between_row, u, side);
         }
         if (head + 1 < group) fetch_rows<keys>(x, q + (line + head + 1) * K + key, rows * K, count - own);
         __syncthreads();
-        if (side == 0) {
-            if (key_parts == 2) add_kept_rows(p, own_between, shared_row);
-            scale_by_ratios(p, block, gates);
-            softmax_slots<M>(p, p, scale);
-            scale_by_ratios(p, block, gates);
-            sync_warp();
-            if (value_parts == 2) keep_rows<false>(own_between, shared_row, p);
+        if (side < key_parts) own_rows(p, u, side);
+        if (key_parts == 2 || side == 1) {
+            left_rows(other, own_between, between_row, side);
+#pragma unroll
+            for (int n = 0; n < P / 8; n++) {
+#pragma unroll
+                for (int i = 0; i < 2; i++) p[n][i] = side < key_parts ? p[n][i] + other[n][i] : other[n][i];
+            }
+        }
+        softmax_slots<M>(p, scale);
+        // In the places from which this thread took the other warp's; so do those of the next head.
+        float* shown = own_between + (lane_index() / 4 + side * 8) * between_row + lane_index() % 4 * 2;
+        const float* ratios = gates.ratios + (own + lane_index() / 4 + side * 8) * gates.row + lane_index() % 4 * 2;
+#pragma unroll
+        for (int n = 0; n < P / 8; n++) {
+            const float2 ratio = *reinterpret_cast<const float2*>(ratios + n * 8);
+            p[n][0] *= ratio.x, p[n][1] *= ratio.y;
+            *reinterpret_cast<float2*>(shown + n * 8) = make_float2(p[n][0], p[n][1]);
         }
         __syncthreads();
         if (side >= value_parts) continue;
-        if (side == 1) {
-            clear(p);
-            add_kept_rows(p, own_between, shared_row);
+        left_rows(other, own_between, between_row, 1 - side);
+#pragma unroll
+        for (int n = 0; n < P / 8; n++) {
+#pragma unroll
+            for (int i = 0; i < 2; i++) {
+                u[n][i] = side == 0 ? p[n][i] : other[n][i];
+                u[n][i + 2] = side == 0 ? other[n][i] : p[n][i];
+            }
         }
         float out[values / 8][4];
-        spread_slots<values>(out, p, block, inputs + value, state + value, row, gates, first);
+        spread_slots<values>(out, u, block, inputs + value, state + value, row, gates, first);
         store_rows(o + (line + head) * V + value - K, rows * V, count - own, out);
     }
 }

@@ -61,30 +61,47 @@ template <bool adding, int tiles> __device__ inline void keep_rows(float* to, in
         }
     }
 }
-/// Adds such rows to d.
-template <int tiles> __device__ inline void add_kept_rows(float (&d)[tiles][4], const float* from, int row) {
-    from += lane_index() / 4 * row + lane_index() % 4 * 2;
+
+/// Of results d (16, N) of two warps, each takes 8 rows, 8 · side and on: it leaves the others in `between` (16, row).
+template <int tiles> __device__ inline void leave_rows(float* between, int row, const float (&d)[tiles][4], int side) {
+    float* to = between + (lane_index() / 4 + 8 - side * 8) * row + lane_index() % 4 * 2;
 #pragma unroll
     for (int n = 0; n < tiles; n++) {
+        *reinterpret_cast<float2*>(to + n * 8) = side == 0 ? make_float2(d[n][2], d[n][3]) : make_float2(d[n][0], d[n][1]);
+    }
+}
+/// Its 8 rows of its own result, and of what the other warp left.
+template <int tiles> __device__ inline void own_rows(float (&own)[tiles][2], const float (&d)[tiles][4], int side) {
 #pragma unroll
-        for (int half = 0; half < 2; half++) {
-            const float2 x = *reinterpret_cast<const float2*>(from + half * 8 * row + n * 8);
-            d[n][half * 2] += x.x, d[n][half * 2 + 1] += x.y;
-        }
+    for (int n = 0; n < tiles; n++) {
+        own[n][0] = side == 0 ? d[n][0] : d[n][2];
+        own[n][1] = side == 0 ? d[n][1] : d[n][3];
+    }
+}
+template <int tiles> __device__ inline void left_rows(float (&left)[tiles][2], const float* between, int row, int side) {
+    const float* from = between + (lane_index() / 4 + side * 8) * row + lane_index() % 4 * 2;
+#pragma unroll
+    for (int n = 0; n < tiles; n++) {
+        const float2 x = *reinterpret_cast<const float2*>(from + n * 8);
+        left[n][0] = x.x, left[n][1] = x.y;
     }
 }
 
 // MARK: Gates
 
-/// 1 - exp(g), to relative rounding also near g = 0.
+/// e^x in two instructions; 0 where that is below 2^-126.
+__device__ inline float exp_flushed(float x) { return exp2_fast(x * 1.44269504f); }
+
+/// 1 - exp(g), to relative rounding also near g = 0. Both forms are computed: a branch for each of many tokens costs more.
 __device__ inline float written(float g) {
-    if (g < -0.25f) return 1.0f - exp_fast(g);
+    const float far = 1.0f - exp_flushed(g);
     float p = 1.0f / 720;
     p = p * g + 1.0f / 120;
     p = p * g + 1.0f / 24;
     p = p * g + 1.0f / 6;
     p = p * g + 0.5f;
-    return -g * (p * g + 1.0f);
+    const float near = -g * (p * g + 1.0f);
+    return g < -0.25f ? far : near;
 }
 
 /// The log gates of one slot and a block's 16 tokens, `row` apart; 0 past the first `count`, which keeps and writes nothing.
@@ -131,11 +148,11 @@ template <int slots, int C, bool ending = false> struct GateTables {
 #pragma unroll
             for (int t = 0; t < block_tokens; t++) {
                 sum += g[t];
-                if (!ending) ratios[(token + t) * row + m] = exp_fast(sum - middle);
-                weights[(token + t) * row + m] = to_bf16(written(g[t]) * exp_fast(middle - sum));
+                if (!ending) ratios[(token + t) * row + m] = exp_flushed(sum - middle);
+                weights[(token + t) * row + m] = to_bf16(written(g[t]) * exp_flushed(middle - sum));
             }
-            rises[item] = exp_fast(middle);
-            if (ending || block + 1 < blocks) falls[item + P] = exp_fast(sum - middle);
+            rises[item] = exp_flushed(middle);
+            if (ending || block + 1 < blocks) falls[item + P] = exp_flushed(sum - middle);
             if (block == 0) falls[item] = 1.0f;
         }
     }
@@ -214,36 +231,30 @@ __device__ inline void scale_by_ratios(float (&d)[padded_slots(slots) / 8][4], i
     }
 }
 
-/// p = softmax over the slots of scale · logits, which may be p.
-template <int slots>
-__device__ inline void softmax_slots(
-    float (&p)[padded_slots(slots) / 8][4], const float (&logits)[padded_slots(slots) / 8][4], float scale
-) {
+/// p = softmax over the slots of scale · p, of 8 rows.
+template <int slots> __device__ inline void softmax_slots(float (&p)[padded_slots(slots) / 8][2], float scale) {
     constexpr int tiles = padded_slots(slots) / 8;
-    float largest[2] = {-INFINITY_F, -INFINITY_F}, sum[2] = {0.0f, 0.0f};
+    float largest = -INFINITY_F, sum = 0.0f;
 #pragma unroll
     for (int n = 0; n < tiles; n++) {
 #pragma unroll
-        for (int i = 0; i < 4; i++) {
-            p[n][i] = n * 8 + lane_index() % 4 * 2 + i % 2 < slots ? scale * logits[n][i] : -INFINITY_F;
-            largest[i / 2] = fmaxf(largest[i / 2], p[n][i]);
+        for (int i = 0; i < 2; i++) {
+            p[n][i] = n * 8 + lane_index() % 4 * 2 + i < slots ? scale * p[n][i] : -INFINITY_F;
+            largest = fmaxf(largest, p[n][i]);
         }
     }
-    largest[0] = row_max(largest[0]), largest[1] = row_max(largest[1]);
+    largest = row_max(largest);
 #pragma unroll
     for (int n = 0; n < tiles; n++) {
 #pragma unroll
-        for (int i = 0; i < 4; i++) {
-            p[n][i] = exp_fast(p[n][i] - largest[i / 2]);
-            sum[i / 2] += p[n][i];
+        for (int i = 0; i < 2; i++) {
+            p[n][i] = exp_flushed(p[n][i] - largest);
+            sum += p[n][i];
         }
     }
-    const float inverse[2] = {1.0f / row_sum(sum[0]), 1.0f / row_sum(sum[1])};
+    const float inverse = 1.0f / row_sum(sum);
 #pragma unroll
-    for (int n = 0; n < tiles; n++) {
-#pragma unroll
-        for (int i = 0; i < 4; i++) p[n][i] *= inverse[i / 2];
-    }
+    for (int n = 0; n < tiles; n++) p[n][0] *= inverse, p[n][1] *= inverse;
 }
 
 // MARK: The chunk's end
@@ -272,7 +283,7 @@ __device__ inline void prepare_end(
         for (int later = item / P + 1; later < blocks; later++) sum += totals[later * P + m];
 #pragma unroll
         for (int t = block_tokens - 1; t >= 0; t--) {
-            const float decay = token + t >= first ? exp_fast(sum) : 0.0f;
+            const float decay = token + t >= first ? exp_flushed(sum) : 0.0f;
             weights[(token + t) * row + m] = to_bf16(written(g[t]) * decay);
             sum += g[t];
         }

@@ -42,64 +42,37 @@ __device__ inline void add_rows_product(float (&d)[tiles][4], const bf16* rows, 
 
 // MARK: What reads
 
-/// dz and p of a block, times ratio, in the place of the block's dp in `spread` (16, 2 P as bfloat16, P + 4 as float), and the
-/// balance, of which the first `count` rows exist, added to what is there if `adding`.
+/// dz and p times ratio, from z and dp, of 8 rows from `line` of the chunk on, into `spread`, and the balance into `sums`: this
+/// thread's places in its row of either. Where that is not `valid` it has no balance; `adding` adds to what is there.
 template <int M, int C>
 __device__ inline void softmax_gradients(
-    const float (&z)[padded_slots(M) / 8][4], bf16* spread, int block, const GateTables<M, C>& gates, float* balance,
-    int64_t balance_row, int count, bool adding, float scale
+    const float (&z)[padded_slots(M) / 8][2], const float (&dp)[padded_slots(M) / 8][2], bf16* spread, int line,
+    const GateTables<M, C>& gates, float* sums, bool valid, bool adding, float scale
 ) {
-    constexpr int P = padded_slots(M), row = tile_row(2 * P), float_row = row / 2;
-    const int line = lane_index() / 4, pair = lane_index() % 4 * 2;
-    float p[P / 8][4], mean[2] = {0.0f, 0.0f};
-    softmax_slots<M>(p, z, scale);
-    const float* dp = reinterpret_cast<const float*>(spread) + line * float_row + pair;
+    constexpr int P = padded_slots(M);
+    float p[P / 8][2], mean = 0.0f;
+    float2 old[P / 8];
 #pragma unroll
     for (int n = 0; n < P / 8; n++) {
-#pragma unroll
-        for (int half = 0; half < 2; half++) {
-            const float2 x = *reinterpret_cast<const float2*>(dp + half * 8 * float_row + n * 8);
-            mean[half] += p[n][half * 2] * x.x + p[n][half * 2 + 1] * x.y;
-        }
+        p[n][0] = z[n][0], p[n][1] = z[n][1];
+        old[n] = adding && valid ? *reinterpret_cast<const float2*>(sums + n * 8) : make_float2(0.0f, 0.0f);
     }
-    mean[0] = row_sum(mean[0]), mean[1] = row_sum(mean[1]);
-    uint32_t packed[P / 8][4];
-    const float* ratios = gates.ratios + (block * block_tokens + line) * gates.row + pair;
-    float* sums = balance + line * balance_row + pair;
+    softmax_slots<M>(p, scale);
 #pragma unroll
-    for (int n = 0; n < P / 8; n += 2) {
-        // Read before any is written, so that they come together.
-        float2 old[2][2];
-#pragma unroll
-        for (int i = 0; i < 4; i++) {
-            const bool valid = adding && line + i % 2 * 8 < count;
-            old[i / 2][i % 2] = valid ? *reinterpret_cast<const float2*>(sums + i % 2 * 8 * balance_row + (n + i / 2) * 8)
-                                      : make_float2(0.0f, 0.0f);
-        }
-#pragma unroll
-        for (int i = 0; i < 4; i++) {
-            const int tile = n + i / 2, half = i % 2;
-            const float2 x = *reinterpret_cast<const float2*>(dp + half * 8 * float_row + tile * 8);
-            const float2 ratio = *reinterpret_cast<const float2*>(ratios + half * 8 * gates.row + tile * 8);
-            const float p0 = p[tile][half * 2], p1 = p[tile][half * 2 + 1];
-            const float dz0 = scale * p0 * (x.x - mean[half]), dz1 = scale * p1 * (x.y - mean[half]);
-            packed[tile][half] = pack_bf16(dz0 * ratio.x, dz1 * ratio.y);
-            packed[tile][half + 2] = pack_bf16(p0 * ratio.x, p1 * ratio.y);
-            const float2 sum = make_float2(
-                old[i / 2][half].x + p0 * x.x + dz0 * z[tile][half * 2],
-                old[i / 2][half].y + p1 * x.y + dz1 * z[tile][half * 2 + 1]);
-            if (line + half * 8 < count) *reinterpret_cast<float2*>(sums + half * 8 * balance_row + tile * 8) = sum;
-        }
-    }
+    for (int n = 0; n < P / 8; n++) mean += p[n][0] * dp[n][0] + p[n][1] * dp[n][1];
+    mean = row_sum(mean);
+    const float* ratios = gates.ratios + (line + lane_index() / 4) * gates.row + lane_index() % 4 * 2;
+    // All of the rows' dp has been read.
     sync_warp();
-    bf16* to = spread + line * row + pair;
 #pragma unroll
     for (int n = 0; n < P / 8; n++) {
-#pragma unroll
-        for (int half = 0; half < 2; half++) {
-            *reinterpret_cast<uint32_t*>(to + half * 8 * row + n * 8) = packed[n][half];
-            *reinterpret_cast<uint32_t*>(to + half * 8 * row + n * 8 + P) = packed[n][half + 2];
-        }
+        const float2 ratio = *reinterpret_cast<const float2*>(ratios + n * 8);
+        const float dz0 = scale * p[n][0] * (dp[n][0] - mean), dz1 = scale * p[n][1] * (dp[n][1] - mean);
+        *reinterpret_cast<uint32_t*>(spread + n * 8) = pack_bf16(dz0 * ratio.x, dz1 * ratio.y);
+        *reinterpret_cast<uint32_t*>(spread + n * 8 + P) = pack_bf16(p[n][0] * ratio.x, p[n][1] * ratio.y);
+        const float2 sum = make_float2(
+            old[n].x + p[n][0] * dp[n][0] + dz0 * z[n][0], old[n].y + p[n][1] * dp[n][1] + dz1 * z[n][1]);
+        if (valid) *reinterpret_cast<float2*>(sums + n * 8) = sum;
     }
 }
 
@@ -189,23 +162,37 @@ __global__ void __launch_bounds__(
             copy_reads();
             if (head + 1 < group) prefetch_head(head + 1);
         }
-        float logits[P / 8][4];
+        float result[P / 8][4], own_half[P / 8][2], other_half[P / 8][2];
         const auto read = [&](auto width, const bf16* from, int column) {
             constexpr int W = decltype(width)::value;
             uint32_t x[W / 16][4];
             fetch_rows<W>(x, from + (line + own * rows) * W, rows * W, left);
-            read_slots<W>(logits, x, share.block, inputs + column, state + column, row, gates, first);
+            read_slots<W>(result, x, share.block, inputs + column, state + column, row, gates, first);
         };
         if constexpr (K == V) read(Width<K>(), share.side == 0 ? q : outGradient, share.side * K);
         else if (share.side == 0) read(Width<K>(), q, 0);
         else read(Width<V>(), outGradient, K);
-        scale_by_ratios(logits, share.block, gates);
-        if (share.side == 1) keep_rows<false>(reinterpret_cast<float*>(own_spread), spread_row / 2, logits);
+        scale_by_ratios(result, share.block, gates);
+        // One of the two warps has z, the other dp: each goes on with both of 8 tokens.
+        float* between = reinterpret_cast<float*>(own_spread);
+        leave_rows(between, spread_row / 2, result, share.side);
         __syncthreads();
-        if (share.side == 0) {
+        {
+            own_rows(own_half, result, share.side);
+            left_rows(other_half, between, spread_row / 2, share.side);
+            float z[P / 8][2], dp[P / 8][2];
+#pragma unroll
+            for (int n = 0; n < P / 8; n++) {
+#pragma unroll
+                for (int i = 0; i < 2; i++) {
+                    z[n][i] = share.side == 0 ? own_half[n][i] : other_half[n][i];
+                    dp[n][i] = share.side == 0 ? other_half[n][i] : own_half[n][i];
+                }
+            }
+            const int half = share.side * 8, t = half + lane_index() / 4, pair = lane_index() % 4 * 2;
             softmax_gradients<M, C>(
-                logits, own_spread, share.block, gates, balance + (at + static_cast<int64_t>(own) * heads) * P,
-                static_cast<int64_t>(heads) * P, left, !lone && head > 0, scale);
+                z, dp, own_spread + t * spread_row + pair, own + half, gates,
+                balance + (at + static_cast<int64_t>(own + t) * heads) * P + pair, t < left, !lone && head > 0, scale);
         }
         __syncthreads();
         if (share.side < parts) {
@@ -398,7 +385,7 @@ template <int K, int V, int M, int C> struct WriteTiles {
             for (int t = 0; t < block_tokens; t++) {
                 decay += g[t];
                 const int at = (token + t) * sums_row + m;
-                const float inverse = exp_fast(middle - decay), from_end = through[at] * inverse;
+                const float inverse = exp_flushed(middle - decay), from_end = through[at] * inverse;
                 s[round][t] = written(g[t]);
                 ds[round][t] = sums[at] * inverse + from_end;
                 end += s[round][t] * from_end;
