@@ -76,7 +76,7 @@ class Slots:
         per_chunk, linear, square = B * N * chunks, 2 * C * P, C * C
         scan_grid = (-(-P * X // 8 // 128), N, B)
         self.forward = [
-            Launch(FORWARD, f"gsa_chunk_writes<{sizes}>", grid, 128,
+            Launch(FORWARD, f"gsa_chunk_writes<{sizes}>", grid, 256,
                    C * (X + 8) * 2 + C * (P + 8) * 2 + C // 16 * P * 4,
                    [k, v, gates, starts, states, keeps, T], operations=per_chunk * linear * X),
             Launch(FORWARD, f"gsa_scan_states<{K},{V},{M},false>", scan_grid, 128, 0,

@@ -219,7 +219,7 @@ extension CUDABackend {
         let keeps = try empty([shape.batch, shape.heads, chunks, shape.paddedSlots], .float32)
         let grid = (chunks, shape.heads, shape.batch)
         try device.launch(
-            "gated_slot_attention.cu", "gsa_chunk_writes<\(shape.sizes(chunk))>", grid: grid, block: (128, 1),
+            "gated_slot_attention.cu", "gsa_chunk_writes<\(shape.sizes(chunk))>", grid: grid, block: (256, 1),
             shared: shape.writeBytes(chunk),
             [
                 .tensor(k), .tensor(v), .tensor(logGates), .tensor(starts), .tensor(states), .tensor(keeps),

@@ -17,9 +17,9 @@ constexpr int column_slice(int width) { return width % 64 == 0 ? 64 : width % 32
 
 /// writes[m] = Σ_j exp(F_C - F_j)[m] s_j[m] [k_j | v_j], what a chunk alone would leave in the state, (B, N, chunks, P, K + V),
 /// and keeps = exp(F_C), (B, N, chunks, P), 0 where the last token's document began in the chunk.
-/// Grid (chunks, N, B), block 128, shared C (K + V + 8) 2 + C (P + 8) 2 + C / 16 · P · 4.
+/// Grid (chunks, N, B), block 256, shared C (K + V + 8) 2 + C (P + 8) 2 + C / 16 · P · 4.
 template <int K, int V, int M, int C>
-__global__ void __launch_bounds__(128) gsa_chunk_writes(
+__global__ void __launch_bounds__(256) gsa_chunk_writes(
     const bf16* __restrict__ k, const bf16* __restrict__ v, const float* __restrict__ logGates, const int* __restrict__ starts,
     bf16* __restrict__ writes, float* __restrict__ keeps, int tokens
 ) {
@@ -36,7 +36,7 @@ __global__ void __launch_bounds__(128) gsa_chunk_writes(
     copy_tile<V>(inputs + K, row, v + at * V, heads * V, C, count);
     copy_async_commit();
     const int start = starts ? starts[token + count - 1] : 0, first = start > 0 ? start - begin : -1;
-    prepare_end<M, C>(logGates + at * M, static_cast<int64_t>(heads) * M, count, first, totals, weights);
+    prepare_end<M, C, 256>(logGates + at * M, static_cast<int64_t>(heads) * M, count, first, totals, weights);
     copy_async_wait<0>();
     __syncthreads();
 

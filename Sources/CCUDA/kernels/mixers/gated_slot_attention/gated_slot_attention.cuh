@@ -262,30 +262,35 @@ template <int slots> __device__ inline void softmax_slots(float (&p)[padded_slot
 /// What a chunk's tokens leave in its final state: weights (C, row) = exp(F_C - F_j) s_j ≤ 1, 0 for tokens of documents that
 /// ended, `first` the chunk-local start of the last one. `totals` has room for (C / 16, P). Holds a barrier, and another one
 /// must follow.
-template <int slots, int C>
+template <int slots, int C, int threads>
 __device__ inline void prepare_end(
     const float* gates, int64_t gate_row, int count, int first, float* totals, bf16* weights
 ) {
-    constexpr int P = padded_slots(slots), row = tile_row(P), blocks = C / block_tokens;
-    for (int item = threadIdx.x; item < blocks * P; item += blockDim.x) {
-        const int token = item / P * block_tokens, m = item % P;
-        float g[block_tokens], sum = 0.0f;
-        load_log_gates(g, gates + token * gate_row + m, gate_row, m < slots ? count - token : 0);
+    constexpr int P = padded_slots(slots), row = tile_row(P), blocks = C / block_tokens, items = blocks * P;
+    constexpr int rounds = (items + threads - 1) / threads;
+    float g[rounds][block_tokens];
 #pragma unroll
-        for (int t = 0; t < block_tokens; t++) sum += g[t];
+    for (int round = 0; round < rounds; round++) {
+        const int item = threadIdx.x + round * threads, token = item / P * block_tokens, m = item % P;
+        if (item >= items) continue;
+        float sum = 0.0f;
+        load_log_gates(g[round], gates + token * gate_row + m, gate_row, m < slots ? count - token : 0);
+#pragma unroll
+        for (int t = 0; t < block_tokens; t++) sum += g[round][t];
         totals[item] = sum;
     }
     __syncthreads();
-    for (int item = threadIdx.x; item < blocks * P; item += blockDim.x) {
-        const int token = item / P * block_tokens, m = item % P;
-        float g[block_tokens], sum = 0.0f;
-        load_log_gates(g, gates + token * gate_row + m, gate_row, m < slots ? count - token : 0);
+#pragma unroll
+    for (int round = 0; round < rounds; round++) {
+        const int item = threadIdx.x + round * threads, token = item / P * block_tokens, m = item % P;
+        if (item >= items) continue;
+        float sum = 0.0f;
         for (int later = item / P + 1; later < blocks; later++) sum += totals[later * P + m];
 #pragma unroll
         for (int t = block_tokens - 1; t >= 0; t--) {
             const float decay = token + t >= first ? exp_flushed(sum) : 0.0f;
-            weights[(token + t) * row + m] = to_bf16(written(g[t]) * decay);
-            sum += g[t];
+            weights[(token + t) * row + m] = to_bf16(written(g[round][t]) * decay);
+            sum += g[round][t];
         }
     }
 }
