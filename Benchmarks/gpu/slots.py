@@ -187,8 +187,8 @@ class Step:
         self.states, self.o = [x.clone() for x in self.before], torch.empty_like(self.q)
         self.shape = shape
         self.launch = Launch(
-            STEP, f"gsa_step<{K},{K},{M},{G}>", (N, R), 256, ((G + 1) * K + K + (G + 1) * M + 1024 * G) * 4,
-            [self.q, self.k, self.v, self.gates, *self.states, self.o, K**-0.5], updated=tuple(self.states))
+            STEP, f"gsa_step<{K},{K},{M},{G},float>", (N, R), 256, ((G + 1) * K + K + (G + 1) * M + 1024 * G) * 4,
+            [self.q, self.k, self.v, self.gates, *self.states, self.o, K**-0.5, 1.0], updated=tuple(self.states))
 
     def results(self):
         for state, before in zip(self.states, self.before):
