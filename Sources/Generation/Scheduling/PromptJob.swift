@@ -96,9 +96,11 @@ final class PromptJob {
         let (prompt, segment, model) = (first.prompt, GenerationSession.segment, engine.model)
         let end = min((position / segment + 1) * segment, prompt.count)
         let tokens = Array(prompt[position..<end])
+        // Who works aside is given a segment at once.
+        let isAside = model.device.traits.worksAside
         if let top = first.promptAlternatives {
             let hidden = try withoutActuallyEscaping(between) { between in
-                try model.hidden([tokens], state: state, progress: between)
+                try model.hidden([tokens], state: state, progress: isAside ? nil : between)
             }
             let rows = try hidden.reshaped([tokens.count, model.configuration.decoder.hiddenSize])
             let start = position
@@ -116,7 +118,7 @@ final class PromptJob {
             return
         }
         let logits = try withoutActuallyEscaping(between) { between in
-            try model.nextLogits(tokens, state: state, progress: between)
+            try model.nextLogits(tokens, state: state, progress: isAside ? nil : between)
         }
         position = end
         engine.statistics.promptTokens += tokens.count
@@ -160,7 +162,7 @@ final class PromptJob {
             if order.request.limit == 0 {
                 sequence.finish(.init(reason: .limit, stop: nil))
             } else {
-                engine.pick(sequence, from: logits)
+                engine.start(sequence, from: logits)
             }
             if !sequence.isOver { engine.running.append(sequence) }
         }

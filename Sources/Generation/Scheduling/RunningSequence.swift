@@ -18,6 +18,8 @@ final class RunningSequence {
     private(set) var generated: [Int32] = []
     /// Generated tokens that were read.
     private(set) var read = 0
+    /// The likelihood of the last token.
+    private var untold: TokenLikelihood?
     private var hasEnded = false
 
     /// - Parameter open: continuations of the request that have not ended; the last one ends the events.
@@ -54,7 +56,9 @@ final class RunningSequence {
     var isOver: Bool { hasEnded || channel.isOver }
     /// Whether its reader is slower than the model.
     var isPaused: Bool { channel.isFull }
-    var isReady: Bool { !isOver && !isPaused }
+    /// Whether it has as many tokens as were asked for.
+    var isWhole: Bool { generated.count == limit }
+    var isReady: Bool { !isOver && !isPaused && !isWhole }
 
     /// What a device picks the next token by; nil where logits are needed here.
     var choice: TokenChoice? { alternatives == nil ? sampler.choice(after: lately) : nil }
@@ -68,14 +72,19 @@ final class RunningSequence {
     /// The token that a device picked by ``choice``.
     func accept(_ picked: Int32?) throws -> Int32 { try sampler.accept(picked) }
 
-    /// Gives out a token.
-    /// - Returns: whether a stop string ends the text with it.
-    func emit(_ token: Int32, _ likelihood: TokenLikelihood?) throws -> Bool {
-        let piece = try text.push(token)
+    /// Goes on with `token`, which is told later.
+    func append(_ token: Int32, _ likelihood: TokenLikelihood?) {
         generated.append(token)
         recent.append(CollectionOfOne(token))
         if sampler.options.penalisesGenerated { counts[token, default: 0] += 1 }
-        channel.send(.token(choice: index, likelihood, text: piece, id: token))
+        untold = likelihood
+    }
+
+    /// Gives out the last token.
+    /// - Returns: whether a stop string ends the text with it.
+    func tell() throws -> Bool {
+        let piece = try text.push(pending)
+        channel.send(.token(choice: index, untold, text: piece, id: pending))
         return text.isStopped
     }
 

@@ -18,6 +18,8 @@ final class SchedulingEngine {
     var likelihoods = LikelihoodReader()
     var statistics = SchedulerStatistics()
     private var isEnded = false
+    /// Those of a step that was begun, whose tokens are not picked yet.
+    private var begun: [RunningSequence] = []
     /// When the last step ended, and what it took.
     private var lastStep = (end: ContinuousClock.now, duration: Duration.zero)
 
@@ -142,20 +144,48 @@ final class SchedulingEngine {
         if isWhole { jobs.removeAll { $0 === job } }
     }
 
-    /// Generates a token of as many running sequences as there is room for.
+    /// Generates a token of as many running sequences as there is room for. A device that works aside is given the next step
+    /// before the tokens of this one are told.
     private func decode() {
-        let rows = Array(running.filter(\.isReady).prefix(step.capacity))
-        guard !rows.isEmpty else { return }
         let start = ContinuousClock.now
+        let rows = begun.isEmpty ? begin() : begun
+        begun = []
+        guard !rows.isEmpty else { return }
+        let going = pick(rows)
+        if model.device.traits.worksAside { begun = begin() }
+        for sequence in going { tell(sequence) }
+        statistics.sequenceBytes = rows.map(\.state.byteCount).max() ?? 0
+        running.removeAll(where: \.isOver)
+        lastStep = (.now, start.duration(to: .now))
+    }
+
+    /// Begins a step of those who are ready.
+    private func begin() -> [RunningSequence] {
+        let rows = Array(running.filter(\.isReady).prefix(step.capacity))
+        guard !rows.isEmpty else { return [] }
+        do { try step.read(rows.map(\.pending), states: rows.map(\.state)) } catch {
+            for sequence in rows { sequence.fail(error) }
+            return []
+        }
+        statistics.steps += 1
+        statistics.stepTokens += rows.count
+        for sequence in rows { sequence.hasRead() }
+        if running.count > rows.count {
+            // Those that take part come after those that had no room.
+            let isLast = Set(rows.map(ObjectIdentifier.init))
+            running = running.filter { !isLast.contains(ObjectIdentifier($0)) } + rows
+        }
+        return rows
+    }
+
+    /// Picks the tokens that follow those of the step of `rows`.
+    /// - Returns: those that have one.
+    private func pick(_ rows: [RunningSequence]) -> [RunningSequence] {
         do {
-            try step.read(rows.map(\.pending), states: rows.map(\.state))
-            statistics.steps += 1
-            statistics.stepTokens += rows.count
             let choices = rows.map(\.choice)
             let picked =
                 choices.contains { $0 != nil } ? try step.pick(choices.map { $0 ?? TokenChoice() }) : nil
-            for (row, sequence) in rows.enumerated() {
-                sequence.hasRead()
+            for (row, sequence) in rows.enumerated() where !sequence.isOver {
                 if let picked, choices[row] != nil {
                     take(sequence, logits: { try step.withLogits(of: row) { Array($0) } }) {
                         (try $0.accept(picked[row]), nil)
@@ -167,18 +197,16 @@ final class SchedulingEngine {
         } catch {
             for sequence in rows { sequence.fail(error) }
         }
-        statistics.sequenceBytes = rows.map(\.state.byteCount).max() ?? 0
-        running.removeAll(where: \.isOver)
-        if running.count > rows.count {
-            // Those that took part come after those that had no room.
-            let isLast = Set(rows.map(ObjectIdentifier.init))
-            running = running.filter { !isLast.contains(ObjectIdentifier($0)) } + rows.filter { !$0.isOver }
-        }
-        lastStep = (.now, start.duration(to: .now))
+        return rows.filter { !$0.isOver }
     }
 
-    /// Picks the next token of `sequence`.
-    func pick(_ sequence: RunningSequence, from logits: UnsafeBufferPointer<Float>) {
+    /// Picks the first token of `sequence`, and tells it.
+    func start(_ sequence: RunningSequence, from logits: UnsafeBufferPointer<Float>) {
+        pick(sequence, from: logits)
+        if !sequence.isOver { tell(sequence) }
+    }
+
+    private func pick(_ sequence: RunningSequence, from logits: UnsafeBufferPointer<Float>) {
         take(sequence, logits: { Array(logits) }) { [self] sequence in
             let token = try sequence.sample(logits)
             let likelihood = try sequence.alternatives.map {
@@ -201,14 +229,20 @@ final class SchedulingEngine {
                 return finish(sequence, .stopToken, stop: likelihood)
             }
             statistics.generatedTokens += 1
-            let isStopped = try sequence.emit(token, likelihood)
-            if isStopped { return finish(sequence, .stopString) }
-            if sequence.generated.count == sequence.limit {
-                try keep(sequence, logits)
-                finish(sequence, .limit)
-            }
+            sequence.append(token, likelihood)
+            if sequence.isWhole { try keep(sequence, logits) }
         } catch GenerationError.nonFiniteLogits {
             finish(sequence, .nonFinite)
+        } catch {
+            sequence.fail(error)
+        }
+    }
+
+    /// Tells the last token of `sequence`.
+    private func tell(_ sequence: RunningSequence) {
+        do {
+            let isStopped = try sequence.tell()
+            if isStopped { finish(sequence, .stopString) } else if sequence.isWhole { finish(sequence, .limit) }
         } catch {
             sequence.fail(error)
         }
