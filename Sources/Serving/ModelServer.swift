@@ -19,12 +19,15 @@ public struct ModelServer: Sendable {
     /// - Parameters:
     ///   - defaults: how tokens are picked where a request does not say.
     ///   - logger: gets a line for every request; never what is asked or answered.
-    /// - Throws: `GenerationError.option` for options that make no sense, and `TensorError` when memory runs out.
+    /// - Throws: `GenerationError.option` for options that make no sense or a folder that cannot be used, and `TensorError` when
+    ///   memory runs out.
     public init(
         _ model: DecoderModel, tokenizer: Tokenizer, defaults: SamplingDefaults,
         options: ServerOptions = ServerOptions(), logger: Logger
     ) throws {
-        service = try ModelService(model, tokenizer: tokenizer, defaults: defaults, options: options)
+        service = try ModelService(model, tokenizer: tokenizer, defaults: defaults, options: options) {
+            logger.warning("\($0)")
+        }
         self.logger = logger
     }
 
@@ -54,7 +57,10 @@ public struct ModelServer: Sendable {
             ],
             gracefulShutdownSignals: handlesSignals ? [.sigterm, .sigint] : [], logger: logger)
         configuration.maximumGracefulShutdownDuration = .seconds(options.graceSeconds + 10)
-        defer { service.scheduler.stop() }
+        defer {
+            service.scheduler.stop()
+            service.folder?.flush()
+        }
         try await ServiceGroup(configuration: configuration).run()
     }
 
@@ -99,6 +105,9 @@ public struct ModelServer: Sendable {
         let generation = GenerationEndpoint(service: service)
         router.post("/v1/completions") { try await generation.respond($0, $1, CompletionRequest.plan) }
         router.post("/v1/chat/completions") { try await generation.respond($0, $1, ChatRequest.plan) }
+        ResponseEndpoints(service: service).add(to: router)
+        SlotEndpoints(service: service).add(to: router)
+        router.post("/v1/states") { try await StateEndpoints(service: service).upload($0, $1) }
         return router
     }
 }

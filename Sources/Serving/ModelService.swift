@@ -12,21 +12,41 @@ struct ModelService: Sendable {
     /// How tokens are picked where a request does not say.
     let defaults: SamplingDefaults
     let scheduler: Scheduler
+    /// Where states outlive the server.
+    let folder: StateFolder?
+    let responses: ResponseStore
+    /// What states that are given out are signed with.
+    let secret: [UInt8]
+    let aside = BlockingWork()
     let metrics = ServerMetrics()
+    let modelFingerprint: UInt64
     /// Tells this model's answers from others'.
     let fingerprint: String
     /// Seconds since 1970.
     let created = Int(Date().timeIntervalSince1970)
     private let ends: Set<Int32>
 
-    /// - Throws: what `Scheduler` does.
+    /// - Parameter warn: called with a line when something of the folder for states cannot be used or written.
+    /// - Throws: what `Scheduler` and `StateFolder` do.
     init(
-        _ model: DecoderModel, tokenizer: Tokenizer, defaults: SamplingDefaults, options: ServerOptions
+        _ model: DecoderModel, tokenizer: Tokenizer, defaults: SamplingDefaults, options: ServerOptions,
+        warn: @escaping @Sendable (String) -> Void
     ) throws {
         try options.check()
         (self.model, self.tokenizer, self.defaults, self.options) = (model, tokenizer, defaults, options)
-        scheduler = try Scheduler(model, tokenizer: tokenizer, options: options.scheduler)
-        fingerprint = "moult-" + String(try model.fingerprint(), radix: 16)
+        modelFingerprint = try model.fingerprint()
+        fingerprint = "moult-" + String(modelFingerprint, radix: 16)
+        folder = try options.stateFolder.map {
+            try StateFolder(path: $0, budget: options.stateDiskBytes, model: model, warn: warn)
+        }
+        secret = folder?.secret ?? SealedState.newSecret()
+        // Conversations may take a tenth of what states may, beside it.
+        responses = try ResponseStore(
+            bytes: options.scheduler.stateBytes / 10, states: folder, diskBytes: options.stateDiskBytes / 10,
+            warn: warn)
+        var scheduling = options.scheduler
+        scheduling.folder = folder
+        scheduler = try Scheduler(model, tokenizer: tokenizer, options: scheduling)
         ends = tokenizer.stops(model.configuration.decoder.eosTokens)
     }
 
@@ -57,6 +77,7 @@ struct ModelService: Sendable {
         var request = SequenceRequest(prompt: prompt, samplers: sampling.samplers, limit: limit, strings: strings)
         request.stops = sampling.stops.union(strings.tokens(tokenizer)).union(sampling.ignoresEnd ? [] : ends)
         request.reusesStates = sampling.reusesStates
+        request.slot = sampling.slot
         request.deadline = .now + .seconds(options.requestSeconds)
         return request
     }

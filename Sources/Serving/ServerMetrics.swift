@@ -65,6 +65,9 @@ final class ServerMetrics: Sendable {
         metric("decode_step_tokens_total", "counter", "Tokens of all steps.", statistics.stepTokens)
         metric("snapshots", "gauge", "States that are kept.", statistics.states)
         metric("snapshot_bytes", "gauge", "Bytes of states that are kept.", statistics.stateBytes)
+        metric("disk_hits_total", "counter", "Prompts that went on from a state on the disk.", statistics.diskHits)
+        metric("disk_snapshots", "gauge", "States on the disk.", statistics.diskStates)
+        metric("disk_snapshot_bytes", "gauge", "Bytes of states on the disk.", statistics.diskStateBytes)
         metric(
             "state_bytes_per_sequence", "gauge", "Bytes of the largest state of the last step.",
             statistics.sequenceBytes)

@@ -14,6 +14,10 @@ public struct ServerOptions: Sendable {
     public var origins: [String] = []
     /// How the model is shared.
     public var scheduler = SchedulerOptions()
+    /// The folder in which states and conversations outlive the server; nil for none.
+    public var stateFolder: String?
+    /// Bytes that states may take in the folder, saved slots the same, and conversations a tenth of it.
+    public var stateDiskBytes = 10_000_000_000
     /// The most bytes of a request's body.
     public var maximumBody = 32 << 20
     /// The most tokens of a prompt.
@@ -44,6 +48,7 @@ public struct ServerOptions: Sendable {
         try require((1...4096).contains(scheduler.batch), "batch", "1 to 4096", scheduler.batch)
         try require(scheduler.queue >= 1, "queue", "1 or more", scheduler.queue)
         try require(scheduler.stateBytes >= 0, "stateBytes", "0 or more", scheduler.stateBytes)
+        try require(stateDiskBytes >= 0, "stateDiskBytes", "0 or more", stateDiskBytes)
         try require((1...(1 << 30)).contains(maximumBody), "maximumBody", "1 to 1G", maximumBody)
         try require(maximumPrompt >= 1, "maximumPrompt", "1 or more", maximumPrompt)
         try require(maximumTokens >= 1, "maximumTokens", "1 or more", maximumTokens)

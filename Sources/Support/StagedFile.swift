@@ -22,13 +22,15 @@ package final class StagedFile {
 
     /// Creates the file under its temporary name.
     /// - Throws: a fault with the code `EEXIST` when there is something at `path` that is not to be replaced.
-    package init(path: String, replacing replacement: Replacement = .nothing) throws(RegularFile.Fault) {
+    package init(
+        path: String, replacing replacement: Replacement = .nothing, mode: mode_t = 0o666
+    ) throws(RegularFile.Fault) {
         (self.path, self.replacement) = (path, replacement)
         let place = FilePath(path)
         guard !place.name.isEmpty else { throw RegularFile.Fault(description: "a file's name is expected") }
         try Self.check(path, replacing: replacement)
         (temporaryPath, descriptor) = try PartialName.make(beside: place) { name throws(RegularFile.Fault) in
-            try Descriptor(opening: name, O_RDWR | O_CREAT | O_EXCL)
+            try Descriptor(opening: name, O_RDWR | O_CREAT | O_EXCL, mode: mode)
         }
         partial = PartialOutput(path: temporaryPath)
     }
@@ -46,9 +48,9 @@ package final class StagedFile {
     /// - Parameter isDurable: whether it is on the disk before it has its name: so for all but what can be made again.
     package static func write(
         _ bytes: some Collection<UInt8>, to path: String, replacing replacement: Replacement = .nothing,
-        isDurable: Bool = true
+        isDurable: Bool = true, mode: mode_t = 0o666
     ) throws(RegularFile.Fault) {
-        let file = try StagedFile(path: path, replacing: replacement)
+        let file = try StagedFile(path: path, replacing: replacement, mode: mode)
         try Array(bytes).withUnsafeBytes { bytes in
             Result { () throws(RegularFile.Fault) in try file.write(bytes, at: 0) }
         }.get()

@@ -5,7 +5,8 @@
     .venv-clients/bin/pip install openai==3.57.0 'lm_eval[api]==0.4.13'
     .venv-clients/bin/python Tools/oracles/serve_clients.py [MODEL] [--data .data/questions] [--limit 50]
 
-The openai package asks for lists, whole answers, streams, likelihoods and mistakes; curl for a stream; lm-evaluation-harness
+The openai package asks for lists, whole answers, streams, likelihoods and mistakes, and for responses, which go on from any earlier one;
+curl for a stream and for a state, which it brings back; lm-evaluation-harness
 scores PIQA, ARC-Easy and OpenBookQA by local-completions, with the server's tokenizer, on the questions of moult evaluate.
 """
 
@@ -95,6 +96,46 @@ def openai_package(root):
             check(False, f"openai: no {error.__name__} for {fields}")
 
 
+def responses(root):
+    client = openai.OpenAI(base_url=f"{root}/v1", api_key="none", max_retries=0)
+    arguments = {"model": client.models.list().data[0].id, "max_output_tokens": 24, "temperature": 0}
+    first = client.responses.create(input="What is a fjord?", **arguments)
+    check(first.output_text and first.usage.output_tokens <= 24, f"openai: a response: {first.output_text!r}")
+    second = client.responses.create(input="Name one.", previous_response_id=first.id, **arguments)
+    cached = second.usage.input_tokens_details.cached_tokens
+    check(first.usage.input_tokens < cached < second.usage.input_tokens,
+          f"openai: of a second turn's {second.usage.input_tokens} tokens {cached} are cached")
+    text, done = "", None
+    with client.responses.create(input="Name one.", previous_response_id=first.id, stream=True, **arguments) as stream:
+        for event in stream:
+            text += event.delta if event.type == "response.output_text.delta" else ""
+            done = event.response if event.type in ("response.completed", "response.incomplete") else done
+    check(text == done.output_text == second.output_text, "openai: a fork, as a stream, says the same")
+    check(client.responses.retrieve(second.id).output_text == second.output_text, "openai: a response is kept")
+    with client.responses.stream(input="And where?", previous_response_id=second.id, **arguments) as stream:
+        for event in stream:
+            pass
+        check(stream.get_final_response().output_text, "openai: the helper for streams has a whole response")
+
+    state = subprocess.run(["curl", "-sf", f"{root}/v1/responses/{first.id}/state"], stdout=subprocess.PIPE, check=True).stdout
+    upload = ["curl", "-s", f"{root}/v1/states", "--data-binary", "@-", "-H", "Content-Type: application/octet-stream"]
+    again = json.loads(subprocess.run(upload, input=state, stdout=subprocess.PIPE, check=True).stdout)
+    other = client.responses.create(input="Name one.", previous_response_id=again["id"], **arguments)
+    check(other.output_text == second.output_text, f"curl: a state of {len(state)} bytes goes out and comes back")
+    forged = bytearray(state)
+    forged[len(state) // 2] ^= 1
+    refusal = json.loads(subprocess.run(upload, input=bytes(forged), stdout=subprocess.PIPE, check=True).stdout)["error"]
+    check(refusal["code"] == "forged_state", f"curl: a forged state is refused: {refusal['message']}")
+
+    client.responses.delete(first.id)
+    try:
+        client.responses.create(input="x", previous_response_id=first.id, **arguments)
+    except openai.BadRequestError as refusal:
+        check(refusal.body["param"] == "previous_response_id", f"openai: {refusal.body['message']}")
+    else:
+        check(False, "openai: a response that was deleted is gone on from")
+
+
 def curl(root):
     body = json.dumps({"prompt": "Once upon a time", "max_tokens": 8, "stream": True})
     command = ["curl", "-sN", f"{root}/v1/completions", "-H", "Content-Type: application/json", "-d", body]
@@ -135,14 +176,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", nargs="?", default=moult.ROOT / ".models" / "SmolLM2-135M-Instruct.Q4_1.gguf")
     parser.add_argument("--data", type=Path, default=moult.ROOT / ".data" / "questions")
-    parser.add_argument("--limit", type=int, default=50, help="questions of each task")
+    parser.add_argument("--limit", type=int, default=50, help="questions of each task; 0 for none")
     parser.add_argument("--concurrent", type=int, default=4, help="requests of lm_eval at once")
     parser.add_argument("--batch", type=int, default=16, help="prompts of each of them")
     arguments = parser.parse_args()
 
     with server(arguments.model) as root:
         openai_package(root)
+        responses(root)
         curl(root)
+        if not arguments.limit:
+            return
         found = harness(root, arguments.data, arguments.limit, arguments.concurrent, arguments.batch)
     ours = moult.run_json("evaluate", arguments.model, "--tasks", ",".join(TASKS), "--data", arguments.data, "--limit",
                           arguments.limit)

@@ -21,7 +21,7 @@ public enum ChatFormat: Sendable {
     }
 
     /// The conversation up to where the next answer begins.
-    func render(_ messages: [ChatMessage], _ tokenizer: Tokenizer) throws -> String {
+    package func render(_ messages: [ChatMessage], _ tokenizer: Tokenizer) throws -> String {
         switch self {
         case .template:
             let objects = messages.map { message in
@@ -55,7 +55,7 @@ public enum ChatFormat: Sendable {
     }
 
     /// The ids of `text`, which begins a conversation.
-    func encode(_ text: String, _ tokenizer: Tokenizer) throws -> [Int32] {
+    package func encode(_ text: String, _ tokenizer: Tokenizer) throws -> [Int32] {
         switch self {
         // Templates write the tokens that begin a text themselves.
         case .template: try tokenizer.encode(text, addSpecialTokens: false)

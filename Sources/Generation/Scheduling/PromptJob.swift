@@ -7,6 +7,12 @@ final class PromptJob {
     private(set) var hasBegun = false
     /// Of a prompt that is read by itself.
     private var state: DecoderState?
+    /// Where the states are that the prompt begins with, the best first; nil before they were looked for.
+    private var places: ArraySlice<PrefixStates.Place>?
+    /// The best of them, on its way from the disk.
+    private var load: StateFolder.Load?
+    /// Where else than at its end the state is kept, and segments end where they are not too short, in order.
+    private var marks: [Int] = []
     private var position = 0
     private var cached = 0
     /// Whether everything up to `position` was read in whole segments.
@@ -44,6 +50,8 @@ final class PromptJob {
     var owner: String { first.owner }
     var arrival: ContinuousClock.Instant { orders[0].arrival }
     var tokensLeft: Int { orders.reduce(0) { $0 + $1.request.prompt.count } - position }
+    /// Whether it can do nothing until a state is read from the disk.
+    var isWaiting: Bool { load.map { $0.result == nil } ?? false }
     /// Whether it holds a state, and will take part in steps.
     var needsPlace: Bool { !isPacked }
 
@@ -60,7 +68,7 @@ final class PromptJob {
             try score(engine, between)
             return true
         }
-        let state = try self.state ?? restored(engine)
+        guard let state = try self.state ?? restored(engine) else { return false }
         self.state = state
         let prompt = first.prompt
         if position < prompt.count { try readSegment(engine, state, between) }
@@ -72,19 +80,45 @@ final class PromptJob {
         return true
     }
 
-    /// The state after what a stored one has read of the prompt, which may be nothing.
-    private func restored(_ engine: SchedulingEngine) throws -> DecoderState {
-        guard first.promptAlternatives == nil, first.reusesStates, engine.options.reuse != .none else {
+    /// The state after what a stored one has read of the prompt, which may be nothing; nil while it comes from the disk.
+    private func restored(_ engine: SchedulingEngine) throws -> DecoderState? {
+        let isReusing = first.promptAlternatives == nil && first.reusesStates && engine.options.reuse != .none
+        guard isReusing else { return try engine.model.makeState() }
+        if places == nil {
+            engine.statistics.lookups += 1
+            let isExactOnly = engine.options.reuse == .exact
+            places = engine.states.places(of: first.prompt, scope: first.scope, exactOnly: isExactOnly)[...]
+        }
+        if let load {
+            guard let result = load.result else { return nil }
+            self.load = nil
+            // Another sequence may have the same name.
+            if let stored = result, first.prompt.starts(with: stored.tokens) {
+                let entry = try PrefixStates.Entry(stored, model: engine.model)
+                engine.states.adopt(entry, scope: first.scope)
+                engine.statistics.diskHits += 1
+                return try goOn(engine, from: entry)
+            }
+        }
+        switch places?.popFirst() {
+        case .memory(let entry): return try goOn(engine, from: entry)
+        case .disk(let key):
+            load = engine.states.folder?.load(key, done: engine.wake)
+            return nil
+        case nil:
+            plan(engine, from: 0)
             return try engine.model.makeState()
         }
-        engine.statistics.lookups += 1
-        let isExactOnly = engine.options.reuse == .exact
-        guard let found = engine.states.longest(of: first.prompt, scope: first.scope, exactOnly: isExactOnly) else {
-            return try engine.model.makeState()
-        }
+    }
+
+    private func goOn(_ engine: SchedulingEngine, from found: PrefixStates.Entry) throws -> DecoderState {
+        engine.states.use(found, scope: first.scope)
         engine.statistics.hits += 1
         engine.statistics.cachedTokens += found.tokens.count
-        (position, cached, isExact) = (found.tokens.count, found.tokens.count, found.isExact)
+        (position, cached) = (found.tokens.count, found.tokens.count)
+        // What is read from within a segment on is no longer read in whole ones.
+        isExact = found.isExact && position.isMultiple(of: GenerationSession.segment)
+        plan(engine, from: position)
         let state = try found.state.copy()
         if position == first.prompt.count {
             try found.logits.withUnsafeBufferPointer { try continueAll(engine, state, $0) }
@@ -92,9 +126,39 @@ final class PromptJob {
         return state
     }
 
+    /// Where states are kept on the way to the prompt's end: where messages end, and where it parts from another prompt, which
+    /// others may do too. With exact reuse only segments' ends are of use.
+    private func plan(_ engine: SchedulingEngine, from start: Int) {
+        guard engine.options.reuse == .longest else { return }
+        let prompt = first.prompt
+        let parting = engine.states.sharedBeginning(of: prompt, scope: first.scope)
+        var last = start
+        for mark in Set(first.boundaries + [parting]).sorted() where mark < prompt.count {
+            guard mark - last >= Self.leastGap else { continue }
+            marks.append(mark)
+            last = mark
+        }
+    }
+
+    /// Fewer tokens are read again rather than kept.
+    private static let leastGap = 32
+
+    /// Whether the state after `end` tokens of the prompt is kept: at its end, for what continues it; where its last segment begins,
+    /// for prompts that end otherwise; and at marks and ends of segments before, of which the fewer the farther they are from
+    /// the end. Large states, as those of Transformers become, are kept seldom.
+    private func isKept(at end: Int, _ engine: SchedulingEngine, _ state: DecoderState) -> Bool {
+        let (count, segment) = (first.prompt.count, GenerationSession.segment)
+        if end == count || end == (count - 1) / segment * segment { return true }
+        guard engine.states.isSmall(state.byteCount) else { return false }
+        let distance = count - end
+        return marks.contains(end) || end.isMultiple(of: segment) && distance <= 4 * segment
+            || end.isMultiple(of: 8 * segment) && distance <= 64 * segment || end.isMultiple(of: 64 * segment)
+    }
+
     private func readSegment(_ engine: SchedulingEngine, _ state: DecoderState, _ between: () throws -> Void) throws {
         let (prompt, segment, model) = (first.prompt, GenerationSession.segment, engine.model)
-        let end = min((position / segment + 1) * segment, prompt.count)
+        let mark = marks.first { $0 > position } ?? prompt.count
+        let end = min((position / segment + 1) * segment, mark, prompt.count)
         let tokens = Array(prompt[position..<end])
         // Who works aside is given a segment at once.
         let isAside = model.device.traits.worksAside
@@ -121,18 +185,19 @@ final class PromptJob {
             try model.nextLogits(tokens, state: state, progress: isAside ? nil : between)
         }
         position = end
+        let isEnd = end == prompt.count
         engine.statistics.promptTokens += tokens.count
         try logits.withElements(Float.self) { logits in
-            // At the end, for what continues the prompt, and where its last segment begins, for prompts that end otherwise.
-            let isEnd = end == prompt.count
-            if first.reusesStates, isEnd || end == (prompt.count - 1) / segment * segment {
-                let (read, copy) = (Array(prompt[..<end]), try state.copy())
-                engine.states.insert(
-                    .init(tokens: read, state: copy, logits: Array(logits), isExact: isExact), tokens: read,
-                    scope: first.scope, isExact: isExact)
+            if first.reusesStates, engine.options.reuse != .none, isKept(at: end, engine, state) {
+                let read = Array(prompt[..<end])
+                try engine.states.insert(
+                    .init(tokens: read, state: state.copy(), logits: Array(logits), isExact: isExact), tokens: read,
+                    scope: first.scope, isExact: isExact, onDisk: first.isDurable)
             }
             if isEnd { try continueAll(engine, state, logits) }
         }
+        // What is read after a mark begins elsewhere than segments do.
+        if !end.isMultiple(of: segment) { isExact = false }
     }
 
     /// Begins all continuations with the first token of each.
@@ -158,9 +223,10 @@ final class PromptJob {
         let open = RunningSequence.OpenChoices(count)
         for choice in 0..<count {
             let sequence = RunningSequence(
-                order, choice: choice, state: try state(choice == count - 1), tokenizer: engine.tokenizer, open: open)
+                order, choice: choice, state: try state(choice == count - 1), slot: engine.freeSlot(order.request),
+                tokenizer: engine.tokenizer, open: open)
             if order.request.limit == 0 {
-                sequence.finish(.init(reason: .limit, stop: nil))
+                engine.finish(sequence, .limit)
             } else {
                 engine.start(sequence, from: logits)
             }

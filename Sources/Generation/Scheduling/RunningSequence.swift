@@ -8,6 +8,8 @@ final class RunningSequence {
     let channel: EventChannel
     private let index: Int
     private let isLast: () -> Bool
+    /// The slot that remembers where it ends.
+    let slot: Int
     /// What the model remembers of the sequence; of no use where nothing is generated.
     let state: DecoderState
     private var sampler: Sampler
@@ -23,8 +25,11 @@ final class RunningSequence {
     private var hasEnded = false
 
     /// - Parameter open: continuations of the request that have not ended; the last one ends the events.
-    init(_ order: PromptOrder, choice: Int, state: DecoderState, tokenizer: Tokenizer, open: OpenChoices) {
+    init(
+        _ order: PromptOrder, choice: Int, state: DecoderState, slot: Int, tokenizer: Tokenizer, open: OpenChoices
+    ) {
         (request, channel, index, self.state) = (order.request, order.channel, choice, state)
+        self.slot = slot
         sampler = request.samplers[choice]
         text = GeneratedText(tokenizer, strings: request.strings)
         recent = RecentTokens(request.prompt)
@@ -51,6 +56,7 @@ final class RunningSequence {
     var alternatives: Int? { request.alternatives }
     var prompt: [Int32]? { request.promptAlternatives == nil ? request.prompt : nil }
     var reusesStates: Bool { request.reusesStates }
+    var isDurable: Bool { request.isDurable }
     /// Picked and emitted, but not read yet.
     var pending: Int32 { generated.last ?? 0 }
     var isOver: Bool { hasEnded || channel.isOver }
@@ -91,14 +97,20 @@ final class RunningSequence {
     /// The last generated token was read.
     func hasRead() { read = generated.count }
 
-    func finish(_ ending: SequenceEvent.Ending) {
+    /// Ends the sequence.
+    /// - Parameter tell: calls what it is given, which tells the reader, now or once something else is done.
+    func finish(_ ending: SequenceEvent.Ending, tell: (@escaping @Sendable () -> Void) -> Void) {
         guard !hasEnded else { return }
         hasEnded = true
         var ending = ending
         let rest = text.finish()
         if text.isStopped { ending.reason = .stopString }
-        channel.send(.finished(choice: index, ending, text: rest))
-        if isLast() { channel.finish() }
+        let event = SequenceEvent.finished(choice: index, ending, text: rest)
+        let isLast = isLast()
+        tell { [channel] in
+            channel.send(event)
+            if isLast { channel.finish() }
+        }
     }
 
     func fail(_ error: any Error) {

@@ -14,14 +14,16 @@ import Tokenizers
 ///
 /// The model runs on a thread of its own; all methods return at once.
 public final class Scheduler: Sendable {
-    private let inbox: Inbox
+    let inbox: Inbox
+    /// Where states outlive the scheduler.
+    let folder: StateFolder?
     private let model: DecoderModel
 
     /// Starts serving `model`.
     /// - Parameter tokenizer: turns what is generated into text.
     /// - Throws: `TensorError` when memory runs out.
     public init(_ model: DecoderModel, tokenizer: Tokenizer, options: SchedulerOptions = SchedulerOptions()) throws {
-        self.model = model
+        (self.model, folder) = (model, options.folder)
         inbox = Inbox(limit: options.queue)
         let engine = Handover(value: try SchedulingEngine(model, tokenizer, options, inbox))
         let thread = Thread { engine.value.run() }
@@ -87,12 +89,16 @@ struct PromptOrder: Sendable {
 final class Inbox: Sendable {
     private struct State {
         var orders: [[PromptOrder]] = []
+        var errands: [Errand] = []
         var waiting = 0
         var isClosed = false
         var isEnded = false
         var isIdle = true
         var statistics = SchedulerStatistics()
     }
+
+    /// What is done on the model's thread beside requests; with nothing when that has ended.
+    typealias Errand = @Sendable (SchedulingEngine?) -> Void
 
     private let limit: Int
     private let state = Mutex(State())
@@ -123,6 +129,14 @@ final class Inbox: Sendable {
         wake()
     }
 
+    func add(_ errand: @escaping Errand) {
+        let isEnded = state.withLock { state in
+            if !state.isEnded { state.errands.append(errand) }
+            return state.isEnded
+        }
+        if isEnded { errand(nil) } else { wake() }
+    }
+
     func close(ends: Bool) {
         state.withLock {
             $0.isClosed = true
@@ -143,10 +157,10 @@ final class Inbox: Sendable {
     }
 
     /// What was added since, and whether everything is to end.
-    func take() -> (orders: [[PromptOrder]], isEnded: Bool) {
+    func take() -> (orders: [[PromptOrder]], errands: [Errand], isEnded: Bool) {
         state.withLock { state in
-            defer { state.orders = [] }
-            return (state.orders, state.isEnded)
+            defer { (state.orders, state.errands) = ([], []) }
+            return (state.orders, state.errands, state.isEnded)
         }
     }
 

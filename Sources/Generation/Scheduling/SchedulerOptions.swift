@@ -16,6 +16,8 @@ public struct SchedulerOptions: Sendable {
     public var queue = 256
     /// Bytes that stored states may take.
     public var stateBytes = 512 << 20
+    /// Where states outlive the scheduler; nil for nowhere.
+    public var folder: StateFolder?
     /// Which stored states may be used.
     public var reuse = StateReuse.longest
 

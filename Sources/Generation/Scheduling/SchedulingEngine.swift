@@ -17,6 +17,8 @@ final class SchedulingEngine {
     var states: PrefixStates
     var likelihoods = LikelihoodReader()
     var statistics = SchedulerStatistics()
+    /// What the last sequence of each slot has left.
+    var slots: [SlotContents?]
     private var isEnded = false
     /// Those of a step that was begun, whose tokens are not picked yet.
     private var begun: [RunningSequence] = []
@@ -31,8 +33,14 @@ final class SchedulingEngine {
     init(_ model: DecoderModel, _ tokenizer: Tokenizer, _ options: SchedulerOptions, _ inbox: Inbox) throws {
         (self.model, self.tokenizer, self.options, self.inbox) = (model, tokenizer, options, inbox)
         step = try model.makeStep(capacity: options.batch)
-        states = PrefixStates(budget: options.reuse == .none ? 0 : options.stateBytes)
+        states = PrefixStates(
+            budget: options.reuse == .none ? 0 : options.stateBytes,
+            folder: options.reuse == .none ? nil : options.folder)
+        slots = [SlotContents?](repeating: nil, count: options.batch)
     }
+
+    /// Makes this thread look again, from any other.
+    var wake: @Sendable () -> Void { { [inbox] in inbox.wake() } }
 
     func run() {
         while true {
@@ -42,7 +50,7 @@ final class SchedulingEngine {
             let job = nextJob()
             if let job { read(job) }
             if job == nil || isStepDue { decode() }
-            let isIdle = jobs.isEmpty && running.isEmpty
+            let isIdle = jobs.isEmpty && running.isEmpty && states.folder?.isIdle != false
             publish(isIdle: isIdle)
             if job == nil, !running.contains(where: \.isReady) { inbox.wait(until: nextDeadline) }
         }
@@ -50,8 +58,9 @@ final class SchedulingEngine {
 
     /// Takes what was asked meanwhile.
     private func listen() {
-        let (orders, isEnded) = inbox.take()
+        let (orders, errands, isEnded) = inbox.take()
         self.isEnded = isEnded
+        for errand in errands { errand(isEnded ? nil : self) }
         for group in orders {
             let (packed, single) = PromptJob.packs(group)
             jobs += packed + single
@@ -61,6 +70,7 @@ final class SchedulingEngine {
     private func publish(isIdle: Bool) {
         statistics.running = running.count + jobs.count { $0.hasBegun }
         (statistics.states, statistics.stateBytes) = (states.count, states.byteCount)
+        if let folder = states.folder { (statistics.diskStates, statistics.diskStateBytes) = folder.contents }
         inbox.publish(statistics, isIdle: isIdle)
     }
 
@@ -86,6 +96,7 @@ final class SchedulingEngine {
             return true
         }
         for sequence in running where sequence.deadline.map({ $0 <= now }) == true {
+            keepPrompt(sequence)
             finish(sequence, .deadline)
         }
         running.removeAll(where: \.isOver)
@@ -99,7 +110,8 @@ final class SchedulingEngine {
     /// The prompt to read now: one that has begun, or may begin because a place is free.
     private func nextJob() -> PromptJob? {
         let taken = running.count { !$0.isPaused } + jobs.count { $0.hasBegun && $0.needsPlace }
-        let hasPlace = taken < options.batch
+        // Nobody begins while more ends wait for the disk than there are places.
+        let hasPlace = taken < options.batch && states.folder?.isBehind(2 * options.batch) != true
         let now = ContinuousClock.now
         var places: [String: Int] = [:]
         for sequence in running where !sequence.isPaused { places[sequence.owner, default: 0] += 1 }
@@ -110,7 +122,7 @@ final class SchedulingEngine {
             let held = job.hasBegun || !job.needsPlace ? 0 : places[job.owner] ?? 0
             return Double(job.tokensLeft + held * Self.tokensOfPlace) - waited * Self.tokensPerSecond
         }
-        let next = jobs.filter { $0.hasBegun || !$0.needsPlace || hasPlace }.min { rank($0) < rank($1) }
+        let next = jobs.filter { !$0.isWaiting && ($0.hasBegun || !$0.needsPlace || hasPlace) }.min { rank($0) < rank($1) }
         if let next, !next.hasBegun {
             next.begin()
             inbox.began(next.orders.count)
@@ -242,25 +254,61 @@ final class SchedulingEngine {
     private func tell(_ sequence: RunningSequence) {
         do {
             let isStopped = try sequence.tell()
-            if isStopped { finish(sequence, .stopString) } else if sequence.isWhole { finish(sequence, .limit) }
+            if isStopped {
+                keepPrompt(sequence)
+                finish(sequence, .stopString)
+            } else if sequence.isWhole {
+                finish(sequence, .limit)
+            }
         } catch {
             sequence.fail(error)
         }
     }
 
-    private func finish(
+    /// Ends a sequence. Its reader hears of it once its state, if it has one in the folder, is on the disk: what was finished is
+    /// there again, whenever the program is killed. Nobody else waits for that.
+    func finish(
         _ sequence: RunningSequence, _ reason: SequenceEvent.Ending.Reason, stop: TokenLikelihood? = nil
     ) {
-        sequence.finish(.init(reason: reason, stop: stop))
+        sequence.finish(.init(reason: reason, stop: stop)) { tell in
+            guard let folder = states.folder, sequence.reusesStates, sequence.isDurable else { return tell() }
+            folder.writeNow(nil, done: tell, settled: wake)
+        }
     }
 
     /// Stores the state of a sequence that ends, from which the next turn of a conversation goes on.
     private func keep(_ sequence: RunningSequence, _ logits: () throws -> [Float]) throws {
-        guard sequence.reusesStates, let prompt = sequence.prompt else { return }
+        guard sequence.reusesStates, let prompt = sequence.prompt, options.reuse != .none else { return }
         let tokens = prompt + sequence.generated.prefix(sequence.read)
-        try states.insert(
-            .init(tokens: tokens, state: sequence.state, logits: logits(), isExact: false), tokens: tokens,
-            scope: sequence.scope, isExact: false)
+        let entry = PrefixStates.Entry(
+            tokens: tokens, state: sequence.state, logits: try logits(), isExact: false)
+        states.adopt(entry, scope: sequence.scope)
+        slots[sequence.slot] = SlotContents(scope: sequence.scope, tokens: tokens)
+        try writeNow(entry, sequence)
+    }
+
+    /// Stores the state before the text of a sequence that ends within what it has read: the next turn goes on from there.
+    private func keepPrompt(_ sequence: RunningSequence) {
+        guard sequence.reusesStates, let prompt = sequence.prompt,
+            let entry = states.entry(after: prompt, scope: sequence.scope)
+        else { return }
+        slots[sequence.slot] = SlotContents(scope: sequence.scope, tokens: prompt)
+        try? writeNow(entry, sequence)
+    }
+
+    /// Writes a state that must be on the disk before its sequence's end is told.
+    private func writeNow(_ entry: PrefixStates.Entry, _ sequence: RunningSequence) throws {
+        guard sequence.isDurable, let folder = states.folder,
+            let key = states.folderKey(entry.tokens, sequence.scope, isExact: entry.isExact)
+        else { return }
+        folder.writeNow(folder.needs(key) ? (try entry.stored(), key) : nil, done: {}, settled: {})
+    }
+
+    /// The slot for a sequence: the one that is asked for, or the first that no running sequence has.
+    func freeSlot(_ request: SequenceRequest) -> Int {
+        if let slot = request.slot, slots.indices.contains(slot) { return slot }
+        let taken = Set(running.filter { !$0.isOver }.map(\.slot))
+        return slots.indices.first { !taken.contains($0) } ?? 0
     }
 }
 

@@ -24,6 +24,12 @@ public struct SequenceRequest: Sendable {
     public var scope = ""
     /// Whether stored states may be used and states be stored.
     public var reusesStates = true
+    /// Whether states may be kept in the scheduler's folder, where it has one.
+    public var isDurable = true
+    /// Numbers of tokens of the prompt after which others may go on otherwise, as where messages end: states are kept there.
+    public var boundaries: [Int] = []
+    /// The slot that remembers where the sequence ended; nil for any.
+    public var slot: Int?
     /// When to stop, whatever has come until then.
     public var deadline: ContinuousClock.Instant?
 

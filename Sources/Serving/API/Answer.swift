@@ -2,8 +2,21 @@ import Foundation
 import Generation
 import Support
 
+/// What a request for text is answered with, as it comes.
+protocol AnswerUnderWay: Sendable {
+    var id: String { get }
+    /// The whole answer.
+    func whole() async throws -> (json: JSONValue, summary: Answer.Summary)
+    /// Gives the parts of the answer to `send` as they come.
+    func stream(_ send: (Answer.Part) async throws -> Void) async throws -> Answer.Summary
+    /// What ends a stream, after a mistake too.
+    var ending: Answer.Part? { get }
+    /// How a stream tells of a mistake.
+    func part(of error: APIError) -> Answer.Part
+}
+
 /// An answer under way: collects or streams what becomes of a plan's requests.
-struct Answer: Sendable {
+struct Answer: AnswerUnderWay {
     let plan: GenerationPlan
     let service: ModelService
     let events: [SequenceEvents]
@@ -29,7 +42,6 @@ struct Answer: Sendable {
 
     // MARK: Whole
 
-    /// The whole answer.
     func whole() async throws -> (json: JSONValue, summary: Summary) {
         var summary = Summary()
         var choices: [JSONValue] = []
@@ -70,11 +82,28 @@ struct Answer: Sendable {
     enum Part: Sendable {
         /// An object of the API.
         case data(JSONValue)
+        /// An object of the API with a name.
+        case event(String, JSONValue)
         /// What keeps a connection alive, and is no part of the answer.
         case comment(String)
+        /// The end of a stream.
+        case done
+
+        /// As a server-sent event, without the empty line behind it.
+        var text: String {
+            switch self {
+            case .data(let value): "data: \(value.text())"
+            case .event(let name, let value): "event: \(name)\ndata: \(value.text())"
+            case .comment(let text): ": \(text)"
+            case .done: "data: [DONE]"
+            }
+        }
     }
 
-    /// Gives the parts of the answer to `send` as they come.
+    let ending: Part? = .done
+
+    func part(of error: APIError) -> Part { .data(error.json) }
+
     func stream(_ send: (Part) async throws -> Void) async throws -> Summary {
         var summary = Summary()
         func part(_ choice: JSONValue) async throws {
@@ -136,7 +165,7 @@ struct Answer: Sendable {
         summary.usage.cached += reading.cached
     }
 
-    private static func check(_ ending: SequenceEvent.Ending) throws {
+    static func check(_ ending: SequenceEvent.Ending) throws {
         guard ending.reason == .nonFinite else { return }
         throw APIError(
             status: .internalServerError, message: "the model's output is not a finite number", type: "server_error",
@@ -145,7 +174,7 @@ struct Answer: Sendable {
 }
 
 /// Measures a request as its events come.
-private struct RequestObserver {
+struct RequestObserver {
     private let metrics: ServerMetrics
     private let start: ContinuousClock.Instant
     private var last: ContinuousClock.Instant?

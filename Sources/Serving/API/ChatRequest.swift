@@ -30,6 +30,7 @@ enum ChatRequest {
         try fields.finish()
         var request = try service.request(prompt.tokens, sampling, limit: limit, moreStops: prompt.stops)
         request.alternatives = logprobs ? top ?? 0 : nil
+        request.boundaries = prompt.boundaries
         return GenerationPlan(
             requests: [request], form: ChatForm(logprobs: logprobs, texts: TokenTexts(tokenizer: service.tokenizer)),
             isStreamed: stream.isStreamed, includesUsage: stream.includesUsage)
@@ -39,6 +40,8 @@ enum ChatRequest {
 /// The messages of a conversation as tokens, up to where the answer begins.
 struct ChatPrompt {
     let tokens: [Int32]
+    /// Numbers of tokens after which messages end that others may stand behind.
+    let boundaries: [Int]
     /// Strings that end an answer beside what the client asks for.
     let stops: [String]
 
@@ -59,13 +62,18 @@ struct ChatPrompt {
                 JSONValue.object(
                     JSONObject([("role", .string(message.role)), ("content", .string(message.content))] + message.more))
             }
-            let text = try service.tokenizer.renderChat(
-                messages: objects, variables: Dictionary(variables.pairs.map { ($0.key, $0.value) }) { $1 })
+            let values = Dictionary(variables.pairs.map { ($0.key, $0.value) }) { $1 }
+            let text = try service.tokenizer.renderChat(messages: objects, variables: values)
             tokens = try service.tokenizer.encode(text ?? "", addSpecialTokens: false)
+            boundaries = MessageEnds.find(objects.count, in: tokens, service.tokenizer) { count in
+                try service.tokenizer.renderChat(
+                    messages: Array(objects[..<count]), addGenerationPrompt: false, variables: values)
+            }
         case .plain:
             guard variables.count == 0 else {
                 throw APIError.unsupported("chat_template_kwargs", "has no use: the model has no chat template")
             }
+            boundaries = []
             tokens = try format.tokens(
                 messages.map { ChatMessage(ChatMessage.Role(rawValue: $0.role) ?? .user, $0.content) },
                 service.tokenizer)

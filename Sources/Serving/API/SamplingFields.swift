@@ -9,6 +9,8 @@ struct SamplingFields {
     let stops: Set<Int32>
     let ignoresEnd: Bool
     let reusesStates: Bool
+    /// The slot that remembers the state; nil for any.
+    let slot: Int?
 
     /// The most continuations of a prompt.
     static let mostChoices = 16
@@ -39,6 +41,7 @@ struct SamplingFields {
         stops = try Self.stopTokens(&fields, service.vocabularySize)
         ignoresEnd = try fields.bool("ignore_eos") ?? false
         reusesStates = try fields.bool("cache_prompt") ?? true
+        slot = try fields.integer("id_slot", -1...service.options.scheduler.batch - 1).flatMap { $0 < 0 ? nil : $0 }
     }
 
     private static func stops(_ fields: inout RequestFields) throws -> [String] {

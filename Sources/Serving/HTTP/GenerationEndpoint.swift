@@ -20,8 +20,14 @@ struct GenerationEndpoint: Sendable {
         for place in plan.requests.indices {
             (plan.requests[place].owner, plan.requests[place].scope) = (context.owner, context.scope)
         }
-        let answer = try Answer(plan, service)
-        return plan.isStreamed ? stream(answer, request, context) : try await whole(answer, request, context)
+        return try await respond(try Answer(plan, service), isStreamed: plan.isStreamed, request, context)
+    }
+
+    /// Answers with `answer`.
+    func respond(
+        _ answer: some AnswerUnderWay, isStreamed: Bool, _ request: Request, _ context: ServerContext
+    ) async throws -> Response {
+        isStreamed ? stream(answer, request, context) : try await whole(answer, request, context)
     }
 
     /// Closes a connection that takes much longer than its request may, because nobody reads at its other end.
@@ -30,7 +36,9 @@ struct GenerationEndpoint: Sendable {
         return channel.eventLoop.scheduleTask(in: .milliseconds(Int64(seconds * 1000))) { channel.close(promise: nil) }
     }
 
-    private func whole(_ answer: Answer, _ request: Request, _ context: ServerContext) async throws -> Response {
+    private func whole(
+        _ answer: some AnswerUnderWay, _ request: Request, _ context: ServerContext
+    ) async throws -> Response {
         let (json, summary) = try await request.body.consumeWithCancellationOnInboundClose { _ in
             try await answer.whole()
         }
@@ -46,31 +54,26 @@ struct GenerationEndpoint: Sendable {
             status: .ok, headers: [.contentType: "application/json", .connection: "close"], body: body)
     }
 
-    private func stream(_ answer: Answer, _ request: Request, _ context: ServerContext) -> Response {
+    private func stream(_ answer: some AnswerUnderWay, _ request: Request, _ context: ServerContext) -> Response {
         let logger = context.logger
         let body = ResponseBody { writer in
             let limit = closingLate(context.channel)
             defer { limit.cancel() }
             do {
                 try await request.body.consumeWithCancellationOnInboundClose { _ in
-                    func send(_ text: String) async throws {
-                        try await writer.write(ByteBuffer(string: "\(text)\n\n"))
+                    func send(_ part: Answer.Part) async throws {
+                        try await writer.write(ByteBuffer(string: "\(part.text)\n\n"))
                     }
                     do {
-                        let summary = try await answer.stream { part in
-                            switch part {
-                            case .data(let value): try await send("data: \(value.text())")
-                            case .comment(let text): try await send(": \(text)")
-                            }
-                        }
+                        let summary = try await answer.stream(send)
                         log(summary, answer, logger)
                     } catch let error where !(error is CancellationError) {
                         // Behind the head of an answer there is no status left to say it with.
                         let error = APIError(error)
                         logger.warning("stream ended", metadata: ["code": "\(error.code ?? error.type)"])
-                        try await send("data: \(error.json.text())")
+                        try await send(answer.part(of: error))
                     }
-                    try await send("data: [DONE]")
+                    if let ending = answer.ending { try await send(ending) }
                 }
             } catch {
                 logger.info("client gone", metadata: ["answer": "\(answer.id)"])
@@ -86,7 +89,7 @@ struct GenerationEndpoint: Sendable {
         return Response(status: .ok, headers: headers, body: body)
     }
 
-    private func log(_ summary: Answer.Summary, _ answer: Answer, _ logger: Logger) {
+    private func log(_ summary: Answer.Summary, _ answer: some AnswerUnderWay, _ logger: Logger) {
         logger.info(
             "answer",
             metadata: [
@@ -111,24 +114,32 @@ enum RequestBodies {
         let body = request.body
         let buffer: ByteBuffer
         do {
-            buffer = try await withThrowingTaskGroup(of: ByteBuffer.self) { group in
-                group.addTask { try await body.collect(upTo: limit) }
-                group.addTask {
-                    try await Task.sleep(for: .seconds(seconds))
-                    throw APIError(
-                        status: .requestTimeout, message: "the body took more than \(seconds) seconds to arrive",
-                        type: "timeout_error", code: "timeout")
-                }
-                defer { group.cancelAll() }
-                guard let buffer = try await group.next() else { throw CancellationError() }
-                return buffer
-            }
+            buffer = try await within(seconds) { try await body.collect(upTo: limit) }
         } catch is NIOTooManyBytesError {
             context.closeSoon()
             throw tooLarge(limit)
         }
         request.body = RequestBody(buffer: buffer)
         return try RequestFields(body: Array(buffer.readableBytesView))
+    }
+
+    /// What `read` makes of a body.
+    /// - Throws: ``APIError`` when that takes longer than `seconds`.
+    static func within<Value: Sendable>(
+        _ seconds: Double, _ read: @escaping @Sendable () async throws -> Value
+    ) async throws -> Value {
+        try await withThrowingTaskGroup(of: Value.self) { group in
+            group.addTask { try await read() }
+            group.addTask {
+                try await Task.sleep(for: .seconds(seconds))
+                throw APIError(
+                    status: .requestTimeout, message: "the body took more than \(Int(seconds)) seconds to arrive",
+                    type: "timeout_error", code: "timeout")
+            }
+            defer { group.cancelAll() }
+            guard let value = try await group.next() else { throw CancellationError() }
+            return value
+        }
     }
 
     private static func tooLarge(_ limit: Int) -> APIError {

@@ -57,7 +57,7 @@ struct OriginMiddleware: RouterMiddleware {
             response = Response(
                 status: .noContent,
                 headers: [
-                    .accessControlAllowMethods: "GET, POST, OPTIONS",
+                    .accessControlAllowMethods: "GET, POST, DELETE, OPTIONS",
                     .accessControlAllowHeaders: "Authorization, Content-Type, X-Request-Id",
                     .accessControlMaxAge: "600",
                 ])
@@ -97,7 +97,7 @@ struct KeyMiddleware: RouterMiddleware {
                 type: "authentication_error", code: "invalid_api_key")
         }
         var context = context
-        context.key = key
+        (context.key, context.scope) = (key, String(decoding: keys[key], as: UTF8.self))
         return try await next(request, context)
     }
 

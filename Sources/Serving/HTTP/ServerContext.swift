@@ -19,8 +19,8 @@ struct ServerContext: RequestContext {
 
     /// Who shares places with others.
     var owner: String { key.map { "key \($0)" } ?? peer }
-    /// Whose states may be used.
-    var scope: String { key.map { "key \($0)" } ?? "" }
+    /// Whose states may be used: the key itself, as its place in a file may change. Never told or written.
+    var scope = ""
 
     /// Closes the connection once there was time to read the answer: what its client still sends is read no more.
     func closeSoon() { channel.eventLoop.scheduleTask(in: .seconds(2)) { [channel] in channel.close(promise: nil) } }

@@ -12,10 +12,11 @@ struct ServeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "serve", abstract: "Serve a model over HTTP, with the endpoints of OpenAI's API.",
         discussion: """
-            POST /v1/completions, /v1/chat/completions; GET /v1/models; POST /tokenize, /detokenize; GET /tokenizer_info, \
-            /health, /metrics. Requests are continued together, a token each per step, and join and leave at any token; long \
+            POST /v1/completions, /v1/chat/completions, /v1/responses; GET /v1/models; POST /tokenize, /detokenize; GET \
+            /tokenizer_info, /health, /metrics, /slots. Requests are continued together, a token each per step, and join and leave at any token; long \
             prompts are read in between. The states after prompts and answers are kept, so that the next turn of a \
-            conversation reads only what is new.
+            conversation reads only what is new; with --state-folder they outlive the server. previous_response_id of \
+            /v1/responses goes on from any earlier answer.
 
             Fields that a request has and the server does not know are refused by name. Sampling that a request does not \
             say is as the model's generation_config.json recommends, else temperature 1. docs/serving.md says more.
@@ -46,6 +47,19 @@ struct ServeCommand: ParsableCommand {
     var corsOrigin: [String] = []
     @Option(help: "Bytes of memory for states; the least recently used go first.") var stateCacheSize = ByteSize(
         bytes: 500_000_000)
+    @Option(
+        help: ArgumentHelp(
+            """
+            Keep states and conversations in this folder too, so that they are there again after a restart, also after kill -9. One \
+            server at a time uses it.
+            """, valueName: "folder"))
+    var stateFolder: String?
+    @Option(
+        help: """
+            Bytes that states may take in the folder, and saved slots the same; conversations a tenth of it. The least recently \
+            used go first.
+            """)
+    var stateDiskSize = ByteSize(bytes: 10_000_000_000)
     @Option(
         help: """
             Which states a prompt may go on from: the longest, whose continuation is the same up to rounding; those that are \
@@ -102,6 +116,7 @@ struct ServeCommand: ParsableCommand {
             batch ?? (weights.device.traits.recordsWork ? 64 : 8), queue
         )
         (options.scheduler.stateBytes, options.scheduler.reuse) = (stateCacheSize.bytes, stateReuse)
+        (options.stateFolder, options.stateDiskBytes) = (stateFolder, stateDiskSize.bytes)
         (options.maximumBody, options.maximumPrompt, options.maximumTokens) = (
             maxBody.bytes, maxPromptTokens, maxTokens
         )

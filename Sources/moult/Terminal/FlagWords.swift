@@ -11,6 +11,7 @@ enum FlagWords {
         "keptAttention": "--keep-attention", "stopStrings": "--stop",
         "maximumBody": "--max-body", "maximumPrompt": "--max-prompt-tokens", "maximumTokens": "--max-tokens",
         "requestSeconds": "--request-timeout", "graceSeconds": "--grace", "stateBytes": "--state-cache-size",
+        "stateDiskBytes": "--state-disk-size",
     ]
     /// Properties whose flags are their own words.
     private static let properties: Set = [
@@ -19,7 +20,7 @@ enum FlagWords {
         "length", "logitBias", "minP", "mixer", "name", "port", "profile", "promptCache", "queue", "repetitionPenalty",
         "repetitionWindow",
         "seed", "sinks",
-        "slots", "stages", "teacher", "temperature", "topK", "topP", "window",
+        "slots", "stages", "stateFolder", "teacher", "temperature", "topK", "topP", "window",
     ]
     /// What libraries advise, and what is done about it here.
     private static let advice = [
