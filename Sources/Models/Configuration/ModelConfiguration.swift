@@ -114,6 +114,13 @@ public struct ModelConfiguration: Sendable, Equatable {
         }
     }
 
+    /// The Transformer that these mixers stand in: all layers with the source's softmax attention. nil for what is one.
+    public var transformer: ModelConfiguration? {
+        let attention = [String](repeating: SoftmaxAttention.name, count: decoder.layerCount)
+        guard mixers != attention else { return nil }
+        return ModelConfiguration(decoder: decoder, mixers: attention, mixerOptions: JSONObject(), names: names)
+    }
+
     /// The softmax attention that is kept.
     public var attention: SoftmaxAttention.Options {
         get throws { try SoftmaxAttention.Options(self) }

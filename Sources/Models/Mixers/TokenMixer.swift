@@ -96,13 +96,24 @@ public struct StateCost: Sendable, Equatable {
     public var constant: Int
     /// Bytes that every token adds.
     public var perToken: Int
+    /// Of ``constant``, what fills token by token: the bytes of each token of a window, by the tokens that it holds.
+    public var windows: [Int: Int]
 
-    /// A cost of `constant` bytes, and of `perToken` bytes for every token.
-    public init(constant: Int, perToken: Int) { (self.constant, self.perToken) = (constant, perToken) }
+    /// A cost of `constant` bytes, of which `windows` fill, and of `perToken` bytes for every token.
+    public init(constant: Int, perToken: Int, windows: [Int: Int] = [:]) {
+        (self.constant, self.perToken, self.windows) = (constant, perToken, windows)
+    }
 
     /// Both costs together.
     public static func + (a: StateCost, b: StateCost) -> StateCost {
-        StateCost(constant: a.constant + b.constant, perToken: a.perToken + b.perToken)
+        StateCost(
+            constant: a.constant + b.constant, perToken: a.perToken + b.perToken,
+            windows: a.windows.merging(b.windows, uniquingKeysWith: +))
+    }
+
+    /// Bytes after `tokens` tokens.
+    public func bytes(after tokens: Int) -> Int {
+        constant + perToken * tokens - windows.reduce(0) { $0 + $1.value * max(0, $1.key - tokens) }
     }
 }
 

@@ -76,7 +76,7 @@ public final class KeyValueCache: AttentionCache {
     ) -> StateCost {
         let dim = decoder.headDim
         let token = 2 * heads * device.traits.cacheType(type).byteCount(dim: dim)
-        return span.most.map { StateCost(constant: token * $0, perToken: 0) }
+        return span.most.map { StateCost(constant: token * $0, perToken: 0, windows: [$0: token]) }
             ?? StateCost(constant: 0, perToken: token)
     }
 
