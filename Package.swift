@@ -62,7 +62,8 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
-            ]),
+            ],
+            resources: [.embedInCode("Page")]),
         .executableTarget(
             name: "moult",
             dependencies: [

@@ -79,6 +79,11 @@ public struct ModelServer: Sendable {
                 return Response.json(["status": "ok"])
             }
         }
+        if service.options.servesPage {
+            let page = WebPage()
+            router.get(RouterPath(WebPage.path)) { _, _ in page.response() }
+            router.head(RouterPath(WebPage.path)) { _, _ in page.response().createHeadResponse() }
+        }
         router.get("/metrics") { _, _ in
             let text = service.metrics.text(service.scheduler.statistics, model: service.options.name)
             return Response(

@@ -25,6 +25,8 @@ struct ModelService: Sendable {
     /// Seconds since 1970.
     let created = Int(Date().timeIntervalSince1970)
     private let ends: Set<Int32>
+    /// What the model's card tells beside its name.
+    private let details: JSONValue
 
     /// - Parameter warn: called with a line when something of the folder for states cannot be used or written.
     /// - Throws: what `Scheduler` and `StateFolder` do.
@@ -48,6 +50,7 @@ struct ModelService: Sendable {
         scheduling.folder = folder
         scheduler = try Scheduler(model, tokenizer: tokenizer, options: scheduling)
         ends = tokenizer.stops(model.configuration.decoder.eosTokens)
+        details = try Self.details(model, defaults)
     }
 
     var vocabularySize: Int { model.configuration.decoder.vocabularySize }
@@ -84,13 +87,10 @@ struct ModelService: Sendable {
 
     /// The model as lists of models have it.
     var card: JSONValue {
-        let decoder = model.configuration.decoder
-        return [
+        [
             "id": .string(options.name), "object": "model", "created": .integer(created), "owned_by": "moult",
             "max_model_len": .integer(options.maximumPrompt),
-            "meta": [
-                "n_vocab": .integer(decoder.vocabularySize), "n_embd": .integer(decoder.hiddenSize),
-            ],
+            "meta": details,
         ]
     }
 }

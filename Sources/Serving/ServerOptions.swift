@@ -12,6 +12,8 @@ public struct ServerOptions: Sendable {
     public var keys: [String] = []
     /// Origins of web pages that may ask; `*` is any.
     public var origins: [String] = []
+    /// Whether there is a page for people at /.
+    public var servesPage = true
     /// How the model is shared.
     public var scheduler = SchedulerOptions()
     /// The folder in which states and conversations outlive the server; nil for none.

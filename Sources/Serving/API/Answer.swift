@@ -44,12 +44,14 @@ struct Answer: AnswerUnderWay {
 
     func whole() async throws -> (json: JSONValue, summary: Summary) {
         var summary = Summary()
+        var timings = AnswerTimings()
         var choices: [JSONValue] = []
         for (prompt, events) in events.enumerated() {
             var results: [ChoiceResult] = []
             var observer = RequestObserver(service.metrics, start)
             for try await event in events {
                 observer.see(event)
+                timings.see(event, prompt: plan.requests[prompt].prompt.count)
                 switch event {
                 case .reading: break
                 case .read(let reading):
@@ -73,6 +75,7 @@ struct Answer: AnswerUnderWay {
         }
         var answer = envelope(plan.form.objects.whole, .array(choices))
         answer["usage"] = summary.usage.json
+        if plan.tellsTimings { answer["timings"] = timings.json }
         return (.object(answer), summary)
     }
 
@@ -106,9 +109,11 @@ struct Answer: AnswerUnderWay {
 
     func stream(_ send: (Part) async throws -> Void) async throws -> Summary {
         var summary = Summary()
+        var timings = AnswerTimings()
         func part(_ choice: JSONValue) async throws {
             var chunk = envelope(plan.form.objects.part, [choice])
             if plan.includesUsage { chunk["usage"] = .null }
+            if plan.tellsTimings { chunk["timings"] = timings.json }
             try await send(.data(.object(chunk)))
         }
         for (prompt, events) in events.enumerated() {
@@ -117,6 +122,7 @@ struct Answer: AnswerUnderWay {
             var held = [[TokenLikelihood]](repeating: [], count: plan.choices)
             for try await event in events {
                 observer.see(event)
+                timings.see(event, prompt: plan.requests[prompt].prompt.count)
                 switch event {
                 case .reading(let read, let count): try await send(.comment("reading \(read) of \(count) tokens"))
                 case .read(let reading):

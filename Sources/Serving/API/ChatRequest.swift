@@ -33,7 +33,8 @@ enum ChatRequest {
         request.boundaries = prompt.boundaries
         return GenerationPlan(
             requests: [request], form: ChatForm(logprobs: logprobs, texts: TokenTexts(tokenizer: service.tokenizer)),
-            isStreamed: stream.isStreamed, includesUsage: stream.includesUsage)
+            isStreamed: stream.isStreamed, includesUsage: stream.includesUsage,
+            tellsTimings: stream.tellsTimings)
     }
 }
 

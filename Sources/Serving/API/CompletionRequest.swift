@@ -35,7 +35,8 @@ enum CompletionRequest {
             requests: requests,
             form: CompletionForm(
                 prompts: prompts, echoes: echoes, logprobs: logprobs, texts: TokenTexts(tokenizer: service.tokenizer)),
-            isStreamed: stream.isStreamed, includesUsage: stream.includesUsage)
+            isStreamed: stream.isStreamed, includesUsage: stream.includesUsage,
+            tellsTimings: stream.tellsTimings)
     }
 
     private static func prompts(
@@ -98,9 +99,11 @@ enum CompletionRequest {
 struct StreamFields {
     let isStreamed: Bool
     let includesUsage: Bool
+    let tellsTimings: Bool
 
     init(_ fields: inout RequestFields) throws {
         isStreamed = try fields.bool("stream") ?? false
+        tellsTimings = try fields.bool("timings_per_token") ?? false
         guard let object = try fields.object("stream_options") else {
             includesUsage = false
             return

@@ -10,6 +10,8 @@ struct GenerationPlan: Sendable {
     var isStreamed: Bool
     /// Whether a stream ends with the numbers of tokens.
     var includesUsage: Bool
+    /// Whether an answer, or each part of a streamed one, tells its times.
+    var tellsTimings = false
 
     /// Continuations of each prompt.
     var choices: Int { requests.first?.samplers.count ?? 1 }

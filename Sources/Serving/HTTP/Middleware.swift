@@ -76,7 +76,8 @@ struct OriginMiddleware: RouterMiddleware {
     }
 }
 
-/// Lets in who bears one of the keys, where there are any; everybody may ask for /health.
+/// Lets in who bears one of the keys, where there are any; everybody may ask for /health, and for the page, which asks for
+/// a key itself.
 struct KeyMiddleware: RouterMiddleware {
     let keys: [[UInt8]]
 
@@ -85,7 +86,7 @@ struct KeyMiddleware: RouterMiddleware {
     func handle(
         _ request: Request, context: ServerContext, next: (Request, ServerContext) async throws -> Response
     ) async throws -> Response {
-        guard !keys.isEmpty, !HealthPaths.all.contains(request.uri.path) else {
+        guard !keys.isEmpty, !HealthPaths.all.contains(request.uri.path), request.uri.path != WebPage.path else {
             return try await next(request, context)
         }
         let scheme = "Bearer "

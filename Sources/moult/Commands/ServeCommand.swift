@@ -13,7 +13,7 @@ struct ServeCommand: ParsableCommand {
         commandName: "serve", abstract: "Serve a model over HTTP, with the endpoints of OpenAI's API.",
         discussion: """
             POST /v1/completions, /v1/chat/completions, /v1/responses; GET /v1/models; POST /tokenize, /detokenize; GET \
-            /tokenizer_info, /health, /metrics, /slots. Requests are continued together, a token each per step, and join and leave at any token; long \
+            /tokenizer_info, /health, /metrics, /slots. GET / is a page for people. Requests are continued together, a token each per step, and join and leave at any token; long \
             prompts are read in between. The states after prompts and answers are kept, so that the next turn of a \
             conversation reads only what is new; with --state-folder they outlive the server. previous_response_id of \
             /v1/responses goes on from any earlier answer.
@@ -45,6 +45,10 @@ struct ServeCommand: ParsableCommand {
             "Let web pages of this origin, such as https://example.org, ask; * for any. Repeatable.",
             valueName: "origin"))
     var corsOrigin: [String] = []
+    @Flag(
+        inversion: .prefixedNo,
+        help: "Serve a page for people at /, which is within the program and fetches nothing from elsewhere.")
+    var page = true
     @Option(help: "Bytes of memory for states; the least recently used go first.") var stateCacheSize = ByteSize(
         bytes: 500_000_000)
     @Option(
@@ -111,7 +115,7 @@ struct ServeCommand: ParsableCommand {
     private func options(name: String, keys: [String]) -> ServerOptions {
         var options = ServerOptions()
         (options.host, options.port, options.name) = (host, port, name)
-        (options.keys, options.origins) = (keys, corsOrigin)
+        (options.keys, options.origins, options.servesPage) = (keys, corsOrigin, page)
         (options.scheduler.batch, options.scheduler.queue) = (
             batch ?? (weights.device.traits.recordsWork ? 64 : 8), queue
         )
