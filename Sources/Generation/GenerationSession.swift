@@ -69,10 +69,13 @@ public final class GenerationSession {
     }
 
     /// Picks the token that follows, without reading it.
+    /// - Parameter mask: the tokens that may be picked; nil for all.
     /// - Throws: ``GenerationError/emptyPrompt`` when nothing was read yet.
-    public func pick(_ sampler: inout Sampler) throws -> Int32 {
+    public func pick(_ sampler: inout Sampler, among mask: TokenMask? = nil) throws -> Int32 {
         let recent = recent.last(sampler.options.repetitionWindow)
-        guard segmentLogits == nil, let step else { return try withLogits { try sampler.sample($0, after: recent) } }
+        guard segmentLogits == nil, mask == nil, let step else {
+            return try withLogits { try sampler.sample($0, after: recent, among: mask) }
+        }
         let picked = try sampler.choice(after: recent).flatMap { try step.pick([$0]) }
         return try picked.map { try sampler.accept($0[0]) }
             ?? step.withLogits(of: 0) { try sampler.sample($0, after: recent) }

@@ -11,6 +11,8 @@ public struct Sampler: Sendable {
     private var choice = WeightedChoice()
     /// Logits with bias and penalty.
     private var adjusted: [Float] = []
+    /// Tokens that may be picked, and their logits.
+    private var candidates: (tokens: [Int32], scores: [Float]) = ([], [])
 
     /// A sampler whose random numbers begin at `seed`: the same seed and logits give the same tokens.
     public init(_ options: SamplingOptions, seed: UInt64 = 0) {
@@ -39,17 +41,40 @@ public struct Sampler: Sendable {
     ///   - logits: one per token of the vocabulary.
     ///   - recent: the last tokens of the sequence, for the repetition penalty.
     ///   - generated: how often each token was generated, for the penalties of frequency and presence.
+    ///   - mask: the tokens that may be picked, at least one; nil for all. Top-k and top-p count among those alone.
     /// - Throws: ``GenerationError/nonFiniteLogits`` when no choice makes sense, and
     ///   ``GenerationError/option(name:expected:found:)`` when a biased token is not in the vocabulary.
     public mutating func sample(
-        _ logits: UnsafeBufferPointer<Float>, after recent: ArraySlice<Int32> = [], generated: [Int32: Int] = [:]
+        _ logits: UnsafeBufferPointer<Float>, after recent: ArraySlice<Int32> = [], generated: [Int32: Int] = [:],
+        among mask: TokenMask? = nil
     ) throws -> Int32 {
         try withScores(logits, after: recent, generated) { scores, sampler in
             let best = try Self.largest(scores)
-            guard sampler.options.temperature > 0 else { return Int32(best.place) }
-            sampler.choice.weigh(scores, peak: best.value, sampler.options)
-            return Int32(sampler.choice.draw(scores, at: sampler.generator.uniform()) ?? best.place)
+            guard let mask else { return Int32(try sampler.place(scores, best)) }
+            // Moved out while they are read, so that the sampler can be written meanwhile.
+            var candidates: (tokens: [Int32], scores: [Float]) = ([], [])
+            swap(&candidates, &sampler.candidates)
+            defer { swap(&candidates, &sampler.candidates) }
+            candidates.tokens.removeAll(keepingCapacity: true)
+            candidates.scores.removeAll(keepingCapacity: true)
+            mask.forEach { token in
+                guard token < scores.count else { return }
+                candidates.tokens.append(Int32(token))
+                candidates.scores.append(scores[token])
+            }
+            guard !candidates.tokens.isEmpty else { throw ConstraintError.deadEnd }
+            let place = try candidates.scores.withUnsafeBufferPointer { try sampler.place($0, Self.largest($0)) }
+            return candidates.tokens[place]
         }
+    }
+
+    /// Picks one of some scores, of which `best` is the largest.
+    private mutating func place(
+        _ scores: UnsafeBufferPointer<Float>, _ best: (place: Int, value: Float)
+    ) throws -> Int {
+        guard options.temperature > 0 else { return best.place }
+        choice.weigh(scores, peak: best.value, options)
+        return choice.draw(scores, at: generator.uniform()) ?? best.place
     }
 
     /// The same of a float32 tensor.

@@ -28,7 +28,7 @@ struct WeightedChoice: Sendable {
     /// Weighs `scores`, whose largest is `peak`, and cuts them.
     mutating func weigh(_ scores: UnsafeBufferPointer<Float>, peak: Float, _ options: SamplingOptions) {
         guard let base = scores.baseAddress else { return }
-        if weights.count != scores.count { weights = [Float](repeating: 0, count: scores.count) }
+        if weights.count < scores.count { weights = [Float](repeating: 0, count: scores.count) }
         let temperature = options.temperature
         weights.withUnsafeMutableBufferPointer { weights in
             guard let out = weights.baseAddress else { return }

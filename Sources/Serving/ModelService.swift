@@ -18,6 +18,7 @@ struct ModelService: Sendable {
     /// What states that are given out are signed with.
     let secret: [UInt8]
     let aside = BlockingWork()
+    let constraints: ConstraintStore
     let metrics = ServerMetrics()
     let modelFingerprint: UInt64
     /// Tells this model's answers from others'.
@@ -49,6 +50,7 @@ struct ModelService: Sendable {
         var scheduling = options.scheduler
         scheduling.folder = folder
         scheduler = try Scheduler(model, tokenizer: tokenizer, options: scheduling)
+        constraints = ConstraintStore(tokenizer)
         ends = tokenizer.stops(model.configuration.decoder.eosTokens)
         details = try Self.details(model, defaults)
     }

@@ -40,10 +40,10 @@ struct RefusalTests {
             }
             let user: JSONValue = [["role": "user", "content": "Hi"]]
             let chat: [(String, JSONValue, String)] = [
-                ("tools", [["type": "function"]], "tools"), ("tool_choice", "auto", "tool_choice"),
-                ("response_format", ["type": "json_object"], "response_format"), ("messages", [], "messages"),
+                ("tools", [["type": "function"]], "tools[0].function"), ("tool_choice", "any", "tool_choice"),
+                ("response_format", ["type": "grammar"], "response_format.type"), ("messages", [], "messages"),
                 ("messages", "Hi", "messages"), ("messages", [5], "messages[0]"),
-                ("messages", [["role": "tool", "content": "x"]], "messages[0].role"),
+                ("messages", [["role": "function", "content": "x"]], "messages[0].role"),
                 ("messages", [["role": "user"]], "messages[0].content"),
                 (
                     "messages", [["role": "user", "content": [["type": "image_url", "image_url": [:]]]]],

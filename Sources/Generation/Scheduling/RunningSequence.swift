@@ -17,6 +17,8 @@ final class RunningSequence {
     private var recent: RecentTokens
     /// How often each token was generated.
     private var counts: [Int32: Int] = [:]
+    /// What the text is to be. While it is active, tokens are picked here, among those that may follow.
+    private var constraint: SequenceConstraint?
     private(set) var generated: [Int32] = []
     /// Generated tokens that were read.
     private(set) var read = 0
@@ -33,6 +35,7 @@ final class RunningSequence {
         sampler = request.samplers[choice]
         text = GeneratedText(tokenizer, strings: request.strings)
         recent = RecentTokens(request.prompt)
+        constraint = request.constraint
         isLast = { open.end() }
     }
 
@@ -62,24 +65,31 @@ final class RunningSequence {
     var isOver: Bool { hasEnded || channel.isOver }
     /// Whether its reader is slower than the model.
     var isPaused: Bool { channel.isFull }
-    /// Whether it has as many tokens as were asked for.
-    var isWhole: Bool { generated.count == limit }
+    /// Whether it has as many tokens as were asked for, or nothing may follow.
+    var isWhole: Bool { isComplete || generated.count == limit }
     var isReady: Bool { !isOver && !isPaused && !isWhole }
 
     /// What a device picks the next token by; nil where logits are needed here.
-    var choice: TokenChoice? { alternatives == nil ? sampler.choice(after: lately) : nil }
+    var choice: TokenChoice? { alternatives == nil && !isConstrained ? sampler.choice(after: lately) : nil }
 
     private var lately: ArraySlice<Int32> { recent.last(sampler.options.repetitionWindow) }
 
+    /// Whether tokens are picked among some alone, which is done by their logits here.
+    var isConstrained: Bool { constraint?.isActive ?? false }
+    /// Whether nothing may follow.
+    var isComplete: Bool { constraint?.isFinished ?? false }
+
     func sample(_ logits: UnsafeBufferPointer<Float>) throws -> Int32 {
-        try sampler.sample(logits, after: lately, generated: counts)
+        try sampler.sample(
+            logits, after: lately, generated: counts, among: constraint?.mask(stops: stops))
     }
 
     /// The token that a device picked by ``choice``.
     func accept(_ picked: Int32?) throws -> Int32 { try sampler.accept(picked) }
 
     /// Goes on with `token`, which is told later.
-    func append(_ token: Int32, _ likelihood: TokenLikelihood?) {
+    func append(_ token: Int32, _ likelihood: TokenLikelihood?) throws {
+        try constraint?.advance(token)
         generated.append(token)
         recent.append(CollectionOfOne(token))
         if sampler.options.penalisesGenerated { counts[token, default: 0] += 1 }

@@ -241,7 +241,7 @@ final class SchedulingEngine {
                 return finish(sequence, .stopToken, stop: likelihood)
             }
             statistics.generatedTokens += 1
-            sequence.append(token, likelihood)
+            try sequence.append(token, likelihood)
             if sequence.isWhole { try keep(sequence, logits) }
         } catch GenerationError.nonFiniteLogits {
             finish(sequence, .nonFinite)
@@ -258,7 +258,7 @@ final class SchedulingEngine {
                 keepPrompt(sequence)
                 finish(sequence, .stopString)
             } else if sequence.isWhole {
-                finish(sequence, .limit)
+                finish(sequence, sequence.isComplete ? .complete : .limit)
             }
         } catch {
             sequence.fail(error)

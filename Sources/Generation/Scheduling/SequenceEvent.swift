@@ -19,6 +19,8 @@ public enum SequenceEvent: Sendable, Equatable {
             case stopToken
             /// A stop string.
             case stopString
+            /// What it was to be is complete, and nothing may follow.
+            case complete
             /// The time for the request is up.
             case deadline
             /// Logits that are not finite.

@@ -13,6 +13,9 @@ public struct SequenceRequest: Sendable {
     public var stops: Set<Int32> = []
     /// Strings that end a continuation and are not part of its text.
     public var strings: StopStrings
+    /// What each continuation is to be: tokens are then picked among those that may follow, and ``stops`` only where it is complete. Their
+    /// likelihoods are those of the model without it.
+    public var constraint: SequenceConstraint?
     /// How many alternatives to each generated token are wanted; nil for no likelihoods.
     public var alternatives: Int?
     /// How many alternatives to each token of the prompt are wanted; nil for no likelihoods of the prompt, which then may

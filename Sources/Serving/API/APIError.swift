@@ -50,6 +50,8 @@ struct APIError: HTTPResponseError, Equatable {
         case GenerationError.emptyPrompt: self = .invalid("prompt", "prompt: expected at least one token, found none")
         case ModelError.input(let expected, let found):
             self = .invalid("prompt", "prompt: expected \(expected), found \(found)")
+        case let error as ConstraintError:
+            self = .invalid("response_format", "\(error)", code: "unsupported_schema")
         case let error as TokenizerError: self = .invalid("messages", "\(error)")
         case let error as HTTPError where error.status.code < 500:
             let message = error.body ?? error.status.reasonPhrase

@@ -29,10 +29,8 @@ struct Answer: AnswerUnderWay {
     init(_ plan: GenerationPlan, _ service: ModelService) throws {
         (self.plan, self.service) = (plan, service)
         do { events = try service.scheduler.submit(plan.requests) } catch { throw APIError(error) }
-        id = plan.form.idPrefix + String((0..<24).map { _ in Self.letters[Int.random(in: 0..<Self.letters.count)] })
+        id = plan.form.idPrefix + RandomID.text(24)
     }
-
-    private static let letters = Array("abcdefghijklmnopqrstuvwxyz0123456789")
 
     /// What is told of the answer when it is complete.
     struct Summary: Sendable {
@@ -59,19 +57,19 @@ struct Answer: AnswerUnderWay {
                     results = (0..<plan.choices).map {
                         ChoiceResult(index: prompt * plan.choices + $0, prompt: prompt, reading: reading)
                     }
-                case .token(let choice, let likelihood, let text, _):
-                    results[choice].text += text
+                case .token(let choice, let likelihood, let text, let id):
+                    results[choice].text += text + plan.form.mark(id)
                     if let likelihood { results[choice].likelihoods.append(likelihood) }
                     summary.usage.generated += 1
                 case .finished(let choice, let ending, let text):
                     try Self.check(ending)
                     results[choice].text += text
                     results[choice].ending = ending
-                    summary.reasons.append(results[choice].finishReason)
                 }
             }
             observer.end(prompt: plan.requests[prompt].prompt.count)
             choices += try results.map(plan.form.choice)
+            summary.reasons += choices.suffix(results.count).compactMap { $0["finish_reason"]?.stringValue }
         }
         var answer = envelope(plan.form.objects.whole, .array(choices))
         answer["usage"] = summary.usage.json
@@ -120,6 +118,29 @@ struct Answer: AnswerUnderWay {
             let first = prompt * plan.choices
             var observer = RequestObserver(service.metrics, start)
             var held = [[TokenLikelihood]](repeating: [], count: plan.choices)
+            var tools = plan.form.toolFormat.map { format in
+                (0..<plan.choices).map { _ in (parser: ToolCallParser(format), calls: 0) }
+            }
+            /// Sends text of a continuation, or the calls that it turns out to be.
+            func write(_ choice: Int, _ text: String, isLast: Bool) async throws {
+                guard var (parser, calls) = tools?[choice] else {
+                    if !text.isEmpty || isLast && !held[choice].isEmpty {
+                        try await part(plan.form.part(first + choice, text, held[choice]))
+                        held[choice] = []
+                    }
+                    return
+                }
+                for found in parser.push(text) + (isLast ? parser.finish() : []) {
+                    switch found {
+                    case .text(let text): try await part(plan.form.part(first + choice, text, held[choice]))
+                    case .call(let call):
+                        try await part(plan.form.call(first + choice, calls, call, held[choice]))
+                        calls += 1
+                    }
+                    held[choice] = []
+                }
+                tools?[choice] = (parser, calls)
+            }
             for try await event in events {
                 observer.see(event)
                 timings.see(event, prompt: plan.requests[prompt].prompt.count)
@@ -130,20 +151,17 @@ struct Answer: AnswerUnderWay {
                     for choice in 0..<plan.choices {
                         if let opening = plan.form.opening(first + choice, prompt: prompt) { try await part(opening) }
                     }
-                case .token(let choice, let likelihood, let text, _):
+                case .token(let choice, let likelihood, let text, let id):
                     summary.usage.generated += 1
                     if let likelihood { held[choice].append(likelihood) }
                     // A token without certain text goes along with the next that has some.
-                    guard !text.isEmpty else { break }
-                    try await part(plan.form.part(first + choice, text, held[choice]))
-                    held[choice] = []
+                    try await write(choice, text + plan.form.mark(id), isLast: false)
                 case .finished(let choice, let ending, let text):
                     try Self.check(ending)
-                    if !text.isEmpty || !held[choice].isEmpty {
-                        try await part(plan.form.part(first + choice, text, held[choice]))
-                    }
-                    summary.reasons.append(ending.reason.finishReason)
-                    try await part(plan.form.closing(first + choice, ending.reason.finishReason))
+                    try await write(choice, text, isLast: true)
+                    let reason = ending.reason.finishReason(calls: tools?[choice].calls ?? 0)
+                    summary.reasons.append(reason)
+                    try await part(plan.form.closing(first + choice, reason))
                 }
             }
             observer.end(prompt: plan.requests[prompt].prompt.count)
@@ -211,5 +229,14 @@ struct RequestObserver {
         metrics.record(.whole, start.duration(to: .now) / .seconds(1))
         metrics.record(.promptTokens, Double(prompt))
         metrics.record(.generatedTokens, Double(generated))
+    }
+}
+
+/// Names that tell things of one kind apart.
+enum RandomID {
+    private static let letters = Array("abcdefghijklmnopqrstuvwxyz0123456789")
+
+    static func text(_ count: Int) -> String {
+        String((0..<count).map { _ in letters[Int.random(in: 0..<letters.count)] })
     }
 }

@@ -6,16 +6,55 @@ struct ChatForm: AnswerForm {
     /// Whether the likelihood of each token is told.
     var logprobs: Bool
     let texts: TokenTexts
+    /// How the model writes calls of functions; nil where it is given none.
+    var toolFormat: ToolFormat?
 
     let idPrefix = "chatcmpl-"
     let objects = (whole: "chat.completion", part: "chat.completion.chunk")
 
     func choice(_ result: ChoiceResult) -> JSONValue {
-        [
-            "index": .integer(result.index),
-            "message": ["role": "assistant", "content": .string(result.text), "refusal": nil],
-            "logprobs": logprobs ? content(result.likelihoods) : .null, "finish_reason": .string(result.finishReason),
+        let parts = toolFormat.map { ToolCallParser.parts(of: result.text, $0) } ?? [.text(result.text)]
+        var (text, calls) = ("", [JSONValue]())
+        for part in parts {
+            switch part {
+            case .text(let more): text += more
+            case .call(let call): calls.append(.object(entry(call)))
+            }
+        }
+        var message: JSONObject = [
+            "role": "assistant", "content": text.isEmpty && !calls.isEmpty ? .null : .string(text), "refusal": nil,
         ]
+        if !calls.isEmpty { message["tool_calls"] = .array(calls) }
+        return [
+            "index": .integer(result.index), "message": .object(message),
+            "logprobs": logprobs ? content(result.likelihoods) : .null,
+            "finish_reason": .string(result.finishReason(calls: calls.count)),
+        ]
+    }
+
+    private func entry(_ call: ChatToolCall) -> JSONObject {
+        [
+            "id": .string(callID()), "type": "function",
+            "function": ["name": .string(call.name), "arguments": .string(call.arguments)],
+        ]
+    }
+
+    /// An id of a call. Templates of Mistral's insist on nine letters and digits.
+    private func callID() -> String {
+        toolFormat == .mistral ? RandomID.text(9) : "call_" + RandomID.text(24)
+    }
+
+    func call(_ index: Int, _ number: Int, _ call: ChatToolCall, _ likelihoods: [TokenLikelihood]) -> JSONValue {
+        var call = entry(call)
+        call["index"] = .integer(number)
+        return entry(index, ["tool_calls": [.object(call)]], logprobs ? content(likelihoods) : .null, .null)
+    }
+
+    func mark(_ token: Int32) -> String {
+        guard toolFormat != nil, texts.tokenizer.isSpecialToken(token),
+            let text = texts.tokenizer.token(for: token), ToolCallParser.markers.contains(text)
+        else { return "" }
+        return text
     }
 
     func opening(_ index: Int, prompt: Int) -> JSONValue? {

@@ -6,7 +6,8 @@ import Tokenizers
 enum ChatRequest {
     static func plan(_ fields: inout RequestFields, _ service: ModelService) throws -> GenerationPlan {
         try service.checkModel(&fields)
-        let prompt = try ChatPrompt(&fields, service)
+        let output = try OutputFields(&fields, service)
+        let prompt = try ChatPrompt(&fields, service, tools: output.tools)
         let logprobs = try fields.bool("logprobs") ?? false
         let top = try fields.integer("top_logprobs", 0...SequenceRequest.mostAlternatives)
         guard logprobs || top == nil || top == 0 else {
@@ -17,10 +18,9 @@ enum ChatRequest {
         let limit = try fields.integer("max_completion_tokens", 1...most) ?? older ?? most
         let sampling = try SamplingFields(&fields, service)
         let stream = try StreamFields(&fields)
-        try fields.refuse(["tools", "functions"], unless: [[]])
-        try fields.refuse(["tool_choice", "function_call"], unless: ["none"])
-        try fields.refuse(["parallel_tool_calls"], unless: [true, false])
-        try fields.refuse(["response_format"], unless: [["type": "text"]])
+        // Those before tools.
+        try fields.refuse(["functions"], unless: [[]])
+        try fields.refuse(["function_call"], unless: ["none"])
         try fields.refuse(["modalities"], unless: [["text"]])
         try fields.refuse([
             "audio", "prediction", "reasoning_effort", "verbosity", "web_search_options", "guided_json", "guided_regex",
@@ -31,8 +31,14 @@ enum ChatRequest {
         var request = try service.request(prompt.tokens, sampling, limit: limit, moreStops: prompt.stops)
         request.alternatives = logprobs ? top ?? 0 : nil
         request.boundaries = prompt.boundaries
+        request.constraint = output.constraint
+        if output.constraint?.isActive == true, !sampling.strings.isEmpty {
+            throw APIError.unsupported("stop", "is not supported where the answer is bound by a schema")
+        }
         return GenerationPlan(
-            requests: [request], form: ChatForm(logprobs: logprobs, texts: TokenTexts(tokenizer: service.tokenizer)),
+            requests: [request],
+            form: ChatForm(
+                logprobs: logprobs, texts: TokenTexts(tokenizer: service.tokenizer), toolFormat: output.toolFormat),
             isStreamed: stream.isStreamed, includesUsage: stream.includesUsage,
             tellsTimings: stream.tellsTimings)
     }
@@ -49,66 +55,106 @@ struct ChatPrompt {
     /// The most messages of a conversation.
     static let mostMessages = 10_000
 
-    init(_ fields: inout RequestFields, _ service: ModelService) throws {
+    /// - Parameter tools: what the model is told that it may call.
+    init(_ fields: inout RequestFields, _ service: ModelService, tools: [ChatTool] = []) throws {
         guard let values = try fields.array("messages"), !values.isEmpty, values.count <= Self.mostMessages else {
             throw APIError.invalid("messages", "messages: expected an array of 1 to \(Self.mostMessages) messages")
         }
         let messages = try values.enumerated().map { try Self.message($1, in: "messages[\($0)].") }
-        let variables = try fields.object("chat_template_kwargs") ?? JSONObject()
+        let given = try fields.object("chat_template_kwargs") ?? JSONObject()
+        var variables = Dictionary(given.pairs.map { ($0.key, $0.value) }) { $1 }
         let format = ChatFormat(service.tokenizer)
         stops = format.stops
+        var objects = messages
+        if ToolFormat(service.tokenizer) == .described {
+            objects = ToolFormat.described(messages, tools)
+        } else if !tools.isEmpty {
+            variables["tools"] = .array(tools.map(\.description))
+        }
         switch format {
         case .template:
-            let objects = messages.map { message in
-                JSONValue.object(
-                    JSONObject([("role", .string(message.role)), ("content", .string(message.content))] + message.more))
-            }
-            let values = Dictionary(variables.pairs.map { ($0.key, $0.value) }) { $1 }
-            let text = try service.tokenizer.renderChat(messages: objects, variables: values)
+            let values = objects.map { JSONValue.object($0) }
+            let text = try service.tokenizer.renderChat(messages: values, variables: variables)
             tokens = try service.tokenizer.encode(text ?? "", addSpecialTokens: false)
-            boundaries = MessageEnds.find(objects.count, in: tokens, service.tokenizer) { count in
+            boundaries = MessageEnds.find(values.count, in: tokens, service.tokenizer) { count in
                 try service.tokenizer.renderChat(
-                    messages: Array(objects[..<count]), addGenerationPrompt: false, variables: values)
+                    messages: Array(values[..<count]), addGenerationPrompt: false, variables: variables)
             }
         case .plain:
-            guard variables.count == 0 else {
+            guard given.count == 0 else {
                 throw APIError.unsupported("chat_template_kwargs", "has no use: the model has no chat template")
             }
             boundaries = []
-            tokens = try format.tokens(
-                messages.map { ChatMessage(ChatMessage.Role(rawValue: $0.role) ?? .user, $0.content) },
-                service.tokenizer)
+            let plain = objects.map { message in
+                ChatMessage(
+                    message["role"]?.stringValue.flatMap(ChatMessage.Role.init) ?? .user,
+                    message["content"]?.stringValue ?? "")
+            }
+            tokens = try format.tokens(plain, service.tokenizer)
         }
     }
 
-    private static func message(_ value: JSONValue, in place: String) throws -> Message {
+    /// A message as templates read it.
+    private static func message(_ value: JSONValue, in place: String) throws -> JSONObject {
         guard let object = value.objectValue else {
             let field = String(place.dropLast())
             throw APIError.invalid(
                 field, "\(field): expected an object, found \(ForeignText.line(value.summary, limit: 80))")
         }
         var fields = RequestFields(object, in: place)
-        let roles = ["system", "developer", "user", "assistant"]
+        let roles = ["system", "developer", "user", "assistant", "tool"]
         guard let role = try fields.string("role"), roles.contains(role) else {
             throw APIError.invalid(place + "role", "\(place)role: expected \(roles.joined(separator: ", "))")
         }
-        let content = try content(&fields, place)
-        try fields.refuse(["tool_calls", "function_call", "tool_call_id", "audio"], unless: [[]])
-        let more = try ["name", "reasoning_content", "reasoning"].compactMap { name in
-            try fields.string(name).map { (name, JSONValue.string($0)) }
+        let calls = role == "assistant" ? try Self.calls(&fields, place) : []
+        // An answer that is calls alone has no text.
+        let text = calls.isEmpty || fields.value("content") != nil ? try content(&fields, place) : ""
+        var message: JSONObject = [
+            "role": .string(role == "developer" ? "system" : role), "content": .string(text),
+        ]
+        if !calls.isEmpty { message["tool_calls"] = .array(calls) }
+        if role == "tool", let id = try fields.string("tool_call_id") { message["tool_call_id"] = .string(id) }
+        if role != "assistant" { try fields.refuse(["tool_calls"], unless: [[]]) }
+        if role != "tool" { try fields.refuse(["tool_call_id"]) }
+        try fields.refuse(["function_call", "audio"])
+        for name in ["name", "reasoning_content", "reasoning"] {
+            if let value = try fields.string(name) { message[name] = .string(value) }
         }
         // What an answer has beside its text.
         try fields.refuse(["refusal"])
         try fields.refuse(["annotations"], unless: [[]])
         try fields.finish()
-        return Message(role: role == "developer" ? "system" : role, content: content, more: more)
+        return message
     }
 
-    /// A message; `more` is what a template may read beside its text.
-    private struct Message {
-        var role: String
-        var content: String
-        var more: [(String, JSONValue)]
+    /// The calls of an answer, their arguments as the objects that templates read.
+    private static func calls(_ fields: inout RequestFields, _ place: String) throws -> [JSONValue] {
+        try (fields.array("tool_calls") ?? []).enumerated().map { index, value in
+            let field = "\(place)tool_calls[\(index)]"
+            guard let object = value.objectValue else {
+                throw APIError.invalid(field, "\(field): expected an object")
+            }
+            var call = RequestFields(object, in: field + ".")
+            let id = try call.string("id")
+            guard try call.string("type") ?? "function" == "function", let inner = try call.object("function") else {
+                throw APIError.unsupported(field, "is not supported: only calls of functions are")
+            }
+            call.ignore(["index"])
+            try call.finish()
+            var function = RequestFields(inner, in: field + ".function.")
+            guard let name = try function.string("name") else {
+                throw APIError.invalid(
+                    "\(field).function.name", "\(field).function.name: expected a string, found none")
+            }
+            let written = try function.string("arguments") ?? "{}"
+            try function.finish()
+            let arguments = (try? JSONValue(parsing: Array(written.utf8), .foreign)) ?? .string(written)
+            var result: JSONObject = [
+                "type": "function", "function": ["name": .string(name), "arguments": arguments],
+            ]
+            if let id { result["id"] = .string(id) }
+            return .object(result)
+        }
     }
 
     private static func content(_ fields: inout RequestFields, _ place: String) throws -> String {

@@ -26,7 +26,7 @@ struct CompletionForm: AnswerForm {
         let prompt = prompts[result.prompt]
         return entry(
             result.index, (echoes ? prompt.text : "") + result.text, logprobs == nil ? .null : list(result, prompt),
-            .string(result.finishReason))
+            .string(result.finishReason()))
     }
 
     func opening(_ index: Int, prompt: Int) -> JSONValue? {

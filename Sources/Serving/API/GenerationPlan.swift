@@ -31,6 +31,21 @@ protocol AnswerForm: Sendable {
     func part(_ index: Int, _ text: String, _ likelihoods: [TokenLikelihood]) -> JSONValue
     /// The entry that ends a streamed continuation.
     func closing(_ index: Int, _ reason: String) -> JSONValue
+
+    /// How the model writes calls of functions; nil where none are looked for.
+    var toolFormat: ToolFormat? { get }
+    /// The entry of a streamed continuation that is its call number `number`.
+    func call(_ index: Int, _ number: Int, _ call: ChatToolCall, _ likelihoods: [TokenLikelihood]) -> JSONValue
+    /// What a special token is in the text of calls; empty for all others.
+    func mark(_ token: Int32) -> String
+}
+
+extension AnswerForm {
+    var toolFormat: ToolFormat? { nil }
+    func call(_ index: Int, _ number: Int, _ call: ChatToolCall, _ likelihoods: [TokenLikelihood]) -> JSONValue {
+        .null
+    }
+    func mark(_ token: Int32) -> String { "" }
 }
 
 /// A continuation that is complete.
@@ -47,7 +62,7 @@ struct ChoiceResult: Sendable {
     var ending: SequenceEvent.Ending?
 
     /// Why it ended, in the API's words.
-    var finishReason: String { ending?.reason.finishReason ?? "length" }
+    func finishReason(calls: Int = 0) -> String { ending?.reason.finishReason(calls: calls) ?? "length" }
 }
 
 extension SequenceEvent.Ending.Reason {
@@ -55,9 +70,14 @@ extension SequenceEvent.Ending.Reason {
     var finishReason: String {
         switch self {
         case .limit, .deadline: "length"
-        case .stopToken, .stopString: "stop"
+        case .stopToken, .stopString, .complete: "stop"
         case .nonFinite: "error"
         }
+    }
+
+    /// In the API's words, of an answer with so many calls of functions.
+    func finishReason(calls: Int) -> String {
+        calls > 0 && finishReason == "stop" ? "tool_calls" : finishReason
     }
 }
 

@@ -4,6 +4,7 @@ import Foundation
 import Generation
 import Models
 import Support
+import Text
 import Tokenizers
 
 struct GenerateCommand: ParsableCommand {
@@ -35,6 +36,10 @@ struct GenerateCommand: ParsableCommand {
     @Flag(inversion: .prefixedNo, help: "Show the prompt before what follows it. (default: --echo, but with --chat)")
     var echo: Bool?
     @OptionGroup var sampling: SamplingArguments
+    @Option(
+        help: ArgumentHelp(
+            "Generate JSON that is valid by the JSON Schema of this file, and nothing else.", valueName: "file"))
+    var jsonSchema: String?
     @Option(help: ArgumentHelp("Go on from this state.", valueName: "file")) var loadState: String?
     @Option(help: ArgumentHelp("Save the state after the text, also when interrupted.", valueName: "file"))
     var saveState: String?
@@ -73,6 +78,9 @@ struct GenerateCommand: ParsableCommand {
             }
             guard maxTokens > 0 else { throw ValidationError("--max-tokens: expected 1 or more, found \(maxTokens).") }
         }
+        guard jsonSchema == nil || prompts == nil && every == nil && sampling.stop.isEmpty else {
+            throw ValidationError("--json-schema: expected one text, found --prompts, --every or --stop.")
+        }
         guard !force || saveState != nil else { throw ValidationError("--force: expected together with --save-state.") }
         guard promptCache == nil || !stream && loadState == nil else {
             throw ValidationError("--prompt-cache: expected a whole prompt, found --stream or --load-state.")
@@ -98,6 +106,7 @@ struct GenerateCommand: ParsableCommand {
         if let saveState { try states.check(saveState, force: force) }
         let files = try ModelFiles.noted(self.model.path)
         let (model, tokenizer) = try weights.load(files)
+        let constraint = try jsonSchema.map { try self.constraint($0, tokenizer) }
         if let prompts { return try generateAll(prompts, model, tokenizer) }
         var sampler = try sampling.sampler(
             tokenizer, defaults: chat ? SamplingArguments.recommended(files) ?? .greedy : .greedy)
@@ -131,7 +140,7 @@ struct GenerateCommand: ParsableCommand {
                 limit: maxTokens, sampler: &sampler, tokenizer: tokenizer,
                 stops: tokenizer.stops(model.configuration.decoder.eosTokens),
                 strings: sampling.stopStrings(and: chat ? ChatFormat(tokenizer).stops : []),
-                readsLast: saveState != nil
+                constraint: constraint, readsLast: saveState != nil
             ) { piece in
                 generated += piece
                 show(piece)
@@ -147,13 +156,18 @@ struct GenerateCommand: ParsableCommand {
         // The first token comes from reading the prompt; the others are a step each.
         let stepRate = result.tokens > 1 ? Double(result.tokens - 1) / seconds : 0
         let readRate = Double(text.read) / readSeconds
-        let totals: [(String, JSONValue)] = [
+        let masks = result.maskSeconds.sorted().map { 1000 * $0 }
+        var totals: [(String, JSONValue)] = [
             ("prompt_tokens", .integer(text.tokens)), ("cached_tokens", .integer(text.tokens - text.read)),
             ("tokens", .integer(result.tokens)), ("end", .string(result.end.rawValue)),
             ("prompt_tokens_per_second", .number(readRate)), ("tokens_per_second", .number(stepRate)),
             ("state_bytes", .integer(session.state.byteCount)), ("context", .integer(session.state.position)),
             ("peak_memory_bytes", .integer(peakMemory())),
         ]
+        if let longest = masks.last {
+            totals.append(("mask_milliseconds_median", .number(masks[masks.count / 2])))
+            totals.append(("mask_milliseconds_longest", .number(longest)))
+        }
         if jsonLines { return try printLine(JSONObject(totals)) }
         if output.json {
             return try output.print(
@@ -164,7 +178,23 @@ struct GenerateCommand: ParsableCommand {
             "\(text.tokens) + \(result.tokens) tokens\(cached): "
                 + String(format: "prompt %.0f tok/s, generation %.1f tok/s", readRate, stepRate)
                 + ", state \(ByteCount.text(session.state.byteCount))"
+                + (masks.last.map { String(format: ", masks %.3f ms, longest %.1f ms", masks[masks.count / 2], $0) }
+                    ?? "")
                 + (saveState.map { " saved to \($0)" } ?? ""))
+    }
+
+    /// What the schema of a file says of the text.
+    private func constraint(_ path: String, _ tokenizer: Tokenizer) throws -> TokenConstraint {
+        let schema: JSONValue
+        do { schema = try JSONValue(parsing: Data(TextFile.read(path).utf8), .strict) } catch let fault as JSONFault {
+            switch fault {
+            case .malformed(let offset, let problem):
+                throw Failure("\(path): not valid JSON at byte \(offset): \(problem).")
+            case .duplicate(let key):
+                throw Failure("\(path): the key \(ForeignText.line(key, limit: 80)) is there twice.")
+            }
+        }
+        return try TokenConstraint(.schema(schema, name: path), vocabulary: ConstraintVocabulary(tokenizer))
     }
 
     /// Prints one of the lines of --json-lines.
