@@ -13,42 +13,14 @@ scores PIQA, ARC-Easy and OpenBookQA by local-completions, with the server's tok
 import argparse
 import json
 import subprocess
-import sys
-import threading
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import moult
 import openai
+from moult import check
 
 TASKS = ["piqa", "arc_easy", "openbookqa"]
-
-
-@contextmanager
-def server(model, *options):
-    """The root of a server of `model` on a free port."""
-    command = [str(moult.EXECUTABLE), "serve", str(model), "--port", "0", "--log-level", "warning", *options]
-    print("$", *command, flush=True)
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    try:
-        for line in process.stderr:
-            if line.startswith("serving "):
-                break
-            sys.stderr.write(line)
-        else:
-            raise SystemExit("moult serve ended before it served")
-        threading.Thread(target=lambda: sys.stderr.writelines(process.stderr), daemon=True).start()
-        yield line.split(" at ")[1].strip()
-    finally:
-        process.terminate()
-        assert process.wait(timeout=30) == 0, "moult serve did not end with 0"
-
-
-def check(holds, what):
-    print(("ok    " if holds else "WRONG ") + what, flush=True)
-    if not holds:
-        raise SystemExit(f"serve_clients: {what}")
 
 
 def openai_package(root):
@@ -181,7 +153,7 @@ def main():
     parser.add_argument("--batch", type=int, default=16, help="prompts of each of them")
     arguments = parser.parse_args()
 
-    with server(arguments.model) as root:
+    with moult.serving(arguments.model) as root:
         openai_package(root)
         responses(root)
         curl(root)
