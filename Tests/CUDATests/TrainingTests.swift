@@ -66,7 +66,7 @@ extension CUDATests {
             let found = try train("cuda", on: .cuda)
             #expect(expected.steps.count == 21)
             // Errors of a few per cent of the outputs, in bfloat16.
-            expectClose(found.steps.map(\.loss), expected.steps.map(\.loss), 0.05, "loss")
+            expectClose(found.steps.map(\.loss), expected.steps.map(\.loss), 0.08, "loss")
             expectClose(found.measured, expected.measured, 0.01, "measured")
             expectClose(
                 found.steps.map { $0.gradientNorm ?? .nan }, expected.steps.map { $0.gradientNorm ?? .nan }, 0.05,
