@@ -117,7 +117,6 @@ inline void load_matrix_x4_transposed(uint32_t (&r)[4], const void* row) { emula
 
 inline void store_16_bytes(void* place, uint4 x) { *reinterpret_cast<uint4*>(place) = x; }
 
-inline void prefetch_line(const void*) {}
 inline void copy_async(void* shared, const void* global, bool valid) {
     if (reinterpret_cast<uintptr_t>(shared) % 16 != 0) __builtin_trap();
     if (reinterpret_cast<uintptr_t>(global) % 16 != 0 && valid) __builtin_trap();

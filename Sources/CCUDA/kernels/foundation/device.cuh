@@ -68,9 +68,6 @@ __device__ inline void store_16_bytes(void* place, uint4 x) {
     asm volatile("st.global.v4.b32 [%0], {%1,%2,%3,%4};" :: "l"(place), "r"(x.x), "r"(x.y), "r"(x.z), "r"(x.w) : "memory");
 }
 
-/// Begins to bring the 128 bytes around an address of device memory to the L2 cache.
-__device__ inline void prefetch_line(const void* global) { asm volatile("prefetch.global.L2 [%0];" :: "l"(global)); }
-
 /// Copies 16 bytes to shared memory without waiting; zeros where not `valid` (`global` must still be a valid address).
 __device__ inline void copy_async(void* shared, const void* global, bool valid) {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"

@@ -222,13 +222,6 @@ __device__ inline void copy_tile(bf16* tile, int row, const bf16* from, int64_t 
     copy_tile_by<width>(threadIdx.x, blockDim.x, tile, row, from, from_row, rows, count);
 }
 
-/// Begins to bring rows that are wanted later from device memory to the L2 cache.
-template <int width, typename Element>
-__device__ inline void prefetch_rows(const Element* from, int64_t from_row, int rows) {
-    constexpr int line = 128 / sizeof(Element), lines = (width + line - 1) / line;
-    for (int i = threadIdx.x; i < rows * lines; i += blockDim.x) prefetch_line(from + i / lines * from_row + i % lines * line);
-}
-
 /// Sums over the columns of rows held by four lanes.
 __device__ inline float row_sum(float x) {
     x += shuffle_xor(x, 1);

@@ -135,12 +135,6 @@ __global__ void __launch_bounds__(
     copy_tile<V>(inputs + K, row, v + at * V, heads * V, C, count);
     copy_tile<X>(state, row, states + chunk * P * X, X, P, P);
     copy_async_commit();
-    const auto prefetch_head = [&](int head) {
-        const int64_t line = token * rows + blockIdx.y * group + head;
-        prefetch_rows<K>(q + line * K, rows * K, count);
-        prefetch_rows<V>(outGradient + line * V, rows * V, count);
-    };
-    prefetch_head(0);
     gates.prepare(logGates + at * M, static_cast<int64_t>(heads) * M, starts ? starts + token : nullptr, begin, count);
     copy_async_wait<0>();
     __syncthreads();
@@ -158,10 +152,7 @@ __global__ void __launch_bounds__(
             copy_tile<V>(reads + K, row, outGradient + line * V, rows * V, C, count);
             copy_async_commit();
         };
-        if (!lone) {
-            copy_reads();
-            if (head + 1 < group) prefetch_head(head + 1);
-        }
+        if (!lone) copy_reads();
         float result[P / 8][4], own_half[P / 8][2], other_half[P / 8][2];
         const auto read = [&](auto width, const bf16* from, int column) {
             constexpr int W = decltype(width)::value;
@@ -454,17 +445,10 @@ __global__ void __launch_bounds__(
         copy_tile<V>(tiles.reads + K, row, outGradient + line * V, rows * V, C, count);
         copy_tile<2 * P>(tiles.spreads, Tiles::spread_row, spreads + line * 2 * P, rows * 2 * P, C, count);
         copy_async_commit();
-        if (head + 1 == group) return;
-        prefetch_rows<K>(q + (line + 1) * K, rows * K, count);
-        prefetch_rows<V>(outGradient + (line + 1) * V, rows * V, count);
-        prefetch_rows<2 * P>(spreads + (line + 1) * 2 * P, rows * 2 * P, count);
     };
     copy_tile<K>(tiles.inputs, row, k + at * K, heads * K, C, count);
     copy_tile<V>(tiles.inputs + K, row, v + at * V, heads * V, C, count);
     copy_head(0);
-    prefetch_rows<X>(gradients + chunk * P * X, X, P);
-    prefetch_rows<X>(states + chunk * P * X, X, P);
-    prefetch_rows<P>(balance + at * P, static_cast<int64_t>(heads) * P, count);
     tiles.gates.prepare(
         logGates + at * M, static_cast<int64_t>(heads) * M, starts ? starts + token : nullptr, begin, count);
     copy_async_wait<0>();
