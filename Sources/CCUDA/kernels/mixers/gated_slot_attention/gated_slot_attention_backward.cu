@@ -459,31 +459,33 @@ __global__ void __launch_bounds__(
     const auto compute = [&](auto width, int column, bf16* out) {
         constexpr int W = decltype(width)::value;
         const int own = share.block * block_tokens, part = share.side * P;
-        float *sums = tiles.sums + own * Tiles::sums_row, *through = tiles.through + own * Tiles::sums_row;
+        float* through = tiles.through + own * Tiles::sums_row;
         float d[W / 8][4];
         clear(d);
         for (int head = 0; head < group; head++) {
             if (head > 0) {
-                __syncthreads();
                 copy_head(head);
                 copy_async_wait<0>();
                 __syncthreads();
             }
-            // The sides by turns, since both add to the same sums.
+            // The sides by turns, since both add to the same sums. A warp takes the sums of one block and the inputs of the block
+            // that has as many targets as the other lacks, so that all warps have as many.
 #pragma unroll 1
             for (int turn = 0; turn < 2; turn++) {
-                if (turn == 1) __syncthreads();
                 if (turn == share.side) {
+                    const int source = blocks - 1 - share.block;
+                    float* sums = tiles.sums + source * block_tokens * Tiles::sums_row;
                     float x[P / 8][4];
-                    tiles.template written_gradient<W>(x, share.block, part, column);
+                    tiles.template written_gradient<W>(x, source, part, column);
+                    if (turn == 1) __syncthreads();
                     if (turn == 0 && head == 0) keep_rows<false>(sums, Tiles::sums_row, x);
                     else keep_rows<true>(sums, Tiles::sums_row, x);
                 } else {
                     tiles.template add_inputs_gradient<W>(d, share.block, part, column);
+                    if (turn == 1) __syncthreads();
                 }
             }
         }
-        __syncthreads();
         copy_tile<X>(tiles.gradient, row, gradients + chunk * P * X, X, P, P);
         copy_async_commit();
         copy_async_wait<0>();
