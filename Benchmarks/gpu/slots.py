@@ -56,7 +56,7 @@ class Slots:
             return tiles(C, 6) + C * (P + 4) * 4 + C // 16 * P * 8 + C * 4
 
         def read_bytes(C):
-            return output_bytes(C) + (0 if lone else C * (X + 8) * 2)
+            return output_bytes(C) + (0 if lone and P >= C else C * (X + 8) * 2)
 
         def write_bytes(C):
             return (C + max(P, C)) * (X + 8) * 2 + C * (P + 4) * 8 + C * (P + 8) * 2 + (3 * C // 16 + 2) * P * 4 + C * 4

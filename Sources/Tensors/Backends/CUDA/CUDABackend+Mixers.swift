@@ -144,7 +144,8 @@ extension CUDABackend {
         }
 
         func readGradientBytes(_ chunk: Int) -> Int {
-            outputBytes(chunk) + (group == 1 ? 0 : chunk * (width + 8) * 2)
+            let replacing = group == 1 && keyDim <= valueDim && paddedSlots >= chunk
+            return outputBytes(chunk) + (replacing ? 0 : chunk * (width + 8) * 2)
         }
 
         func writeGradientBytes(_ chunk: Int) -> Int {

@@ -19,9 +19,14 @@
 
 namespace gated_slots {
 
+/// Whether queries and gradients of outputs find room in what one head has done with: the values, and the states'.
+constexpr bool reads_replace_values(int K, int V, int M, int C, bool lone) {
+    return lone && K <= V && padded_slots(M) >= C;
+}
+
 constexpr int read_gradients_shared(int K, int V, int M, int C, bool lone) {
-    const int P = padded_slots(M), row = tile_row(K + V);
-    return (C + P) * row * 2 + C * tile_row(2 * P) * 2 + C * tile_row(P) * 6 + C / 16 * P * 8 + C * 4 + (lone ? 0 : C * row * 2);
+    const int P = padded_slots(M), row = tile_row(K + V), reads = reads_replace_values(K, V, M, C, lone) ? 0 : C * row * 2;
+    return (C + P) * row * 2 + C * tile_row(2 * P) * 2 + C * tile_row(P) * 6 + C / 16 * P * 8 + C * 4 + reads;
 }
 
 constexpr int write_gradients_shared(int K, int V, int M, int C) {
@@ -77,7 +82,7 @@ __device__ inline void softmax_gradients(
 }
 
 /// The gradient (16, X) of the state before the chunk, slots from m, from the chunk's own outputs of one head: `spreads`
-/// (C, row 2 P + 8) from dz or p of slot m on, `reads` (C, row) from the columns of q or do on.
+/// (C, row 2 P + 8) from dz or p of slot m on, `reads` (C, row) q or do.
 template <int X, int M, int C>
 __device__ inline void state_gradient(
     float (&d)[X / 8][4], int m, const bf16* spreads, const bf16* reads, int row, const GateTables<M, C>& gates
@@ -107,7 +112,7 @@ __device__ inline void state_gradient(
 /// dq (B, T, H, K), `spreads`, `balance`, and the contributions (B, N, chunks, P, K + V) of the chunk's outputs to the gradient of the
 /// state before it, of the group's heads one after the other. `lone`: the group is one head.
 /// Grid (chunks, N, B), block 4 C, shared `read_gradients_shared`: (C + P) (K + V + 8) 2 + C (P + 4) 4 + C (P + 8) 6 + C / 16 · P · 8
-/// + C · 4, and unless `lone` C (K + V + 8) 2.
+/// + C · 4, and unless `reads_replace_values` C (K + V + 8) 2.
 template <int K, int V, int M, int C, bool lone>
 __global__ void __launch_bounds__(
     4 * C, gated_slots::blocks_fitting(gated_slots::read_gradients_shared(K, V, M, C, lone))) gsa_read_gradients(
@@ -121,12 +126,14 @@ __global__ void __launch_bounds__(
     // Of the products with 16 slots, of keys or values; where a warp has one of them, it sums over heads in registers.
     constexpr int slot_tiles = P / 16, rounds = (slot_tiles + blocks - 1) / blocks, widest = K > V ? K : V;
     constexpr int parts = K % 32 == 0 ? 2 : 1;
+    constexpr bool replacing = reads_replace_values(K, V, M, C, lone);
     SHARED_MEMORY(memory);
     bf16* inputs = reinterpret_cast<bf16*>(memory);  // (C, row): [k | v]
     bf16* state = inputs + C * row;                  // (P, row)
     bf16* spread = state + P * row;                  // (C, spread_row)
     const GateTables<M, C> gates(reinterpret_cast<unsigned char*>(spread + C * spread_row));
-    bf16* reads = lone ? inputs : gates.weights + C * gates.row;  // (C, row): [q | do]
+    bf16* queries = replacing ? inputs + K : gates.weights + C * gates.row;  // (C, row): q
+    bf16* out_gradients = replacing ? state + K : queries + K;               // (C, row): do
 
     const int heads = gridDim.y, begin = blockIdx.x * C, count = min(C, tokens - begin);
     const int64_t token = static_cast<int64_t>(blockIdx.z) * tokens + begin, at = token * heads + blockIdx.y;
@@ -148,11 +155,11 @@ __global__ void __launch_bounds__(
     for (int head = 0; head < (lone ? 1 : group); head++) {
         const int64_t line = token * rows + blockIdx.y * group + head;
         const auto copy_reads = [&] {
-            copy_tile<K>(reads, row, q + line * K, rows * K, C, count);
-            copy_tile<V>(reads + K, row, outGradient + line * V, rows * V, C, count);
+            copy_tile<K>(queries, row, q + line * K, rows * K, C, count);
+            copy_tile<V>(out_gradients, row, outGradient + line * V, rows * V, C, count);
             copy_async_commit();
         };
-        if (!lone) copy_reads();
+        if (!replacing) copy_reads();
         float result[P / 8][4], own_half[P / 8][2], other_half[P / 8][2];
         const auto read = [&](auto width, const bf16* from, int column) {
             constexpr int W = decltype(width)::value;
@@ -168,6 +175,7 @@ __global__ void __launch_bounds__(
         float* between = reinterpret_cast<float*>(own_spread);
         leave_rows(between, spread_row / 2, result, share.side);
         __syncthreads();
+        if (replacing) copy_reads();
         {
             own_rows(own_half, result, share.side);
             left_rows(other_half, between, spread_row / 2, share.side);
@@ -203,18 +211,14 @@ __global__ void __launch_bounds__(
                     *reinterpret_cast<const uint4*>(spread + t * spread_row + column));
             }
         }
-        if (lone) {
-            __syncthreads();
-            copy_reads();
-        }
         copy_async_wait<0>();
         __syncthreads();
 
-        const auto contribute = [&](auto width, int m, int part, int column) {
+        const auto contribute = [&](auto width, int m, int side) {
             constexpr int W = decltype(width)::value;
             float d[W / 8][4];
-            state_gradient<W, M, C>(d, m, spread + part + m, reads + column, row, gates);
-            bf16* to = contributions + (chunk * P + m) * X + column;
+            state_gradient<W, M, C>(d, m, spread + side * P + m, side == 0 ? queries : out_gradients, row, gates);
+            bf16* to = contributions + (chunk * P + m) * X + side * K;
             if constexpr (lone) {
                 store_rows(to, X, 16, d);
             } else if constexpr (rounds == 1) {
@@ -231,9 +235,9 @@ __global__ void __launch_bounds__(
             }
         };
         for (int tile = share.block; tile < slot_tiles; tile += blocks) {
-            if constexpr (K == V) contribute(Width<K>(), tile * 16, share.side * P, share.side * K);
-            else if (share.side == 0) contribute(Width<K>(), tile * 16, 0, 0);
-            else contribute(Width<V>(), tile * 16, P, K);
+            if constexpr (K == V) contribute(Width<K>(), tile * 16, share.side);
+            else if (share.side == 0) contribute(Width<K>(), tile * 16, 0);
+            else contribute(Width<V>(), tile * 16, 1);
         }
         if (!lone) __syncthreads();
     }
