@@ -47,16 +47,16 @@ class Slots:
         B, T, N, K, V, M = shape.B, shape.T, shape.N, shape.K, shape.K, shape.M
         G, P, X = shape.H // N, (M + 15) // 16 * 16, K + V
 
-        lone = G == 1
+        lone, halved = G == 1, X > 128
 
         def tiles(C, tables):
             return (C + P) * (X + 8) * 2 + C * (P + 8) * tables
 
         def output_bytes(C):
-            return tiles(C, 6) + C * (P + 4) * 4 + C // 16 * P * 8 + C * 4
+            return tiles(C, 6) + (C * (P + 4) * 4 if halved else 0) + C // 16 * P * 8 + C * 4
 
         def read_bytes(C):
-            return output_bytes(C) + (0 if lone and P >= C else C * (X + 8) * 2)
+            return tiles(C, 6) + C * (P + 4) * 4 + C // 16 * P * 8 + C * 4 + (0 if lone and P >= C else C * (X + 8) * 2)
 
         def write_bytes(C):
             return (C + max(P, C)) * (X + 8) * 2 + C * (P + 4) * 8 + C * (P + 8) * 2 + (3 * C // 16 + 2) * P * 4 + C * 4
@@ -81,7 +81,7 @@ class Slots:
                    [k, v, gates, starts, states, keeps, T], operations=per_chunk * linear * X),
             Launch(FORWARD, f"gsa_scan_states<{K},{V},{M},false>", scan_grid, 128, 0,
                    [states, keeps, *initial, *self.final, chunks], updated=(states,)),
-            Launch(FORWARD, f"gsa_outputs<{sizes}>", grid, 4 * C, output_bytes(C),
+            Launch(FORWARD, f"gsa_outputs<{sizes}>", grid, 4 * C if halved or not lone else 2 * C, output_bytes(C),
                    [q, k, v, gates, starts, states, self.o, T, G, K**-0.5],
                    operations=per_chunk * G * (linear * X + square * (X + 2 * P))),
         ]

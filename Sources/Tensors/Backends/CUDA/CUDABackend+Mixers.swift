@@ -138,14 +138,20 @@ extension CUDABackend {
             chunk * (width + 8) * 2 + chunk * (paddedSlots + 8) * 2 + chunk / 16 * paddedSlots * 4
         }
 
-        func outputBytes(_ chunk: Int) -> Int {
-            (chunk + paddedSlots) * (width + 8) * 2 + chunk * (paddedSlots + 4) * 4 + chunk * (paddedSlots + 8) * 6
-                + chunk / 16 * paddedSlots * 8 + chunk * 4
+        /// Whether two warps of `gsa_outputs` share a block of tokens.
+        var halved: Bool { width > 128 }
+
+        func outputBytes(_ chunk: Int) -> Int { readingBytes(chunk) + (halved ? chunk * (paddedSlots + 4) * 4 : 0) }
+
+        /// Inputs, states and gates of what reads them.
+        private func readingBytes(_ chunk: Int) -> Int {
+            (chunk + paddedSlots) * (width + 8) * 2 + chunk * (paddedSlots + 8) * 6 + chunk / 16 * paddedSlots * 8
+                + chunk * 4
         }
 
         func readGradientBytes(_ chunk: Int) -> Int {
             let replacing = group == 1 && keyDim <= valueDim && paddedSlots >= chunk
-            return outputBytes(chunk) + (replacing ? 0 : chunk * (width + 8) * 2)
+            return readingBytes(chunk) + chunk * (paddedSlots + 4) * 4 + (replacing ? 0 : chunk * (width + 8) * 2)
         }
 
         func writeGradientBytes(_ chunk: Int) -> Int {
@@ -232,8 +238,8 @@ extension CUDABackend {
         try scan(shape, chunks: chunks, states: states, keeps: keeps, from: state, to: final, reversed: false)
         let result = try empty(Array(q.shape.dropLast()) + [shape.valueDim])
         try device.launch(
-            "gated_slot_attention.cu", "gsa_outputs<\(shape.sizes(chunk))>", grid: grid, block: (4 * chunk, 1),
-            shared: shape.outputBytes(chunk),
+            "gated_slot_attention.cu", "gsa_outputs<\(shape.sizes(chunk))>", grid: grid,
+            block: (shape.halved || shape.group > 1 ? 4 * chunk : 2 * chunk, 1), shared: shape.outputBytes(chunk),
             [
                 .tensor(q), .tensor(k), .tensor(v), .tensor(logGates), .tensor(starts), .tensor(states),
                 .tensor(result), .int(shape.tokens), .int(shape.group), .float(scale),

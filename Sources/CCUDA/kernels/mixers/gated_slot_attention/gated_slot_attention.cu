@@ -117,16 +117,49 @@ __global__ void __launch_bounds__(128) gsa_scan_states(
 
 namespace gated_slots {
 
+/// Whether two warps share a block of tokens. With narrow heads a warp has one alone: decays, which both would compute, are much
+/// of the work.
+constexpr bool halved_outputs(int K, int V) { return K + V > 128; }
+
 constexpr int outputs_shared(int K, int V, int M, int C) {
-    const int P = padded_slots(M);
-    return (C + P) * tile_row(K + V) * 2 + C * (P + 4) * 4 + C * tile_row(P) * 6 + C / 16 * P * 8 + C * 4;
+    const int P = padded_slots(M), between = halved_outputs(K, V) ? C * (P + 4) * 4 : 0;
+    return (C + P) * tile_row(K + V) * 2 + between + C * tile_row(P) * 6 + C / 16 * P * 8 + C * 4;
+}
+
+/// o of a block of tokens and one head, by one warp. q: the fragments of its rows; o: the first row, `rows` apart, of which the
+/// first `count` exist.
+template <int K, int V, int M, int C>
+__device__ inline void block_outputs(
+    bf16* o, int64_t rows, int count, const uint32_t (&q)[K / 16][4], int block, const bf16* inputs, const bf16* state,
+    const GateTables<M, C>& gates, float scale
+) {
+    constexpr int P = padded_slots(M), row = tile_row(K + V);
+    const int* own = gates.first + block * block_tokens + lane_index() / 4;
+    const int first[2] = {own[0], own[8]};
+    float u[P / 8][4], out[V / 8][4];
+    read_slots<K>(u, q, block, inputs, state, row, gates, first);
+    scale_by_ratios(u, block, gates);
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+        float p[P / 8][2];
+#pragma unroll
+        for (int n = 0; n < P / 8; n++) p[n][0] = u[n][half * 2], p[n][1] = u[n][half * 2 + 1];
+        softmax_slots<M>(p, scale);
+#pragma unroll
+        for (int n = 0; n < P / 8; n++) u[n][half * 2] = p[n][0], u[n][half * 2 + 1] = p[n][1];
+    }
+    scale_by_ratios(u, block, gates);
+    spread_slots<V>(out, u, block, inputs + K, state + K, row, gates, first);
+    store_rows(o, rows, count, out);
 }
 
 }  // namespace gated_slots
 
-/// o (B, T, H, V) of a chunk from the states before it, of the group's heads one after the other. The two warps of a block of tokens
-/// each have half the keys' columns, the softmax of half the tokens, and half the values' columns.
-/// Grid (chunks, N, B), block 4 C, shared `outputs_shared`: (C + P) (K + V + 8) 2 + C (P + 4) 4 + C (P + 8) 6 + C / 16 · P · 8 + C · 4.
+/// o (B, T, H, V) of a chunk from the states before it. `halved_outputs`: of the group's heads one after the other; the two warps of
+/// a block of tokens each have half the keys' columns, the softmax of half the tokens, and half the values' columns. Otherwise the
+/// warps deal out the blocks of all heads.
+/// Grid (chunks, N, B), block 4 C, or 2 C where one head is not halved, shared `outputs_shared`: (C + P) (K + V + 8) 2
+/// + C (P + 8) 6 + C / 16 · P · 8 + C · 4, and if halved C (P + 4) 4.
 template <int K, int V, int M, int C>
 __global__ void __launch_bounds__(
     4 * C, gated_slots::blocks_fitting(gated_slots::outputs_shared(K, V, M, C))) gsa_outputs(
@@ -135,15 +168,14 @@ __global__ void __launch_bounds__(
 ) {
     using namespace gated_slots;
     constexpr int P = padded_slots(M), X = K + V, row = tile_row(X), blocks = C / block_tokens, between_row = P + 4;
-    constexpr int key_parts = K % 32 == 0 ? 2 : 1, value_parts = V % 32 == 0 ? 2 : 1;
+    constexpr bool halved = halved_outputs(K, V);
+    constexpr int key_parts = halved && K % 32 == 0 ? 2 : 1, value_parts = V % 32 == 0 ? 2 : 1;
     constexpr int keys = K / key_parts, values = V / value_parts;
     SHARED_MEMORY(memory);
     bf16* inputs = reinterpret_cast<bf16*>(memory);
     bf16* state = inputs + C * row;
     float* between = reinterpret_cast<float*>(state + P * row);  // (C, between_row): from one warp to the other
-    const GateTables<M, C> gates(reinterpret_cast<unsigned char*>(between + C * between_row));
-    const Share<blocks> share;
-    const int side = share.side, block = share.block;
+    const GateTables<M, C> gates(reinterpret_cast<unsigned char*>(between + (halved ? C * between_row : 0)));
 
     const int heads = gridDim.y, begin = blockIdx.x * C, count = min(C, tokens - begin);
     const int64_t token = static_cast<int64_t>(blockIdx.z) * tokens + begin, at = token * heads + blockIdx.y;
@@ -152,59 +184,85 @@ __global__ void __launch_bounds__(
     copy_tile<X>(state, row, states + chunk_index() * P * X, X, P, P);
     copy_async_commit();
 
-    const int own = block * block_tokens;
-    const int64_t rows = static_cast<int64_t>(heads) * group, line = (token + own) * rows + blockIdx.y * group;
-    const int key = side < key_parts ? side * keys : 0, value = K + side * values;
+    const int64_t rows = static_cast<int64_t>(heads) * group;
     uint32_t x[keys / 16][4];
-    fetch_rows<keys>(x, q + line * K + key, rows * K, count - own);
-    gates.prepare(
-        logGates + at * M, static_cast<int64_t>(heads) * M, starts ? starts + token : nullptr, begin, count);
-    copy_async_wait<0>();
-    __syncthreads();
-
-    const int first[2] = {gates.first[own + lane_index() / 4], gates.first[own + lane_index() / 4 + 8]};
-    float* own_between = between + own * between_row;
-    for (int head = 0; head < group; head++) {
-        float u[P / 8][4], p[P / 8][2], other[P / 8][2];
-        if (side < key_parts) {
-            read_slots<keys>(u, x, block, inputs + key, state + key, row, gates, first);
-            scale_by_ratios(u, block, gates);
-            leave_rows(own_between, between_row, u, side);
-        }
-        if (head + 1 < group) fetch_rows<keys>(x, q + (line + head + 1) * K + key, rows * K, count - own);
+    const auto line = [&](int own, int head) { return (token + own) * rows + blockIdx.y * group + head; };
+    const auto prepare = [&] {
+        gates.prepare(
+            logGates + at * M, static_cast<int64_t>(heads) * M, starts ? starts + token : nullptr, begin, count);
+        copy_async_wait<0>();
         __syncthreads();
-        if (side < key_parts) own_rows(p, u, side);
-        if (key_parts == 2 || side == 1) {
-            left_rows(other, own_between, between_row, side);
+    };
+
+    if constexpr (!halved) {
+        // The longest come first, and who had the longest next has the shortest.
+        const int warp = threadIdx.x / 32, warps = blockDim.x / 32, tasks = group * blocks;
+        const auto fetch = [&](int task) {
+            const int own = (blocks - 1 - task / group) * block_tokens;
+            fetch_rows<K>(x, q + line(own, task % group) * K, rows * K, count - own);
+        };
+        if (warp < tasks) fetch(warp);
+        prepare();
+        for (int task = warp, round = 1; task < tasks; round++) {
+            const int block = blocks - 1 - task / group, own = block * block_tokens;
+            block_outputs<K, V>(
+                o + line(own, task % group) * V, rows * V, count - own, x, block, inputs, state, gates, scale);
+            task = round * warps + (round % 2 == 0 ? warp : warps - 1 - warp);
+            if (task < tasks) fetch(task);
+        }
+    } else {
+        const Share<blocks> share;
+        const int side = share.side, block = share.block, own = block * block_tokens;
+        const int key = side < key_parts ? side * keys : 0, value = K + side * values;
+        const auto fetch = [&](int head) {
+            fetch_rows<keys>(x, q + line(own, head) * K + key, rows * K, count - own);
+        };
+        fetch(0);
+        prepare();
+        const int first[2] = {gates.first[own + lane_index() / 4], gates.first[own + lane_index() / 4 + 8]};
+        float* own_between = between + own * between_row;
+        for (int head = 0; head < group; head++) {
+            float u[P / 8][4], p[P / 8][2], other[P / 8][2];
+            if (side < key_parts) {
+                read_slots<keys>(u, x, block, inputs + key, state + key, row, gates, first);
+                scale_by_ratios(u, block, gates);
+                leave_rows(own_between, between_row, u, side);
+            }
+            if (head + 1 < group) fetch(head + 1);
+            __syncthreads();
+            if (side < key_parts) own_rows(p, u, side);
+            if (key_parts == 2 || side == 1) {
+                left_rows(other, own_between, between_row, side);
+#pragma unroll
+                for (int n = 0; n < P / 8; n++) {
+#pragma unroll
+                    for (int i = 0; i < 2; i++) p[n][i] = side < key_parts ? p[n][i] + other[n][i] : other[n][i];
+                }
+            }
+            softmax_slots<M>(p, scale);
+            // In the places from which this thread took the other warp's; so do those of the next head.
+            float* shown = own_between + (lane_index() / 4 + side * 8) * between_row + lane_index() % 4 * 2;
+            const float* ratios = gates.ratios + (own + lane_index() / 4 + side * 8) * gates.row + lane_index() % 4 * 2;
+#pragma unroll
+            for (int n = 0; n < P / 8; n++) {
+                const float2 ratio = *reinterpret_cast<const float2*>(ratios + n * 8);
+                p[n][0] *= ratio.x, p[n][1] *= ratio.y;
+                *reinterpret_cast<float2*>(shown + n * 8) = make_float2(p[n][0], p[n][1]);
+            }
+            __syncthreads();
+            if (side >= value_parts) continue;
+            left_rows(other, own_between, between_row, 1 - side);
 #pragma unroll
             for (int n = 0; n < P / 8; n++) {
 #pragma unroll
-                for (int i = 0; i < 2; i++) p[n][i] = side < key_parts ? p[n][i] + other[n][i] : other[n][i];
+                for (int i = 0; i < 2; i++) {
+                    u[n][i] = side == 0 ? p[n][i] : other[n][i];
+                    u[n][i + 2] = side == 0 ? other[n][i] : p[n][i];
+                }
             }
+            float out[values / 8][4];
+            spread_slots<values>(out, u, block, inputs + value, state + value, row, gates, first);
+            store_rows(o + line(own, head) * V + value - K, rows * V, count - own, out);
         }
-        softmax_slots<M>(p, scale);
-        // In the places from which this thread took the other warp's; so do those of the next head.
-        float* shown = own_between + (lane_index() / 4 + side * 8) * between_row + lane_index() % 4 * 2;
-        const float* ratios = gates.ratios + (own + lane_index() / 4 + side * 8) * gates.row + lane_index() % 4 * 2;
-#pragma unroll
-        for (int n = 0; n < P / 8; n++) {
-            const float2 ratio = *reinterpret_cast<const float2*>(ratios + n * 8);
-            p[n][0] *= ratio.x, p[n][1] *= ratio.y;
-            *reinterpret_cast<float2*>(shown + n * 8) = make_float2(p[n][0], p[n][1]);
-        }
-        __syncthreads();
-        if (side >= value_parts) continue;
-        left_rows(other, own_between, between_row, 1 - side);
-#pragma unroll
-        for (int n = 0; n < P / 8; n++) {
-#pragma unroll
-            for (int i = 0; i < 2; i++) {
-                u[n][i] = side == 0 ? p[n][i] : other[n][i];
-                u[n][i + 2] = side == 0 ? other[n][i] : p[n][i];
-            }
-        }
-        float out[values / 8][4];
-        spread_slots<values>(out, u, block, inputs + value, state + value, row, gates, first);
-        store_rows(o + (line + head) * V + value - K, rows * V, count - own, out);
     }
 }
