@@ -142,17 +142,29 @@ __global__ void __launch_bounds__(
     copy_tile<V>(inputs + K, row, v + at * V, heads * V, C, count);
     copy_tile<X>(state, row, states + chunk * P * X, X, P, P);
     copy_async_commit();
+    const Share<blocks> share;
+    const int own = share.block * block_tokens, left = count - own;
+    // The side's reads of one head: q or do of the block's tokens.
+    uint32_t x[widest / 16][4];
+    const auto first_columns = [&](auto width) -> uint32_t (&)[decltype(width)::value / 16][4] {
+        return reinterpret_cast<uint32_t (&)[decltype(width)::value / 16][4]>(x);
+    };
+    const auto fetch = [&](int head) {
+        const int64_t line = (token + own) * rows + blockIdx.y * group + head;
+        if constexpr (K == V) fetch_rows<K>(x, (share.side == 0 ? q : outGradient) + line * K, rows * K, left);
+        else if (share.side == 0) fetch_rows<K>(first_columns(Width<K>()), q + line * K, rows * K, left);
+        else fetch_rows<V>(first_columns(Width<V>()), outGradient + line * V, rows * V, left);
+    };
+    if (lone) fetch(0);
     gates.prepare(logGates + at * M, static_cast<int64_t>(heads) * M, starts ? starts + token : nullptr, begin, count);
     copy_async_wait<0>();
     __syncthreads();
 
-    const Share<blocks> share;
-    const int own = share.block * block_tokens, left = count - own;
     const int first[2] = {gates.first[own + lane_index() / 4], gates.first[own + lane_index() / 4 + 8]};
     bf16* own_spread = spread + own * spread_row;
     float sum[rounds == 1 && !lone ? widest / 8 : 1][4];
     clear(sum);
-    for (int head = 0; head < (lone ? 1 : group); head++) {
+    for (int head = 0; head < group; head++) {
         const int64_t line = token * rows + blockIdx.y * group + head;
         const auto copy_reads = [&] {
             copy_tile<K>(queries, row, q + line * K, rows * K, C, count);
@@ -160,16 +172,15 @@ __global__ void __launch_bounds__(
             copy_async_commit();
         };
         if (!replacing) copy_reads();
+        if (!lone) fetch(head);
         float result[P / 8][4], own_half[P / 8][2], other_half[P / 8][2];
-        const auto read = [&](auto width, const bf16* from, int column) {
+        const auto read = [&](auto width, int column) {
             constexpr int W = decltype(width)::value;
-            uint32_t x[W / 16][4];
-            fetch_rows<W>(x, from + (line + own * rows) * W, rows * W, left);
-            read_slots<W>(result, x, share.block, inputs + column, state + column, row, gates, first);
+            read_slots<W>(result, first_columns(width), share.block, inputs + column, state + column, row, gates, first);
         };
-        if constexpr (K == V) read(Width<K>(), share.side == 0 ? q : outGradient, share.side * K);
-        else if (share.side == 0) read(Width<K>(), q, 0);
-        else read(Width<V>(), outGradient, K);
+        if constexpr (K == V) read(Width<K>(), share.side * K);
+        else if (share.side == 0) read(Width<K>(), 0);
+        else read(Width<V>(), K);
         scale_by_ratios(result, share.block, gates);
         // One of the two warps has z, the other dp: each goes on with both of 8 tokens.
         float* between = reinterpret_cast<float*>(own_spread);
@@ -239,7 +250,8 @@ __global__ void __launch_bounds__(
             else if (share.side == 0) contribute(Width<K>(), tile * 16, 0);
             else contribute(Width<V>(), tile * 16, 1);
         }
-        if (!lone) __syncthreads();
+        if (lone) break;
+        __syncthreads();
     }
 }
 
