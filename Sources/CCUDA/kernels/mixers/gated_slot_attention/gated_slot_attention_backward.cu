@@ -311,8 +311,8 @@ template <int K, int V, int M, int C> struct WriteTiles {
             if (target > source) {
                 scale_columns(weights, gates.falls + target * P);
                 scale_columns(weights, gates.rises + target * P);
-                pack_rows(a, weights);
             }
+            pack_rows(a, weights);
             float products[2][4];
             uint32_t b[1][4];
             clear(products);
@@ -366,34 +366,43 @@ template <int K, int V, int M, int C> struct WriteTiles {
         }
     }
 
-    /// dLogGates of the chunk from all sums; logGates, balance and out: the chunk's first token's. Holds a barrier.
+    /// dLogGates of the chunk from all sums; logGates, balance and out: the chunk's first token's; states, keeps: the chunk's. Holds
+    /// barriers.
     __device__ void log_gates_gradient(
-        const float* logGates, const float* balance, float* out, int heads, int count, int last
+        const float* logGates, const float* balance, const bf16* states, const float* keeps, float* out, int heads, int count,
+        int last
     ) const {
         constexpr int items = blocks * P, threads = 4 * C, rounds = (items + threads - 1) / threads;
         // Of a block and slot: what its own tokens sum up to within the document of the first, and Σ s ds from after the chunk.
         float *totals = gates.falls, *ends = gates.rises;
         const int64_t gate_row = static_cast<int64_t>(heads) * M, balance_row = static_cast<int64_t>(heads) * P;
-        // At the same place: s and ds, and the sums from every token to the block's last of its document.
+        // At the same place: log gates and then s; ds; balances and then the sums from every token to the block's last of its document.
         float s[rounds][block_tokens], ds[rounds][block_tokens], later[rounds][block_tokens];
 #pragma unroll
         for (int round = 0; round < rounds; round++) {
             const int item = threadIdx.x + round * threads, token = item / P * block_tokens, m = item % P;
             if (item >= items) continue;
-            float g[block_tokens], middle = 0.0f, decay = 0.0f, end = 0.0f, sum = 0.0f;
-            load_log_gates(g, logGates + token * gate_row + m, gate_row, m < M ? count - token : 0);
+            load_log_gates(s[round], logGates + token * gate_row + m, gate_row, m < M ? count - token : 0);
 #pragma unroll
             for (int t = 0; t < block_tokens; t++) {
                 later[round][t] = token + t < count ? balance[(token + t) * balance_row + m] : 0.0f;
             }
+        }
+        keep(states, keeps);
+        __syncthreads();
 #pragma unroll
-            for (int t = 0; t < block_tokens / 2; t++) middle += g[t];
+        for (int round = 0; round < rounds; round++) {
+            const int item = threadIdx.x + round * threads, token = item / P * block_tokens, m = item % P;
+            if (item >= items) continue;
+            float middle = 0.0f, decay = 0.0f, end = 0.0f, sum = 0.0f;
+#pragma unroll
+            for (int t = 0; t < block_tokens / 2; t++) middle += s[round][t];
 #pragma unroll
             for (int t = 0; t < block_tokens; t++) {
-                decay += g[t];
+                decay += s[round][t];
                 const int at = (token + t) * sums_row + m;
                 const float inverse = exp_flushed(middle - decay), from_end = through[at] * inverse;
-                s[round][t] = written(g[t]);
+                s[round][t] = written(s[round][t]);
                 ds[round][t] = sums[at] * inverse + from_end;
                 end += s[round][t] * from_end;
             }
@@ -517,7 +526,6 @@ __global__ void __launch_bounds__(
     if constexpr (K == V) compute(Width<K>(), share.side * K, share.side == 0 ? dk : dv);
     else if (share.side == 0) compute(Width<K>(), 0, dk);
     else compute(Width<V>(), K, dv);
-    tiles.keep(states + chunk * P * X, keeps + chunk * P);
-    __syncthreads();
-    tiles.log_gates_gradient(logGates + at * M, balance + at * P, dLogGates + at * M, heads, count, last);
+    tiles.log_gates_gradient(
+        logGates + at * M, balance + at * P, states + chunk * P * X, keeps + chunk * P, dLogGates + at * M, heads, count, last);
 }
