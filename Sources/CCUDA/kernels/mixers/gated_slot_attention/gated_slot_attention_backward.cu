@@ -469,11 +469,11 @@ __global__ void __launch_bounds__(
         copy_tile<K>(tiles.reads, row, q + line * K, rows * K, C, count);
         copy_tile<V>(tiles.reads + K, row, outGradient + line * V, rows * V, C, count);
         copy_tile<2 * P>(tiles.spreads, Tiles::spread_row, spreads + line * 2 * P, rows * 2 * P, C, count);
-        copy_async_commit();
     };
     copy_tile<K>(tiles.inputs, row, k + at * K, heads * K, C, count);
     copy_tile<V>(tiles.inputs + K, row, v + at * V, heads * V, C, count);
     copy_head(0);
+    copy_async_commit();
     tiles.gates.prepare(
         logGates + at * M, static_cast<int64_t>(heads) * M, starts ? starts + token : nullptr, begin, count);
     copy_async_wait<0>();
@@ -488,11 +488,13 @@ __global__ void __launch_bounds__(
         float d[W / 8][4];
         clear(d);
         for (int head = 0; head < group; head++) {
-            if (head > 0) {
-                copy_head(head);
-                copy_async_wait<0>();
+            // When all have done with a head's reads, the next one's come, and at last the gradient.
+            const auto meet = [&] {
                 __syncthreads();
-            }
+                if (head + 1 < group) copy_head(head + 1);
+                else copy_tile<X>(tiles.gradient, row, gradients + chunk * P * X, X, P, P);
+                copy_async_commit();
+            };
             // The sides by turns, since both add to the same sums. A warp takes the sums of one block and the inputs of the block
             // that has as many targets as the other lacks, so that all warps have as many.
 #pragma unroll 1
@@ -502,19 +504,17 @@ __global__ void __launch_bounds__(
                     float* sums = tiles.sums + source * block_tokens * Tiles::sums_row;
                     float x[P / 8][4];
                     tiles.template written_gradient<W>(x, source, part, column);
-                    if (turn == 1) __syncthreads();
+                    if (turn == 1) meet();
                     if (turn == 0 && head == 0) keep_rows<false>(sums, Tiles::sums_row, x);
                     else keep_rows<true>(sums, Tiles::sums_row, x);
                 } else {
                     tiles.template add_inputs_gradient<W>(d, share.block, part, column);
-                    if (turn == 1) __syncthreads();
+                    if (turn == 1) meet();
                 }
             }
+            copy_async_wait<0>();
+            __syncthreads();
         }
-        copy_tile<X>(tiles.gradient, row, gradients + chunk * P * X, X, P, P);
-        copy_async_commit();
-        copy_async_wait<0>();
-        __syncthreads();
         tiles.template add_end_gradient<W>(d, share.block, column, last);
         store_rows(out + (at + static_cast<int64_t>(own) * heads) * W, static_cast<int64_t>(heads) * W, count - own, d);
         float x[P / 8][4];
