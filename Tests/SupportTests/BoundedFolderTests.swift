@@ -92,7 +92,9 @@ struct RecentValuesTests {
             switch Int.random(in: 0..<4, using: &generator) {
             case 0:
                 #expect((values.use(key) != nil) == expected.contains { $0.key == key })
-                if let place = expected.firstIndex(where: { $0.key == key }) { expected.append(expected.remove(at: place)) }
+                if let place = expected.firstIndex(where: { $0.key == key }) {
+                    expected.append(expected.remove(at: place))
+                }
             case 1:
                 #expect((values.remove(key) != nil) == expected.contains { $0.key == key })
                 expected.removeAll { $0.key == key }

@@ -71,7 +71,7 @@ def openai_package(root):
 def responses(root):
     client = openai.OpenAI(base_url=f"{root}/v1", api_key="none", max_retries=0)
     arguments = {"model": client.models.list().data[0].id, "max_output_tokens": 24, "temperature": 0}
-    first = client.responses.create(input="What is a fjord?", **arguments)
+    first = client.responses.create(input="What is a glacier?", **arguments)
     check(first.output_text and first.usage.output_tokens <= 24, f"openai: a response: {first.output_text!r}")
     second = client.responses.create(input="Name one.", previous_response_id=first.id, **arguments)
     cached = second.usage.input_tokens_details.cached_tokens
@@ -84,7 +84,9 @@ def responses(root):
             done = event.response if event.type in ("response.completed", "response.incomplete") else done
     check(text == done.output_text == second.output_text, "openai: a fork, as a stream, says the same")
     check(client.responses.retrieve(second.id).output_text == second.output_text, "openai: a response is kept")
-    with client.responses.stream(input="And where?", previous_response_id=second.id, **arguments) as stream:
+    # It waits for an end of the text, and not of the tokens.
+    with client.responses.stream(input="And where?", previous_response_id=second.id, extra_body={"stop": ["."]},
+                                 **(arguments | {"max_output_tokens": 400})) as stream:
         for event in stream:
             pass
         check(stream.get_final_response().output_text, "openai: the helper for streams has a whole response")

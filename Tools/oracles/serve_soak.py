@@ -286,7 +286,8 @@ async def kills(arguments):
         for number, (our, their) in enumerate(zip(ours, theirs)):
             assert our[0] == their[0], f"turn {number} of {conversation} is answered otherwise:\n{their[0]!r}\n{our[0]!r}"
             # At least all that the turn before has read, as without a kill.
-            assert number == 0 or our[1] >= their[1] > 0, f"turn {number} of {conversation}: {our[1]} tokens of {their[1]} cached"
+            assert number == 0 or our[1] >= their[1] > 0, (
+                f"turn {number} of {conversation}: {our[1]} tokens of {their[1]} cached")
     turns = arguments.conversations * arguments.turns
     print(f"{turns} turns, {killed} kills, {repeated} turns asked again: all as without a kill, none lost")
 

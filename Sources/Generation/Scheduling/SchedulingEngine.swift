@@ -96,7 +96,7 @@ final class SchedulingEngine {
             return true
         }
         for sequence in running where sequence.deadline.map({ $0 <= now }) == true {
-            keepPrompt(sequence)
+            try? keepPrompt(sequence)
             finish(sequence, .deadline)
         }
         running.removeAll(where: \.isOver)
@@ -122,7 +122,9 @@ final class SchedulingEngine {
             let held = job.hasBegun || !job.needsPlace ? 0 : places[job.owner] ?? 0
             return Double(job.tokensLeft + held * Self.tokensOfPlace) - waited * Self.tokensPerSecond
         }
-        let next = jobs.filter { !$0.isWaiting && ($0.hasBegun || !$0.needsPlace || hasPlace) }.min { rank($0) < rank($1) }
+        let next = jobs.filter { !$0.isWaiting && ($0.hasBegun || !$0.needsPlace || hasPlace) }.min {
+            rank($0) < rank($1)
+        }
         if let next, !next.hasBegun {
             next.begin()
             inbox.began(next.orders.count)
@@ -255,7 +257,7 @@ final class SchedulingEngine {
         do {
             let isStopped = try sequence.tell()
             if isStopped {
-                keepPrompt(sequence)
+                try keepPrompt(sequence)
                 finish(sequence, .stopString)
             } else if sequence.isWhole {
                 finish(sequence, sequence.isComplete ? .complete : .limit)
@@ -279,6 +281,7 @@ final class SchedulingEngine {
     /// Stores the state of a sequence that ends, from which the next turn of a conversation goes on.
     private func keep(_ sequence: RunningSequence, _ logits: () throws -> [Float]) throws {
         guard sequence.reusesStates, let prompt = sequence.prompt, options.reuse != .none else { return }
+        try keepPrompt(sequence)
         let tokens = prompt + sequence.generated.prefix(sequence.read)
         let entry = PrefixStates.Entry(
             tokens: tokens, state: sequence.state, logits: try logits(), isExact: false)
@@ -287,13 +290,14 @@ final class SchedulingEngine {
         try writeNow(entry, sequence)
     }
 
-    /// Stores the state before the text of a sequence that ends within what it has read: the next turn goes on from there.
-    private func keepPrompt(_ sequence: RunningSequence) {
+    /// Stores the state before the text of a sequence that ends: the next turn goes on from there where the sequence has read more
+    /// than is in its text, or a template writes that otherwise.
+    private func keepPrompt(_ sequence: RunningSequence) throws {
         guard sequence.reusesStates, let prompt = sequence.prompt,
             let entry = states.entry(after: prompt, scope: sequence.scope)
         else { return }
         slots[sequence.slot] = SlotContents(scope: sequence.scope, tokens: prompt)
-        try? writeNow(entry, sequence)
+        try writeNow(entry, sequence)
     }
 
     /// Writes a state that must be on the disk before its sequence's end is told.

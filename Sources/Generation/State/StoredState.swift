@@ -38,7 +38,8 @@ package struct StoredState: Sendable {
         guard let tokens = notes["tokens"]?.stringValue.flatMap({ Self.tokens($0) }),
             let isExact = notes["exact"]?.boolValue
         else {
-            throw GenerationError.notAState(path: path, found: "a state without its tokens, of 'moult generate' or 'chat'")
+            throw GenerationError.notAState(
+                path: path, found: "a state without its tokens, of 'moult generate' or 'chat'")
         }
         digest.append(tokens)
         guard tokens.count == contents.snapshot.position, digest == contents.digest,

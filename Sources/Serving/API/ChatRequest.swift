@@ -74,9 +74,9 @@ struct ChatPrompt {
         switch format {
         case .template:
             let values = objects.map { JSONValue.object($0) }
-            let text = try service.tokenizer.renderChat(messages: values, variables: variables)
-            tokens = try service.tokenizer.encode(text ?? "", addSpecialTokens: false)
-            boundaries = MessageEnds.find(values.count, in: tokens, service.tokenizer) { count in
+            let text = try service.tokenizer.renderChat(messages: values, variables: variables) ?? ""
+            tokens = try service.tokenizer.encode(text, addSpecialTokens: false)
+            boundaries = MessageEnds.find(values.count, in: text, tokens, service.tokenizer) { count in
                 try service.tokenizer.renderChat(
                     messages: Array(values[..<count]), addGenerationPrompt: false, variables: variables)
             }

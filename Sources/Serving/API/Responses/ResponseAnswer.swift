@@ -46,7 +46,8 @@ struct ResponseAnswer: AnswerUnderWay {
             case .began:
                 try await event("output_item.added", [("output_index", 0), ("item", item("in_progress", nil))])
                 try await event("content_part.added", place + [("part", part(""))])
-            case .text(let text): try await event("output_text.delta", place + [("delta", .string(text)), ("logprobs", [])])
+            case .text(let text):
+                try await event("output_text.delta", place + [("delta", .string(text)), ("logprobs", [])])
             }
         }
         try await event("output_text.done", place + [("text", .string(result.text)), ("logprobs", [])])

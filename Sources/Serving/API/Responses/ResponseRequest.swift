@@ -41,20 +41,23 @@ enum ResponseRequest {
         let all = (instructions.map { [ChatMessage(.system, $0)] } ?? []) + messages
         let rendered = try format.render(all, service.tokenizer)
         let tokens: [Int32]
+        var boundaries: [Int] = []
         if let (read, rest) = previous?.record.continuation(of: rendered) {
             tokens = try read + service.tokenizer.encode(continuing: rest)
         } else {
             tokens = try format.encode(rendered, service.tokenizer)
+            if case .template = format {
+                boundaries = MessageEnds.find(all.count, in: rendered, tokens, service.tokenizer) { count in
+                    try service.tokenizer.renderChat(
+                        messages: all[..<count].map {
+                            ["role": .string($0.role.rawValue), "content": .string($0.content)]
+                        }, addGenerationPrompt: false)
+                }
+            }
         }
         var request = try service.request(tokens, sampling, limit: limit ?? most, moreStops: format.stops)
         request.isDurable = isStored
-        if case .template = format {
-            request.boundaries = MessageEnds.find(all.count, in: tokens, service.tokenizer) { count in
-                try service.tokenizer.renderChat(
-                    messages: all[..<count].map { ["role": .string($0.role.rawValue), "content": .string($0.content)] },
-                    addGenerationPrompt: false)
-            }
-        }
+        request.boundaries = boundaries
         let options = sampling.samplers[0].options
         return ResponsePlan(
             request: request, messages: messages, rendered: rendered,
@@ -112,7 +115,8 @@ enum ResponseRequest {
         let text: String
         switch fields.value("content") {
         case .string(let content): text = content
-        case .array(let parts): text = try parts.enumerated().map { try part($1, in: "\(place).content[\($0)]") }.joined()
+        case .array(let parts):
+            text = try parts.enumerated().map { try part($1, in: "\(place).content[\($0)]") }.joined()
         default: throw APIError.invalid("\(place).content", "\(place).content: expected a string or parts of text")
         }
         try fields.finish()

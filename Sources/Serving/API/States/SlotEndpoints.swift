@@ -114,7 +114,8 @@ struct SavedStates: Sendable {
         }
         guard taken + bytes.count <= limit else {
             throw APIError(
-                status: .init(code: 507, reasonPhrase: "Insufficient Storage"), message: "saved slots take \(taken) bytes of \(limit) already",
+                status: .init(code: 507, reasonPhrase: "Insufficient Storage"),
+                message: "saved slots take \(taken) bytes of \(limit) already",
                 type: "invalid_request_error", param: "filename", code: "no_room")
         }
         do {
