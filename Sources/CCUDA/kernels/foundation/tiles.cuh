@@ -134,10 +134,9 @@ template <int tiles> __device__ inline void keep_reached_rows(float (&d)[tiles][
 }
 
 /// Zeros where token j does not reach token t, or, if `strict`, is t: rows t from `row`, columns j from `column`, first of this
-/// thread's two rows. Most often all of an earlier block's tokens do.
+/// thread's two rows.
 template <bool strict = false>
 __device__ inline void keep_reaching(float (&d)[2][4], int row, int column, const int (&first)[2]) {
-    if (column < row && max(first[0], first[1]) <= column) return;
 #pragma unroll
     for (int n = 0; n < 2; n++) {
 #pragma unroll
@@ -151,15 +150,12 @@ __device__ inline void keep_reaching(float (&d)[2][4], int row, int column, cons
 /// The same with rows j and columns t, first of all the chunk's tokens.
 template <bool strict = false>
 __device__ inline void keep_reached(float (&d)[2][4], int row, int column, const int* first) {
-    const int t = column + lane_index() % 4 * 2;
-    const int starts[2][2] = {{first[t], first[t + 1]}, {first[t + 8], first[t + 9]}};
-    if (row < column && max(max(starts[0][0], starts[0][1]), max(starts[1][0], starts[1][1])) <= row) return;
 #pragma unroll
     for (int n = 0; n < 2; n++) {
 #pragma unroll
         for (int i = 0; i < 4; i++) {
-            const int j = row + lane_index() / 4 + i / 2 * 8;
-            if (j + strict > t + n * 8 + i % 2 || j < starts[n][i % 2]) d[n][i] = 0.0f;
+            const int j = row + lane_index() / 4 + i / 2 * 8, t = column + n * 8 + lane_index() % 4 * 2 + i % 2;
+            if (j + strict > t || j < first[t]) d[n][i] = 0.0f;
         }
     }
 }
