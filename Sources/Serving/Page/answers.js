@@ -62,9 +62,10 @@ async function receive(running, response) {
   }
 }
 
-/** Stops the answer under way; the server ends it when the connection closes. */
+/** Stops the answer under way, which the server ends when the connection closes, or the waiting for files. */
 function stop() {
   app.running?.controller.abort();
+  files.withdraw?.();
 }
 
 /** Sends what stands in the message box, when the files that go with it are read. */
@@ -76,13 +77,12 @@ async function send() {
   notice("");
   files.isSending = true;
   renderComposer();
-  if (!(await files.settle())) {
-    files.isSending = false;
-    return renderComposer();
-  }
-  const attached = files.list.map(({ name, text, tokens }) => ({ name, text, tokens }));
-  files.clear();
+  const isWithdrawn = new Promise((resolve) => (files.withdraw = () => resolve(false)));
+  const isReady = await Promise.race([files.settle(), isWithdrawn]);
   files.isSending = false;
+  const attached = files.list.map(({ name, text, tokens }) => ({ name, text, tokens }));
+  if (!isReady || app.current !== conversation || (!text && !attached.length)) return renderComposer();
+  files.clear();
   input.value = "";
   fitInput();
   const message = add(conversation, conversation.leaf, "user", text, attached.length ? { files: attached } : {});

@@ -5,6 +5,8 @@ const files = {
   list: [],
   isSending: false,
   work: Promise.resolve(),
+  /** Ends the waiting of a message that is sent when the files are read. */
+  withdraw: null,
 
   /** Adds files and has them read one after the other. */
   async add(given) {

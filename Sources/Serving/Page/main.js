@@ -29,14 +29,16 @@ function renderConversations() {
 
 function renderComposer() {
   const button = byId("send");
-  const isBusy = Boolean(app.running);
-  const label = isBusy ? "Stop" : files.isSending ? "Sends when the files are read" : "Send";
+  const isBusy = Boolean(app.running) || files.isSending;
+  const label = app.running ? "Stop" : files.isSending ? "Do not send yet" : "Send";
+  byId("waits").hidden = !files.isSending;
+  byId("hint").hidden = files.isSending;
   if (button.getAttribute("aria-label") !== label) {
     button.setAttribute("aria-label", label);
     button.title = label;
     button.replaceChildren(icon(isBusy ? "stop" : "send"));
   }
-  button.disabled = !isBusy && (files.isSending || (!byId("text").value.trim() && !files.list.length) || !server.card);
+  button.disabled = !isBusy && ((!byId("text").value.trim() && !files.list.length) || !server.card);
 }
 
 /** The message box grows with its text; where CSS does not do it, here. */
@@ -230,8 +232,10 @@ byId("text").addEventListener("keydown", (event) => {
 });
 byId("composer").addEventListener("submit", (event) => {
   event.preventDefault();
-  app.running ? stop() : send();
+  app.running || files.isSending ? stop() : send();
 });
+// What has come of an answer until the page is left.
+addEventListener("pagehide", () => app.running && store.put(app.running.conversation));
 addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || byId("key-dialog").open) return;
   if (!closeDrawers()) stop();
