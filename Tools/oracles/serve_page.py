@@ -208,6 +208,15 @@ def keeping(visitor):
     page.set_input_files("#import-file", {"name": "x.json", "mimeType": "application/json", "buffer": b'{"messages": [1]}'})
     page.wait_for_selector("#notice:not(:empty)")
     check("could not be imported" in page.inner_text("#notice"), f"what is none is refused: {page.inner_text('#notice')}")
+    damaged = exported | {"messages": [message | {"tokens": [["a", "b", "c"], [], None]} for message in exported["messages"]]}
+    page.set_input_files(
+        "#import-file", {"name": "x.json", "mimeType": "application/json", "buffer": json.dumps(damaged).encode()})
+    visitor.until(f"document.querySelectorAll('#conversations li').length === {count + 2}")
+    page.click("#tokens")
+    check(page.locator(".tokens").count() == 0 and visitor.answers.count() > 0, "tokens that are none are left out")
+    page.click("#tokens")
+    page.get_by_label("Delete").first.click()
+    visitor.until(f"document.querySelectorAll('#conversations li').length === {count + 1}")
     page.get_by_label("Delete").first.click()
     visitor.until(f"document.querySelectorAll('#conversations li').length === {count}")
 

@@ -66,6 +66,9 @@ function tokensAt(conversation, message) {
   return childrenOf(conversation, message.id).find((child) => child.usage)?.usage.prompt;
 }
 
+/** Whether it is a text with a log-probability. */
+const isChance = (pair) => Array.isArray(pair) && typeof pair[0] === "string" && Number.isFinite(pair[1]);
+
 /** A conversation from a file, or an error that says what is wrong with it. */
 function checked(value) {
   const wrong = (what) => new Error(`not a conversation of this page: ${what}`);
@@ -89,7 +92,7 @@ function checked(value) {
     }
     const counts = [usage?.prompt, usage?.generated, usage?.cached];
     if (counts.every(Number.isFinite)) message.usage = { prompt: counts[0], generated: counts[1], cached: counts[2] };
-    if (Array.isArray(tokens) && tokens.every((token) => Array.isArray(token) && Array.isArray(token[2]))) {
+    if (Array.isArray(tokens) && tokens.every((token) => isChance(token) && token[2]?.every?.(isChance))) {
       message.tokens = tokens;
     }
     if (timings) message.timings = Object.fromEntries(Object.entries(timings).filter(([, value]) => Number.isFinite(value)));
