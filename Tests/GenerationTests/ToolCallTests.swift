@@ -21,7 +21,7 @@ struct ToolCallTests {
         (
             .hermes,
             "Sure: <tool_call>{\"name\":\"f\",\"arguments\":{}}</tool_call>\n<tool_call>{\"name\":\"g\"}</tool_call>\n",
-            [.text("Sure: "), call("f", "{}"), call("g", "{}")]
+            [.text("Sure:"), call("f", "{}"), call("g", "{}")]
         ),
         (
             .hermes,
@@ -109,7 +109,7 @@ struct ToolCallTests {
         var generator = SplitMix64(seed: 3)
         var counts: Set<Int> = []
         for _ in 0..<60 {
-            guard let text = try writer.text(constraint, &generator) else { continue }
+            guard let text = try writer.text(constraint, &generator, ending: -6) else { continue }
             let parts = ToolCallParser.parts(of: text, format)
             counts.insert(parts.count)
             for part in parts {
@@ -146,7 +146,7 @@ struct ToolCallTests {
             #expect(!mask[0x5A] && !mask[tokenizer.eosToken ?? -1])
         }
         var sequence = try SequenceConstraint(constraint, after: trigger)
-        for byte in "<tool_call> no".utf8 { try sequence.advance(Int32(byte)) }
+        for byte in "<tool_cal".utf8 { try sequence.advance(Int32(byte)) }
         #expect(!sequence.isActive)
         for byte in "<tool_call>{\"name\": \"now\", \"arguments\": {}}</tool_call>".utf8 {
             try sequence.advance(Int32(byte))

@@ -78,8 +78,10 @@ public struct ToolCallParser: Sendable {
                 (mode, hasCalled) = (.undecided, true)
             }
             if let start = held.range(of: ToolFormat.opening) {
+                // White space before a call is no part of the text.
                 let before = held[..<start.lowerBound]
-                if !before.allSatisfy(\.isWhitespace) { parts.append(.text(String(before))) }
+                let text = before.dropLast(before.reversed().prefix(while: \.isWhitespace).count)
+                if !text.isEmpty { parts.append(.text(String(text))) }
                 held = String(held[start.upperBound...])
                 mode = .call
                 continue

@@ -76,7 +76,7 @@ final class ConstraintTables: Sendable {
         var work = 0
 
         /// The most places that are looked at for one token, so that an ambiguous schema holds nobody up.
-        private static let mostWork = 400_000
+        private static let mostWork = 100_000
         private static let mostConfigurations = 1 << 14
         private static let mostStacks = 1 << 20
         private static let mostMaskBytes = 8 << 20

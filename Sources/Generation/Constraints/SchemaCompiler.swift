@@ -51,9 +51,13 @@ struct SchemaCompiler {
         try checkBeginnings()
     }
 
-    /// The rule of values that all `parts` are true of.
-    private mutating func rule(_ parts: [SchemaPart], _ json: inout JSONGrammar) throws -> Rule {
-        let parts = parts.filter { !$0.isSpent }
+    /// The rule of values that all `parts` are true of: one for all that come to the same, so that a schema which says something twice is
+    /// not ambiguous by it.
+    private mutating func rule(_ given: [SchemaPart], _ json: inout JSONGrammar) throws -> Rule {
+        guard let parts = try expanded(given) else {
+            // A rule without a text.
+            return try json.builder.rule().rule
+        }
         if parts.isEmpty { return try json.anyValue() }
         let key = parts.map(\.key)
         if let rule = rules[key] { return rule }
@@ -154,27 +158,27 @@ struct SchemaCompiler {
     // MARK: Rules
 
     private mutating func compile(
-        _ given: [SchemaPart], _ rule: Rule, from start: State, to end: State, _ json: inout JSONGrammar
+        _ parts: [SchemaPart], _ rule: Rule, from start: State, to end: State, _ json: inout JSONGrammar
     ) throws {
-        guard let parts = try expanded(given) else { return }
         for (index, part) in parts.enumerated() {
             for keyword in ["anyOf", "oneOf"] {
-                guard let branches = part[keyword] else { continue }
-                guard let schemas = branches.arrayValue, !schemas.isEmpty else {
-                    throw part.malformed(keyword, "an array of schemas", branches)
+                guard let list = part[keyword] else { continue }
+                guard let schemas = list.arrayValue, !schemas.isEmpty else {
+                    throw part.malformed(keyword, "an array of schemas", list)
                 }
                 if keyword == "oneOf" { try checkDisjoint(schemas, part) }
                 var rest = parts
                 rest[index].done.insert(keyword)
+                var branches: Set<Rule> = []
                 for (number, schema) in schemas.enumerated() {
                     let branch = try self.rule(rest + [part.below(schema, keyword, "\(number)")], &json)
+                    guard branches.insert(branch).inserted else { continue }
                     json.builder.call(start, branch, end)
                     beginnings[rule, default: []].append(branch)
                 }
                 return
             }
         }
-        if parts.isEmpty { return json.builder.call(start, try json.anyValue(), end) }
         let types = try types(parts)
         if let values = try values(parts, types) {
             for value in values { json.builder.link(try json.value(value, from: start), end) }

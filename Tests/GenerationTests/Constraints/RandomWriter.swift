@@ -81,7 +81,10 @@ struct RandomWriter {
 
     /// A text, or nil where it did not end within `limit` tokens.
     /// - Parameter form: every token is picked from logits of the generator, in which those that close something grow likelier.
-    func text(_ form: TokenConstraint, _ generator: inout some RandomNumberGenerator, limit: Int = 4000) throws
+    func text(
+        _ form: TokenConstraint, _ generator: inout some RandomNumberGenerator, limit: Int = 4000,
+        ending: Float = 2
+    ) throws
         -> String?
     {
         var state = try form.start()
@@ -97,7 +100,7 @@ struct RandomWriter {
             {
                 logits[token] += push * (text.count == 1 ? 1 : 0.7)
             }
-            logits[Int(end)] += 2 + push
+            logits[Int(end)] += ending + push
             let mask = try state.mask(stops: [end])
             let token = try logits.withUnsafeBufferPointer { try sampler.sample($0, among: mask) }
             guard mask[token] else { throw Broken.unmasked(token) }
