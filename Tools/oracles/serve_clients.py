@@ -56,7 +56,7 @@ def openai_package(root):
     text = client.completions.create(prompt="The capital of Norway is", n=2, seed=1, stop=["\n"], logprobs=2, **arguments)
     check(text.choices[0].text == text.choices[1].text, f"openai: a completion: {text.choices[0].text!r}")
     for error, fields in [
-        (openai.BadRequestError, {"tools": [{"type": "function", "function": {"name": "f"}}]}),
+        (openai.BadRequestError, {"tools": [{"type": "custom", "custom": {"name": "f"}}]}),
         (openai.BadRequestError, {"extra_body": {"temprature": 1}}),
         (openai.NotFoundError, {"model": "another"}),
     ]:

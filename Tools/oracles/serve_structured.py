@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 from enum import Enum
+from importlib.metadata import version
 from pathlib import Path
 from typing import Literal, Optional, Union
 
@@ -120,7 +121,7 @@ def schemas(client, name, samples):
                 if errors:
                     check(False, f"{title}: {text!r}: {errors}")
         print(f"      {title}: {text[:100]!r}", flush=True)
-    check(judged > 4 * len(SCHEMAS), f"jsonschema {jsonschema.__version__}: {judged} answers of {len(SCHEMAS)} schemas are valid, "
+    check(judged > 4 * len(SCHEMAS), f"jsonschema {version('jsonschema')}: {judged} answers of {len(SCHEMAS)} schemas are valid, "
           f"{cut} were cut at 400 tokens")
     for _ in range(samples):
         reply = client.chat.completions.create(
