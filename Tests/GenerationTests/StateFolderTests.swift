@@ -147,7 +147,7 @@ struct StateFolderTests {
         let name = try #require(files.first { $0.contains("-40-") })
         let whole = Array(try RegularFile.contents("\(temporary.path)/\(name)"))
         var generator = SplitMix64(seed: 3)
-        for _ in 0..<40 {
+        for _ in 0..<20 {
             var bytes = whole
             for _ in 0..<Int.random(in: 1...8, using: &generator) {
                 bytes[Int.random(in: 0..<bytes.count, using: &generator)] = .random(in: 0...255, using: &generator)

@@ -58,16 +58,18 @@ struct SlotTests {
         }
     }
 
-    @Test(arguments: [
-        "../fox", "/etc/passwd", "a/b", ".hidden", "..", "", "fox\u{0}", "f\u{F6}x", String(repeating: "a", count: 200),
-    ])
-    func pathTricks(_ name: String) async throws {
+    @Test func pathTricks() async throws {
         let folder = folder
         try await serving(options: { $0.stateFolder = folder }) { client in
             _ = try await client.post("/v1/completions", Self.question)
-            for action in ["save", "restore"] {
-                let reply = try await client.post("/slots/1?action=\(action)", ["filename": .string(name)])
-                #expect(reply.status == 400 && reply.json["error"]?["param"] == "filename", "\(reply.body)")
+            for name in [
+                "../fox", "/etc/passwd", "a/b", ".hidden", "..", "", "fox\u{0}", "f\u{F6}x",
+                String(repeating: "a", count: 200),
+            ] {
+                for action in ["save", "restore"] {
+                    let reply = try await client.post("/slots/1?action=\(action)", ["filename": .string(name)])
+                    #expect(reply.status == 400 && reply.json["error"]?["param"] == "filename", "\(reply.body)")
+                }
             }
         }
         #expect(!temporary.contents.contains { $0.contains("slots/") })
