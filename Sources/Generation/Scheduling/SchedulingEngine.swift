@@ -37,6 +37,24 @@ final class SchedulingEngine {
             budget: options.reuse == .none ? 0 : options.stateBytes,
             folder: options.reuse == .none ? nil : options.folder)
         slots = [SlotContents?](repeating: nil, count: options.batch)
+        if model.device.traits.recordsWork { try warmUp() }
+    }
+
+    /// Does once what a device compiles and records the first time, so that no request waits for it: a segment longer than a chunk,
+    /// a short one, and steps of 1, 2, 4, ... sequences.
+    private func warmUp() throws {
+        let state = try model.makeState()
+        for count in [65, 1] { _ = try model.nextLogits([Int32](repeating: 0, count: count), state: state) }
+        var rows = 1
+        while true {
+            let states = try (0..<rows).map { _ in try model.makeState() }
+            for _ in 0..<3 {
+                try step.read(.init(repeating: 0, count: rows), states: states)
+                _ = try step.pick(.init(repeating: TokenChoice(), count: rows))
+            }
+            guard rows < step.capacity else { return }
+            rows = min(2 * rows, step.capacity)
+        }
     }
 
     /// Makes this thread look again, from any other.
