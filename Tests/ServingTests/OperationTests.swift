@@ -86,7 +86,7 @@ struct OperationTests {
     }
 
     @Test func aReaderThatNeverReadsIsLeft() async throws {
-        try await serving(options: { ($0.requestSeconds, $0.graceSeconds) = (8, 0.5) }) { client in
+        try await serving(options: { ($0.requestSeconds, $0.graceSeconds) = (20, 0.5) }) { client in
             var fields = try #require(Self.endless.objectValue)
             (fields["logprobs"], fields["n"]) = (20, 16)
             let body = JSONValue.object(fields).text()
@@ -94,7 +94,7 @@ struct OperationTests {
                 let connection = try Connection(port: client.port, receiveBuffer: 4096)
                 let head = client.head("POST", "/v1/completions", headers: [:], length: body.utf8.count)
                 connection.send(Data((head + body).utf8))
-                sleep(10)
+                sleep(22)
                 return try connection.receiveAll()
             }
             let text = String(decoding: bytes, as: UTF8.self)
