@@ -7,7 +7,8 @@
 
 The openai package asks for lists, whole answers, streams, likelihoods and mistakes, and for responses, which go on from any earlier one;
 curl for a stream and for a state, which it brings back; lm-evaluation-harness
-scores PIQA, ARC-Easy and OpenBookQA by local-completions, with the server's tokenizer, on the questions of moult evaluate.
+scores PIQA, ARC-Easy and OpenBookQA by local-completions, with the server's tokenizer, on the questions of moult evaluate, and
+LAMBADA where DATA has lambada_openai.jsonl; with --hf (pip install 'lm_eval[api,hf]==0.4.13' gguf) by transformers too.
 """
 
 import argparse
@@ -121,29 +122,35 @@ def choices(document):
     return [choice.removeprefix(" ") for choice in document["choices"]]
 
 
-def harness(root, data, limit, concurrent, batch):
-    """lm-evaluation-harness's figures of the tasks."""
+def tasks(names, data):
+    """The tasks of moult evaluate's files, as lm-evaluation-harness writes tasks."""
+    found = []
+    for name in names:
+        path = data / ("lambada_openai.jsonl" if name == "lambada" else f"{name}_val.jsonl")
+        task = {"task": f"moult_{name}", "dataset_path": "json", "validation_split": "validation",
+                "dataset_kwargs": {"data_files": {"validation": str(path)}}, "doc_to_text": "{{context}}"}
+        if name == "lambada":
+            task |= {"output_type": "loglikelihood", "doc_to_target": "{{continuation}}", "target_delimiter": " ",
+                     "metric_list": [{"metric": "perplexity", "aggregation": "perplexity", "higher_is_better": False},
+                                     {"metric": "acc", "aggregation": "mean", "higher_is_better": True}]}
+        else:
+            task |= {"output_type": "multiple_choice", "doc_to_choice": choices, "doc_to_target": "gold",
+                     "target_delimiter": " ",
+                     "metric_list": [{"metric": metric, "aggregation": "mean", "higher_is_better": True}
+                                     for metric in ("acc", "acc_norm")]}
+        found.append(task)
+    return found
+
+
+def harness(names, arguments, **model):
+    """lm-evaluation-harness's figures."""
     from lm_eval import simple_evaluate
 
-    tasks = [
-        {
-            "task": f"moult_{task}", "dataset_path": "json", "validation_split": "validation",
-            "dataset_kwargs": {"data_files": {"validation": str(data / f"{task}_val.jsonl")}},
-            "output_type": "multiple_choice", "doc_to_text": "{{context}}", "doc_to_choice": choices,
-            "doc_to_target": "gold", "target_delimiter": " ",
-            "metric_list": [{"metric": name, "aggregation": "mean", "higher_is_better": True}
-                            for name in ("acc", "acc_norm")],
-        }
-        for task in TASKS
-    ]
-    name = openai.OpenAI(base_url=f"{root}/v1", api_key="none").models.list().data[0].id
     start = time.monotonic()
-    results = simple_evaluate(
-        model="local-completions", tasks=tasks, limit=limit, bootstrap_iters=0, batch_size=batch,
-        model_args={"model": name, "base_url": f"{root}/v1/completions", "tokenizer_backend": "remote",
-                    "num_concurrent": concurrent, "max_length": 8192})
-    print(f"lm_eval: {time.monotonic() - start:.0f} s")
-    return {task: results["results"][f"moult_{task}"] for task in TASKS}
+    results = simple_evaluate(tasks=tasks(names, arguments.data), limit=arguments.limit, bootstrap_iters=0,
+                              batch_size=arguments.batch, **model)
+    print(f"lm_eval, {model['model']}: {time.monotonic() - start:.0f} s", flush=True)
+    return {name: results["results"][f"moult_{name}"] for name in names}
 
 
 def main():
@@ -153,22 +160,36 @@ def main():
     parser.add_argument("--limit", type=int, default=50, help="questions of each task; 0 for none")
     parser.add_argument("--concurrent", type=int, default=4, help="requests of lm_eval at once")
     parser.add_argument("--batch", type=int, default=16, help="prompts of each of them")
+    parser.add_argument("--hf", action="store_true", help="compare with lm_eval's own transformers model too, in float32")
     arguments = parser.parse_args()
+    model, names = Path(arguments.model), list(TASKS)
+    if (arguments.data / "lambada_openai.jsonl").exists():
+        names.append("lambada")
 
-    with moult.serving(arguments.model) as root:
+    with moult.serving(model) as root:
         openai_package(root)
         responses(root)
         curl(root)
         if not arguments.limit:
             return
-        found = harness(root, arguments.data, arguments.limit, arguments.concurrent, arguments.batch)
-    ours = moult.run_json("evaluate", arguments.model, "--tasks", ",".join(TASKS), "--data", arguments.data, "--limit",
-                          arguments.limit)
+        name = openai.OpenAI(base_url=f"{root}/v1", api_key="none").models.list().data[0].id
+        found = {"local-completions": harness(names, arguments, model="local-completions", model_args={
+            "model": name, "base_url": f"{root}/v1/completions", "tokenizer_backend": "remote",
+            "num_concurrent": arguments.concurrent, "max_length": 8192})}
+    if arguments.hf:
+        folder, file = (model.parent, {"gguf_file": model.name}) if model.suffix == ".gguf" else (model, {})
+        found["hf"] = harness(names, arguments, model="hf", model_args={
+            "pretrained": str(folder), "dtype": "float32", "device": "cpu", **file})
+    ours = moult.run_json("evaluate", model, "--tasks", ",".join(names), "--data", arguments.data, "--limit", arguments.limit)
     for result in ours["results"]:
-        for metric in ("acc", "acc_norm"):
-            expected, value = result["metrics"][metric]["value"], found[result["task"]][f"{metric},none"]
-            check(abs(value - expected) < 1e-9,
-                  f"lm_eval: {result['task']} {metric} {value:.4f}, moult evaluate {expected:.4f}")
+        for metric, digits in {"acc": 4, "acc_norm": 4, "perplexity": 2}.items():
+            if metric not in result["metrics"]:
+                continue
+            expected = result["metrics"][metric]["value"]
+            for way, figures in found.items():
+                value = figures[result["task"]][f"{metric},none"]
+                check(f"{value:.{digits}f}" == f"{expected:.{digits}f}",
+                      f"lm_eval {way}: {result['task']} {metric} {value:.{digits}f}, moult evaluate {expected:.{digits}f}")
 
 
 if __name__ == "__main__":
