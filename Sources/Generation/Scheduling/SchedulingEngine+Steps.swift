@@ -138,7 +138,7 @@ extension SchedulingEngine {
 
     /// Stores the state before the text of a sequence that ends: the next turn goes on from there where the sequence has read more
     /// than is in its text, or a template writes that otherwise.
-    private func keepPrompt(_ sequence: RunningSequence) throws {
+    func keepPrompt(_ sequence: RunningSequence) throws {
         guard sequence.reusesStates, let prompt = sequence.prompt,
             let entry = states.entry(after: prompt, scope: sequence.scope)
         else { return }
