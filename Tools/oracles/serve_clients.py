@@ -130,7 +130,7 @@ def tasks(names, data):
         task = {"task": f"moult_{name}", "dataset_path": "json", "validation_split": "validation",
                 "dataset_kwargs": {"data_files": {"validation": str(path)}}, "doc_to_text": "{{context}}"}
         if name == "lambada":
-            task |= {"output_type": "loglikelihood", "doc_to_target": "{{continuation}}", "target_delimiter": " ",
+            task |= {"output_type": "loglikelihood", "doc_to_target": "{{' ' + continuation}}",
                      "metric_list": [{"metric": "perplexity", "aggregation": "perplexity", "higher_is_better": False},
                                      {"metric": "acc", "aggregation": "mean", "higher_is_better": True}]}
         else:
