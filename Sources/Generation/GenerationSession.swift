@@ -54,12 +54,9 @@ public final class GenerationSession {
         var position = 0
         while position < tokens.count {
             let end = min(position + Self.segment, tokens.count)
-            // Who works aside is given a segment at once.
             let done = position
             segmentLogits = try withoutActuallyEscaping(progress) { progress in
-                try model.nextLogits(
-                    Array(tokens[done..<end]), state: state,
-                    progress: model.device.traits.worksAside ? nil : { try progress(done, tokens.count) })
+                try model.nextLogits(Array(tokens[done..<end]), state: state) { try progress(done, tokens.count) }
             }
             recent.append(tokens[position..<end])
             digest.append(tokens[position..<end])

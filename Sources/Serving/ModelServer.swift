@@ -96,14 +96,14 @@ public struct ModelServer: Sendable {
             guard id == service.options.name else { throw ModelService.unknown(id) }
             return Response.json(service.card)
         }
-        router.post("/tokenize") { request, context in
+        router.post("/tokenize") { request, _ in
             var request = request
-            var fields = try await RequestBodies.fields(&request, context, service.options)
+            var fields = try await RequestBodies.fields(&request, service.options)
             return Response.json(try TokenizerEndpoints.tokenize(&fields, service))
         }
-        router.post("/detokenize") { request, context in
+        router.post("/detokenize") { request, _ in
             var request = request
-            var fields = try await RequestBodies.fields(&request, context, service.options)
+            var fields = try await RequestBodies.fields(&request, service.options)
             return Response.json(try TokenizerEndpoints.detokenize(&fields, service))
         }
         router.get("/tokenizer_info") { _, _ in Response.json(try TokenizerEndpoints.information(service)) }

@@ -49,6 +49,7 @@ struct ModelService: Sendable {
             warn: warn)
         var scheduling = options.scheduler
         scheduling.folder = folder
+        scheduling.warmsUp = true
         scheduler = try Scheduler(model, tokenizer: tokenizer, options: scheduling)
         constraints = ConstraintStore(tokenizer)
         ends = tokenizer.stops(model.configuration.decoder.eosTokens)

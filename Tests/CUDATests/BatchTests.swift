@@ -112,7 +112,7 @@ extension CUDATests {
                 return found
             }
             var options = SchedulerOptions()
-            (options.batch, options.reuse) = (3, .exact)
+            (options.batch, options.reuse, options.warmsUp) = (3, .exact, true)
             let scheduler = try Scheduler(model, tokenizer: try asciiTokenizer(), options: options)
             var endless = try request(0)
             endless.limit = 100_000

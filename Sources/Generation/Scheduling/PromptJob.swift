@@ -160,11 +160,9 @@ final class PromptJob {
         let mark = marks.first { $0 > position } ?? prompt.count
         let end = min((position / segment + 1) * segment, mark, prompt.count)
         let tokens = Array(prompt[position..<end])
-        // Who works aside is given a segment at once.
-        let isAside = model.device.traits.worksAside
         if let top = first.promptAlternatives {
             let hidden = try withoutActuallyEscaping(between) { between in
-                try model.hidden([tokens], state: state, progress: isAside ? nil : between)
+                try model.hidden([tokens], state: state, progress: between)
             }
             let rows = try hidden.reshaped([tokens.count, model.configuration.decoder.hiddenSize])
             let start = position
@@ -182,7 +180,7 @@ final class PromptJob {
             return
         }
         let logits = try withoutActuallyEscaping(between) { between in
-            try model.nextLogits(tokens, state: state, progress: isAside ? nil : between)
+            try model.nextLogits(tokens, state: state, progress: between)
         }
         position = end
         let isEnd = end == prompt.count

@@ -20,6 +20,8 @@ public struct SchedulerOptions: Sendable {
     public var folder: StateFolder?
     /// Which stored states may be used.
     public var reuse = StateReuse.longest
+    /// Whether what a device compiles and records the first time is done before the first request.
+    public var warmsUp = false
 
     /// Eight sequences, 256 requests that wait, 512 MiB of states.
     public init() {}

@@ -37,7 +37,7 @@ final class SchedulingEngine {
             budget: options.reuse == .none ? 0 : options.stateBytes,
             folder: options.reuse == .none ? nil : options.folder)
         slots = [SlotContents?](repeating: nil, count: options.batch)
-        if model.device.traits.recordsWork { try warmUp() }
+        if options.warmsUp, model.device.traits.recordsWork { try warmUp() }
     }
 
     /// Does once what a device compiles and records the first time, so that no request waits for it: a segment longer than a chunk,

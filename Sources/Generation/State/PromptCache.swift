@@ -127,14 +127,9 @@ public struct PromptCache {
             && parts.allSatisfy { !$0.isEmpty && $0.allSatisfy(digits.contains) } && Int(parts[2]) != nil
     }
 
-    private static func prefix(_ model: DecoderModel) throws -> String { "\(hex(try model.fingerprint()))-" }
+    private static func prefix(_ model: DecoderModel) throws -> String { "\(try model.fingerprint().hexadecimal)-" }
 
     private static func name(_ prefix: String, _ digest: TokenDigest, _ count: Int) -> String {
-        "\(prefix)\(hex(digest.value))-\(count)\(suffix)"
-    }
-
-    private static func hex(_ value: UInt64) -> String {
-        let digits = String(value, radix: 16)
-        return String(repeating: "0", count: 16 - digits.count) + digits
+        "\(prefix)\(digest.value.hexadecimal)-\(count)\(suffix)"
     }
 }

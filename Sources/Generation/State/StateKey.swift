@@ -32,15 +32,10 @@ struct StateKey: FileKey {
     }
 
     var name: String {
-        "\(Self.hex(fingerprint))-\(Self.hex(scope))-\(Self.hex(digest.value))-\(count)-\(isExact ? "exact" : "near")"
+        "\(fingerprint.hexadecimal)-\(scope.hexadecimal)-\(digest.value.hexadecimal)-\(count)-\(isExact ? "exact" : "near")"
             + Self.suffix
     }
 
     /// States of the same length, since most lengths have none.
     var group: Int { count }
-
-    static func hex(_ value: UInt64) -> String {
-        let digits = String(value, radix: 16)
-        return String(repeating: "0", count: 16 - digits.count) + digits
-    }
 }

@@ -92,7 +92,8 @@ public struct DecoderModel: Sendable {
     ///   - state: the B sequences so far, advanced by T tokens; nil scores whole sequences.
     ///   - documents: ascending starts of packed documents (B = 1), the first being 0.
     ///   - recomputation: layers that keep nothing of their inside for training.
-    ///   - progress: called before every layer; throwing stops, and `state` is then as it was.
+    ///   - progress: called before every layer, except on a device that works aside, which is given all of them at once; throwing
+    ///     stops, and `state` is then as it was.
     public func hidden(
         _ tokens: [[Int32]], state: DecoderState? = nil, documents: Documents? = nil,
         recomputation: Recomputation? = nil, progress: (() throws -> Void)? = nil
@@ -124,8 +125,9 @@ public struct DecoderModel: Sendable {
         // In training there are none, and a layer that is computed again must not take them the first time.
         if recomputation != nil { context.turns = context.turns.map(\.withoutSinks) }
         var run = try TensorRun(ids: ids, context, states: carried?.layers ?? state?.layers())
-        (run.recomputation, run.progress) = (recomputation, progress)
-        let undo = try progress == nil ? nil : state?.undo()
+        run.recomputation = recomputation
+        if !device.traits.worksAside { run.progress = progress }
+        let undo = try run.progress == nil ? nil : state?.undo()
         do {
             let x = try hidden(run).tensor()
             state?.position += ids.shape[1]

@@ -18,6 +18,8 @@ struct APIError: HTTPResponseError, Equatable {
     var code: String?
     /// Seconds after which asking again may help.
     var retryAfter: Int?
+    /// Whether the request's body was not read to its end: nothing else can follow on its connection.
+    var leavesBody = false
 
     static func invalid(_ param: String?, _ message: String, code: String? = nil) -> APIError {
         APIError(status: .badRequest, message: message, type: "invalid_request_error", param: param, code: code)
@@ -58,6 +60,7 @@ struct APIError: HTTPResponseError, Equatable {
             self.init(status: error.status, message: message, type: "invalid_request_error")
         case is NIOTooManyBytesError:
             self.init(status: .contentTooLarge, message: "the body is too large", type: "invalid_request_error")
+            leavesBody = true
         case is CancellationError:
             // Nobody reads it; the log has nginx's number for it.
             self.init(
@@ -76,6 +79,13 @@ struct APIError: HTTPResponseError, Equatable {
     ) {
         (self.status, self.message, self.type) = (status, message, type)
         (self.param, self.code, self.retryAfter) = (param, code, retryAfter)
+    }
+
+    /// The same where the request's body was not read to its end.
+    var leavingBody: APIError {
+        var error = self
+        error.leavesBody = true
+        return error
     }
 
     /// The API's words for properties of ``SamplingOptions``.
@@ -97,7 +107,10 @@ struct APIError: HTTPResponseError, Equatable {
     func response(from request: Request, context: some RequestContext) -> Response {
         var response = Response.json(json, status: status)
         if let retryAfter { response.headers[.retryAfter] = "\(retryAfter)" }
-        if status == .contentTooLarge { response.headers[.connection] = "close" }
+        if leavesBody {
+            response.headers[.connection] = "close"
+            (context as? ServerContext)?.closeSoon()
+        }
         if status == .unauthorized { response.headers[.wwwAuthenticate] = "Bearer" }
         if status == .serviceUnavailable, let name = HTTPField.Name("x-should-retry") {
             response.headers[name] = "true"

@@ -29,7 +29,7 @@ struct Answer: AnswerUnderWay {
     init(_ plan: GenerationPlan, _ service: ModelService) throws {
         (self.plan, self.service) = (plan, service)
         do { events = try service.scheduler.submit(plan.requests) } catch { throw APIError(error) }
-        id = plan.form.idPrefix + RandomID.text(24)
+        id = plan.form.idPrefix + RandomID.text()
     }
 
     /// What is told of the answer when it is complete.
@@ -229,14 +229,5 @@ struct RequestObserver {
         metrics.record(.whole, start.duration(to: .now) / .seconds(1))
         metrics.record(.promptTokens, Double(prompt))
         metrics.record(.generatedTokens, Double(generated))
-    }
-}
-
-/// Names that tell things of one kind apart.
-enum RandomID {
-    private static let letters = Array("abcdefghijklmnopqrstuvwxyz0123456789")
-
-    static func text(_ count: Int) -> String {
-        String((0..<count).map { _ in letters[Int.random(in: 0..<letters.count)] })
     }
 }

@@ -41,7 +41,7 @@ struct ChatForm: AnswerForm {
 
     /// An id of a call. Templates of Mistral's insist on nine letters and digits.
     private func callID() -> String {
-        toolFormat == .mistral ? RandomID.text(9) : "call_" + RandomID.text(24)
+        toolFormat == .mistral ? RandomID.text(9) : "call_" + RandomID.text()
     }
 
     func call(_ index: Int, _ number: Int, _ call: ChatToolCall, _ likelihoods: [TokenLikelihood]) -> JSONValue {

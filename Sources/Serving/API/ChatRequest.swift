@@ -108,7 +108,9 @@ struct ChatPrompt {
         }
         let calls = role == "assistant" ? try Self.calls(&fields, place) : []
         // An answer that is calls alone has no text.
-        let text = calls.isEmpty || fields.value("content") != nil ? try content(&fields, place) : ""
+        let text =
+            calls.isEmpty || fields.value("content") != nil
+            ? try MessageText.content(&fields, place, types: ["text"], named: "text") : ""
         var message: JSONObject = [
             "role": .string(role == "developer" ? "system" : role), "content": .string(text),
         ]
@@ -154,26 +156,6 @@ struct ChatPrompt {
             ]
             if let id { result["id"] = .string(id) }
             return .object(result)
-        }
-    }
-
-    private static func content(_ fields: inout RequestFields, _ place: String) throws -> String {
-        switch fields.value("content") {
-        case .string(let text): return text
-        case .array(let parts):
-            return try parts.enumerated().map { index, part in
-                let name = "\(place)content[\(index)]"
-                guard let object = part.objectValue else {
-                    throw APIError.invalid(name, "\(name): expected an object")
-                }
-                var fields = RequestFields(object, in: name + ".")
-                guard try fields.string("type") == "text", let text = try fields.string("text") else {
-                    throw APIError.unsupported(name, "is not supported: only parts of type text are")
-                }
-                try fields.finish()
-                return text
-            }.joined()
-        default: throw APIError.invalid(place + "content", "\(place)content: expected a string or parts of text")
         }
     }
 }

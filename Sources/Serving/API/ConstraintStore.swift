@@ -7,15 +7,12 @@ import Tokenizers
 final class ConstraintStore: Sendable {
     private struct State {
         var vocabulary: ConstraintVocabulary?
-        /// The most recently used comes last.
-        var constraints: [(identity: String, constraint: TokenConstraint)] = []
+        /// Each counts as one byte.
+        var constraints = RecentValues<String, TokenConstraint>(budget: 16)
     }
 
     private let tokenizer: Tokenizer
     private let state = Mutex(State())
-
-    /// So many constraints are kept.
-    private static let capacity = 16
 
     init(_ tokenizer: Tokenizer) { self.tokenizer = tokenizer }
 
@@ -23,18 +20,9 @@ final class ConstraintStore: Sendable {
     /// - Throws: `ConstraintError`.
     func constraint(_ form: TextForm) throws -> TokenConstraint {
         let identity = form.identity
-        let known = state.withLock { state -> TokenConstraint? in
-            guard let place = state.constraints.firstIndex(where: { $0.identity == identity }) else { return nil }
-            let entry = state.constraints.remove(at: place)
-            state.constraints.append(entry)
-            return entry.constraint
-        }
-        if let known { return known }
+        if let known = state.withLock({ $0.constraints.use(identity) }) { return known }
         let constraint = try TokenConstraint(form, vocabulary: vocabulary())
-        state.withLock { state in
-            state.constraints.append((identity, constraint))
-            if state.constraints.count > Self.capacity { state.constraints.removeFirst() }
-        }
+        state.withLock { _ = $0.constraints.insert(constraint, for: identity, bytes: 1) }
         return constraint
     }
 

@@ -15,7 +15,7 @@ struct GenerationEndpoint: Sendable {
         _ parse: (inout RequestFields, ModelService) throws -> GenerationPlan
     ) async throws -> Response {
         var request = request
-        var fields = try await RequestBodies.fields(&request, context, service.options)
+        var fields = try await RequestBodies.fields(&request, service.options)
         var plan = try parse(&fields, service)
         for place in plan.requests.indices {
             (plan.requests[place].owner, plan.requests[place].scope) = (context.owner, context.scope)
@@ -103,20 +103,14 @@ struct GenerationEndpoint: Sendable {
 /// Bodies of requests as JSON.
 enum RequestBodies {
     /// - Throws: ``APIError`` for a body that is too large, too slow, or no JSON object.
-    static func fields(
-        _ request: inout Request, _ context: ServerContext, _ options: ServerOptions
-    ) async throws -> RequestFields {
+    static func fields(_ request: inout Request, _ options: ServerOptions) async throws -> RequestFields {
         let (limit, seconds) = (options.maximumBody, options.bodySeconds)
-        if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > limit {
-            context.closeSoon()
-            throw tooLarge(limit)
-        }
+        if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > limit { throw tooLarge(limit) }
         let body = request.body
         let buffer: ByteBuffer
         do {
             buffer = try await within(seconds) { try await body.collect(upTo: limit) }
         } catch is NIOTooManyBytesError {
-            context.closeSoon()
             throw tooLarge(limit)
         }
         request.body = RequestBody(buffer: buffer)
@@ -134,7 +128,8 @@ enum RequestBodies {
                 try await Task.sleep(for: .seconds(seconds))
                 throw APIError(
                     status: .requestTimeout, message: "the body took more than \(Int(seconds)) seconds to arrive",
-                    type: "timeout_error", code: "timeout")
+                    type: "timeout_error", code: "timeout"
+                ).leavingBody
             }
             defer { group.cancelAll() }
             guard let value = try await group.next() else { throw CancellationError() }
@@ -145,6 +140,7 @@ enum RequestBodies {
     private static func tooLarge(_ limit: Int) -> APIError {
         APIError(
             status: .contentTooLarge, message: "the body is larger than \(limit) bytes", type: "invalid_request_error",
-            code: "body_too_large")
+            code: "body_too_large"
+        ).leavingBody
     }
 }

@@ -48,8 +48,13 @@ package enum XXHash64 {
     }
 
     /// The hash as 16 hexadecimal digits.
-    package static func text(_ bytes: some ContiguousBytes) -> String {
-        let digits = String(bytes.withUnsafeBytes { hash($0) }, radix: 16)
+    package static func text(_ bytes: some ContiguousBytes) -> String { bytes.withUnsafeBytes { hash($0) }.hexadecimal }
+}
+
+extension UInt64 {
+    /// 16 hexadecimal digits.
+    package var hexadecimal: String {
+        let digits = String(self, radix: 16)
         return String(repeating: "0", count: 16 - digits.count) + digits
     }
 }

@@ -5,7 +5,7 @@ import Support
 /// A response under way: whole, or as the events of OpenAI's API.
 struct ResponseAnswer: AnswerUnderWay {
     let id: String
-    private let itemID = ResponseKey.newID("msg_")
+    private let itemID = "msg_" + RandomID.text()
     private let plan: ResponsePlan
     private let service: ModelService
     private let events: SequenceEvents
@@ -17,7 +17,7 @@ struct ResponseAnswer: AnswerUnderWay {
     /// - Throws: ``APIError``.
     init(_ plan: ResponsePlan, _ service: ModelService) throws {
         (self.plan, self.service, scope) = (plan, service, plan.request.scope)
-        id = ResponseKey.newID()
+        id = ResponseKey.prefix + RandomID.text()
         do { events = try service.scheduler.submit(plan.request) } catch { throw APIError(error) }
     }
 

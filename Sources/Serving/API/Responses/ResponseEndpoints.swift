@@ -21,7 +21,7 @@ struct ResponseEndpoints: Sendable {
 
     private func create(_ request: Request, _ context: ServerContext) async throws -> Response {
         var request = request
-        var fields = try await RequestBodies.fields(&request, context, service.options)
+        var fields = try await RequestBodies.fields(&request, service.options)
         var previous: (id: String, record: ResponseRecord)?
         if let id = try fields.string("previous_response_id") {
             guard let record = try await service.responses.find(id, scope: context.scope) else {

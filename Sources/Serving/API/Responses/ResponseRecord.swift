@@ -99,13 +99,10 @@ struct ResponseKey: FileKey {
     var id: String
 
     static let prefix = "resp_"
-    private static let letters = Array("abcdefghijklmnopqrstuvwxyz0123456789")
-    private static let count = 24
 
     /// - Returns: nil for an id that no response has.
     init?(scope: UInt64, id: String) {
-        guard id.hasPrefix(Self.prefix), id.count == Self.prefix.count + Self.count,
-            id.dropFirst(Self.prefix.count).allSatisfy(Self.letters.contains)
+        guard id.hasPrefix(Self.prefix), RandomID.isOne(id.dropFirst(Self.prefix.count))
         else { return nil }
         (self.scope, self.id) = (scope, id)
     }
@@ -117,10 +114,4 @@ struct ResponseKey: FileKey {
     }
 
     var name: String { "\(String(scope, radix: 16))-\(id)" }
-
-    /// An id that nobody has.
-    static func newID(_ prefix: String = prefix) -> String {
-        var generator = SystemRandomNumberGenerator()
-        return prefix + String((0..<count).map { _ in letters[Int.random(in: 0..<letters.count, using: &generator)] })
-    }
 }

@@ -112,27 +112,10 @@ enum ResponseRequest {
         }
         // What an item of an earlier output has beside its text.
         fields.ignore(["id", "status", "phase"])
-        let text: String
-        switch fields.value("content") {
-        case .string(let content): text = content
-        case .array(let parts):
-            text = try parts.enumerated().map { try part($1, in: "\(place).content[\($0)]") }.joined()
-        default: throw APIError.invalid("\(place).content", "\(place).content: expected a string or parts of text")
-        }
+        let text = try MessageText.content(
+            &fields, place + ".", types: ["input_text", "output_text", "text"], named: "input_text and output_text",
+            ignored: ["annotations", "logprobs"])
         try fields.finish()
         return ChatMessage(role, text)
-    }
-
-    private static func part(_ value: JSONValue, in place: String) throws -> String {
-        guard let object = value.objectValue else { throw APIError.invalid(place, "\(place): expected an object") }
-        var fields = RequestFields(object, in: place + ".")
-        guard ["input_text", "output_text", "text"].contains(try fields.string("type")),
-            let text = try fields.string("text")
-        else {
-            throw APIError.unsupported(place, "is not supported: only parts of type input_text and output_text are")
-        }
-        fields.ignore(["annotations", "logprobs"])
-        try fields.finish()
-        return text
     }
 }

@@ -46,7 +46,7 @@ struct SlotEndpoints: Sendable {
                 type: "not_supported_error", code: "not_supported")
         }
         var request = request
-        var fields = try await RequestBodies.fields(&request, context, service.options)
+        var fields = try await RequestBodies.fields(&request, service.options)
         let name = try Self.name(&fields)
         try fields.finish()
         let saved = SavedStates(

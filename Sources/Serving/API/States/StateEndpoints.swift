@@ -29,16 +29,8 @@ struct StateEndpoints: Sendable {
 
     /// Takes in a state that this server has given out, as a response of its own.
     func upload(_ request: Request, _ context: ServerContext) async throws -> Response {
-        let file: [UInt8]
-        do {
-            file = try await RequestBodies.within(service.options.requestSeconds) { [self] in
-                try await genuine(request.body) { context.closeSoon() }
-            }
-        } catch let error as APIError {
-            // Nothing else can follow on a connection whose body is left.
-            var response = error.response(from: request, context: context)
-            response.headers[.connection] = "close"
-            return response
+        let file = try await RequestBodies.within(service.options.requestSeconds) { [self] in
+            try await genuine(request.body)
         }
         let service = service
         let (state, record) = try await service.aside { () -> (StoredState, ResponseRecord) in
@@ -47,7 +39,7 @@ struct StateEndpoints: Sendable {
             return (state, record)
         }
         var kept = record
-        let id = ResponseKey.newID()
+        let id = ResponseKey.prefix + RandomID.text()
         kept.response["id"] = .string(id)
         kept.response["previous_response_id"] = .null
         try await service.scheduler.keep(state, scope: context.scope, isDurable: true)
@@ -59,28 +51,24 @@ struct StateEndpoints: Sendable {
     }
 
     /// The state file of a body that this server made; a body that has another's head is not read on.
-    /// - Parameter leave: called where the rest of the body is left.
-    private func genuine(_ body: RequestBody, leave: () -> Void) async throws -> [UInt8] {
+    private func genuine(_ body: RequestBody) async throws -> [UInt8] {
         var (bytes, seal) = ([UInt8](), SealedState?.none)
         for try await buffer in body {
             bytes += buffer.readableBytesView
             if seal == nil, bytes.count >= SealedState.headBytes {
                 let head = Array(bytes.prefix(SealedState.headBytes))
                 guard let genuine = SealedState(head: head, secret: service.secret) else {
-                    leave()
-                    throw Self.forged
+                    throw Self.forged.leavingBody
                 }
                 guard genuine.fingerprint == service.modelFingerprint else {
-                    leave()
-                    throw APIError.invalid(nil, "the state is of another model", code: "other_model")
+                    throw APIError.invalid(nil, "the state is of another model", code: "other_model").leavingBody
                 }
                 bytes.removeFirst(SealedState.headBytes)
                 bytes.reserveCapacity(genuine.length)
                 seal = genuine
             }
             guard bytes.count <= seal?.length ?? SealedState.headBytes else {
-                leave()
-                throw Self.forged
+                throw Self.forged.leavingBody
             }
         }
         guard let seal, bytes.count == seal.length, seal.matches(bytes) else { throw Self.forged }
