@@ -7,7 +7,8 @@ import torch.nn.functional as F
 
 from device import Launch, check, run
 
-FORWARD, BACKWARD, STEP = (f"gated_slot_attention{part}.cu" for part in ("", "_backward", "_step"))
+FORWARD, READ, WRITE, STEP = (
+    f"gated_slot_attention{part}.cu" for part in ("", "_read_gradients", "_write_gradients", "_step"))
 SHARED_LIMIT = 227 << 10
 
 
@@ -86,12 +87,12 @@ class Slots:
                    operations=per_chunk * G * (linear * X + square * (X + 2 * P))),
         ]
         self.backward = [
-            Launch(BACKWARD, f"gsa_read_gradients<{sizes},{str(lone).lower()}>", grid, 4 * C, read_bytes(C),
+            Launch(READ, f"gsa_read_gradients<{sizes},{str(lone).lower()}>", grid, 4 * C, read_bytes(C),
                    [q, k, v, gates, starts, states, do, self.dq, spreads, balance, contributions, T, G, K**-0.5],
                    operations=per_chunk * G * (linear * (X + K + X) + square * (2 * K + V + 4 * P))),
             Launch(FORWARD, f"gsa_scan_states<{K},{V},{M},true>", scan_grid, 128, 0,
                    [contributions, keeps, *final_gradient, *self.initial_gradient, chunks], updated=(contributions,)),
-            Launch(BACKWARD, f"gsa_write_gradients<{sizes}>", grid, 4 * C, write_bytes(C),
+            Launch(WRITE, f"gsa_write_gradients<{sizes}>", grid, 4 * C, write_bytes(C),
                    [q, k, v, gates, starts, states, keeps, do, spreads, balance, contributions, self.dk, self.dv, self.dgates,
                     T, G],
                    operations=per_chunk * (2 * linear * X + G * square * (2 * X + 4 * P))),

@@ -99,6 +99,14 @@ __device__ inline bf16 to_bf16(float x) { return bf16{static_cast<unsigned short
 /// The two halves of a packed pair.
 __device__ inline float low_float(uint32_t packed) { return __uint_as_float(packed << 16); }
 __device__ inline float high_float(uint32_t packed) { return __uint_as_float(packed & 0xffff0000u); }
+/// sum + x · y, of eight bfloat16 each.
+__device__ inline float add_dot(float sum, uint4 x, uint4 y) {
+    sum += low_float(x.x) * low_float(y.x) + high_float(x.x) * high_float(y.x);
+    sum += low_float(x.y) * low_float(y.y) + high_float(x.y) * high_float(y.y);
+    sum += low_float(x.z) * low_float(y.z) + high_float(x.z) * high_float(y.z);
+    sum += low_float(x.w) * low_float(y.w) + high_float(x.w) * high_float(y.w);
+    return sum;
+}
 
 __device__ inline int32_t shuffle_xor(int32_t x, int mask) {
     return static_cast<int32_t>(__float_as_uint(shuffle_xor(__uint_as_float(static_cast<uint32_t>(x)), mask)));

@@ -273,7 +273,7 @@ extension CUDABackend {
         let balance = try empty([shape.batch, shape.tokens, shape.heads, padded], .float32)
         let grid = (chunks, shape.heads, shape.batch)
         try device.launch(
-            "gated_slot_attention_backward.cu", "gsa_read_gradients<\(shape.sizes(chunk)),\(shape.group == 1)>",
+            "gated_slot_attention_read_gradients.cu", "gsa_read_gradients<\(shape.sizes(chunk)),\(shape.group == 1)>",
             grid: grid, block: (4 * chunk, 1), shared: shape.readGradientBytes(chunk),
             [
                 .tensor(q), .tensor(k), .tensor(v), .tensor(logGates), .tensor(starts), .tensor(states),
@@ -287,7 +287,7 @@ extension CUDABackend {
             shape, chunks: chunks, states: contributions, keeps: keeps, from: finalGradient, to: initialGradient,
             reversed: true)
         try device.launch(
-            "gated_slot_attention_backward.cu", "gsa_write_gradients<\(shape.sizes(chunk))>", grid: grid,
+            "gated_slot_attention_write_gradients.cu", "gsa_write_gradients<\(shape.sizes(chunk))>", grid: grid,
             block: (4 * chunk, 1), shared: shape.writeGradientBytes(chunk),
             [
                 .tensor(q), .tensor(k), .tensor(v), .tensor(logGates), .tensor(starts), .tensor(states),

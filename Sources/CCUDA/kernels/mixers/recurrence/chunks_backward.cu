@@ -373,10 +373,7 @@ __global__ void __launch_bounds__(2 * C) recurrence_writer_gradients(
         for (int i = threadIdx.x % 4 * 8; i < V; i += 32) {
             const uint4 x = *reinterpret_cast<const uint4*>(after + m * V + i);
             const uint4 d = *reinterpret_cast<const uint4*>(adjoint + m * value_row + i);
-            sum += low_float(x.x) * low_float(d.x) + high_float(x.x) * high_float(d.x);
-            sum += low_float(x.y) * low_float(d.y) + high_float(x.y) * high_float(d.y);
-            sum += low_float(x.z) * low_float(d.z) + high_float(x.z) * high_float(d.z);
-            sum += low_float(x.w) * low_float(d.w) + high_float(x.w) * high_float(d.w);
+            sum = add_dot(sum, x, d);
         }
         sum = row_sum(sum);
         if (threadIdx.x % 4 == 0) kept[m] = sum;

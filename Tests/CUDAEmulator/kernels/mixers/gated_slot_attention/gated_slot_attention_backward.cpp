@@ -1,4 +1,5 @@
-#include "mixers/gated_slot_attention/gated_slot_attention_backward.cu"
+#include "mixers/gated_slot_attention/gated_slot_attention_read_gradients.cu"
+#include "mixers/gated_slot_attention/gated_slot_attention_write_gradients.cu"
 
 #include "registry.h"
 
