@@ -4,7 +4,7 @@
 /// Activations are of one of the device's ``DeviceTraits/precisions``. Weights of ``linear(_:weights:biases:)`` and ``embedding(_:table:)`` may be float32,
 /// bfloat16 or float16; products of half-precision weights accumulate in float32. Shape letters: B batch, T tokens,
 /// S keys, D model width, I and O inputs and outputs, H query heads, N key/value heads, K key dim, V value dim, M slots.
-public protocol Backend: GradientBackend {
+public protocol Backend: Sendable {
     /// A short name for reports, such as "cpu (avx2, oneDNN)".
     var name: String { get }
 
@@ -69,13 +69,6 @@ public protocol Backend: GradientBackend {
         documents: Documents?
     ) throws -> (result: Tensor, saved: [Tensor])
 
-    /// Gradients of ``attention(q:k:v:scale:cap:span:sinkQueries:documents:)`` without queries for the sinks, whose result was
-    /// `output`, from the `gradient` of that result, both (B, T, H, V).
-    func attentionBackward(
-        _ gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, output: Tensor, saved: Tensor?, scale: Float,
-        cap: Float?, span: AttentionSpan, documents: Documents?
-    ) throws -> (q: Tensor, k: Tensor, v: Tensor)
-
     /// Of x (B, T, N · G, W), G heads side by side for each of N = `count` key/value heads, those of the `heads`:
     /// (B, T, n · G, W).
     func pickHeads(_ x: Tensor, _ heads: HeadSet, of count: Int) throws -> Tensor
@@ -84,22 +77,9 @@ public protocol Backend: GradientBackend {
     /// `others` (B, T, (N - n) · G, W); zeros where one is nil.
     func joinHeads(_ some: Tensor?, _ others: Tensor?, by heads: HeadSet, of count: Int) throws -> Tensor
 
-    /// Gradients of ``gatedSlotAttention(q:k:v:logGates:scale:state:documents:)``, begun from the state `initial`, from the
-    /// `gradient` of its outputs (B, T, H, V) and that of its final state; nil where that is not used.
-    func gatedSlotAttentionBackward(
-        _ gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, scale: Float, initial: GatedSlotState?,
-        finalGradient: GatedSlotState?, documents: Documents?, saved: [Tensor]
-    ) throws -> GatedSlotGradients
-
     /// The outputs (B, T, H, V) of a recurrence. `state` (B, N, K, V), float32, holds the initial state and is replaced by
     /// the final one; nil is the empty state, and asks for no final one.
     func recurrence(_ inputs: Recurrence, state: inout Tensor?) throws -> (result: Tensor, saved: [Tensor])
-
-    /// Gradients of ``recurrence(_:state:)``, begun from the state `initial`, from the `gradient` of its outputs
-    /// (B, T, H, V) and that of its final state; nil where that is not used.
-    func recurrenceBackward(
-        _ gradient: Tensor, _ inputs: Recurrence, initial: Tensor?, finalGradient: Tensor?, saved: [Tensor]
-    ) throws -> RecurrenceGradients
 
     /// Where the `documents` of B rows of T tokens stand behind `past` places, the last of which hold, as far as they reach,
     /// the `before` tokens (B), int32, that each row's first document had; see ``CarriedDocuments``. On the processor B = 1.

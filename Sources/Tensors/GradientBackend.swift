@@ -1,5 +1,5 @@
-/// The backward operations, losses and optimiser of a device: what training needs beside ``Backend``'s forward
-/// operations. The gradient tape and the checked methods of ``Tensor`` call these; arguments are taken as valid.
+/// The backward operations, losses and optimiser of a device: what training needs beside the forward operations of
+/// ``Backend``. The gradient tape and the checked methods of ``Tensor`` call these; arguments are taken as valid.
 ///
 /// Gradients are float32 and have the shape of what they are the gradient of. Where a gradient is added to an `inout`
 /// tensor, several uses of one parameter add up. Sums are taken in an order that depends on the shapes alone: a result
@@ -70,6 +70,28 @@ public protocol GradientBackend: Sendable {
     func ropeBackward(
         _ gradient: Tensor, cosines: Tensor, sines: Tensor, offset: Int, documents: Documents?
     ) throws -> Tensor
+
+    // MARK: Mixers
+
+    /// Gradients of ``Backend/attention(q:k:v:scale:cap:span:sinkQueries:documents:)`` without queries for the sinks, whose result was
+    /// `output`, from the `gradient` of that result, both (B, T, H, V).
+    func attentionBackward(
+        _ gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, output: Tensor, saved: Tensor?, scale: Float,
+        cap: Float?, span: AttentionSpan, documents: Documents?
+    ) throws -> (q: Tensor, k: Tensor, v: Tensor)
+
+    /// Gradients of ``Backend/gatedSlotAttention(q:k:v:logGates:scale:state:documents:)``, begun from the state `initial`, from the
+    /// `gradient` of its outputs (B, T, H, V) and that of its final state; nil where that is not used.
+    func gatedSlotAttentionBackward(
+        _ gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, logGates: Tensor, scale: Float, initial: GatedSlotState?,
+        finalGradient: GatedSlotState?, documents: Documents?, saved: [Tensor]
+    ) throws -> GatedSlotGradients
+
+    /// Gradients of ``Backend/recurrence(_:state:)``, begun from the state `initial`, from the `gradient` of its outputs
+    /// (B, T, H, V) and that of its final state; nil where that is not used.
+    func recurrenceBackward(
+        _ gradient: Tensor, _ inputs: Recurrence, initial: Tensor?, finalGradient: Tensor?, saved: [Tensor]
+    ) throws -> RecurrenceGradients
 
     // MARK: Losses
 

@@ -33,7 +33,7 @@ extension Tensor {
             throw TensorError.shape(
                 operation: "take", argument: "other", expected: "\(dtype.rawValue) of \(shape)", found: other.shape)
         }
-        guard device.traits.recordsWork else {
+        guard device.traits.recordsWork || storage.captured != nil else {
             self = other.detached
             return
         }

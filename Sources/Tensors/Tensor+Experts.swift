@@ -10,7 +10,11 @@ extension Tensor {
         try experts.require("experts", width: width)
         try router.requireActivation("experts", "router", Array(shape.dropLast()) + [experts.all.count])
         try requireDevice("experts", [router] + experts.all.flatMap(\.weights))
+        if let step = storage.runtime as? CapturedStep, visit == nil {
+            return try step.experts(self, router: router, experts)
+        }
         let backend = storage.runtime.backend
+        let gradientBackend = storage.runtime.gradientBackend
         let rows = count / width
         let weights = try router.reshaped([rows, experts.all.count])
             .routed(active: experts.active, isNormalised: experts.isNormalised)
@@ -36,7 +40,7 @@ extension Tensor {
                     continue
                 }
                 let pass = try ExpertPass(expert, experts.activation, of: backend.takenRows(x, at: place, by: nil))
-                try backend.setRowProducts(pass.output, gradient, at: place, in: &weightGradient, row: index)
+                try gradientBackend.setRowProducts(pass.output, gradient, at: place, in: &weightGradient, row: index)
                 let own = try backend.takenRows(gradient, at: place, by: weights.shares(index))
                 try backend.addRows(pass.backward(own), at: place, by: nil, to: &sum)
             }
@@ -48,10 +52,11 @@ extension Tensor {
     /// Of router logits self (R, E) the weights (E, R), float32, of the experts that the rows take; 0 for the others.
     private func routed(active: Int, isNormalised: Bool) throws -> Tensor {
         let backend = storage.runtime.backend
+        let gradientBackend = storage.runtime.gradientBackend
         let weights = try backend.routed(self, active: active, isNormalised: isNormalised)
         return weights.recorded(of: self) {
             try variable?.add(
-                backend.routedBackward($0, logits: self, weights: weights, isNormalised: isNormalised))
+                gradientBackend.routedBackward($0, logits: self, weights: weights, isNormalised: isNormalised))
         }
     }
 
@@ -85,17 +90,17 @@ private struct ExpertPass {
 
     /// The gradient of x from that of the output; those of the weights are added to theirs.
     func backward(_ gradient: Tensor) throws -> Tensor {
-        let backend = x.storage.runtime.backend
+        let gradientBackend = x.storage.runtime.gradientBackend
         func add(_ gradient: Tensor, _ x: Tensor, to weight: Tensor) throws {
             try weight.variable?.accumulate {
-                try backend.accumulateLinearGradient(gradient, x: x, into: &$0, half: weight.dtype != .float32)
+                try gradientBackend.accumulateLinearGradient(gradient, x: x, into: &$0, half: weight.dtype != .float32)
             }
         }
         try add(gradient, inner, to: expert.down)
-        let wide = try backend.gatedBackward(
-            backend.linearBackward([gradient], weights: [expert.down]), activation, gate: gate, up: up)
+        let wide = try gradientBackend.gatedBackward(
+            gradientBackend.linearBackward([gradient], weights: [expert.down]), activation, gate: gate, up: up)
         try add(wide.gate, x, to: expert.gate)
         try add(wide.up, x, to: expert.up)
-        return try backend.linearBackward([wide.gate, wide.up], weights: [expert.gate, expert.up])
+        return try gradientBackend.linearBackward([wide.gate, wide.up], weights: [expert.gate, expert.up])
     }
 }

@@ -35,8 +35,10 @@ extension Tensor {
     /// The backend that may have a faster form; arguments that do not fit are left to the operations, which say so.
     private func fewRowsBackend(
         _ norm: Normalisation?, _ weights: [Tensor], _ biases: [Tensor?]
-    ) -> (any RecordingBackend)? {
-        guard let backend = storage.runtime.recording, let inputs = shape.last, dtype == .bfloat16, !isRecorded else {
+    ) -> (any FusingBackend)? {
+        guard let backend = storage.runtime.fusing, let inputs = shape.last, !isRecorded else { return nil }
+        // Of a GPU's types those in which few rows are computed.
+        guard storage.captured != nil || dtype == .bfloat16 && weights.allSatisfy({ $0.dtype == .bfloat16 }) else {
             return nil
         }
         func fits(_ parameter: Tensor?, _ shape: [Int], _ dtype: DType) -> Bool {
@@ -48,7 +50,7 @@ extension Tensor {
             return nil
         }
         let isServed = zip(weights, biases).allSatisfy { weight, bias in
-            weight.rank == 2 && fits(weight, [weight.shape[0], inputs], .bfloat16)
+            weight.rank == 2 && fits(weight, [weight.shape[0], inputs], weight.dtype)
                 && fits(bias, [weight.shape[0]], .float32)
         }
         return isServed ? backend : nil
@@ -79,7 +81,7 @@ extension Tensor {
         q: Tensor, k: Tensor, v: Tensor, gates: Tensor, divisor: Float, scale: Float, state: inout GatedSlotState,
         documents: Documents? = nil
     ) throws -> Tensor {
-        if q.rank == 4, q.shape[1] == 1, documents == nil, let backend = q.storage.runtime.recording,
+        if q.rank == 4, q.shape[1] == 1, documents == nil, let backend = q.storage.runtime.fusing,
             fitsStep(q, k, v, gates, state)
         {
             return try backend.gatedSlotStep(
@@ -112,7 +114,8 @@ extension Tensor {
             return false
         }
         let (rows, heads, slots) = (q.shape[0], k.shape[2], state.keys.shape[2])
-        return all.allSatisfy { $0.dtype == .bfloat16 && $0.device == q.device && !$0.isRecorded }
+        return all.allSatisfy { $0.dtype == q.dtype && $0.device == q.device && !$0.isRecorded }
+            && (q.dtype == .bfloat16 || q.storage.captured != nil)
             && [state.keys, state.values].allSatisfy { $0.device == q.device && !$0.isRecorded }
             && k.shape == [rows, 1, heads, q.shape[3]] && v.shape[..<3] == [rows, 1, heads] && heads > 0
             && q.shape[2] % heads == 0 && gates.shape == [rows, 1, heads * slots]

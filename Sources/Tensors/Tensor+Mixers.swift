@@ -16,10 +16,11 @@ extension Tensor {
             }
         }
         let backend = try backend("attention", with: k, v, sinkQueries, documents?.rows)
+        let gradientBackend = storage.runtime.gradientBackend
         let (output, saved) = try backend.attention(
             q: self, k: k, v: v, scale: scale, cap: cap, span: span, sinkQueries: sinkQueries, documents: documents)
         return output.recorded(of: self, k, v) { gradient in
-            let gradients = try backend.attentionBackward(
+            let gradients = try gradientBackend.attentionBackward(
                 gradient, q: self, k: k, v: v, output: output, saved: saved, scale: scale, cap: cap, span: span,
                 documents: documents)
             try variable?.add(gradients.q)
@@ -39,7 +40,7 @@ extension Tensor {
         let result = Array(q.shape.dropLast() + v.shape.suffix(1))
         try requireActivation(operation, "gradient", result)
         try output.requireActivation(operation, "output", result)
-        return try backend(operation, with: q, k, v, output, documents?.rows).attentionBackward(
+        return try gradientBackend(operation, with: q, k, v, output, documents?.rows).attentionBackward(
             self, q: q, k: k, v: v, output: output, saved: nil, scale: scale, cap: cap, span: span,
             documents: documents)
     }
@@ -55,6 +56,7 @@ extension Tensor {
         try state.require("gatedSlotAttention", "state", k: k, v: v, logGates: logGates)
         let backend = try q.backend(
             "gatedSlotAttention", with: k, v, logGates, state.keys, state.values, documents?.rows)
+        let gradientBackend = q.storage.runtime.gradientBackend
         // Kept only for the way back: a second owner of the state would keep a step from updating it in place.
         let watched =
             [q, k, v, logGates].contains { $0.isRecorded } || state.keys.isRecorded || state.values.isRecorded
@@ -76,7 +78,7 @@ extension Tensor {
                 : GatedSlotState(
                     keys: try gradients[1] ?? .zeros(initial.keys.shape, on: device),
                     values: try gradients[2] ?? .zeros(initial.values.shape, on: device))
-            let found = try backend.gatedSlotAttentionBackward(
+            let found = try gradientBackend.gatedSlotAttentionBackward(
                 output, q: q, k: k, v: v, logGates: logGates, scale: scale, initial: initial, finalGradient: final,
                 documents: documents, saved: saved)
             let parts = [found.q, found.k, found.v, found.logGates, found.initial?.keys, found.initial?.values]
@@ -94,11 +96,12 @@ extension Tensor {
     ) throws -> Tensor {
         try requireGatedSlots("gatedSlotAttention", q: q, k: k, v: v, logGates: logGates, documents: documents)
         let backend = try q.backend("gatedSlotAttention", with: k, v, logGates, documents?.rows)
+        let gradientBackend = q.storage.runtime.gradientBackend
         var state: GatedSlotState?
         let (output, saved) = try backend.gatedSlotAttention(
             q: q, k: k, v: v, logGates: logGates, scale: scale, state: &state, documents: documents)
         return output.recorded(of: q, k, v, logGates) { gradient in
-            let found = try backend.gatedSlotAttentionBackward(
+            let found = try gradientBackend.gatedSlotAttentionBackward(
                 gradient, q: q, k: k, v: v, logGates: logGates, scale: scale, initial: nil, finalGradient: nil,
                 documents: documents, saved: saved)
             try q.variable?.add(found.q)
@@ -125,7 +128,7 @@ extension Tensor {
             documents?.rows,
         ]
         try requireDevice(operation, given)
-        return try storage.runtime.backend.gatedSlotAttentionBackward(
+        return try storage.runtime.gradientBackend.gatedSlotAttentionBackward(
             self, q: q, k: k, v: v, logGates: logGates, scale: scale, initial: initial, finalGradient: finalGradient,
             documents: documents, saved: [])
     }

@@ -30,20 +30,22 @@ extension Tensor {
         let all = biases.isEmpty ? [Tensor?](repeating: nil, count: weights.count) : biases
         try requireDevice("linear", weights + all)
         let backend = storage.runtime.backend
+        let gradientBackend = storage.runtime.gradientBackend
         let results = try backend.linear(self, weights: weights, biases: all)
         return Tensor.record(results, of: [self] + weights + all) { gradients in
             let used = gradients.enumerated().compactMap { index, gradient in gradient.map { (index, $0) } }
             if let variable {
-                try variable.add(backend.linearBackward(used.map(\.1), weights: used.map { weights[$0.0] }))
+                try variable.add(gradientBackend.linearBackward(used.map(\.1), weights: used.map { weights[$0.0] }))
             }
             for (index, gradient) in used {
                 let weight = weights[index]
                 try weight.variable?.accumulate {
-                    try backend.accumulateLinearGradient(gradient, x: self, into: &$0, half: weight.dtype != .float32)
+                    try gradientBackend.accumulateLinearGradient(
+                        gradient, x: self, into: &$0, half: weight.dtype != .float32)
                 }
                 if let bias = all[index] {
                     try bias.variable?.accumulate(like: bias) {
-                        try backend.accumulateColumnSums(gradient, into: &$0)
+                        try gradientBackend.accumulateColumnSums(gradient, into: &$0)
                     }
                 }
             }
@@ -63,8 +65,9 @@ extension Tensor {
         if table.isRecorded { try table.requirePlain("embedding", "table") }
         try table.requireShape("embedding", "table", [nil, nil])
         let backend = try table.backend("embedding", with: ids)
+        let gradientBackend = table.storage.runtime.gradientBackend
         return try backend.embedding(ids, table: table).recorded(of: table) { gradient in
-            try table.withGradient { try backend.accumulateEmbeddingGradient(gradient, ids: ids, into: &$0) }
+            try table.withGradient { try gradientBackend.accumulateEmbeddingGradient(gradient, ids: ids, into: &$0) }
         }
     }
 
@@ -105,15 +108,18 @@ extension Tensor {
         try requireActivation(operation, "x")
         try norm.require(operation, width: try requireLastDimension(operation, "x"))
         let backend = try backend(operation, with: norm.weight, norm.bias)
+        let gradientBackend = storage.runtime.gradientBackend
         let (result, saved) = try backend.normalised(self, norm)
         return result.recorded(of: self, norm.weight, norm.bias) { gradient in
             if let bias = norm.bias {
-                try bias.variable?.accumulate(like: bias) { try backend.accumulateColumnSums(gradient, into: &$0) }
+                try bias.variable?.accumulate(like: bias) {
+                    try gradientBackend.accumulateColumnSums(gradient, into: &$0)
+                }
             }
             // What has gone past the norm, along the residual stream, is there already.
             let more = variable?.takeGradient()
             let sum = try norm.weight.withGradient {
-                try backend.normalisedBackward(
+                try gradientBackend.normalisedBackward(
                     gradient, x: self, norm, saved: saved, more: more, weightGradient: &$0)
             }
             variable?.begin(with: sum)
@@ -144,8 +150,9 @@ extension Tensor {
     public func activated(_ activation: Activation) throws -> Tensor {
         try requireActivation("activated", "x")
         let backend = storage.runtime.backend
+        let gradientBackend = storage.runtime.gradientBackend
         return try backend.activated(self, activation).recorded(of: self) {
-            try variable?.add(backend.activatedBackward($0, activation, x: self))
+            try variable?.add(gradientBackend.activatedBackward($0, activation, x: self))
         }
     }
 
@@ -154,8 +161,9 @@ extension Tensor {
         try gate.requireActivation("gated", "gate")
         try up.requireActivation("gated", "up", gate.shape)
         let backend = try gate.backend("gated", with: up)
+        let gradientBackend = gate.storage.runtime.gradientBackend
         return try backend.gated(activation, gate: gate, up: up).recorded(of: gate, up) {
-            let gradients = try backend.gatedBackward($0, activation, gate: gate, up: up)
+            let gradients = try gradientBackend.gatedBackward($0, activation, gate: gate, up: up)
             try gate.variable?.add(gradients.gate)
             try up.variable?.add(gradients.up)
         }
@@ -169,8 +177,9 @@ extension Tensor {
                 operation: "logGate", argument: "divisor", expected: "a positive number", found: "\(divisor)")
         }
         let backend = storage.runtime.backend
+        let gradientBackend = storage.runtime.gradientBackend
         return try backend.logGate(self, divisor: divisor).recorded(of: self) {
-            try variable?.add(backend.logGateBackward($0, x: self, divisor: divisor))
+            try variable?.add(gradientBackend.logGateBackward($0, x: self, divisor: divisor))
         }
     }
 
@@ -180,8 +189,9 @@ extension Tensor {
         try y.requireActivation("mix", "y", x.shape)
         try logits.requireActivation("mix", "logits", Array(x.shape.dropLast()))
         let backend = try x.backend("mix", with: y, logits)
+        let gradientBackend = x.storage.runtime.gradientBackend
         return try backend.mix(x, y, logits: logits).recorded(of: x, y, logits) {
-            let gradients = try backend.mixBackward($0, x: x, y: y, logits: logits)
+            let gradients = try gradientBackend.mixBackward($0, x: x, y: y, logits: logits)
             try x.variable?.add(gradients.x)
             try y.variable?.add(gradients.y)
             try logits.variable?.add(gradients.logits)
@@ -205,10 +215,11 @@ extension Tensor {
                 found: "\(shape[1]) tokens from \(offset)")
         }
         let backend = try backend("rope", with: cosines, sines, documents?.rows)
+        let gradientBackend = storage.runtime.gradientBackend
         let result = try backend.rope(self, cosines: cosines, sines: sines, offset: offset, documents: documents)
         return result.recorded(of: self) { [variable] in
             try variable?.add(
-                backend.ropeBackward($0, cosines: cosines, sines: sines, offset: offset, documents: documents))
+                gradientBackend.ropeBackward($0, cosines: cosines, sines: sines, offset: offset, documents: documents))
         }
     }
 }

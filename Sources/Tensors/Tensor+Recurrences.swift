@@ -93,7 +93,7 @@ extension Tensor {
         try initial.require(operation, "initial", inputs.stateShape)
         try finalGradient?.require(operation, "finalGradient", inputs.stateShape)
         try requireDevice(operation, inputs.tensors + [initial, finalGradient, inputs.documents?.rows])
-        return try storage.runtime.backend.recurrenceBackward(
+        return try storage.runtime.gradientBackend.recurrenceBackward(
             self, inputs, initial: initial, finalGradient: finalGradient, saved: [])
     }
 }
@@ -105,6 +105,7 @@ extension Recurrence {
         try state.require(operation, "state", stateShape)
         try q.requireDevice(operation, tensors + [state, documents?.rows])
         let backend = q.storage.runtime.backend
+        let gradientBackend = q.storage.runtime.gradientBackend
         // Kept only for the way back: a second owner of the state would keep a step from updating it in place.
         let kept = (tensors + [state]).contains { $0.isRecorded } ? state : nil
         var running: Tensor? = state
@@ -114,7 +115,7 @@ extension Recurrence {
         guard let initial = kept, let final = running else { return output }
         let arguments = tensors + [initial]
         let results = Tensor.record([output, final.detached], of: arguments) { gradients in
-            let found = try backend.recurrenceBackward(
+            let found = try gradientBackend.recurrenceBackward(
                 try gradients[0] ?? .zeros(output.shape, output.dtype, on: q.device), self, initial: initial,
                 finalGradient: gradients[1], saved: saved)
             for (argument, gradient) in zip(arguments, found.tensors + (found.initial.map { [$0] } ?? [])) {
@@ -130,11 +131,12 @@ extension Recurrence {
         try require(operation)
         try q.requireDevice(operation, tensors + [documents?.rows])
         let backend = q.storage.runtime.backend
+        let gradientBackend = q.storage.runtime.gradientBackend
         var state: Tensor?
         let (output, saved) = try backend.recurrence(self, state: &state)
         return Tensor.record([output], of: tensors) { gradients in
             guard let gradient = gradients[0] else { return }
-            let found = try backend.recurrenceBackward(
+            let found = try gradientBackend.recurrenceBackward(
                 gradient, self, initial: nil, finalGradient: nil, saved: saved)
             for (argument, gradient) in zip(tensors, found.tensors) { try argument.variable?.add(gradient) }
         }[0]

@@ -20,7 +20,19 @@ extension Tensor {
     /// - Throws: ``TensorError/devices(operation:expected:found:)``.
     func backend(_ operation: String, with others: Tensor?...) throws -> any Backend {
         try requireDevice(operation, others)
-        return storage.runtime.backend
+        return Tensor.backend(of: [self] + others)
+    }
+
+    /// The operations of the device of `tensors`, at least one; those of a step, where one of them is captured in it.
+    static func backend(of tensors: [Tensor?]) -> any Backend {
+        let runtimes = tensors.lazy.compactMap { $0?.storage }
+        return (runtimes.first { $0.captured != nil } ?? runtimes.first)?.runtime.backend ?? CPUBackend.shared
+    }
+
+    /// The same for operations of training.
+    func gradientBackend(_ operation: String, with others: Tensor?...) throws -> any GradientBackend {
+        try requireDevice(operation, others)
+        return storage.runtime.gradientBackend
     }
 
     /// The same for operations of recorded work.

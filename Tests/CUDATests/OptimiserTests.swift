@@ -30,7 +30,7 @@ extension CUDATests {
             for step in 1...3 {
                 let norms = try (
                     CPUBackend.shared.adamW(&expected, settings(step)).read(),
-                    Device.cuda.backend.adamW(&found, settings(step)).read()
+                    Device.cuda.gradientBackend.adamW(&found, settings(step)).read()
                 )
                 #expect(abs(norms.0.norm - norms.1.norm) < 1e-5 * norms.0.norm && norms.1.unfinite == nil)
                 for (found, expected) in zip(tensors(found), tensors(expected)) {
@@ -47,11 +47,11 @@ extension CUDATests {
             let gradient = parameters[2].gradient
             try parameters[2].gradient.withMutable(Float.self) { ($0[0], $0[560]) = (value, value) }
             parameters[2].gradient = try parameters[2].gradient.to(.cuda)
-            #expect(try Device.cuda.backend.adamW(&parameters, settings(1)).read().unfinite == 2)
+            #expect(try Device.cuda.gradientBackend.adamW(&parameters, settings(1)).read().unfinite == 2)
             #expect(try tensors(parameters).map { try doubles($0) } == before)
             parameters[2].gradient = gradient
             let loss = try Tensor([Float.nan], shape: []).to(.cuda)
-            _ = try Device.cuda.backend.adamW(&parameters, settings(1, loss: loss)).read()
+            _ = try Device.cuda.gradientBackend.adamW(&parameters, settings(1, loss: loss)).read()
             #expect(try tensors(parameters).map { try doubles($0) } == before)
         }
     }

@@ -127,13 +127,12 @@ extension KernelTests {
             try withEveryKernel { choice in
                 let x = try residual.normalised(norm)
                 let expected = try residual.adding(x.experts(experts, router: x.linear(routerWeight)))
-                let step = try RecordedStep(capacity: 4)
-                let sum = try step.embedding(table)
-                let input = try step.norm(sum, norm, readers: experts.all.map(\.gate))
-                let router = try step.linear(input, weights: [routerWeight], biases: [nil])[0]
-                try step.experts(input, router: router, experts, addedTo: sum)
-                try step.run(tokens: ids)
-                let found = (0..<3).flatMap { row in step.withRow(row, of: sum) { $0.map(Double.init) } }
+                let step = try CapturedStep(capacity: 4), tokens = try step.input([4], .int32)
+                let residual = try Tensor.embedding(tokens, table: table), input = try residual.normalised(norm)
+                let sum = try residual.adding(input.experts(experts, router: input.linear(routerWeight)))
+                for (row, id) in ids.enumerated() { try step.update(tokens, row: row) { $0[0] = id } }
+                try step.run(rows: 3)
+                let found = try (0..<3).flatMap { row in try step.result(sum).withRow(row) { $0.map(Double.init) } }
                 try expectClose(found, doubles(expected), 3e-5, "\(test) \(dtype) \(choice)")
             }
         }

@@ -1,6 +1,7 @@
 #ifndef MOULT_POINTWISE_H
 #define MOULT_POINTWISE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "moult_types.h"
@@ -78,5 +79,8 @@ struct moult_pointwise {
 /// Runs the steps over blocks that stay in the first cache. Sums are taken in an order that depends on the shapes
 /// alone.
 enum moult_status moult_pointwise(const struct moult_pointwise *expression);
+
+/// Elements [begin, end) of an expression without sums, on this thread; false without memory.
+bool moult_pointwise_part(const struct moult_pointwise *expression, int64_t begin, int64_t end);
 
 #endif

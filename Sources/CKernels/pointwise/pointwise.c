@@ -145,10 +145,28 @@ static void join_parts(const struct job *job, int64_t chunks, float *totals) {
     }
 }
 
+/// Sets the size of blocks and of what they take beside inputs and results.
+static void set_blocks(struct job *job) {
+    const struct moult_pointwise *e = job->expression;
+    int64_t rooms = e->registers;
+    for (int32_t i = 0; i < e->inputs; i++) rooms += !is_whole(e->input[i].inner, e->input[i].count, e->count);
+    job->block = most_block;
+    while (job->block > least_block && job->block * rooms > register_floats) job->block /= 2;
+    job->thread_floats = rooms * job->block;
+}
+
+bool moult_pointwise_part(const struct moult_pointwise *e, int64_t begin, int64_t end) {
+    struct job job = {.expression = e, .columns = 1};
+    set_blocks(&job);
+    job.registers = moult_scratch((size_t)(job.thread_floats + 1) * sizeof(float));
+    if (!job.registers) return false;
+    element_body(&job, begin, end, 0);
+    return true;
+}
+
 enum moult_status moult_pointwise(const struct moult_pointwise *e) {
     struct job job = {.expression = e, .columns = 1};
-    int64_t rooms = e->registers, over_rows = 0;
-    for (int32_t i = 0; i < e->inputs; i++) rooms += !is_whole(e->input[i].inner, e->input[i].count, e->count);
+    int64_t over_rows = 0;
     for (int32_t i = 0; i < e->sums; i++) {
         const struct moult_pointwise_sum *sum = &e->sum[i];
         bool within = is_within_rows(sum, e->count);
@@ -158,9 +176,7 @@ enum moult_status moult_pointwise(const struct moult_pointwise *e) {
         memset(sum->sums, 0, (size_t)sum->count * sizeof *sum->sums);
     }
     if (e->count == 0) return moult_success;
-    job.block = most_block;
-    while (job.block > least_block && job.block * rooms > register_floats) job.block /= 2;
-    job.thread_floats = rooms * job.block;
+    set_blocks(&job);
     job.part_floats = over_rows * job.columns;
     job.rows = e->count / job.columns;
     job.chunk_rows = chunk_elements / job.columns;

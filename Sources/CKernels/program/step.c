@@ -35,7 +35,7 @@ void moult_step_destroy(struct moult_step *step) {
     free(step);
 }
 
-void *step_memory(struct moult_step *step, size_t bytes) {
+void *moult_step_memory(struct moult_step *step, size_t bytes) {
     void **blocks = grow(step->blocks, &step->block_room, step->block_count, sizeof *blocks), *memory = NULL;
     if (!blocks) return NULL;
     step->blocks = blocks;
@@ -94,6 +94,8 @@ static void run_tasks(void *context, int64_t begin, int64_t end, int thread) {
         atomic_fetch_add_explicit(&step->done, 1, memory_order_release);
     }
 }
+
+bool moult_step_is_empty(const struct moult_step *step) { return step->count == 0; }
 
 enum moult_status moult_step_run(struct moult_step *step, int64_t rows) {
     const int64_t threads = moult_thread_count();

@@ -18,26 +18,28 @@ struct operation {
     /// Where a task starts to read weights, and how much of them; NULL where it reads none.
     const char *(*weights)(const struct operation *operation, int64_t task, int64_t tasks, int64_t *bytes);
 
-    struct moult_step_rows x, out;
+    const struct moult_step_rows *x, *out;
+    const struct moult_step_rows *addend, *sum;  // sum = addend + out, where there is one
     struct moult_product products[8];
     int64_t product_count, units;
-    bool add;
     float cap;  // of a product's results; 0 for none
     const int32_t *tokens;
-    float scale;  // of what is embedded
     enum moult_activation activation;
     struct moult_norm norm;
-    float *row;  // (rows, out's width) of what is added to `out`
+    float number;  // an epsilon or a divisor
+    float *row;    // (rows, out's width) of what an expert gives
     const struct moult_step_routes *routes;
     const struct moult_expert *experts;
     bool normalised;
     struct moult_step_heads heads;
     struct moult_step_join join;
-    struct moult_step_slots *slots;
     struct moult_step_cache *caches;
-    const float *gates;
-    float gate_divisor;
+    const struct moult_step_rows *gates;
     int64_t slot_count;
+    bool copies_back;
+    float **slot_keys, **slot_values, **places;  // of every row
+    struct moult_step_pointwise pointwise;
+    struct moult_step_recurrence recurrence;
     float *q, *sink_q, *k, *v, *log_gates;  // a mixer's own copies of its inputs, turned and gated
     int64_t most_splits, partial_size;  // ranges that a head's keys are cut into, and floats of what one makes
     float *partials;                    // (tasks, partial_size)
@@ -65,7 +67,18 @@ struct operation *step_append(struct moult_step *step);
 int64_t step_task_per_row(const struct operation *operation, int64_t rows, int64_t threads);
 
 /// Memory that lives as long as the step: 64-byte aligned, zeroed.
-void *step_memory(struct moult_step *step, size_t bytes);
+static inline void *step_memory(struct moult_step *step, size_t bytes) { return moult_step_memory(step, bytes); }
+
+/// sum = addend + out, elements [first, first + count) of one row, where the operation has an addend.
+void step_add(const struct operation *operation, int64_t row, int64_t first, int64_t count);
+
+/// What may be joined by what follows it; see step_elementwise.c.
+bool step_norm(const struct operation *operation, int64_t rows, int64_t task, int64_t tasks);
+bool step_multiply(const struct operation *operation, int64_t rows, int64_t task, int64_t tasks);
+bool step_experts_outer(const struct operation *operation, int64_t rows, int64_t task, int64_t tasks);
+
+/// Makes products those of a gate, or of what is activated alone, whose results are handed on in `out`.
+void step_activate(struct operation *operation, enum moult_activation activation, struct moult_step_rows *out);
 
 /// Rounds values [first, first + count) of one row where a quantised weight reads them.
 void step_round(const struct moult_step_rows *x, int64_t row, int64_t first, int64_t count);

@@ -10,7 +10,7 @@ static bool route(const struct operation *operation, int64_t rows, int64_t task,
     (void)rows, (void)tasks;
     const struct moult_step_routes *routes = operation->routes;
     moult_route_row(
-        operation->x.values + task * operation->x.width, operation->x.width, routes->active, operation->normalised,
+        operation->x->values + task * operation->x->width, operation->x->width, routes->active, operation->normalised,
         routes->chosen + task * routes->active, routes->shares + task * routes->active);
     return true;
 }
@@ -26,7 +26,7 @@ const struct moult_step_routes *moult_step_route(
     routes->shares = step_memory(step, (size_t)(step->capacity * active) * sizeof *routes->shares);
     operation->tasks = step_task_per_row;
     operation->run = route;
-    operation->x = *logits;
+    operation->x = logits;
     operation->routes = routes;
     operation->normalised = normalised;
     return routes->chosen && routes->shares ? routes : NULL;
@@ -60,13 +60,13 @@ static int64_t part_begin(int64_t outputs, int64_t part, int64_t parts) {
 
 static int64_t inner_tasks(const struct operation *operation, int64_t rows, int64_t threads) {
     const int64_t pairs = rows * operation->routes->active;
-    return pairs * parts_of(operation->out.width / operation->routes->active, pairs, threads);
+    return pairs * parts_of(operation->out->width / operation->routes->active, pairs, threads);
 }
 
 /// act(gate) · up of one row and one of its experts.
 static bool run_inner(const struct operation *operation, int64_t rows, int64_t task, int64_t tasks) {
     const struct moult_step_routes *routes = operation->routes;
-    const struct moult_step_rows *x = &operation->x, *out = &operation->out;
+    const struct moult_step_rows *x = operation->x, *out = operation->out;
     const int64_t pairs = rows * routes->active, pair = task % pairs, parts = tasks / pairs;
     const int64_t row = pair / routes->active, width = out->width / routes->active, at = pair * width;
     const int64_t begin = part_begin(width, task / pairs, parts), end = part_begin(width, task / pairs + 1, parts);
@@ -82,54 +82,61 @@ static bool run_inner(const struct operation *operation, int64_t rows, int64_t t
 
 static int64_t outer_tasks(const struct operation *operation, int64_t rows, int64_t threads) {
     (void)rows;
-    return parts_of(operation->out.width, 1, threads);
+    return parts_of(operation->out->width, 1, threads);
 }
 
 /// Some of the outputs of all rows: their experts' in the order of their weights.
-static bool run_outer(const struct operation *operation, int64_t rows, int64_t task, int64_t tasks) {
+bool step_experts_outer(const struct operation *operation, int64_t rows, int64_t task, int64_t tasks) {
     const struct moult_step_routes *routes = operation->routes;
-    const struct moult_step_rows *x = &operation->x, *out = &operation->out;
+    const struct moult_step_rows *x = operation->x, *out = operation->out;
     const int64_t width = x->width / routes->active;
     const int64_t begin = part_begin(out->width, task, tasks), end = part_begin(out->width, task + 1, tasks);
-    for (int64_t pair = 0; begin < end && pair < rows * routes->active; pair++) {
-        float *row = operation->row + pair / routes->active * out->width;
-        float *sum = out->values + pair / routes->active * out->width;
-        const struct moult_expert *expert = &operation->experts[routes->chosen[pair]];
-        if (!row_part(x, pair * width, width, expert->down, row, begin, end)) return false;
-        moult_kernels()->add_scaled(row + begin, routes->shares[pair], sum + begin, end - begin);
+    for (int64_t row = 0; begin < end && row < rows; row++) {
+        float *given = operation->row + row * out->width, *sum = out->values + row * out->width;
+        memset(sum + begin, 0, (size_t)(end - begin) * sizeof *sum);
+        for (int64_t pair = row * routes->active; pair < (row + 1) * routes->active; pair++) {
+            const struct moult_expert *expert = &operation->experts[routes->chosen[pair]];
+            if (!row_part(x, pair * width, width, expert->down, given, begin, end)) return false;
+            moult_kernels()->add_scaled(given + begin, routes->shares[pair], sum + begin, end - begin);
+        }
+        step_add(operation, row, begin, end - begin);
     }
     return true;
 }
 
-bool moult_step_experts(
+bool moult_step_experts_inner(
     struct moult_step *step, const struct moult_step_rows *x, const struct moult_step_routes *routes,
-    const struct moult_expert *experts, int64_t count, enum moult_activation activation,
-    const struct moult_step_rows *inner, const struct moult_step_rows *sum
+    const struct moult_expert *experts, int64_t count, enum moult_activation activation, struct moult_step_rows *inner
 ) {
     struct moult_expert *own = step_memory(step, (size_t)count * sizeof *own);
     const size_t between = (size_t)(step->capacity * inner->width) * sizeof(float);
     float *gates = step_memory(step, between), *ups = step_memory(step, between);
-    float *row = step_memory(step, (size_t)(step->capacity * sum->width) * sizeof(float));
     struct operation *operation = step_append(step);
-    if (!own || !gates || !ups || !row || !operation) return false;
+    if (!own || !gates || !ups || !operation) return false;
     memcpy(own, experts, (size_t)count * sizeof *own);
     operation->tasks = inner_tasks;
     operation->run = run_inner;
-    operation->x = *x;
-    operation->out = *inner;
+    operation->x = x;
+    operation->out = inner;
+    inner->rounds = true;
     operation->routes = routes;
     operation->experts = own;
     operation->activation = activation;
     operation->row = gates;
     operation->q = ups;
-    operation = step_append(step);
-    if (!operation) return false;
+    return true;
+}
+
+bool moult_step_experts_outer(struct moult_step *step, const struct moult_step_rows *inner, struct moult_step_rows *out) {
+    float *row = step_memory(step, (size_t)(step->capacity * out->width) * sizeof(float));
+    struct operation *operation = step_append(step);
+    if (!row || !operation || step->count < 2) return false;
     operation->tasks = outer_tasks;
-    operation->run = run_outer;
-    operation->x = *inner;
-    operation->out = *sum;
-    operation->routes = routes;
-    operation->experts = own;
+    operation->run = step_experts_outer;
+    operation->x = inner;
+    operation->out = out;
+    operation->routes = operation[-1].routes;
+    operation->experts = operation[-1].experts;
     operation->row = row;
     return true;
 }

@@ -1,5 +1,9 @@
 #include "program/step.h"
 
+#include "include/moult_general_delta.h"
+#include "include/moult_recurrence.h"
+#include "mixers/recurrence/columns.h"
+
 // The mixers of a step: one task per sequence and key/value head, or several where a head holds many keys.
 
 /// Joined key/value heads, n.
@@ -23,12 +27,12 @@ static int64_t one_per_head(const struct operation *operation, int64_t rows, int
 /// `count` heads of one row, as the mixer reads them: turned by the angles of `cosines` and `sines`, unless NULL.
 static void prepare(
     const struct moult_step_heads *heads, int64_t row, const float *x, float *out, int64_t count, int64_t dim,
-    const float *cosines, const float *sines
+    const struct moult_step_rows *cosines, const struct moult_step_rows *sines
 ) {
     const struct moult_kernels *kernels = moult_kernels();
     if (cosines) {
         const int64_t angle = row * (dim / 2);
-        kernels->rope(x, cosines + angle, sines + angle, 1, out, count, dim);
+        kernels->rope(x, cosines->values + angle, sines->values + angle, 1, out, count, dim);
     } else if (heads->silu) {
         kernels->activated(moult_silu, x, out, count * dim);
     } else {
@@ -61,35 +65,37 @@ static bool run_slots(const struct operation *operation, int64_t rows, int64_t t
     const int64_t keys = heads->key_dim, values = heads->value_dim, state = place * slots;
     const int64_t q = (row * all + head) * group * keys, k = (row * all + head) * keys;
     const int64_t v = (row * all + head) * values, f = (row * count + place) * slots;
-    prepare(heads, row, heads->q + q, operation->q + q, group, keys, heads->cosines, heads->sines);
-    prepare(heads, row, heads->k + k, operation->k + k, 1, keys, heads->cosines, heads->sines);
-    prepare(heads, row, heads->v + v, operation->v + v, 1, values, NULL, NULL);
-    moult_kernels()->log_gate(operation->gates + f, operation->gate_divisor, operation->log_gates + f, slots);
+    prepare(heads, row, heads->q->values + q, operation->q + q, group, keys, heads->cosines, heads->sines);
+    prepare(heads, row, heads->k->values + k, operation->k + k, 1, keys, heads->cosines, heads->sines);
+    prepare(heads, row, heads->v->values + v, operation->v + v, 1, values, NULL, NULL);
+    moult_kernels()->log_gate(operation->gates->values + f, operation->number, operation->log_gates + f, slots);
     const struct moult_gated_slot_attention job = {
         .batch = 1, .tokens = 1, .heads = group, .key_value_heads = 1, .key_dim = keys, .value_dim = values,
         .slots = slots, .scale = heads->scale, .q = operation->q + q, .k = operation->k + k, .v = operation->v + v,
-        .log_gates = operation->log_gates + f, .slot_keys = operation->slots[row].keys + state * keys,
-        .slot_values = operation->slots[row].values + state * values,
-        .out = heads->out + (row * all + head) * group * values};
+        .log_gates = operation->log_gates + f, .slot_keys = operation->slot_keys[row] + state * keys,
+        .slot_values = operation->slot_values[row] + state * values,
+        .out = heads->out->values + (row * all + head) * group * values};
     float *scratch = moult_scratch((size_t)moult_kernels()->slot_recurrent_scratch(&job) * sizeof(float));
     if (!scratch) return false;
     moult_kernels()->slot_recurrent(&job, 0, 0, scratch);
     return true;
 }
 
-struct moult_step_slots *moult_step_gated_slots(
-    struct moult_step *step, const struct moult_step_heads *heads, const float *gates, float divisor, int64_t slots
+bool moult_step_gated_slots(
+    struct moult_step *step, const struct moult_step_heads *heads, const struct moult_step_rows *gates, float divisor,
+    int64_t slots, float **keys, float **values
 ) {
     struct operation *operation = append(step, heads, step->capacity * heads->key_value_heads);
-    if (!operation) return NULL;
+    if (!operation) return false;
     operation->run = run_slots;
     operation->gates = gates;
-    operation->gate_divisor = divisor;
+    operation->number = divisor;
     operation->slot_count = slots;
+    operation->slot_keys = keys;
+    operation->slot_values = values;
     const size_t count = (size_t)(step->capacity * head_count(heads) * slots);
     operation->log_gates = step_memory(step, count * sizeof(float));
-    operation->slots = step_memory(step, (size_t)step->capacity * sizeof *operation->slots);
-    return operation->log_gates ? operation->slots : NULL;
+    return operation->log_gates;
 }
 
 // MARK: Softmax attention
@@ -138,16 +144,16 @@ static bool run_attention(const struct operation *operation, int64_t rows, int64
     if (cache->place >= first && cache->place < last) {
         const int64_t k = (row * all + head) * keys, v = (row * all + head) * values;
         float *key = operation->k + k, *value = operation->v + v;
-        prepare(heads, row, heads->k + k, key, 1, keys, heads->cosines, heads->sines);
-        prepare(heads, row, heads->v + v, value, 1, values, NULL, NULL);
+        prepare(heads, row, heads->k->values + k, key, 1, keys, heads->cosines, heads->sines);
+        prepare(heads, row, heads->v->values + v, value, 1, values, NULL, NULL);
         hold(cache, cache->keys, cache->key_scales, cache->place * count + place, key, keys);
         hold(cache, cache->values, cache->value_scales, cache->place * count + place, value, values);
     }
     // Only the first range has sinks. Each has its own copy of the queries.
     const int64_t sinks = split == 0 ? cache->sinks : 0, from = (row * all + head) * group * keys, to = task * group * keys;
-    prepare(heads, row, heads->q + from, operation->q + to, group, keys, heads->cosines, heads->sines);
+    prepare(heads, row, heads->q->values + from, operation->q + to, group, keys, heads->cosines, heads->sines);
     if (sinks) {
-        prepare(heads, row, heads->q + from, operation->sink_q + to, group, keys, heads->sink_cosines, heads->sink_sines);
+        prepare(heads, row, heads->q->values + from, operation->sink_q + to, group, keys, heads->sink_cosines, heads->sink_sines);
     }
     // The kernel finds a head's queries and outputs at its place in the cache.
     const int64_t queries = (task - place) * group * keys;
@@ -157,7 +163,7 @@ static bool run_attention(const struct operation *operation, int64_t rows, int64
         .cap = heads->cap,
         .q = operation->q + queries, .k = cache->keys, .v = cache->values,
         .sink_q = sinks ? operation->sink_q + queries : NULL,
-        .out = heads->out + (row * all + head - place) * group * values, .held_type = cache->type, .held_k = cache->keys,
+        .out = heads->out->values + (row * all + head - place) * group * values, .held_type = cache->type, .held_k = cache->keys,
         .held_v = cache->values, .k_scales = cache->key_scales, .v_scales = cache->value_scales};
     float *scratch = moult_scratch((size_t)moult_kernels()->attention_scratch(&job, 1) * sizeof(float));
     if (!scratch) return false;
@@ -183,38 +189,86 @@ static bool run_merge(const struct operation *operation, int64_t rows, int64_t t
     for (int64_t g = 0; g < group && splits > 1; g++) {
         attention_merge(
             operation->partials + task * operation->partial_size, splits, tasks * operation->partial_size, group, stride, g,
-            heads->out + ((row * all + head) * group + g) * values, values);
+            heads->out->values + ((row * all + head) * group + g) * values, values);
     }
     return true;
 }
 
-struct moult_step_cache *moult_step_attention(
-    struct moult_step *step, const struct moult_step_heads *heads, int64_t most
+bool moult_step_attention(
+    struct moult_step *step, const struct moult_step_heads *heads, int64_t most, struct moult_step_cache *caches
 ) {
     const int64_t group = heads->heads / heads->key_value_heads, splits = most / attention_split_keys;
     int64_t tasks = step->capacity * head_count(heads);
     if (splits > 1 && tasks < most_split_tasks) tasks = most_split_tasks;
     struct operation *operation = append(step, heads, tasks);
-    if (!operation) return NULL;
-    struct moult_step_cache *caches = step_memory(step, (size_t)step->capacity * sizeof *caches);
+    if (!operation) return false;
     operation->run = run_attention;
     operation->tasks = attention_tasks;
     operation->caches = caches;
     operation->most_splits = splits;
     operation->sink_q = step_memory(step, (size_t)(tasks * group * heads->key_dim) * sizeof(float));
-    if (!operation->sink_q || !caches || splits < 2) return operation->sink_q ? caches : NULL;
+    if (!operation->sink_q || splits < 2) return operation->sink_q;
 
     const struct moult_attention job = {.heads = group, .key_value_heads = 1, .value_dim = heads->value_dim};
     operation->partial_size = moult_kernels()->attention_partial(&job, 1);
     operation->partials = step_memory(step, (size_t)(tasks * operation->partial_size) * sizeof(float));
-    if (!operation->partials) return NULL;
+    if (!operation->partials) return false;
     const struct operation merge = *operation;
     operation = step_append(step);
-    if (!operation) return NULL;
+    if (!operation) return false;
     *operation = merge;
     operation->run = run_merge;
     operation->tasks = merge_tasks;
-    return caches;
+    return true;
+}
+
+// MARK: Recurrences
+
+static int64_t recurrence_tasks(const struct operation *operation, int64_t rows, int64_t threads) {
+    const struct moult_step_recurrence *call = &operation->recurrence;
+    const int64_t heads = rows * call->key_value_heads;
+    return heads < threads ? heads * divide_up(call->value_dim, moult_column_part) : heads;
+}
+
+/// The columns of one head's state, or some of them.
+static bool run_recurrence(const struct operation *operation, int64_t rows, int64_t task, int64_t tasks) {
+    const struct moult_step_recurrence *call = &operation->recurrence;
+    const int64_t all = rows * call->key_value_heads, parts = tasks / all, head = task / parts;
+    const int64_t row = head / call->key_value_heads, place = head % call->key_value_heads;
+    const int64_t width = parts > 1 ? moult_column_part : call->value_dim, column = task % parts * width;
+    const int64_t columns = least(width, call->value_dim - column);
+    const int64_t keys = row * call->key_value_heads * call->key_dim, values = row * call->key_value_heads * call->value_dim;
+    const float *q = call->q->values + row * call->heads * call->key_dim;
+    const float *log_decays = call->log_decays->values + row * call->key_value_heads * call->decay_dim;
+    float *out = call->out->values + row * call->heads * call->value_dim;
+    if (call->a) {
+        const struct moult_general_delta job = {
+            .batch = 1, .tokens = 1, .heads = call->heads, .key_value_heads = call->key_value_heads,
+            .key_dim = call->key_dim, .value_dim = call->value_dim, .scale = call->scale, .q = q,
+            .k = call->k->values + keys, .v = call->v->values + values, .log_decays = log_decays,
+            .a = call->a->values + keys, .b = call->b->values + keys, .state = call->states[row], .out = out};
+        float *scratch = moult_scratch((size_t)moult_kernels()->general_delta_step_scratch(&job) * sizeof(float));
+        if (scratch) moult_kernels()->general_delta_steps(&job, 0, place, column, columns, scratch);
+        return scratch;
+    }
+    const struct moult_recurrence job = {
+        .batch = 1, .tokens = 1, .heads = call->heads, .key_value_heads = call->key_value_heads, .key_dim = call->key_dim,
+        .value_dim = call->value_dim, .decay_dim = call->decay_dim, .scale = call->scale, .q = q,
+        .k = call->k->values + keys, .v = call->v->values + values, .log_decays = log_decays,
+        .betas = call->betas ? call->betas->values + row * call->key_value_heads : NULL, .state = call->states[row],
+        .out = out};
+    float *scratch = moult_scratch((size_t)moult_kernels()->recurrence_step_scratch(&job) * sizeof(float));
+    if (scratch) moult_kernels()->recurrence_steps(&job, 0, place, column, columns, scratch);
+    return scratch;
+}
+
+bool moult_step_recurrence(struct moult_step *step, const struct moult_step_recurrence *call) {
+    struct operation *operation = step_append(step);
+    if (!operation) return false;
+    operation->tasks = recurrence_tasks;
+    operation->run = run_recurrence;
+    operation->recurrence = *call;
+    return true;
 }
 
 // MARK: Joining the heads
@@ -222,29 +276,24 @@ struct moult_step_cache *moult_step_attention(
 static bool run_join(const struct operation *operation, int64_t rows, int64_t task, int64_t tasks) {
     (void)rows, (void)tasks;
     const struct moult_step_join *join = &operation->join;
-    const struct moult_step_rows *out = &operation->out;
+    const struct moult_step_rows *out = operation->out;
     const struct moult_kernels *kernels = moult_kernels();
     const int64_t at = task * out->width;
-    const float *x = join->x + at;
+    const float *x = join->x->values + at;
     float *values = out->values + at;
     if (join->window && join->set) {
         const int64_t group = join->heads / join->key_value_heads, width = group * join->value_dim;
-        const float *share = join->share + task * __builtin_popcountll(join->set) * group;
-        for (int64_t head = 0; head < join->key_value_heads; head++) {
-            const float *window = join->window + at + head * width;
-            if (join->set >> head & 1) {
-                kernels->mix(window, x + head * width, share, values + head * width, group, join->value_dim);
-                share += group;
-            } else {
-                memcpy(values + head * width, window, (size_t)width * sizeof(float));
-            }
+        const float *share = join->share->values + task * __builtin_popcountll(join->set) * group;
+        for (uint64_t rest = join->set; rest; rest &= rest - 1) {
+            const int64_t head = __builtin_ctzll(rest) * width;
+            kernels->mix(join->window->values + at + head, x + head, share, values + head, group, join->value_dim);
+            share += group;
         }
     } else if (join->window) {
-        kernels->mix(join->window + at, x, join->share + task * join->heads, values, join->heads, join->value_dim);
+        kernels->mix(
+            join->window->values + at, x, join->share->values + task * join->heads, values, join->heads, join->value_dim);
     } else if (join->silu) {
         kernels->activated(moult_silu, x, values, out->width);
-    } else {
-        memcpy(values, x, (size_t)out->width * sizeof(float));
     }
     if (join->norm_weight) {
         const struct moult_norm norm = {.dim = out->width, .epsilon = join->norm_epsilon, .weight = join->norm_weight};
@@ -254,12 +303,13 @@ static bool run_join(const struct operation *operation, int64_t rows, int64_t ta
     return true;
 }
 
-bool moult_step_join(struct moult_step *step, const struct moult_step_join *join, const struct moult_step_rows *out) {
+bool moult_step_join(struct moult_step *step, const struct moult_step_join *join, struct moult_step_rows *out) {
     struct operation *operation = step_append(step);
     if (!operation) return false;
     operation->tasks = step_task_per_row;
     operation->run = run_join;
     operation->join = *join;
-    operation->out = *out;
+    operation->out = out;
+    out->rounds = true;
     return true;
 }

@@ -9,18 +9,12 @@ static inline int64_t share(int64_t units, int64_t task, int64_t tasks) { return
 
 // MARK: Rows
 
-const struct moult_step_rows *moult_step_make_rows(struct moult_step *step, int64_t width, bool rounded) {
+struct moult_step_rows *moult_step_make_rows(struct moult_step *step, int64_t width, float *values) {
     struct moult_step_rows *rows = step_memory(step, sizeof *rows);
     if (!rows) return NULL;
-    const size_t count = (size_t)(step->capacity * width);
     rows->width = width;
-    rows->values = step_memory(step, count * sizeof(float));
-    if (!rows->values) return NULL;
-    if (!rounded) return rows;
-    rows->codes = step_memory(step, count);
-    rows->scales = step_memory(step, count / 32 * sizeof(float));
-    rows->sums = step_memory(step, count / 32 * sizeof(float));
-    return rows->codes && rows->scales && rows->sums ? rows : NULL;
+    rows->values = values;
+    return rows;
 }
 
 void step_round(const struct moult_step_rows *x, int64_t row, int64_t first, int64_t count) {
@@ -29,29 +23,45 @@ void step_round(const struct moult_step_rows *x, int64_t row, int64_t first, int
     moult_kernels()->round_rows(x->values + at, 1, count, x->codes + at, x->scales + at / 32, x->sums + at / 32);
 }
 
+static bool round_row(const struct operation *operation, int64_t rows, int64_t task, int64_t tasks) {
+    (void)rows, (void)tasks;
+    step_round(operation->x, task, 0, operation->x->width);
+    return true;
+}
+
+bool moult_step_round(struct moult_step *step, struct moult_step_rows *x, int8_t *codes, float *scales, float *sums) {
+    x->codes = codes;
+    x->scales = scales;
+    x->sums = sums;
+    if (x->rounds) return true;
+    struct operation *operation = step_append(step);
+    if (!operation) return false;
+    operation->tasks = step_task_per_row;
+    operation->run = round_row;
+    operation->x = x;
+    return true;
+}
+
+void step_add(const struct operation *operation, int64_t row, int64_t first, int64_t count) {
+    if (!operation->addend) return;
+    const struct moult_step_rows *sum = operation->sum;
+    const int64_t at = row * sum->width + first;
+    moult_kernels()->add(operation->addend->values + at, operation->out->values + at, sum->values + at, count);
+    step_round(sum, row, first, count);
+}
+
 // MARK: Embedding
 
 static bool embed(const struct operation *operation, int64_t rows, int64_t task, int64_t tasks) {
     (void)rows, (void)tasks;
     const struct moult_product *table = &operation->products[0];
-    const int64_t width = operation->out.width;
-    float *out = operation->out.values + task * width, *row = operation->add ? operation->row + task * width : out;
-    widen_table_row(table->weight, table->type, width, operation->tokens[task], row);
-    if (operation->scale != 1) moult_kernels()->scale(row, operation->scale, row, width);
-    if (operation->add) moult_kernels()->add(out, row, out, width);
+    const int64_t width = operation->out->width;
+    widen_table_row(table->weight, table->type, width, operation->tokens[task], operation->out->values + task * width);
     return true;
 }
 
-/// Gives the operation a place for what it adds to `out`.
-static bool make_row(struct moult_step *step, struct operation *operation, const struct moult_step_rows *out) {
-    operation->add = true;
-    operation->row = step_memory(step, (size_t)(step->capacity * out->width) * sizeof(float));
-    return operation->row;
-}
-
 bool moult_step_embedding(
-    struct moult_step *step, const int32_t *ids, const struct moult_product *table, float scale, bool add,
-    const struct moult_step_rows *out
+    struct moult_step *step, const int32_t *ids, const struct moult_product *table, struct moult_step_rows *out
 ) {
     struct operation *operation = step_append(step);
     if (!operation) return false;
@@ -59,36 +69,34 @@ bool moult_step_embedding(
     operation->run = embed;
     operation->tokens = ids;
     operation->products[0] = *table;
-    operation->scale = scale;
-    operation->out = *out;
-    return !add || make_row(step, operation, out);
+    operation->out = out;
+    return true;
 }
 
 // MARK: Norm
 
-static bool norm(const struct operation *operation, int64_t rows, int64_t task, int64_t tasks) {
+bool step_norm(const struct operation *operation, int64_t rows, int64_t task, int64_t tasks) {
     (void)rows, (void)tasks;
-    const struct moult_step_rows *out = &operation->out;
+    const struct moult_step_rows *out = operation->out;
     const int64_t at = task * out->width;
-    float *row = (operation->add ? operation->row : out->values) + at;
-    moult_kernels()->norm(&operation->norm, operation->x.values + at, row, out->width / operation->norm.dim);
-    if (operation->add) moult_kernels()->add(out->values + at, row, out->values + at, out->width);
+    moult_kernels()->norm(&operation->norm, operation->x->values + at, out->values + at, out->width / operation->norm.dim);
     step_round(out, task, 0, out->width);
+    step_add(operation, task, 0, out->width);
     return true;
 }
 
 bool moult_step_norm(
-    struct moult_step *step, const struct moult_step_rows *x, const struct moult_norm *norm_of_rows, bool add,
-    const struct moult_step_rows *out
+    struct moult_step *step, const struct moult_step_rows *x, const struct moult_norm *norm, struct moult_step_rows *out
 ) {
     struct operation *operation = step_append(step);
     if (!operation) return false;
     operation->tasks = step_task_per_row;
-    operation->run = norm;
-    operation->x = *x;
-    operation->norm = *norm_of_rows;
-    operation->out = *out;
-    return !add || make_row(step, operation, out);
+    operation->run = step_norm;
+    operation->x = x;
+    operation->norm = *norm;
+    operation->out = out;
+    out->rounds = true;
+    return true;
 }
 
 // MARK: Products
@@ -100,7 +108,7 @@ static int64_t product_tasks(const struct operation *operation, int64_t rows, in
     int64_t bytes = 0;
     for (int64_t p = 0; p < operation->product_count; p++) {
         const struct moult_product *product = &operation->products[p];
-        bytes += moult_weight_bytes(product->type, product->outputs, operation->x.width);
+        bytes += moult_weight_bytes(product->type, product->outputs, operation->x->width);
     }
     int64_t tasks = divide_up(bytes, task_bytes);
     if (tasks > threads * most_tasks_per_thread) tasks = threads * most_tasks_per_thread;
@@ -123,14 +131,19 @@ static bool product_part(
         x->values, &grouped, rows, x->width, product, begin / moult_tile_outputs, moult_tile_rows(end), add);
 }
 
-static bool multiply(const struct operation *operation, int64_t rows, int64_t task, int64_t tasks) {
+bool step_multiply(const struct operation *operation, int64_t rows, int64_t task, int64_t tasks) {
     int64_t begin = share(operation->units, task, tasks), end = share(operation->units, task + 1, tasks);
     for (int64_t p = 0; p < operation->product_count && end > 0; p++) {
         const struct moult_product *product = &operation->products[p];
         const int64_t units = units_of(product), from = begin > 0 ? begin : 0, to = least(end, units);
+        for (int64_t r = 0; from < to && operation->addend && r < rows; r++) {
+            const int64_t at = r * product->outputs + from * unit;
+            const int64_t count = least(to * unit, product->outputs) - from * unit;
+            memcpy(product->out + at, operation->addend->values + at, (size_t)count * sizeof(float));
+        }
         if (from < to
             && !product_part(
-                &operation->x, rows, product, from * unit, least(to * unit, product->outputs), operation->add)) {
+                operation->x, rows, product, from * unit, least(to * unit, product->outputs), operation->addend)) {
             return false;
         }
         for (int64_t r = 0; from < to && operation->cap > 0 && r < rows; r++) {
@@ -147,7 +160,7 @@ static const char *multiplied_weights(const struct operation *operation, int64_t
     int64_t begin = share(operation->units, task, tasks);
     for (int64_t p = 0; p < operation->product_count; p++) {
         const struct moult_product *product = &operation->products[p];
-        const int64_t units = units_of(product), inputs = operation->x.width;
+        const int64_t units = units_of(product), inputs = operation->x->width;
         if (begin < units) {
             const char *weights = weights_from(product, inputs, begin * unit);
             *bytes = (const char *)product->weight + moult_weight_bytes(product->type, product->outputs, inputs) - weights;
@@ -159,16 +172,16 @@ static const char *multiplied_weights(const struct operation *operation, int64_t
 }
 
 bool moult_step_linear(
-    struct moult_step *step, const struct moult_step_rows *x, const struct moult_product *products, int64_t count, bool add,
-    float cap
+    struct moult_step *step, const struct moult_step_rows *x, const struct moult_product *products, int64_t count,
+    const struct moult_step_rows *addend, float cap
 ) {
     struct operation *operation = step_append(step);
     if (!operation || count > (int64_t)(sizeof operation->products / sizeof *products)) return false;
     operation->tasks = product_tasks;
-    operation->run = multiply;
+    operation->run = step_multiply;
     operation->weights = multiplied_weights;
-    operation->x = *x;
-    operation->add = add;
+    operation->x = x;
+    operation->addend = addend;
     operation->cap = cap;
     operation->product_count = count;
     for (int64_t p = 0; p < count; p++) {
@@ -180,15 +193,15 @@ bool moult_step_linear(
 
 // MARK: Gated products
 
-static bool multiply_gated(const struct operation *operation, int64_t rows, int64_t task, int64_t tasks) {
+bool step_multiply_gated(const struct operation *operation, int64_t rows, int64_t task, int64_t tasks) {
     const struct moult_product *gate = &operation->products[0], *up = &operation->products[1];
-    const struct moult_step_rows *out = &operation->out;
+    const struct moult_step_rows *out = operation->out;
     const bool has_up = operation->product_count > 1;
     const int64_t begin = share(operation->units, task, tasks) * unit;
     const int64_t end = least(share(operation->units, task + 1, tasks) * unit, out->width);
     if (begin >= end) return true;
-    if (!product_part(&operation->x, rows, gate, begin, end, false)) return false;
-    if (has_up && !product_part(&operation->x, rows, up, begin, end, false)) return false;
+    if (!product_part(operation->x, rows, gate, begin, end, false)) return false;
+    if (has_up && !product_part(operation->x, rows, up, begin, end, false)) return false;
     for (int64_t r = 0; r < rows; r++) {
         const int64_t at = r * out->width + begin;
         if (has_up) {
@@ -206,25 +219,30 @@ static const char *gated_weights(const struct operation *operation, int64_t task
     const struct moult_product *gate = &operation->products[0];
     const int64_t begin = share(operation->units, task, tasks) * unit;
     const int64_t end = share(operation->units, task + 1, tasks) * unit;
-    *bytes = moult_weight_bytes(gate->type, least(end, gate->outputs) - begin, operation->x.width);
-    return weights_from(gate, operation->x.width, begin);
+    *bytes = moult_weight_bytes(gate->type, least(end, gate->outputs) - begin, operation->x->width);
+    return weights_from(gate, operation->x->width, begin);
+}
+
+void step_activate(struct operation *operation, enum moult_activation activation, struct moult_step_rows *out) {
+    operation->run = step_multiply_gated;
+    operation->weights = gated_weights;
+    operation->activation = activation;
+    operation->out = out;
+    out->rounds = true;
 }
 
 bool moult_step_gated_linear(
     struct moult_step *step, const struct moult_step_rows *x, enum moult_activation activation,
-    const struct moult_product *gate, const struct moult_product *up, const struct moult_step_rows *out
+    const struct moult_product *gate, const struct moult_product *up, struct moult_step_rows *out
 ) {
     struct operation *operation = step_append(step);
     if (!operation) return false;
     operation->tasks = product_tasks;
-    operation->run = multiply_gated;
-    operation->weights = gated_weights;
-    operation->x = *x;
-    operation->out = *out;
-    operation->activation = activation;
-    operation->product_count = up ? 2 : 1;
+    operation->x = x;
+    operation->product_count = 2;
     operation->products[0] = *gate;
-    if (up) operation->products[1] = *up;
+    operation->products[1] = *up;
     operation->units = units_of(gate);
+    step_activate(operation, activation, out);
     return true;
 }

@@ -47,27 +47,21 @@ struct DecoderBlock: Sendable {
         isParallel = decoder.isParallel
     }
 
-    func callAsFunction<Run: DecoderRun>(_ x: Run.Rows, _ run: Run) throws -> Run.Rows {
+    func callAsFunction(_ x: Tensor, _ run: DecoderRun) throws -> Tensor {
         let mixed = try mix(x, run)
         guard let mlp else { return try run.add(mixed, norm: mixerOutputNorm, to: x) }
+        func expand(_ x: Tensor) throws -> BlockOutput { try mlp(NormedInput(x, mlpNorm), run.context) }
         if isParallel {
-            // Before x has changed, as a step changes it in place.
-            let expanded = try expand(x, mlp, run)
+            let expanded = try expand(x)
             return try run.add(expanded, norm: nil, to: run.add(mixed, norm: nil, to: x))
         }
         let residual = try run.add(mixed, norm: mixerOutputNorm, to: x)
-        return try run.add(expand(residual, mlp, run), norm: mlpOutputNorm, to: residual)
+        return try run.add(expand(residual), norm: mlpOutputNorm, to: residual)
     }
 
     /// The mixer's part: what it makes of the layer's input.
-    func mix<Run: DecoderRun>(_ x: Run.Rows, _ run: Run) throws -> Run.Output {
-        try run.mix(run.norm(x, mixerNorm, readers: mixer.inputWeights), mixer, layer: layer)
-    }
-
-    private func expand<Run: DecoderRun>(
-        _ x: Run.Rows, _ mlp: any FeedForward, _ run: Run
-    ) throws -> Run.Output {
-        try run.expand(run.norm(x, mlpNorm, readers: mlp.inputWeights), mlp)
+    func mix(_ x: Tensor, _ run: DecoderRun) throws -> BlockOutput {
+        try run.mix(NormedInput(x, mixerNorm), mixer, layer: layer)
     }
 }
 

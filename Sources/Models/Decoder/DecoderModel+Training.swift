@@ -10,7 +10,7 @@ extension DecoderModel {
         _ visit: @escaping (_ layer: Int, _ input: Tensor, _ output: Tensor, _ context: MixerContext) throws -> Void
     ) throws {
         let context = try positions.context(offset: 0, count: ids.shape[1], documents: documents, on: device)
-        var run = TensorRun(ids: ids, context)
+        var run = DecoderRun(ids: ids, context)
         run.visit = { try visit($0, $1, $2, context) }
         let last = try layers(run.embed(embedding), run, blocks.dropLast())
         _ = try blocks.last?.mix(last, run)

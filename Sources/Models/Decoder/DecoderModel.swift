@@ -124,7 +124,7 @@ public struct DecoderModel: Sendable {
         }
         // In training there are none, and a layer that is computed again must not take them the first time.
         if recomputation != nil { context.turns = context.turns.map(\.withoutSinks) }
-        var run = try TensorRun(ids: ids, context, states: carried?.layers ?? state?.layers())
+        var run = try DecoderRun(ids: ids, context, states: carried?.layers ?? state?.layers())
         run.recomputation = recomputation
         if !device.traits.worksAside { run.progress = progress }
         let undo = try run.progress == nil ? nil : state?.undo()
@@ -139,12 +139,12 @@ public struct DecoderModel: Sendable {
     }
 
     /// The whole decoder but its head, which is the same for everything that runs it: the hidden states before the head.
-    func hidden<Run: DecoderRun>(_ run: Run) throws -> Run.Input {
-        try run.norm(layers(run.embed(embedding), run, blocks[...]), finalNorm, readers: [head])
+    func hidden(_ run: DecoderRun) throws -> NormedInput {
+        NormedInput(try layers(run.embed(embedding), run, blocks[...]), finalNorm)
     }
 
     /// Some layers, one after another.
-    func layers<Run: DecoderRun>(_ x: Run.Rows, _ run: Run, _ blocks: ArraySlice<DecoderBlock>) throws -> Run.Rows {
+    func layers(_ x: Tensor, _ run: DecoderRun, _ blocks: ArraySlice<DecoderBlock>) throws -> Tensor {
         try blocks.reduce(x) { try run.through($1, $0) }
     }
 

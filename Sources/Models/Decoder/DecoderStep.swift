@@ -1,18 +1,20 @@
 import Tensors
 
-/// A model's next-token step for several sequences at once, recorded for the CPU: what decoding runs. The time of a step
+/// A model's next-token step for several sequences at once, captured for the processor: what decoding runs. The time of a step
 /// does not depend on how much a recurrent model has read. Sequences are independent; any of them may take part in any step.
 public final class DecoderStep: DecodingStep {
     /// The model whose step this is.
     public let model: DecoderModel
-    private let step: RecordedStep
+    private let step: CapturedStep
     private let angles: StepAngles
-    private let bindings: [StateBinding]
-    /// Learned positions; nil where attention alone knows them.
-    private let places: RecordedStep.Places?
-    private let output: RecordedStep.Rows
+    /// Tokens (R, 1) and, where positions are learned, where they stand (R), int32.
+    private let ids, positions: Tensor
+    /// What stands for the states of the layers.
+    private let layers: [any MixerState]
+    /// (R, vocabulary).
+    private let logits: CapturedResult
 
-    /// - Parameter capacity: the most sequences of one step.
+    /// - Parameter capacity: the most sequences of one step, R.
     public init(_ model: DecoderModel, capacity: Int = 1) throws {
         guard !model.device.traits.readsInStep else {
             throw ModelError.input(
@@ -20,12 +22,15 @@ public final class DecoderStep: DecodingStep {
                 found: "one on a GPU")
         }
         self.model = model
-        step = try RecordedStep(capacity: capacity)
+        step = try CapturedStep(capacity: capacity)
+        (ids, positions) = (try step.input([capacity, 1], .int32), try step.input([capacity], .int32))
         angles = try StepAngles(step, model.positions)
-        let run = StepRun(step, angles)
-        let hidden = try model.hidden(run)
-        (bindings, places) = (run.bindings, run.places)
-        output = try step.logits(hidden, head: model.head, cap: model.logitCap)
+        layers = try model.makeState().layers().map { [step] in try $0.captured(in: step) }
+        var context = MixerContext(turns: angles.turns, documents: nil)
+        context.recordedPositions = positions
+        logits = try step.result(
+            model.hidden(DecoderRun(ids: ids, context, states: layers)).tensor()
+                .logits(head: model.head, cap: model.logitCap))
     }
 
     /// The most sequences of one step.
@@ -41,19 +46,21 @@ public final class DecoderStep: DecodingStep {
     public func read(_ tokens: [Int32], states: [DecoderState]) throws {
         try require(tokens, states)
         // Before any state has changed.
-        for (row, state) in states.enumerated() { try places?.set(row: row, place: state.position) }
+        for state in states { try model.embedding.requirePlaces(for: state.position + 1) }
         for (row, state) in states.enumerated() {
-            angles.set(row: row, position: state.position)
-            for (layer, bind) in try zip(state.layers(), bindings) { try bind(layer, row) }
+            try step.update(ids, row: row) { $0[0] = tokens[row] }
+            try step.update(positions, row: row) { $0[0] = Int32(truncatingIfNeeded: state.position) }
+            try angles.set(row: row, position: state.position)
+            for (layer, place) in try zip(state.layers(), layers) { try layer.bind(to: place, row: row) }
             state.position += 1
         }
-        try step.run(tokens: tokens)
+        try step.run(rows: tokens.count)
     }
 
     /// Calls `body` with the logits (vocabulary) of the token after the last one of sequence `row` of the last step.
     public func withLogits<Result>(
         of row: Int = 0, _ body: (UnsafeBufferPointer<Float>) throws -> Result
     ) rethrows -> Result {
-        try step.withRow(row, of: output, body)
+        try logits.withRow(row, body)
     }
 }

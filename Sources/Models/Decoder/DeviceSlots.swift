@@ -127,7 +127,7 @@ final class DeviceSlots {
     private func give(_ isFar: Farness) throws -> Tensor {
         var context = MixerContext(turns: try angles.turns(tokens.positions, isFar: isFar), documents: nil)
         context.recordedPositions = tokens.positions
-        let logits = try model.hidden(TensorRun(ids: tokens.ids, context, states: layers)).tensor()
+        let logits = try model.hidden(DecoderRun(ids: tokens.ids, context, states: layers)).tensor()
             .logits(head: model.head, cap: model.logitCap)
             .reshaped([rows, model.configuration.decoder.vocabularySize])
         try tokens.advance()

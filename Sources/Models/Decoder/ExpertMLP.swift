@@ -9,7 +9,6 @@ struct ExpertMLP: FeedForward {
     let router: Tensor
     /// The maps that read the input, by expert, and those that give the outputs.
     private let inputMaps: [Linear], outputMaps: [Linear]
-    let inputWeights: [Tensor]
 
     static func rules(
         _ configuration: ModelConfiguration, _ mixture: ExpertMixture, layer: Int
@@ -49,7 +48,6 @@ struct ExpertMLP: FeedForward {
             gates.indices.map { .init(gate: gates[$0].weight, up: ups[$0].weight, down: downs[$0].weight) },
             active: mixture.active, isNormalised: mixture.isNormalised, activation: configuration.decoder.activation)
         (inputMaps, outputMaps) = (gates + ups, downs)
-        inputWeights = [router] + inputMaps.map(\.weight)
     }
 
     func callAsFunction(_ input: NormedInput, _ context: MixerContext) throws -> BlockOutput {
@@ -58,10 +56,5 @@ struct ExpertMLP: FeedForward {
         // Of all rows, also for maps that few of them reach: those may reach others in another text.
         try inputs.add(x, to: inputMaps)
         return .rows(try x.experts(experts, router: logits) { try inputs.add($1, to: [outputMaps[$0]]) })
-    }
-
-    func record(_ step: RecordedStep, _ x: RecordedStep.Rows) throws -> StepOutput {
-        let logits = try step.linear(x, weights: [router], biases: [nil])[0]
-        return .experts(experts, input: x, router: logits)
     }
 }

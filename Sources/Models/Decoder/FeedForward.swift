@@ -3,14 +3,8 @@ import Tensors
 
 /// What stands in a layer behind its mixer, and reads every token by itself: an ``MLP``, or experts of which a token takes some.
 protocol FeedForward: Sendable {
-    /// The weights that read its input.
-    var inputWeights: [Tensor] { get }
-
     /// What it makes of the rows, (B, T, D).
     func callAsFunction(_ input: NormedInput, _ context: MixerContext) throws -> BlockOutput
-
-    /// Records it but for the last product.
-    func record(_ step: RecordedStep, _ x: RecordedStep.Rows) throws -> StepOutput
 }
 
 /// Which one a layer has.

@@ -13,7 +13,7 @@ extension DecoderModel {
     public func layerInputs(_ tokens: [Int32]) throws -> LayerInputs {
         let ids = try requireRectangle([tokens], documents: nil)
         let context = try positions.context(offset: 0, count: tokens.count, documents: nil, on: device)
-        let run = TensorRun(ids: ids, context)
+        let run = DecoderRun(ids: ids, context)
         var inputs = [try run.embed(embedding)]
         for block in blocks.dropLast() { inputs.append(try run.through(block, inputs[inputs.count - 1])) }
         return LayerInputs(inputs: inputs, context: context)
@@ -22,10 +22,8 @@ extension DecoderModel {
     /// The final hidden states (T, D), before the head, where `layer` and those above it are this model's, and what reaches
     /// it is that of another.
     public func hidden(_ below: LayerInputs, from layer: Int) throws -> Tensor {
-        let run = TensorRun(below.context), x = try layers(below.inputs[layer], run, blocks[layer...])
-        return try run.norm(x, finalNorm, readers: [head]).tensor().reshaped([
-            x.shape[1], configuration.decoder.hiddenSize,
-        ])
+        let run = DecoderRun(below.context), x = try layers(below.inputs[layer], run, blocks[layer...])
+        return try x.normalised(finalNorm).reshaped([x.shape[1], configuration.decoder.hiddenSize])
     }
 
     /// The parameter `name`.

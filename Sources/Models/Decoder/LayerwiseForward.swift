@@ -25,7 +25,7 @@ public struct LayerwiseForward {
             return context
         }
         hidden = try zip(pieces, contexts).map { piece, context in
-            try TensorRun(ids: Tensor(piece, shape: [1, piece.count]), context).embed(embedding)
+            try DecoderRun(ids: Tensor(piece, shape: [1, piece.count]), context).embed(embedding)
         }
         self.contexts = contexts
     }
@@ -40,7 +40,7 @@ public struct LayerwiseForward {
         let block = try DecoderBlock(configuration, layer: layer, parameters: parameters)
         return try zip(hidden, contexts).map { x, context in
             try progress()
-            var run = TensorRun(context)
+            var run = DecoderRun(context)
             run.context.linearInputs = inputs
             return try run.through(block, x)
         }

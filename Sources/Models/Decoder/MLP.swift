@@ -35,22 +35,7 @@ struct MLP: FeedForward {
         (up, down, activation) = (try map("up_proj"), try map("down_proj"), decoder.activation)
     }
 
-    var inputWeights: [Tensor] { (gate.map { [$0.weight] } ?? []) + [up.weight] }
-
     func callAsFunction(_ input: NormedInput, _ context: MixerContext) throws -> BlockOutput {
         .product(try input.expanded(activation, gate: gate, up: up, context), down)
-    }
-
-    func record(_ step: RecordedStep, _ x: RecordedStep.Rows) throws -> StepOutput {
-        let readers = [down.weight]
-        guard let gate else {
-            return .product(
-                try step.activatedLinear(
-                    x, weight: up.weight, bias: up.bias, activation: activation, readers: readers), down)
-        }
-        return .product(
-            try step.gatedLinear(
-                x, gate: (gate.weight, gate.bias), up: (up.weight, up.bias), activation: activation, readers: readers),
-            down)
     }
 }

@@ -37,11 +37,12 @@ public final class NormedInput {
     /// act(gate) · up of two linear maps of the rows; without a gate act(up).
     func expanded(_ activation: Activation, gate: Linear?, up: Linear, _ context: MixerContext) throws -> Tensor {
         guard let gate else { return try linear([up], context)[0].activated(activation) }
-        if context.linearInputs == nil,
-            let found = try (normed ?? rows).fewRowsGated(
-                after: normed == nil ? norm : nil, activation, gate: (gate.weight, gate.bias), up: (up.weight, up.bias))
-        {
-            return found
+        if context.linearInputs == nil {
+            let (gate, up) = ((gate.weight, gate.bias), (up.weight, up.bias))
+            if normed == nil, let found = try rows.fewRowsGated(after: norm, activation, gate: gate, up: up) {
+                return found
+            }
+            if let found = try tensor().fewRowsGated(after: nil, activation, gate: gate, up: up) { return found }
         }
         let inner = try linear([gate, up], context)
         return try Tensor.gated(activation, gate: inner[0], up: inner[1])

@@ -104,26 +104,4 @@ public struct GatedSlotAttention: LongMemory {
             q: q, k: k, v: v, gates: gates, divisor: Self.gateDivisor, scale: scale, state: &slots, documents: documents
         )
     }
-
-    // MARK: The step
-
-    public func record(
-        _ step: RecordedStep, heads: RecordedStep.Heads, maps: [RecordedStep.Rows], readers: [Tensor]
-    ) throws -> RecordedMemory? {
-        var heads = heads
-        (heads.scale, heads.silu) = (scale, profile == .fla)
-        let (slots, states) = try step.gatedSlots(heads, gates: maps[0], divisor: Self.gateDivisor)
-        let bind: (inout MemoryTensors, Int) throws -> Void = { state, row in
-            guard let keys = state.take(Self.keys), let values = state.take(Self.values) else {
-                throw ModelError.input(expected: "a state of slots", found: "none")
-            }
-            var slots = GatedSlotState(keys: consume keys, values: consume values)
-            defer { (state[Self.keys], state[Self.values]) = (slots.keys, slots.values) }
-            try states.bind(&slots, row: row)
-        }
-        guard let outputNorm else { return RecordedMemory(out: slots, bind: bind) }
-        let normed = try step.join(
-            slots, siluNorm: outputNorm, epsilon: Self.outputNormEpsilon, readers: readers)
-        return RecordedMemory(out: normed, isFinished: true, bind: bind)
-    }
 }

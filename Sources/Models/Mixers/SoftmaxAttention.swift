@@ -41,20 +41,7 @@ public struct SoftmaxAttention: TokenMixer {
             projections.attend(heads, span: span, cache: state?.requiredCache(), context: context))
     }
 
-    public var inputWeights: [Tensor] { projections.inputMaps.map(\.weight) }
-
     public var outputMap: Linear { projections.outputMap }
-
-    public func record(
-        _ step: RecordedStep, input: RecordedStep.Rows, angles: StepAngles
-    ) throws -> (joined: RecordedStep.Rows, binding: StateBinding) {
-        let inputs = try step.linear(input, maps: projections.inputMaps)
-        let kind = projections.kind
-        let heads = try projections.heads(step, inputs, angles: isLocal ? angles.mixer(kind) : angles.kept(kind))
-        let (mixed, caches) = try step.attention(heads, most: span.most)
-        let joined = try step.join(mixed, window: nil, heads: heads, readers: [projections.outputMap.weight])
-        return (joined, { try $0.required(as: KeyValueCache.self).bind(to: caches, row: $1) })
-    }
 
     public func makeState(rows: Int, cache: CacheType) throws -> MixerState {
         try projections.makeCache(cache, rows: rows, span: span, positions: positions)
@@ -164,18 +151,6 @@ struct AttentionProjections: Sendable {
 
     /// The maps of the mixer's input: q, k, v.
     var inputMaps: [Linear] { [query, key, value] }
-
-    /// The heads of a recorded step whose first projections are those of ``inputMaps``.
-    func heads(
-        _ step: RecordedStep, _ inputs: [RecordedStep.Rows], angles: RecordedStep.Angles?, scale: Float? = nil,
-        silu: Bool = false
-    ) throws -> RecordedStep.Heads {
-        let q = try queryNorm.map { try step.norm(inputs[0], $0, readers: []) } ?? inputs[0]
-        let k = try keyNorm.map { try step.norm(inputs[1], $0, readers: []) } ?? inputs[1]
-        return RecordedStep.Heads(
-            q: q, k: k, v: inputs[2], heads: heads, keyValueHeads: keyValueHeads,
-            scale: scale ?? self.scale, cap: cap, angles: angles, silu: silu)
-    }
 
     /// The heads' outputs (B, T, H, V) → (B, T, H · V).
     func joined(_ mixed: Tensor) throws -> Tensor {

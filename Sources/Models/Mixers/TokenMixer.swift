@@ -26,18 +26,8 @@ public protocol TokenMixer: Sendable {
     /// - Returns: what ``outputMap`` reads, (B, T, ·).
     func callAsFunction(_ input: NormedInput, state: MixerState?, context: MixerContext) throws -> Tensor
 
-    /// Records the mixer's part of a step on the processor, one token for each of several sequences: the normed `input` (rows, D) is
-    /// mixed with the sequences' states.
-    /// - Returns: what ``outputMap`` reads, and what binds the state of a row before every run, and advances it.
-    func record(
-        _ step: RecordedStep, input: RecordedStep.Rows, angles: StepAngles
-    ) throws -> (joined: RecordedStep.Rows, binding: StateBinding)
-
     /// The map that ends the mixer: to (B, T, D).
     var outputMap: Linear { get }
-
-    /// The weights that read the mixer's input.
-    var inputWeights: [Tensor] { get }
 
     /// The state of `rows` sequences that have not begun; of one on the processor, where keys and values are held as `cache`.
     func makeState(rows: Int, cache: CacheType) throws -> MixerState
@@ -86,9 +76,6 @@ extension TokenMixer {
         JSONObject()
     }
 }
-
-/// Binds one layer's state of the sequence in `row` to a recorded step, which is about to take one more token.
-public typealias StateBinding = (_ state: any MixerState, _ row: Int) throws -> Void
 
 /// Memory of one sequence: bytes whatever its length, and bytes that every token adds.
 public struct StateCost: Sendable, Equatable {
@@ -169,6 +156,12 @@ public protocol MixerState: AnyObject {
     /// A state of its own of the sequence in row `row`.
     func taken(_ row: Int) throws -> any MixerState
 
+    /// What stands for states like this one, that of one sequence, in a step on the processor that is captured.
+    func captured(in step: CapturedStep) throws -> any MixerState
+
+    /// Binds this state to what stands for it in row `row` of a step, which is about to take one more token.
+    func bind(to place: any MixerState, row: Int) throws
+
     /// Adds all of the state to `snapshot`, under names that begin with `prefix`.
     func store(in snapshot: inout StateSnapshot, prefix: String) throws
 
@@ -183,6 +176,11 @@ extension MixerState {
 
     public func put(_ other: any MixerState, at row: Int, count: Int) throws { throw notTogether }
     public func taken(_ row: Int) throws -> any MixerState { throw notTogether }
+    public func captured(in step: CapturedStep) throws -> any MixerState { throw notCaptured }
+    public func bind(to place: any MixerState, row: Int) throws { throw notCaptured }
+    private var notCaptured: ModelError {
+        .input(expected: "a state of one sequence on the processor", found: "a state of type \(type(of: self))")
+    }
     private var notTogether: ModelError {
         .input(expected: "a state of several sequences", found: "a state of type \(type(of: self))")
     }

@@ -75,15 +75,3 @@ extension Tensor {
         return try linear(maps.map(\.weight), biases: maps.map(\.bias))
     }
 }
-
-extension RecordedStep {
-    /// Several linear maps of the same input.
-    func linear(_ x: Rows, maps: [Linear]) throws -> [Rows] {
-        try linear(x, weights: maps.map(\.weight), biases: maps.map(\.bias))
-    }
-
-    /// sum += map(x).
-    func linear(_ x: Rows, _ map: Linear, addedTo sum: Rows) throws {
-        try linear(x, weight: map.weight, bias: map.bias, addedTo: sum)
-    }
-}

@@ -159,14 +159,19 @@ public final class KeyValueCache: AttentionCache {
         return (try allKeys.batched(), try allValues.batched())
     }
 
-    /// Makes room for one more token and binds this cache to a recorded step that writes its key and value.
-    func bind(to table: RecordedStep.CacheTable, row: Int) throws {
+    public func captured(in step: CapturedStep) throws -> any MixerState {
+        CapturedKeyValueCache(cache: try step.cache(keys: keys, values: values, most: span.most))
+    }
+
+    /// Makes room for one more token, whose key and value the step writes.
+    public func bind(to place: any MixerState, row: Int) throws {
+        let place = try place.required(as: CapturedKeyValueCache.self)
         try reserve(1)
-        let (place, isFar) = (self.row(count), count > farthest && span.window != nil)
+        let (next, isFar) = (self.row(count), count > farthest && span.window != nil)
         let scale = scale.map { Float($0.factor(count)) } ?? 1
         count += 1
-        try table.bind(
-            keys: &keys, values: &values, place: place, held: held, sinks: isFar ? span.sinks : 0, scale: scale,
+        try place.cache.bind(
+            keys: &keys, values: &values, place: next, held: held, sinks: isFar ? span.sinks : 0, scale: scale,
             row: row)
     }
 

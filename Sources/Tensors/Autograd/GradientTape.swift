@@ -89,7 +89,7 @@ public final class Variable: @unchecked Sendable {
     func add(_ more: Tensor) throws {
         if staysInPlace, let sum = gradient {
             return try accumulate(like: sum) {
-                try more.backend("gradient", with: $0).accumulate(more, into: &$0, scale: 1)
+                try more.gradientBackend("gradient", with: $0).accumulate(more, into: &$0, scale: 1)
             }
         }
         // Into a fresh tensor: the two terms are often shared with other variables, and would be copied to be written.

@@ -29,7 +29,7 @@ extension Tensor {
                 operation: operation, argument: "targets", expected: "\(rows), one per row", found: "\(targets.count)")
         }
         return try differentiating(head) { headGradient in
-            try backend(operation, with: head, targets, factor, weights).crossEntropy(
+            try gradientBackend(operation, with: head, targets, factor, weights).crossEntropy(
                 self, head: head.detached, cap: cap, targets: targets,
                 weighting: .init(scale: scale, factor: factor, weights: weights), headGradient: &headGradient)
         }
@@ -58,7 +58,7 @@ extension Tensor {
                 expected: "a vocabulary of \(head.shape[0]) and \(rows) rows", found: teacherHead.shape)
         }
         return try differentiating(head) { headGradient in
-            try backend(operation, with: head, teacher, teacherHead, factor, weights).klDivergence(
+            try gradientBackend(operation, with: head, teacher, teacherHead, factor, weights).klDivergence(
                 self, head: head.detached, cap: cap, teacherHidden: teacher.detached,
                 teacherHead: teacherHead.detached, teacherCap: teacherCap,
                 weighting: .init(scale: scale, factor: factor, weights: weights), headGradient: &headGradient)
@@ -71,7 +71,8 @@ extension Tensor {
         let operation = "relativeSquaredError"
         try requireActivation(operation, "x")
         try target.requireActivation(operation, "target", shape)
-        let (loss, gradient) = try backend(operation, with: target).meanSquaredError(detached, target: target.detached)
+        let (loss, gradient) = try gradientBackend(operation, with: target).meanSquaredError(
+            detached, target: target.detached)
         try variable?.add(gradient)
         return loss
     }
@@ -106,7 +107,7 @@ extension Tensor {
     /// The sum of the elements, float32, as a scalar.
     public func sum() throws -> Tensor {
         try requireFloat32("sum", "x")
-        return try backend("sum").sum(self)
+        return try gradientBackend("sum").sum(self)
     }
 
     /// The one element of a float32 or float64 tensor.

@@ -65,6 +65,10 @@ extension Device {
     /// - Throws: ``TensorError/device(_:)`` when there is no such device here.
     public var backend: any Backend { get throws { try runtime.backend } }
 
+    /// The operations of training on this device.
+    /// - Throws: ``TensorError/device(_:)`` when there is no such device here.
+    public var gradientBackend: any GradientBackend { get throws { try runtime.gradientBackend } }
+
     /// Runs `body` without doing its work, which the result then does as often as asked, always on the same tensors: what it
     /// reads must stay alive, and what it makes must be kept as long as it is read.
     /// - Throws: ``TensorError/device(_:)`` where ``DeviceTraits/recordsWork`` is false.
@@ -80,8 +84,9 @@ extension Tensor {
     public var device: Device { storage.runtime.place }
 
     /// The same elements on `device`; this tensor where it is there already.
+    /// - Throws: ``TensorError`` without memory, and for what a step is to compute; see ``CapturedStep``.
     public func to(_ device: Device) throws -> Tensor {
-        guard device != self.device else { return self }
+        guard device != self.device || storage.captured != nil else { return self }
         let copy = try Tensor.empty(shape, dtype, on: device)
         if let bytes = copy.storage.hostBytes {
             try storage.runtime.read(storage, at: byteOffset, count: byteCount, to: bytes.baseAddress)

@@ -5,6 +5,10 @@ protocol DeviceRuntime: Sendable {
     var place: Device { get }
     /// Its operations.
     var backend: any Backend { get }
+    /// Those of training.
+    var gradientBackend: any GradientBackend { get }
+    /// Operations with what stands before or after them; nil where they are done one by one.
+    var fusing: (any FusingBackend)? { get }
     /// What recorded work needs; nil where no work is recorded.
     var recording: (any RecordingBackend)? { get }
 
@@ -33,20 +37,8 @@ public protocol RecordedWork: AnyObject {
     func run() throws
 }
 
-/// Operations that stand in recorded work beside those of ``Backend``: what changes from one time to the next they read where
-/// it stands in the device's memory.
-protocol RecordingBackend: Backend {
-    /// `cosines` and `sines` (R, K/2) of R rows at `positions` (R), int32; see ``RowAngles``.
-    func angles(
-        _ positions: Tensor, frequencies: Tensor, farthest: Int, factor: Float, trained: Int, most: Int,
-        cosines: Tensor,
-        sines: Tensor) throws
-
-    /// ``Backend/rope(_:cosines:sines:offset:documents:)`` of q (B, T, H, K) and k (B, T, N, K).
-    func rope(
-        q: Tensor, k: Tensor, cosines: Tensor, sines: Tensor, offset: Int, documents: Documents?
-    ) throws -> (q: Tensor, k: Tensor)
-
+/// What is done for few rows in one go, where the operations of ``Backend`` would be done one after the other.
+protocol FusingBackend: Backend {
     /// Linear maps of few rows x (..., I) after `norm`, of one of them with `sum` added; nil where that does not serve.
     func fewRows(
         _ x: Tensor, norm: Normalisation?, weights: [Tensor], biases: [Tensor?], addedTo sum: Tensor?
@@ -63,6 +55,21 @@ protocol RecordingBackend: Backend {
     func gatedSlotStep(
         q: Tensor, k: Tensor, v: Tensor, gates: Tensor, divisor: Float, scale: Float, state: inout GatedSlotState
     ) throws -> Tensor
+}
+
+/// Operations that stand in recorded work beside those of ``Backend``: what changes from one time to the next they read where
+/// it stands in the device's memory.
+protocol RecordingBackend: FusingBackend {
+    /// `cosines` and `sines` (R, K/2) of R rows at `positions` (R), int32; see ``RowAngles``.
+    func angles(
+        _ positions: Tensor, frequencies: Tensor, farthest: Int, factor: Float, trained: Int, most: Int,
+        cosines: Tensor,
+        sines: Tensor) throws
+
+    /// ``Backend/rope(_:cosines:sines:offset:documents:)`` of q (B, T, H, K) and k (B, T, N, K).
+    func rope(
+        q: Tensor, k: Tensor, cosines: Tensor, sines: Tensor, offset: Int, documents: Documents?
+    ) throws -> (q: Tensor, k: Tensor)
 
     /// The place of each token in its document, int32 (B · T), whose first one is that in `first`, int32 (B, T).
     func places(_ first: Tensor) throws -> Tensor

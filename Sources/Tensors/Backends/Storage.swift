@@ -14,9 +14,11 @@ final class Storage: @unchecked Sendable {
     let owner: (any Sendable)?
     /// GPU memory; nil on the host.
     let block: CUDABlock?
+    /// What a step computes there; nil for memory.
+    let captured: CapturedRows?
 
-    /// The same bytes; nil on a GPU.
-    var hostBytes: UnsafeMutableRawBufferPointer? { block == nil ? bytes : nil }
+    /// The same bytes; nil on a GPU, and for what a step is to compute.
+    var hostBytes: UnsafeMutableRawBufferPointer? { block == nil && captured == nil ? bytes : nil }
 
     /// Allocates `count` uninitialised bytes of the host.
     init(hostCount count: Int) throws {
@@ -27,22 +29,28 @@ final class Storage: @unchecked Sendable {
             throw TensorError.outOfMemory(bytes: count)
         }
         bytes = UnsafeMutableRawBufferPointer(start: pointer, count: count)
-        (runtime, owner, block) = (CPUBackend.shared, nil, nil)
+        (runtime, owner, block, captured) = (CPUBackend.shared, nil, nil, nil)
     }
 
     /// Borrows read-only memory of the host that `owner` keeps alive.
     init(borrowing memory: UnsafeRawBufferPointer, owner: any Sendable) {
         bytes = UnsafeMutableRawBufferPointer(mutating: memory)
-        (runtime, self.owner, block) = (CPUBackend.shared, owner, nil)
+        (runtime, self.owner, block, captured) = (CPUBackend.shared, owner, nil, nil)
     }
 
     /// Memory of a GPU.
     init(_ block: CUDABlock, of runtime: any DeviceRuntime) {
         bytes = UnsafeMutableRawBufferPointer(start: nil, count: 0)
-        (self.runtime, owner, self.block) = (runtime, nil, block)
+        (self.runtime, owner, self.block, captured) = (runtime, nil, block, nil)
+    }
+
+    /// What `step` computes.
+    init(_ captured: CapturedRows, of step: CapturedStep) {
+        bytes = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+        (runtime, owner, block, self.captured) = (step, nil, nil, captured)
     }
 
     deinit {
-        if owner == nil, block == nil { free(bytes.baseAddress) }
+        if owner == nil, block == nil, captured == nil { free(bytes.baseAddress) }
     }
 }

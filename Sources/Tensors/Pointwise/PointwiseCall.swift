@@ -9,6 +9,8 @@ public struct PointwiseCall: Sendable {
     }
 
     let program: PointwiseProgram
+    /// That of all inputs together.
+    let shape: [Int]
     /// The number of elements that the program is run for.
     let count: Int
     let inputs: [(tensor: Tensor, broadcast: Broadcast)]
@@ -22,7 +24,7 @@ public struct PointwiseCall: Sendable {
         _ operation: String, _ program: PointwiseProgram, of shape: [Int], _ inputs: [Tensor],
         broadcasts: [Broadcast], results: [(shape: [Int], type: DType)]
     ) throws {
-        self.program = program
+        (self.program, self.shape) = (program, shape)
         count = shape.reduce(1, *)
         self.inputs = Array(zip(inputs, broadcasts))
         self.results = try results.map {
@@ -69,6 +71,16 @@ public struct PointwiseCall: Sendable {
     }
 
     private init(_ call: PointwiseCall, program: PointwiseProgram, results: [Result]) {
-        (self.program, count, inputs, self.results) = (program, call.count, call.inputs, results)
+        (self.program, shape, count) = (program, call.shape, call.count)
+        (inputs, self.results) = (call.inputs, results)
+    }
+
+    /// The same of other inputs, of which there are `rows` where there were as many as the first extent.
+    func of(_ inputs: [Tensor], rows: Int) throws -> PointwiseCall {
+        let shape = [rows] + self.shape.dropFirst()
+        return try PointwiseCall(
+            "pointwise", program, of: shape, inputs,
+            broadcasts: inputs.map { try Broadcast($0.shape, of: shape, "pointwise", "input") },
+            results: results.map { ([rows] + $0.shape.dropFirst(), $0.type) })
     }
 }

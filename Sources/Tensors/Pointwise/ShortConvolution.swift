@@ -83,12 +83,13 @@ extension Tensor {
         _ call: ShortConvolution, isStateWanted: Bool
     ) throws -> (result: Tensor, state: Tensor?) {
         let backend = call.x.storage.runtime.backend
+        let gradientBackend = call.x.storage.runtime.gradientBackend
         let (result, final) = try backend.shortConvolution(call, isStateWanted: isStateWanted)
         let arguments = [call.x, call.weight, call.bias, call.state]
         let results = Tensor.record([result] + (final.map { [$0] } ?? []), of: arguments) { gradients in
             // Where the outputs were not used, their gradient is zero.
             let gradient = try gradients[0] ?? .zeros(result.shape, result.dtype, on: result.device)
-            let found = try backend.shortConvolutionBackward(
+            let found = try gradientBackend.shortConvolutionBackward(
                 gradient, call, finalGradient: gradients.count > 1 ? gradients[1] : nil)
             for (argument, gradient) in zip(arguments, [found.x, found.weight, found.bias, found.state]) {
                 if let gradient { try argument?.variable?.add(gradient) }
@@ -102,8 +103,9 @@ extension Tensor {
         try requireActivation("l2Normed", "x")
         _ = try requireLastDimension("l2Normed", "x")
         let backend = storage.runtime.backend
+        let gradientBackend = storage.runtime.gradientBackend
         return try backend.l2Normed(self, epsilon: epsilon).recorded(of: self) {
-            try variable?.add(backend.l2NormedBackward($0, x: self, epsilon: epsilon))
+            try variable?.add(gradientBackend.l2NormedBackward($0, x: self, epsilon: epsilon))
         }
     }
 }

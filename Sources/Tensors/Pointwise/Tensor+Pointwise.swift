@@ -138,7 +138,7 @@ extension Tensor {
         _ operation: String, _ program: PointwiseProgram, _ inputs: [Tensor], _ broadcasts: [Broadcast],
         of shape: [Int], results: [(shape: [Int], type: DType)]
     ) throws -> [Tensor] {
-        let backend = inputs[0].storage.runtime.backend
+        let backend = Tensor.backend(of: inputs)
         let found = try PointwiseCall(operation, program, of: shape, inputs, broadcasts: broadcasts, results: results)
             .run(on: backend)
         guard inputs.contains(where: \.isRecorded) else { return found }

@@ -18,7 +18,7 @@ public struct InputMoment: Sendable {
             throw TensorError.shape(
                 operation: "InputMoment.add", argument: "x", expected: "[..., \(inputs)]", found: x.shape)
         }
-        try x.device.backend.accumulateLinearGradient(x, x: x, into: &sum, half: true)
+        try x.device.gradientBackend.accumulateLinearGradient(x, x: x, into: &sum, half: true)
         rows += x.count / max(inputs, 1)
     }
 }

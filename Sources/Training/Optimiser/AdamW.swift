@@ -63,7 +63,7 @@ public struct AdamW: Sendable, Equatable {
                 try master.lend(
                     gradient: gradient, rateScale: Float(rateScale(name)), weightDecay: weightDecay))
         }
-        let outcome = try model.device.backend.adamW(&parameters, settings)
+        let outcome = try model.device.gradientBackend.adamW(&parameters, settings)
         if model.device.traits.recordsWork { try model.clearGradients(zip(names, parameters.map(\.gradient))) }
         return Pending(names: names, outcome: outcome)
     }

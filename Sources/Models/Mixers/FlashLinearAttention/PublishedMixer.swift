@@ -30,7 +30,6 @@ struct PublishedMixer<Layer: PublishedLayer>: TokenMixer {
         return try Layer.Options(MixerOptionsReader(json: decoder.json, prefix: "", decoder: decoder, profile: .fla))
     }
 
-    var inputWeights: [Tensor] { layer.inputMaps.map(\.weight) }
     var outputMap: Linear { layer.outputMap }
 
     // MARK: Forward
@@ -41,25 +40,6 @@ struct PublishedMixer<Layer: PublishedLayer>: TokenMixer {
         return try MemoryState.read(state?.required(as: MemoryState.self), context) {
             try layer(published, state: &$0)
         }
-    }
-
-    func record(
-        _ step: RecordedStep, input: RecordedStep.Rows, angles: StepAngles
-    ) throws -> (joined: RecordedStep.Rows, binding: StateBinding) {
-        let maps = try step.linear(input, maps: layer.inputMaps), turn = angles.mixer(kind)
-        let out = try step.rows(width: outputMap.weight.shape[1])
-        let bound = try BoundStates.read(step) { step, row, state in
-            let (cosines, sines) = try turn.table(row: row, of: step)
-            let input = PublishedInput(
-                maps: try maps.map { try step.tensor(row, of: $0, shape: [1, 1, $0.width]) },
-                rotary: RotaryTable(cosines: cosines, sines: sines), MixerContext(turns: [], documents: nil))
-            let read = try state.update { try layer(input, state: &$0) }
-            try step.write(read.reshaped([read.count]), to: out, row: row, from: 0)
-        }
-        return (
-            try step.rounded(out, readers: [outputMap.weight]),
-            { bound.states[$1] = try $0.required(as: MemoryState.self) }
-        )
     }
 
     // MARK: State

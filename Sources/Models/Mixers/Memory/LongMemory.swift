@@ -6,8 +6,8 @@ import Tensors
 /// a mixer writes of its own; ``MemoryMixer`` puts it beside a Transformer's projections, window with sinks and kept heads.
 ///
 /// Everything else follows: conversion and loading from ``rules(_:_:)``; copies, forks, files, costs and what rows in training
-/// take over from ``state(_:_:)``; training and prompts from ``callAsFunction(_:state:)``, and decoding too, unless there is a
-/// faster form (``record(_:heads:maps:readers:)``).
+/// take over from ``state(_:_:)``; training, prompts and decoding from ``callAsFunction(_:state:)``, which a step captures once with
+/// T = 1, so that what it does may not depend on elements.
 public protocol LongMemory: Sendable {
     /// The mixer's name in config.json and on the command line.
     static var name: String { get }
@@ -40,16 +40,6 @@ public protocol LongMemory: Sendable {
     /// - Returns: what the heads read of it, (B, T, n · G, V).
     func callAsFunction(_ input: MemoryInput, state: inout MemoryTensors) throws -> Tensor
 
-    /// Records the reading of one token of each of several sequences for the processor, where there is a form of it faster than
-    /// ``callAsFunction(_:state:)`` with T = 1, whose results are the same; nil where there is none.
-    /// - Parameters:
-    ///   - heads: q, k and v of all heads of the layer; the memory's are those in its set.
-    ///   - maps: the outputs of ``inputMaps``.
-    ///   - readers: the weights that read the outputs, where nothing stands between; none otherwise.
-    func record(
-        _ step: RecordedStep, heads: RecordedStep.Heads, maps: [RecordedStep.Rows], readers: [Tensor]
-    ) throws -> RecordedMemory?
-
     /// Floats that recording one token keeps for the way back, beside q, k, v, two outputs and as many gates. The default is what
     /// a matrix for each head leaves behind in chunks of 64 tokens: of decays, keys and values, sixteen numbers a channel at most, and
     /// the states between chunks.
@@ -73,10 +63,6 @@ extension LongMemory {
 
     public var inputMaps: [Linear] { [] }
     public static var flashLinearAttentionType: String? { nil }
-
-    public func record(
-        _ step: RecordedStep, heads: RecordedStep.Heads, maps: [RecordedStep.Rows], readers: [Tensor]
-    ) throws -> RecordedMemory? { nil }
 
     public static func flashLinearAttentionFile(
         _ configuration: ModelConfiguration, _ options: Options, dtype: DType
@@ -143,22 +129,4 @@ public struct MemoryInput {
 
     /// Linear maps of something else than the layer's input: x (..., I) → (..., O) each.
     public func linear(_ x: Tensor, _ maps: [Linear]) throws -> [Tensor] { try x.linear(maps, context) }
-}
-
-/// A memory's part of a recorded step.
-public struct RecordedMemory {
-    /// What the heads read, (rows, H · V), at the places of the memory's heads.
-    public let out: RecordedStep.Rows
-    /// Whether the readers that were named can read ``out`` as it is.
-    public let isFinished: Bool
-    /// Binds the state of the sequence in a row before every run; it is updated where it stands.
-    public let bind: (_ state: inout MemoryTensors, _ row: Int) throws -> Void
-
-    /// A part with these outputs.
-    public init(
-        out: RecordedStep.Rows, isFinished: Bool = false,
-        bind: @escaping (_ state: inout MemoryTensors, _ row: Int) throws -> Void
-    ) {
-        (self.out, self.isFinished, self.bind) = (out, isFinished, bind)
-    }
 }

@@ -63,8 +63,6 @@ public struct MemoryMixer<Memory: LongMemory>: TokenMixer {
     /// Those beside q, k and v.
     private var extraMaps: [Linear] { memory.inputMaps + (windowShare.map { [$0] } ?? []) }
 
-    public var inputWeights: [Tensor] { inputMaps.map(\.weight) }
-
     public var outputMap: Linear { projections.outputMap }
 
     // MARK: Forward
@@ -80,10 +78,10 @@ public struct MemoryMixer<Memory: LongMemory>: TokenMixer {
             (try q.heads(set, of: all), try k.heads(set, of: all), try v.heads(set, of: all))
         }
         let own = try heads(ownHeads), kept = try heads(keptHeads)
-        let mixed = try mix(input, q: own.q, k: own.k, v: own.v, extra, state, context)
         let turned = try projections.turned(
             q: kept.q, k: kept.k, v: kept.v, span: keptSpan, context.turns[projections.kind].ofKept)
         let attended = try projections.attend(turned, span: keptSpan, cache: state?.kept, context: context)
+        let mixed = try mix(input, q: own.q, k: own.k, v: own.v, extra, state, context)
         return try projections.joined(attended.joined(with: mixed, as: keptHeads, of: all))
     }
 

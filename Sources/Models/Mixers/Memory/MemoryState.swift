@@ -89,6 +89,19 @@ final class MemoryState: MixerState {
             kept: try kept?.taken(row) as? any AttentionCache, staysInPlace: staysInPlace)
     }
 
+    func captured(in step: CapturedStep) throws -> any MixerState {
+        MemoryState(
+            memory: try memory.map { try step.state(like: $0) },
+            window: try window?.captured(in: step) as? any AttentionCache,
+            kept: try kept?.captured(in: step) as? any AttentionCache, staysInPlace: true)
+    }
+
+    func bind(to place: any MixerState, row: Int) throws {
+        let place = try place.required(as: MemoryState.self)
+        try memory.bind(to: place.memory, row: row)
+        for (own, place) in zip(caches, place.caches) { try own.bind(to: place, row: row) }
+    }
+
     func store(in snapshot: inout StateSnapshot, prefix: String) throws {
         for (name, tensor) in memory.all {
             try snapshot.append("\(prefix)\(name)", tensor.to(.cpu).converted(to: .float32))

@@ -122,6 +122,14 @@ public struct MemoryTensors: Sendable {
         }
     }
 
+    /// Binds the tensors to those that stand for them in row `row` of a step.
+    mutating func bind(to places: MemoryTensors, row: Int) throws {
+        for index in values.indices {
+            guard let place = places.values.indices.contains(index) ? places.values[index] : nil else { continue }
+            try values[index]?.bind(to: place, row: row)
+        }
+    }
+
     var byteCount: Int { values.reduce(0) { $0 + ($1?.byteCount ?? 0) } }
 }
 

@@ -2,37 +2,48 @@ import CKernels
 
 extension CPUBackend {
     public func pointwise(_ call: PointwiseCall) throws -> [Tensor] {
-        let plan = PointwisePlan(call)
         let results = try call.results.map { try Tensor.empty($0.shape) }
         // The results are fresh: nobody else sees them while the kernels write them.
         let memory = results.map { $0.storage.bytes.baseAddress?.assumingMemoryBound(to: Float.self) }
-        let inputs = call.inputs.map {
-            moult_pointwise_input(
-                values: $0.tensor.floats, inner: Int64($0.broadcast.inner), count: Int64($0.broadcast.count))
+        try withExtendedLifetime((call, results)) {
+            try call.withKernel(inputs: call.inputs.map(\.tensor.floats), results: memory) {
+                var job = $0
+                try moult_pointwise(&job).check(bytes: 4 * call.count)
+            }
+        }
+        return results
+    }
+}
+
+extension PointwiseCall {
+    /// Calls `body` with what the kernels are told, of inputs and results in that memory.
+    func withKernel<Result>(
+        inputs values: [UnsafePointer<Float>?], results memory: [UnsafeMutablePointer<Float>?],
+        _ body: (moult_pointwise) throws -> Result
+    ) throws -> Result {
+        let plan = PointwisePlan(self)
+        let inputs = zip(inputs, values).map {
+            moult_pointwise_input(values: $1, inner: Int64($0.broadcast.inner), count: Int64($0.broadcast.count))
         }
         let sums = plan.sums.map { index, place in
-            let broadcast = call.results[index].broadcast
+            let broadcast = results[index].broadcast
             return moult_pointwise_sum(
                 place: place, sums: memory[index], inner: Int64(broadcast.inner), count: Int64(broadcast.count))
         }
-        let written = plan.written.map { memory[$0] }
-        try withExtendedLifetime((call, results)) {
-            try plan.steps.withUnsafeBufferPointer { steps in
-                try inputs.withUnsafeBufferPointer { inputs in
-                    try sums.withUnsafeBufferPointer { sums in
-                        try written.withUnsafeBufferPointer { written in
-                            var job = moult_pointwise(
-                                count: Int64(call.count), steps: Int32(steps.count), inputs: Int32(inputs.count),
+        return try plan.steps.withUnsafeBufferPointer { steps in
+            try inputs.withUnsafeBufferPointer { inputs in
+                try sums.withUnsafeBufferPointer { sums in
+                    try plan.written.map { memory[$0] }.withUnsafeBufferPointer { written in
+                        try body(
+                            moult_pointwise(
+                                count: Int64(count), steps: Int32(steps.count), inputs: Int32(inputs.count),
                                 results: Int32(written.count), registers: Int32(plan.registers),
                                 sums: Int32(sums.count), step: steps.baseAddress, input: inputs.baseAddress,
-                                result: written.baseAddress, sum: sums.baseAddress)
-                            try moult_pointwise(&job).check(bytes: 4 * call.count)
-                        }
+                                result: written.baseAddress, sum: sums.baseAddress))
                     }
                 }
             }
         }
-        return results
     }
 }
 

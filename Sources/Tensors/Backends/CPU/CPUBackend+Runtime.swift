@@ -10,6 +10,8 @@ extension DeviceTraits {
 extension CPUBackend: DeviceRuntime {
     var place: Device { .cpu }
     var backend: any Backend { self }
+    var gradientBackend: any GradientBackend { self }
+    var fusing: (any FusingBackend)? { nil }
     var recording: (any RecordingBackend)? { nil }
 
     func allocate(_ count: Int) throws -> Storage { try Storage(hostCount: count) }

@@ -5,7 +5,7 @@ import CKernels
 ///
 /// Environment: `MOULT_CPU` forces an instruction set (baseline, avx2, avx512, avx512vnni), `MOULT_THREADS` bounds the threads,
 /// `MOULT_ONEDNN=0` leaves oneDNN out.
-public struct CPUBackend: Backend {
+public struct CPUBackend: Backend, GradientBackend {
     /// The processor, of which there is one.
     public static let shared = CPUBackend()
 

@@ -8,6 +8,8 @@ extension DeviceTraits {
 extension CUDABackend: DeviceRuntime {
     var place: Device { device.place }
     var backend: any Backend { self }
+    var gradientBackend: any GradientBackend { self }
+    var fusing: (any FusingBackend)? { self }
     var recording: (any RecordingBackend)? { self }
 
     func allocate(_ count: Int) throws -> Storage { Storage(try CUDABlock(count: count, in: memory), of: self) }

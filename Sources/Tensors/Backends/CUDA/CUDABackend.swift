@@ -7,7 +7,7 @@ import Synchronization
 ///
 /// Work runs in the order in which it is given, while the host goes on; reading a tensor waits. No operation uses atomics:
 /// results are the same to the bit from run to run on one kind of card.
-public final class CUDABackend: Backend {
+public final class CUDABackend: Backend, GradientBackend {
     let device: CUDADevice
     let memory: CUDAMemory
     let optimiserTables = Mutex<OptimiserTables?>(nil)
