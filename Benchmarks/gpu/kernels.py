@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Speed of Moult's CUDA kernels beside flash-linear-attention and PyTorch, on an NVIDIA GPU.
 
-    python3 Benchmarks/gpu/kernels.py [--part gsa,recurrences,attention,step] [--no-fla] [--fla-configs 6] [--output FILE.json]
+    python3 Benchmarks/gpu/kernels.py [--part gsa,recurrences,attention,step] [--shapes 0,2] [--no-fla] [--fla-configs 6] [--output FILE.json]
                                       [--beside CHECKOUT[:NAME=VALUE,...]]
 
 Needs PyTorch and, unless --no-fla, flash-linear-attention. Everything that is timed is first compared with its
@@ -72,6 +72,12 @@ def compare(shape, ours, peer, peer_name, limits, others=()):
     return rows
 
 
+def chosen_shapes(module, arguments):
+    """The shapes that are timed: all, or those at the places that were asked for."""
+    places = arguments.shapes
+    return module.TIMED if places is None else [shape for place, shape in enumerate(module.TIMED) if place in places]
+
+
 def mixer(module, kernels, limits, arguments):
     """Checks and rows of `kernels` of a module beside its Peer and other checkouts."""
     others = [(word, text, module_of(text.checkout, module)) for word, text in map(other_text, arguments.beside)]
@@ -83,7 +89,7 @@ def mixer(module, kernels, limits, arguments):
             with kernels_of(text):
                 checks += [its.check_gradients(shape, documents) for shape in its.CHECKED for documents in (False, True)]
     rows = []
-    for shape in module.TIMED:
+    for shape in chosen_shapes(module, arguments):
         peer = None
         if arguments.fla:
             say(f"{shape}: flash-linear-attention chooses configurations")
@@ -155,6 +161,8 @@ def table(rows):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--part", default=",".join(PARTS), help=f"which of {', '.join(PARTS)}, separated by commas")
+    parser.add_argument("--shapes", type=lambda text: {int(word) for word in text.split(",")},
+                        help="which shapes of mixers are timed, by their places from 0 on (default: all)")
     parser.add_argument("--no-fla", dest="fla", action="store_false", help="without flash-linear-attention")
     parser.add_argument("--fla-configs", type=int, default=6, help="configurations of a kernel that it may try (default: 6)")
     parser.add_argument("--fla-seconds", type=int, default=240, help="time for that, of each shape (default: 240)")

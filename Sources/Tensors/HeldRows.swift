@@ -92,7 +92,7 @@ public struct HeldRows: Sendable {
         return grown
     }
 
-    /// Where a recorded step finds and writes them, while nothing else holds them.
+    /// Where a captured step finds and writes them, while nothing else holds them.
     mutating func addresses() throws -> (elements: UnsafeMutableRawPointer?, scales: UnsafeMutablePointer<Float>?) {
         let scales = type == .codes ? try scales.withMutable(Float.self) { $0.baseAddress } : nil
         let elements: UnsafeMutableRawPointer? =

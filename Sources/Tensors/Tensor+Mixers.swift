@@ -30,7 +30,7 @@ extension Tensor {
     }
 
     /// Gradients of q, k and v of ``attention(k:v:scale:cap:span:sinkQueries:documents:)`` from the gradient self (B, T, H, V)
-    /// of its result `output`; see ``Backend/attentionBackward(_:q:k:v:output:saved:scale:cap:span:documents:)``.
+    /// of its result `output`; see ``GradientBackend/attentionBackward(_:q:k:v:output:saved:scale:cap:span:documents:)``.
     public func attentionBackward(
         q: Tensor, k: Tensor, v: Tensor, output: Tensor, scale: Float, cap: Float? = nil,
         span: AttentionSpan = AttentionSpan(), documents: Documents? = nil

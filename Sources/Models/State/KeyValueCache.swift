@@ -38,7 +38,7 @@ public final class KeyValueCache: AttentionCache {
     let span: AttentionSpan
     /// The distance up to which queries see sinks as other keys.
     private let farthest: Int
-    /// By which queries of a recorded step are scaled; those of other forms are when they come here.
+    /// By which queries of a captured step are scaled; those of other forms are when they come here.
     private let scale: LogScale?
     private var keys: HeldRows
     private var values: HeldRows

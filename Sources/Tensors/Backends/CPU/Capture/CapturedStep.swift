@@ -5,7 +5,7 @@ import CKernels
 /// allocating. Its tensors, (R, ...) of R = ``capacity`` sequences, are used as any others, but have no elements before a run.
 ///
 /// The step begins with ``input(_:_:)``, tensors that the caller writes before every run, and ``state(like:)`` and
-/// ``cache(like:most:)``, which stand for what is bound to each row. Weights are read in place and kept alive. A step is captured by one
+/// ``cache(keys:values:most:)``, which stand for what is bound to each row. Weights are read in place and kept alive. A step is captured by one
 /// thread, and then run by one at a time.
 ///
 /// Everything throws ``TensorError``: for shapes and types that do not fit, for what no step can do, and without memory.
