@@ -6,6 +6,8 @@ import Tokenizers
 
 /// A model that is served: what endpoints need to know of it.
 struct ModelService: Sendable {
+    /// What clients call it.
+    let name: String
     let options: ServerOptions
     let model: DecoderModel
     let tokenizer: Tokenizer
@@ -19,30 +21,32 @@ struct ModelService: Sendable {
     let secret: [UInt8]
     let aside = BlockingWork()
     let constraints: ConstraintStore
-    let metrics = ServerMetrics()
+    let metrics: ServerMetrics
     let modelFingerprint: UInt64
     /// Tells this model's answers from others'.
     let fingerprint: String
-    /// Seconds since 1970.
-    let created = Int(Date().timeIntervalSince1970)
     private let ends: Set<Int32>
     /// What the model's card tells beside its name.
-    private let details: JSONValue
+    let details: JSONValue
+    /// Held by who uses the model: it stays as long.
+    var lease: ModelShelf.Lease?
 
-    /// - Parameter warn: called with a line when something of the folder for states cannot be used or written.
+    /// - Parameters:
+    ///   - secret: what states are signed with that are given out, where there is no folder, which has its own.
+    ///   - warn: called with a line when something of the folder for states cannot be used or written.
     /// - Throws: what `Scheduler` and `StateFolder` do.
     init(
-        _ model: DecoderModel, tokenizer: Tokenizer, defaults: SamplingDefaults, options: ServerOptions,
+        _ contents: ServedModel.Contents, name: String, options: ServerOptions, secret: [UInt8], metrics: ServerMetrics,
         warn: @escaping @Sendable (String) -> Void
     ) throws {
-        try options.check()
-        (self.model, self.tokenizer, self.defaults, self.options) = (model, tokenizer, defaults, options)
+        (model, tokenizer, defaults) = (contents.model, contents.tokenizer, contents.defaults)
+        (self.name, self.options, self.metrics) = (name, options, metrics)
         modelFingerprint = try model.fingerprint()
         fingerprint = "moult-" + String(modelFingerprint, radix: 16)
         folder = try options.stateFolder.map {
-            try StateFolder(path: $0, budget: options.stateDiskBytes, model: model, warn: warn)
+            try StateFolder(path: $0, budget: options.stateDiskBytes, model: contents.model, warn: warn)
         }
-        secret = folder?.secret ?? SealedState.newSecret()
+        self.secret = folder?.secret ?? secret
         // Conversations may take a tenth of what states may, beside it.
         responses = try ResponseStore(
             bytes: options.scheduler.stateBytes / 10, states: folder, diskBytes: options.stateDiskBytes / 10,
@@ -57,18 +61,6 @@ struct ModelService: Sendable {
     }
 
     var vocabularySize: Int { model.configuration.decoder.vocabularySize }
-
-    /// - Throws: ``APIError`` where a request names another model.
-    func checkModel(_ fields: inout RequestFields) throws {
-        guard let name = try fields.string("model"), name != options.name else { return }
-        throw Self.unknown(name)
-    }
-
-    static func unknown(_ name: String) -> APIError {
-        APIError(
-            status: .notFound, message: "the model '\(ForeignText.line(name, limit: 80))' does not exist",
-            type: "invalid_request_error", param: "model", code: "model_not_found")
-    }
 
     /// - Throws: ``APIError`` for a prompt that is too long.
     func request(
@@ -88,12 +80,9 @@ struct ModelService: Sendable {
         return request
     }
 
-    /// The model as lists of models have it.
-    var card: JSONValue {
-        [
-            "id": .string(options.name), "object": "model", "created": .integer(created), "owned_by": "moult",
-            "max_model_len": .integer(options.maximumPrompt),
-            "meta": details,
-        ]
+    /// Ends everything, and waits until all states are written.
+    func end() {
+        scheduler.end()
+        folder?.close()
     }
 }

@@ -6,19 +6,19 @@ public struct ServerOptions: Sendable {
     public var host = "127.0.0.1"
     /// The port to listen at; 0 takes a free one.
     public var port = 8080
-    /// What clients call the model.
-    public var name = "moult"
     /// Keys of which a request must bear one; none lets everybody in.
     public var keys: [String] = []
     /// Origins of web pages that may ask; `*` is any.
     public var origins: [String] = []
     /// Whether there is a page for people at /.
     public var servesPage = true
-    /// How the model is shared.
+    /// Bytes that the weights of models may take together; nil for as many as there are.
+    public var modelBytes: Int?
+    /// How each model is shared.
     public var scheduler = SchedulerOptions()
-    /// The folder in which states and conversations outlive the server; nil for none.
+    /// The folder in which states and conversations outlive the server; nil for none. Each of several models has a folder within it.
     public var stateFolder: String?
-    /// Bytes that states may take in the folder, saved slots the same, and conversations a tenth of it.
+    /// Bytes that states of a model may take in the folder, saved slots the same, and conversations a tenth of it.
     public var stateDiskBytes = 10_000_000_000
     /// The most bytes of a request's body.
     public var maximumBody = 32 << 20
@@ -46,7 +46,6 @@ public struct ServerOptions: Sendable {
             if !holds { throw GenerationError.option(name: name, expected: expected, found: "\(found)") }
         }
         try require((0...65_535).contains(port), "port", "0 to 65535", port)
-        try require(!name.isEmpty, "name", "text", "none")
         try require((1...4096).contains(scheduler.batch), "batch", "1 to 4096", scheduler.batch)
         try require(scheduler.queue >= 1, "queue", "1 or more", scheduler.queue)
         try require(scheduler.stateBytes >= 0, "stateBytes", "0 or more", scheduler.stateBytes)

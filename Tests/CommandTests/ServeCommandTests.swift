@@ -57,6 +57,34 @@ struct ServeCommandTests {
         #expect(!result.error.contains("The fox"))
     }
 
+    @Test func severalModelsByName() async throws {
+        let place = try TinyModel()
+        let port = try freePort()
+        let process = try RunningMoult([
+            "serve", place.teacher, "other=\(place.teacher)", "--port", "\(port)", "--model-memory", "100k",
+            "--state-folder",
+            "\(place.path)/states",
+        ])
+        process.wait { (try? Connection(port: port)) != nil }
+        let client = Client(port: port)
+        let name = URL(fileURLWithPath: place.teacher).lastPathComponent
+        let cards = try await client.get("/v1/models").json["data"]?.arrayValue ?? []
+        #expect(cards.map { $0["id"] } == [.string(name), "other"])
+        #expect(cards.map { $0["status"]?["value"] } == ["unloaded", "unloaded"])
+        var texts: [JSONValue?] = []
+        for model in [name, "other"] {
+            let reply = try await client.post(
+                "/v1/completions", ["model": .string(model), "prompt": "The fox", "max_tokens": 8, "temperature": 0])
+            #expect(reply.json["model"] == .string(model), "\(reply.body)")
+            texts.append(reply.json["choices"]?.arrayValue?[0]["text"])
+        }
+        #expect(texts[0] != nil && texts[0] == texts[1])
+        process.signal(SIGTERM)
+        let result = process.finish()
+        #expect(result.status == 0, "\(result.error)")
+        #expect(result.error.contains("serving \(name), other at"))
+    }
+
     @Test func keysOfAFile() async throws {
         let place = try TinyModel()
         let keys = try place.write("keys", "# of a friend\nfirst\n\n second \n")
@@ -80,6 +108,10 @@ struct ServeCommandTests {
             (["--api-key-file", empty], 64, "--api-key-file \(empty): expected a key a line, found none"),
             (["--api-key-file", "\(empty)-"], 64, "--api-key-file \(empty)-"),
             (["--host", "256.1.1.1"], 64, "--host 256.1.1.1 --port 8080: cannot serve there"),
+            ([place.teacher], 1, "MODEL: expected a name for each model, as NAME=MODEL, found teacher twice"),
+            (["b=\(place.teacher)", "--name", "x"], 64, "--name: expected one model, found several"),
+            (["b=\(place.teacher)", "--model-memory", "1k"], 64, "--model-memory: expected"),
+            (["b=\(empty)-"], 1, "\(empty)-"),
         ] as [([String], Int32, String)] {
             let result = try MoultProcess(arguments: ["serve", place.teacher] + arguments)
             #expect(result.status == status, "\(arguments): \(result.error)")

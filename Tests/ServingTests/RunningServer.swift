@@ -38,21 +38,34 @@ final class LoggedLines: Sendable {
     }
 }
 
-/// Runs `body` with a client of a server of a tiny model.
+/// A tiny model to serve.
+func served(
+    _ name: String = "tiny", of fixture: String = "moult-gsa-window", template: String? = chatTemplate
+) -> ServedModel {
+    ServedModel(name, bytes: 100) { try tinyContents(of: fixture, template: template) }
+}
+
+/// What is served of a tiny model.
+func tinyContents(
+    of fixture: String = "moult-gsa-window", template: String? = chatTemplate
+) throws -> ServedModel.Contents {
+    .init(
+        try tinyModel(fixture), tokenizer: try asciiTokenizer(chatTemplate: template, pieces: true),
+        defaults: SamplingDefaults())
+}
+
+/// Runs `body` with a client of a server of a tiny model, or of others.
 func serving(
-    _ name: String = "moult-gsa-window", template: String? = chatTemplate,
+    _ name: String = "moult-gsa-window", template: String? = chatTemplate, models: [ServedModel]? = nil,
     log: LoggedLines = LoggedLines(), options change: (inout ServerOptions) -> Void = { _ in },
     _ body: @escaping @Sendable (Client) async throws -> Void
 ) async throws {
-    let model = try tinyModel(name)
     var options = ServerOptions()
-    (options.port, options.name, options.graceSeconds) = (0, "tiny", 1)
+    (options.port, options.graceSeconds) = (0, 1)
     options.maximumTokens = 100_000
     change(&options)
     let server = try ModelServer(
-        model, tokenizer: try asciiTokenizer(chatTemplate: template, pieces: true), defaults: SamplingDefaults(),
-        options: options,
-        logger: log.logger)
+        models ?? [served(of: name, template: template)], options: options, logger: log.logger)
     let (ports, port) = AsyncStream<Int>.makeStream()
     try await withThrowingTaskGroup(of: Void.self) { group in
         group.addTask { try? await server.run(handlesSignals: false) { port.yield($0) } }

@@ -3,7 +3,7 @@
 
     python3 -m venv .venv-clients
     .venv-clients/bin/pip install openai==3.57.0 'lm_eval[api]==0.4.13'
-    .venv-clients/bin/python Tools/oracles/serve_clients.py [MODEL] [--data .data/questions] [--limit 50]
+    .venv-clients/bin/python Tools/oracles/serve_clients.py [MODEL] [--data .data/questions] [--limit 50] [--tasks piqa,arc_easy]
 
 The openai package asks for lists, whole answers, streams, likelihoods and mistakes, and for responses, which go on from any earlier one;
 curl for a stream and for a state, which it brings back; lm-evaluation-harness
@@ -158,12 +158,15 @@ def main():
     parser.add_argument("model", nargs="?", default=moult.ROOT / ".models" / "SmolLM2-135M-Instruct.Q4_1.gguf")
     parser.add_argument("--data", type=Path, default=moult.ROOT / ".data" / "questions")
     parser.add_argument("--limit", type=int, default=50, help="questions of each task; 0 for none")
+    parser.add_argument("--tasks", help="some of piqa, arc_easy, openbookqa and lambada, by commas; all that DATA has unless given")
     parser.add_argument("--concurrent", type=int, default=4, help="requests of lm_eval at once")
     parser.add_argument("--batch", type=int, default=16, help="prompts of each of them")
     parser.add_argument("--hf", action="store_true", help="compare with lm_eval's own transformers model too, in float32")
     arguments = parser.parse_args()
     model, names = Path(arguments.model), list(TASKS)
-    if (arguments.data / "lambada_openai.jsonl").exists():
+    if arguments.tasks:
+        names = arguments.tasks.split(",")
+    elif (arguments.data / "lambada_openai.jsonl").exists():
         names.append("lambada")
 
     with moult.serving(model) as root:

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Asks moult serve for a long time, as clients do at their worst.
 
-    python3 Tools/oracles/serve_soak.py [MODEL] [--requests 10000] [--clients 32] [--seed 0]
+    python3 Tools/oracles/serve_soak.py [MODEL] [--requests 10000] [--clients 32] [--seed 0] [--folder]
     python3 Tools/oracles/serve_soak.py [MODEL] --kills 40 [--conversations 8] [--turns 12] [--seed 0]
 
 A third of the requests are cancelled at a random moment, malformed, or too large. Every other one is answered as it was when it was
 asked alone, to the byte, but for the last digits of likelihoods where weights are not quantised; memory does not grow after the
-first tenth; and at the end nothing runs, and the server stops with 0.
+first tenth; and at the end nothing runs, and the server stops with 0. With --folder it keeps its states in a folder meanwhile.
 
 With --kills a server that keeps its states in a folder is killed (SIGKILL) at random moments and started again, while conversations go on by
 /v1/responses. What was told as finished is never lost: the turn after it is answered as by a server that nobody kills, to the
@@ -95,6 +95,7 @@ async def main():
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--questions", type=int, default=200, help="different ones")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", action="store_true", help="keep states in a folder")
     parser.add_argument("--kills", type=int, default=0, help="kill the server so often, and ask conversations alone")
     parser.add_argument("--conversations", type=int, default=8)
     parser.add_argument("--turns", type=int, default=12)
@@ -105,13 +106,17 @@ async def main():
 
     command = [str(moult.EXECUTABLE), "serve", str(arguments.model), "--port", "0", "--log-level", "error",
                "--state-reuse", "exact", "--state-cache-size", "3M", "--max-body", str(BODY_LIMIT), "--queue", "1000"]
-    print("$", *command, flush=True)
-    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
-    try:
-        await soak(process, arguments)
-    finally:
-        if process.returncode is None:
-            process.kill()
+    with tempfile.TemporaryDirectory() as folder:
+        if arguments.folder:
+            command += ["--state-folder", folder]
+        print("$", *command, flush=True)
+        process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+        try:
+            await soak(process, arguments)
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
 
 
 async def soak(process, arguments):
@@ -165,12 +170,13 @@ async def soak(process, arguments):
     metrics = (await reader.read(-1)).decode()
     for name in ("num_requests_running", "num_requests_waiting"):
         assert re.search(rf"moult:{name}\{{[^}}]*\}} 0\b", metrics), f"{name} is not 0 at the end"
+    states, size = (int(re.search(rf"moult:disk_snapshot{name}\{{[^}}]*\}} (\d+)", metrics)[1]) for name in ("s", "_bytes"))
     process.terminate()
     assert await asyncio.wait_for(process.wait(), 30) == 0, "moult serve did not end with 0"
     sys.stderr.write((await echo).decode())
     print(", ".join(f"{count} {name}" for name, count in counts.items()))
     early, late = max(memory[1:3]), max(memory[-3:])
-    print(f"memory: {early / 1e6:.0f} MB after a tenth, {late / 1e6:.0f} MB at the end")
+    print(f"memory: {early / 1e6:.0f} MB after a tenth, {late / 1e6:.0f} MB at the end; {states} states of {size / 1e6:.0f} MB on the disk")
     assert late < early * 1.1 + 20e6, "memory grows"
 
 

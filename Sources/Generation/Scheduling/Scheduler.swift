@@ -18,6 +18,8 @@ public final class Scheduler: Sendable {
     /// Where states outlive the scheduler.
     let folder: StateFolder?
     private let model: DecoderModel
+    /// Waited for by who wants the model's thread to have ended.
+    private let isOver = DispatchSemaphore(value: 0)
 
     /// Starts serving `model`.
     /// - Parameter tokenizer: turns what is generated into text.
@@ -26,7 +28,10 @@ public final class Scheduler: Sendable {
         (self.model, folder) = (model, options.folder)
         inbox = Inbox(limit: options.queue)
         let engine = Handover(value: try SchedulingEngine(model, tokenizer, options, inbox))
-        let thread = Thread { engine.value.run() }
+        let thread = Thread { [isOver] in
+            engine.value.run()
+            isOver.signal()
+        }
         thread.name = "moult scheduler"
         thread.stackSize = 16 << 20
         thread.start()
@@ -55,6 +60,9 @@ public final class Scheduler: Sendable {
     /// What it has done and is doing, as of its last step.
     public var statistics: SchedulerStatistics { inbox.statistics }
 
+    /// Whether all that was asked has ended.
+    public var isIdle: Bool { inbox.isIdle }
+
     /// Whether requests are taken.
     public var isOpen: Bool { inbox.isOpen }
 
@@ -63,6 +71,13 @@ public final class Scheduler: Sendable {
 
     /// Takes no more requests and ends all that there are with ``SchedulerError/stopping``.
     public func stop() { inbox.close(ends: true) }
+
+    /// Takes no more requests, ends all that there are, and returns when the model's thread has.
+    public func end() {
+        stop()
+        isOver.wait()
+        isOver.signal()
+    }
 
     /// Takes no more requests, waits until those that were taken have ended, and ends what is left then.
     public func stop(within limit: Duration) async {

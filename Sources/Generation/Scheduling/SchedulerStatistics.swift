@@ -22,4 +22,21 @@ public struct SchedulerStatistics: Sendable, Equatable {
     public var diskStates = 0, diskStateBytes = 0
     /// Bytes of the largest state of a running sequence, at its last token.
     public var sequenceBytes = 0
+
+    /// Of a scheduler that has done nothing.
+    public init() {}
+
+    /// What has been done since the beginning, where another scheduler of the same model had done `earlier`.
+    public func after(_ earlier: SchedulerStatistics) -> SchedulerStatistics {
+        var sum = self
+        for count in Self.counts { sum[keyPath: count] += earlier[keyPath: count] }
+        return sum
+    }
+
+    /// Those that only grow.
+    private static var counts: [WritableKeyPath<SchedulerStatistics, Int>] {
+        [
+            \.promptTokens, \.cachedTokens, \.lookups, \.hits, \.diskHits, \.generatedTokens, \.steps, \.stepTokens,
+        ]
+    }
 }

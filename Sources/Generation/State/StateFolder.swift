@@ -15,7 +15,7 @@ public final class StateFolder: Sendable {
     private let fingerprint: UInt64
     private let states: BoundedFolder<StateKey>
     /// Held as long as the folder is used.
-    private let lock: FileLock
+    private let lock: Mutex<FileLock?>
     /// What states are signed with, and names of scopes are made with.
     package let secret: [UInt8]
     private let warn: @Sendable (String) -> Void
@@ -60,7 +60,7 @@ public final class StateFolder: Sendable {
         do {
             // What people have asked is nobody else's business.
             if try MadeFolders(path).isNew { chmod(path, 0o700) }
-            lock = try FileLock(path: "\(path)/lock")
+            lock = Mutex(try FileLock(path: "\(path)/lock"))
             secret = try Self.secret("\(path)/secret")
             var others = 0
             states = try BoundedFolder(path: "\(path)/states", budget: budget, beginning: StateFile.magic) {
@@ -169,6 +169,12 @@ public final class StateFolder: Sendable {
 
     /// Waits until everything is written.
     package func flush() { writer.sync {} }
+
+    /// Waits until everything is written, and leaves the folder to others.
+    package func close() {
+        flush()
+        lock.withLock { $0 = nil }
+    }
 
     private func writeNext() {
         let (write, isUrgent) = pending.withLock { pending in

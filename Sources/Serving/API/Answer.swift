@@ -179,7 +179,7 @@ struct Answer: AnswerUnderWay {
     private func envelope(_ object: String, _ choices: JSONValue) -> JSONObject {
         [
             "id": .string(id), "object": .string(object), "created": .integer(created),
-            "model": .string(service.options.name), "system_fingerprint": .string(service.fingerprint),
+            "model": .string(service.name), "system_fingerprint": .string(service.fingerprint),
             "choices": choices,
         ]
     }

@@ -5,7 +5,6 @@ import Tokenizers
 /// The fields of a POST to /v1/chat/completions.
 enum ChatRequest {
     static func plan(_ fields: inout RequestFields, _ service: ModelService) throws -> GenerationPlan {
-        try service.checkModel(&fields)
         let output = try OutputFields(&fields, service)
         let prompt = try ChatPrompt(&fields, service, tools: output.tools)
         let logprobs = try fields.bool("logprobs") ?? false

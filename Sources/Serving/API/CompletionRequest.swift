@@ -8,7 +8,6 @@ enum CompletionRequest {
     static let mostPrompts = 1024
 
     static func plan(_ fields: inout RequestFields, _ service: ModelService) throws -> GenerationPlan {
-        try service.checkModel(&fields)
         let addsTokens = try fields.bool("add_special_tokens") ?? true
         let prompts = try prompts(&fields, service, addsTokens)
         let echoes = try fields.bool("echo") ?? false

@@ -6,7 +6,6 @@ import Tokenizers
 /// /tokenize, /detokenize and /tokenizer_info: with the fields of vLLM's and of llama-server's.
 enum TokenizerEndpoints {
     static func tokenize(_ fields: inout RequestFields, _ service: ModelService) throws -> JSONValue {
-        try service.checkModel(&fields)
         let tokenizer = service.tokenizer
         let adds = try fields.bool("add_special_tokens")
         let addsOther = try fields.bool("add_special")
@@ -40,7 +39,6 @@ enum TokenizerEndpoints {
     }
 
     static func detokenize(_ fields: inout RequestFields, _ service: ModelService) throws -> JSONValue {
-        try service.checkModel(&fields)
         guard let values = try fields.array("tokens") else {
             throw APIError.invalid("tokens", "tokens: expected an array of token ids, found none")
         }

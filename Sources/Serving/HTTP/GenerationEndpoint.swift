@@ -6,21 +6,24 @@ import Logging
 import NIOCore
 import Support
 
-/// Reads a request for text, and answers it whole or as a stream.
+/// Answers a request for text, whole or as a stream.
 struct GenerationEndpoint: Sendable {
     let service: ModelService
 
-    func respond(
-        _ request: Request, _ context: ServerContext,
+    /// Answers with what the model that `request` names makes of what `parse` understands it as.
+    static func respond(
+        _ request: Request, _ context: ServerContext, _ shelf: ModelShelf,
         _ parse: (inout RequestFields, ModelService) throws -> GenerationPlan
     ) async throws -> Response {
         var request = request
-        var fields = try await RequestBodies.fields(&request, service.options)
+        var fields = try await RequestBodies.fields(&request, shelf.options)
+        let service = try await shelf.use(&fields)
         var plan = try parse(&fields, service)
         for place in plan.requests.indices {
             (plan.requests[place].owner, plan.requests[place].scope) = (context.owner, context.scope)
         }
-        return try await respond(try Answer(plan, service), isStreamed: plan.isStreamed, request, context)
+        return try await Self(service: service).respond(
+            try Answer(plan, service), isStreamed: plan.isStreamed, request, context)
     }
 
     /// Answers with `answer`.

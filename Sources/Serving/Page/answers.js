@@ -14,6 +14,8 @@ async function answer(conversation, parent) {
     const messages = sentMessages(conversation, parent);
     const body = chatBody(conversation, messages, { logprobs: true, top_logprobs: alternatives });
     await receive(running, await ask("v1/chat/completions", body, running.controller.signal));
+    // Of a model that was not loaded little was known.
+    if (!server.card.meta) await server.read();
     announce(`The answer is complete: ${counted(message.usage?.generated ?? 0, "token")}.`);
   } catch (error) {
     if (running.controller.signal.aborted) {

@@ -1,6 +1,17 @@
 // The server: OpenAI's endpoints, and what this one says beyond them.
 
-const server = { card: null };
+const server = {
+  cards: [],
+
+  /** What the server says of the conversation's model: the first one where it has chosen none; null before the server has answered. */
+  get card() {
+    return this.cards.find(({ id }) => id === app.current?.model) ?? this.cards[0] ?? null;
+  },
+
+  async read() {
+    this.cards = (await (await ask("v1/models")).json()).data;
+  },
+};
 
 class ServerError extends Error {
   constructor(status, error) {

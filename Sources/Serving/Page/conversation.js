@@ -3,8 +3,8 @@
 
 function newConversation(like) {
   return {
-    id: newID(), title: "", updated: Date.now(), system: like?.system ?? "", sampling: { ...like?.sampling },
-    messages: [], leaf: null,
+    id: newID(), title: "", updated: Date.now(), model: like?.model, system: like?.system ?? "",
+    sampling: { ...like?.sampling }, messages: [], leaf: null,
   };
 }
 
@@ -77,6 +77,7 @@ function checked(value) {
   const conversation = newConversation();
   conversation.title = String(value.title ?? "").slice(0, 80);
   conversation.system = String(value.system ?? "");
+  if (typeof value.model === "string") conversation.model = value.model;
   for (const field of samplers) {
     const number = value.sampling?.[field.name];
     if (typeof number === "number" && Number.isFinite(number)) conversation.sampling[field.name] = number;

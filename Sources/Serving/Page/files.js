@@ -44,14 +44,16 @@ const files = {
     const messages = (text) => [
       ...history, { role: "user", content: [...before.map((other) => other.text), text].join("\n\n") },
     ];
-    const count = async (body) => (await (await ask("tokenize", body, entry.controller.signal)).json()).count;
+    const model = server.card.id;
+    const count = async (body) =>
+      (await (await ask("tokenize", { model, ...body }, entry.controller.signal)).json()).count;
     entry.state = "reading";
     entry.tokens = await count({ content: entry.text, add_special: false });
     entry.pace = new ReadingPace();
     renderFiles();
     // For prompts that end otherwise a state is kept where the last segment begins. Where that would be behind the text, in
     // what the template adds, a little less is read ahead.
-    const behind = (await count({ messages: messages(entry.text) })) % (server.card.meta.state?.segment_tokens ?? 512);
+    const behind = (await count({ messages: messages(entry.text) })) % (server.card.meta?.state?.segment_tokens ?? 512);
     const text = behind < 64 ? entry.text.slice(0, -400) : entry.text;
     const body = chatBody(conversation, messages(text), { max_tokens: 1 });
     const response = await ask("v1/chat/completions", body, entry.controller.signal);

@@ -4,6 +4,7 @@ function renderAll() {
   const follows = app.running || isAtEnd();
   const hadFocus = document.activeElement !== document.body;
   renderConversations();
+  renderModel();
   renderMessages();
   renderComposer();
   renderFigures();
@@ -13,6 +14,15 @@ function renderAll() {
   if (follows) scrollToEnd();
   // What had the focus may be gone.
   if (hadFocus && document.activeElement === document.body) byId("scroll").focus({ preventScroll: true });
+}
+
+/** The model's name; of several one may be chosen for each conversation. */
+function renderModel() {
+  const { cards, card } = server;
+  byId("model").hidden = cards.length > 1;
+  byId("models").hidden = cards.length < 2;
+  byId("model").textContent = card?.id ?? "";
+  byId("models").replaceChildren(...cards.map(({ id }) => element("option", { value: id, selected: id === card.id }, id)));
 }
 
 function renderConversations() {
@@ -93,8 +103,8 @@ async function remove(conversation) {
 // MARK: Files of conversations
 
 function exportCurrent() {
-  const { title, system, sampling, messages, leaf } = app.current;
-  const text = JSON.stringify({ format: "moult.conversation", title, system, sampling, messages, leaf }, null, 2);
+  const { title, model, system, sampling, messages, leaf } = app.current;
+  const text = JSON.stringify({ format: "moult.conversation", title, model, system, sampling, messages, leaf }, null, 2);
   const link = element("a", {
     href: URL.createObjectURL(new Blob([text], { type: "application/json" })),
     download: `${(title || "conversation").replace(/[^\p{L}\p{N} _-]/gu, "").trim().slice(0, 60) || "conversation"}.json`,
@@ -220,6 +230,12 @@ byId("file").addEventListener("change", ({ target }) => {
   files.add([...target.files]);
   target.value = "";
 });
+byId("models").addEventListener("change", async ({ target }) => {
+  app.current.model = target.value;
+  await keepSettings(app.current);
+  renderSettings();
+  renderAll();
+});
 byId("system").addEventListener("input", ({ target }) => {
   app.current.system = target.value;
   keepSettings(app.current);
@@ -269,8 +285,7 @@ const last = app.conversations.find((conversation) => conversation.id === kept.g
 if (last) open(last);
 else begin();
 try {
-  server.card = (await (await ask("v1/models")).json()).data[0];
-  byId("model").textContent = server.card.id;
+  await server.read();
 } catch (error) {
   notice(`The server does not answer: ${error.message}`);
 }

@@ -49,7 +49,7 @@ function samplerView(conversation, { name, label, isNumber, otherwise, ...range 
 
 /** Keeps settings with their conversation, and for the next one. */
 async function keepSettings(conversation) {
-  kept.set("settings", JSON.stringify({ system: conversation.system, sampling: conversation.sampling }));
+  kept.set("settings", JSON.stringify((({ model, system, sampling }) => ({ model, system, sampling }))(conversation)));
   if (conversation.messages.length) await store.put(conversation);
 }
 

@@ -10,13 +10,16 @@ import Tokenizers
 
 struct ServeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "serve", abstract: "Serve a model over HTTP, with the endpoints of OpenAI's API.",
+        commandName: "serve", abstract: "Serve models over HTTP, with the endpoints of OpenAI's API.",
         discussion: """
             POST /v1/completions, /v1/chat/completions, /v1/responses; GET /v1/models; POST /tokenize, /detokenize; GET \
             /tokenizer_info, /health, /metrics, /slots. GET / is a page for people. Requests are continued together, a token each per step, and join and leave at any token; long \
             prompts are read in between. The states after prompts and answers are kept, so that the next turn of a \
             conversation reads only what is new; with --state-folder they outlive the server. previous_response_id of \
             /v1/responses goes on from any earlier answer.
+
+            Of several models a request picks one by its field model; it is loaded when it is first asked for. With --model-memory \
+            models that nobody uses make room for others, the least recently used first.
 
             Fields that a request has and the server does not know are refused by name. Sampling that a request does not \
             say is as the model's generation_config.json recommends, else temperature 1. docs/serving.md says more.
@@ -29,10 +32,17 @@ struct ServeCommand: ParsableCommand {
             The log, on standard error, has a line for each request and never what was asked or answered.
             """)
 
-    @OptionGroup var model: ModelArgument
+    @Argument(
+        help: ArgumentHelp(
+            "Hugging Face folders or .gguf files; NAME=MODEL says what clients call one.", valueName: "model"))
+    var places: [String] = []
+    @Option(name: [.customLong("model"), .customShort("m")], help: "The same, as an option. Repeatable.")
+    var options: [String] = []
     @Option(help: "The address to listen at; 0.0.0.0 for all of this machine's.") var host = "127.0.0.1"
     @Option(help: "The port to listen at; 0 for a free one.") var port = 8080
-    @Option(help: "What clients call the model. (default: the last part of its path)") var name: String?
+    @Option(help: "What clients call the model, of one alone. (default: the last part of its path)") var name: String?
+    @Option(help: "Bytes that the weights of several models may take together. (default: no limit)")
+    var modelMemory: ByteSize?
     @Option(help: "The most sequences that are continued at once. (default: 8, on a GPU 64)") var batch: Int?
     @Option(help: "The most requests that wait; further ones are answered with 429.") var queue = 256
     @Option(
@@ -49,8 +59,9 @@ struct ServeCommand: ParsableCommand {
         inversion: .prefixedNo,
         help: "Serve a page for people at /, which is within the program and fetches nothing from elsewhere.")
     var page = true
-    @Option(help: "Bytes of memory for states; the least recently used go first.") var stateCacheSize = ByteSize(
-        bytes: 500_000_000)
+    @Option(help: "Bytes of memory for states of each model; the least recently used go first.") var stateCacheSize =
+        ByteSize(
+            bytes: 500_000_000)
     @Option(
         help: ArgumentHelp(
             """
@@ -60,8 +71,8 @@ struct ServeCommand: ParsableCommand {
     var stateFolder: String?
     @Option(
         help: """
-            Bytes that states may take in the folder, and saved slots the same; conversations a tenth of it. The least recently \
-            used go first.
+            Bytes that states of a model may take in the folder, and saved slots the same; conversations a tenth of it. The least \
+            recently used go first.
             """)
     var stateDiskSize = ByteSize(bytes: 10_000_000_000)
     @Option(
@@ -82,39 +93,67 @@ struct ServeCommand: ParsableCommand {
     @OptionGroup var weights: WeightOptions
 
     func validate() throws {
-        do { try options(name: name ?? "model", keys: []).check() } catch let error as GenerationError {
+        guard !(places + options).isEmpty else {
+            throw ValidationError("Expected a model, a Hugging Face folder or a .gguf file, found none.")
+        }
+        guard name == nil || (places + options).count == 1 else {
+            throw ValidationError("--name: expected one model, found several; NAME=MODEL names each.")
+        }
+        do { try serverOptions(keys: []).check() } catch let error as GenerationError {
             throw Failure(FlagWords.text(of: error))
         }
     }
 
     func run() throws {
         let keys = try apiKeyFile.map { try Self.keys($0) } ?? []
-        let files = try ModelFiles.noted(self.model.path)
-        let (model, tokenizer) = try weights.load(files)
-        let defaults = try SamplingArguments.recommended(files) ?? SamplingDefaults(temperature: 1)
-        let path = URL(fileURLWithPath: files.path).standardizedFileURL
-        let ownName = path.pathExtension == "gguf" ? path.deletingPathExtension() : path
-        let name = name ?? ownName.lastPathComponent
+        let models = try (places + options).map(served)
         var logger = Logger(label: "moult", factory: { StreamLogHandler.standardError(label: $0) })
         logger.logLevel = logLevel
-        let server = try ModelServer(
-            model, tokenizer: tokenizer, defaults: defaults, options: options(name: name, keys: keys), logger: logger)
+        let server: ModelServer
+        do {
+            server = try ModelServer(models, options: serverOptions(keys: keys), logger: logger)
+        } catch GenerationError.option(name: "name", let expected, let found) {
+            throw Failure("MODEL: expected \(expected), as NAME=MODEL, found \(found)")
+        }
         if keys.isEmpty, !["127.0.0.1", "::1", "localhost"].contains(host) {
             Terminal.note("warning: everybody who reaches \(host) may ask; --api-key-file names who may")
         }
-        let host = host
+        let (host, names) = (host, models.map(\.name).joined(separator: ", "))
         do {
             try waiting {
-                try await server.run { port in Terminal.note("serving \(name) at http://\(host):\(port)") }
+                try await server.run { port in Terminal.note("serving \(names) at http://\(host):\(port)") }
             }
         } catch {
             throw Failure("--host \(host) --port \(port): cannot serve there: \(error)")
         }
     }
 
-    private func options(name: String, keys: [String]) -> ServerOptions {
+    /// The model that an argument names.
+    private func served(_ argument: String) throws -> ServedModel {
+        var (place, given) = (argument, name)
+        // A path may have such a sign too.
+        if let sign = argument.firstIndex(of: "="), !FileManager.default.fileExists(atPath: argument) {
+            (place, given) = (String(argument[argument.index(after: sign)...]), String(argument[..<sign]))
+            guard name == nil else {
+                throw Failure("--name: expected one name of the model, found '\(name ?? "")' and '\(given ?? "")'")
+            }
+        }
+        // What is no model is told now, and not when it is asked for.
+        let files = try ModelFiles.noted(place)
+        let path = URL(fileURLWithPath: files.path).standardizedFileURL
+        let ownName = (path.pathExtension == "gguf" ? path.deletingPathExtension() : path).lastPathComponent
+        let weights = weights
+        return ServedModel(given ?? ownName, bytes: try weights.byteCount(files)) { [path = files.path] in
+            let files = try ModelFiles.open(path)
+            let (model, tokenizer) = try weights.load(files)
+            let defaults = try SamplingArguments.recommended(files) ?? SamplingDefaults(temperature: 1)
+            return ServedModel.Contents(model, tokenizer: tokenizer, defaults: defaults)
+        }
+    }
+
+    private func serverOptions(keys: [String]) -> ServerOptions {
         var options = ServerOptions()
-        (options.host, options.port, options.name) = (host, port, name)
+        (options.host, options.port, options.modelBytes) = (host, port, modelMemory?.bytes)
         (options.keys, options.origins, options.servesPage) = (keys, corsOrigin, page)
         (options.scheduler.batch, options.scheduler.queue) = (
             batch ?? (weights.device.traits.recordsWork ? 64 : 8), queue

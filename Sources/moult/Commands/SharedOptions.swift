@@ -2,6 +2,7 @@ import ArgumentParser
 import Checkpoints
 import Foundation
 import Models
+import Serving
 import Support
 import Tensors
 import Tokenizers
@@ -51,6 +52,11 @@ struct WeightOptions: ParsableArguments {
 
     func load(_ files: ModelFiles) throws -> (DecoderModel, Tokenizer) {
         (try model(files), try Self.tokenizer(files))
+    }
+
+    /// Bytes that the weights of a model take once it is loaded.
+    func byteCount(_ files: ModelFiles) throws -> Int {
+        try ServedModel.weightBytes(of: files, as: dtype?.dtype, on: device)
     }
 
     private func model(_ files: ModelFiles) throws -> DecoderModel {

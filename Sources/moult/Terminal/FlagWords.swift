@@ -11,7 +11,7 @@ enum FlagWords {
         "keptAttention": "--keep-attention", "stopStrings": "--stop",
         "maximumBody": "--max-body", "maximumPrompt": "--max-prompt-tokens", "maximumTokens": "--max-tokens",
         "requestSeconds": "--request-timeout", "graceSeconds": "--grace", "stateBytes": "--state-cache-size",
-        "stateDiskBytes": "--state-disk-size",
+        "stateDiskBytes": "--state-disk-size", "modelBytes": "--model-memory",
     ]
     /// Properties whose flags are their own words.
     private static let properties: Set = [

@@ -17,7 +17,7 @@ struct ResponseAnswer: AnswerUnderWay {
     /// - Throws: ``APIError``.
     init(_ plan: ResponsePlan, _ service: ModelService) throws {
         (self.plan, self.service, scope) = (plan, service, plan.request.scope)
-        id = ResponseKey.prefix + RandomID.text()
+        id = ResponseKey.newID(of: service.name)
         do { events = try service.scheduler.submit(plan.request) } catch { throw APIError(error) }
     }
 
@@ -139,7 +139,7 @@ struct ResponseAnswer: AnswerUnderWay {
             "id": .string(id), "object": "response", "created_at": .integer(created), "status": .string(status),
             "background": false, "error": nil,
             "incomplete_details": status == "incomplete" ? ["reason": "max_output_tokens"] : .null,
-            "model": .string(service.options.name), "output": .array(output), "parallel_tool_calls": true,
+            "model": .string(service.name), "output": .array(output), "parallel_tool_calls": true,
             "reasoning": ["effort": nil, "summary": nil], "text": ["format": ["type": "text"]], "tool_choice": "none",
             "tools": [], "truncation": "disabled", "usage": usage.map(Self.json) ?? .null,
         ]

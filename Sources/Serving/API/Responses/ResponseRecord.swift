@@ -98,7 +98,19 @@ struct ResponseKey: FileKey {
     var scope: UInt64
     var id: String
 
-    static let prefix = "resp_"
+    private static let prefix = "resp_"
+    /// Letters of an id that tell of which model it is.
+    private static let tagLetters = 4
+
+    /// A new id of a response of `model`.
+    static func newID(of model: String) -> String {
+        prefix + RandomID.tag(model, tagLetters) + RandomID.text(RandomID.count - tagLetters)
+    }
+
+    /// Whether `id` is one of a response of `model`.
+    static func isID(_ id: String, of model: String) -> Bool {
+        id.hasPrefix(prefix + RandomID.tag(model, tagLetters))
+    }
 
     /// - Returns: nil for an id that no response has.
     init?(scope: UInt64, id: String) {

@@ -22,7 +22,6 @@ enum ResponseRequest {
     static func plan(
         _ fields: inout RequestFields, previous: (id: String, record: ResponseRecord)?, _ service: ModelService
     ) throws -> ResponsePlan {
-        try service.checkModel(&fields)
         let new = try input(&fields)
         let instructions = try fields.string("instructions")
         let most = service.options.maximumTokens

@@ -7,10 +7,11 @@ import Support
 /// /slots, with the fields of llama-server's: a slot is a place among the sequences that run, and remembers the state in which
 /// the last one that had it ended. A saved slot is a state with a name.
 struct SlotEndpoints: Sendable {
-    let service: ModelService
+    let shelf: ModelShelf
 
     func add(to router: Router<ServerContext>) {
-        router.get("/slots") { _, context in
+        router.get("/slots") { request, context in
+            let service = try await shelf.use(request.model)
             let slots = try await service.scheduler.slots(scope: context.scope)
             return Response.json(
                 .array(
@@ -27,6 +28,7 @@ struct SlotEndpoints: Sendable {
 
     private func act(_ request: Request, _ context: ServerContext) async throws -> Response {
         let text = try context.parameters.require("id")
+        let service = try await shelf.use(request.model)
         guard let slot = Int(text), (0..<service.options.scheduler.batch).contains(slot) else {
             throw APIError(
                 status: .notFound, message: "there are slots 0 to \(service.options.scheduler.batch - 1)",

@@ -39,13 +39,13 @@ struct StateEndpoints: Sendable {
             return (state, record)
         }
         var kept = record
-        let id = ResponseKey.prefix + RandomID.text()
+        let id = ResponseKey.newID(of: service.name)
         kept.response["id"] = .string(id)
         kept.response["previous_response_id"] = .null
         try await service.scheduler.keep(state, scope: context.scope, isDurable: true)
         try await service.responses.keep(kept, id: id, scope: context.scope)
         return Response.json([
-            "id": .string(id), "object": "response.state", "model": .string(service.options.name),
+            "id": .string(id), "object": "response.state", "model": .string(service.name),
             "tokens": .integer(state.tokens.count), "bytes": .integer(file.count),
         ])
     }
