@@ -153,7 +153,7 @@ struct ResponsesTests {
         let folder = folder
         let bodies = [
             ("{}", "input"), (#"{"input": []}"#, "input"), (#"{"input": 3}"#, "input"),
-            (#"{"input": "x", "tools": [{}]}"#, "tools"), (#"{"input": "x", "n": 2}"#, "n"),
+            (#"{"input": "x", "tools": [{}]}"#, "tools[0].type"), (#"{"input": "x", "n": 2}"#, "n"),
             (#"{"input": "x", "background": true}"#, "background"), (#"{"input": "x", "nothing": 1}"#, "nothing"),
             (#"{"input": "x", "previous_response_id": "../../secret"}"#, "previous_response_id"),
             (#"{"input": "x", "previous_response_id": "resp_aaaaaaaaaaaaaaaaaaaaaaaa"}"#, "previous_response_id"),

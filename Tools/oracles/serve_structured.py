@@ -7,7 +7,7 @@
     .venv-clients/bin/python Tools/oracles/serve_structured.py [MODEL] [--samples 8] [--only schemas]
 
 The parts: schemas (many schemas, greedy and at temperature 1, each answer judged), openai (response_format, parse with pydantic, tools
-whole and as a stream), langchain (with_structured_output, bind_tools), llm (--schema, tools, a conversation), lm_eval
+whole and as a stream), responses (the same by /v1/responses), langchain (with_structured_output, bind_tools), llm (--schema, tools, a conversation), lm_eval
 (local-chat-completions on questions that are to be answered by a text).
 """
 
@@ -25,8 +25,8 @@ from typing import Literal, Optional, Union
 import jsonschema
 import moult
 import openai
+from moult import check
 from pydantic import BaseModel, Field
-from serve_clients import check, server
 
 BIN = Path(sys.executable).parent
 
@@ -186,6 +186,49 @@ def openai_package(client, name):
             check(False, f"openai: {fields} was not refused")
 
 
+def responses(client, name):
+    parsed = client.responses.parse(
+        model=name, input="Describe Oslo.", text_format=City, temperature=0, max_output_tokens=200)
+    check(isinstance(parsed.output_parsed, City), f"openai: responses.parse with pydantic: {parsed.output_parsed}")
+    weather = {"type": "function", "strict": True} | WEATHER["function"]
+    arguments = {"model": name, "tools": [weather], "temperature": 0, "max_output_tokens": 200, "parallel_tool_calls": False}
+    question = "What is the weather in Rome?"
+    for choice in ["required", {"type": "function", "name": "get_weather"}]:
+        whole = client.responses.create(input=question, tool_choice=choice, **arguments)
+        call = whole.output[0]
+        check(whole.status == "completed" and call.type == "function_call" and call.call_id, f"openai: tool_choice {choice}")
+        jsonschema.validate(json.loads(call.arguments), weather["parameters"])
+        found, done, kinds = "", None, []
+        with client.responses.stream(input=question, tool_choice=choice, **arguments) as events:
+            for event in events:
+                kinds.append(event.type)
+                found += event.delta if event.type == "response.function_call_arguments.delta" else ""
+                done = event if event.type == "response.function_call_arguments.done" else done
+            last = events.get_final_response()
+        check(found == done.arguments == call.arguments == last.output[0].arguments, f"openai: {call.name}({found}), as a stream")
+        check(kinds.count("response.output_item.added") == kinds.count("response.output_item.done") == 1, "openai: one item")
+    result = {"type": "function_call_output", "call_id": call.call_id, "output": "20 degrees, sun"}
+    next_turn = arguments | {"max_output_tokens": 24}
+    after = client.responses.create(input=[result], previous_response_id=whole.id, **next_turn)
+    cached = after.usage.input_tokens_details.cached_tokens
+    check(after.output and cached > 0, f"openai: after the tool's answer, with {cached} tokens from a state: {after.output_text!r}")
+    again = client.responses.create(input=[{"role": "user", "content": question}, *whole.output, result], **next_turn)
+    check(again.usage.input_tokens == after.usage.input_tokens, "openai: the same as items of one request")
+    parsed = client.responses.parse(
+        input=question, tool_choice="required", **arguments | {"tools": [openai.pydantic_function_tool(City)]})
+    check(isinstance(parsed.output[0].parsed_arguments, City), f"openai: a tool of pydantic's: {parsed.output[0].parsed_arguments}")
+    for fields, param in [
+        ({"text": {"format": {"type": "json_schema", "name": "a", "schema": {"not": {}}}}}, "text.format"),
+        ({"tools": [{"type": "web_search"}]}, "tools[0].type"), ({"tool_choice": "required"}, "tool_choice"),
+    ]:
+        try:
+            client.responses.create(model=name, input=question, **fields)
+        except openai.BadRequestError as refusal:
+            check(refusal.param == param, f"openai: {refusal.body['message']}")
+        else:
+            check(False, f"openai: {fields} was not refused")
+
+
 def langchain(root, name):
     from langchain_core.tools import tool
     from langchain_openai import ChatOpenAI
@@ -255,11 +298,12 @@ def main():
     parser.add_argument("--limit", type=int, default=5, help="questions of lm_eval")
     parser.add_argument("--only", help="parts, by commas")
     arguments = parser.parse_args()
-    with server(arguments.model) as root:
+    with moult.serving(arguments.model) as root:
         client = openai.OpenAI(base_url=f"{root}/v1", api_key="none", max_retries=0)
         name = client.models.list().data[0].id
         parts = {
             "schemas": lambda: schemas(client, name, arguments.samples), "openai": lambda: openai_package(client, name),
+            "responses": lambda: responses(client, name),
             "langchain": lambda: langchain(root, name), "llm": lambda: llm_command(root, name),
             "lm_eval": lambda: harness(root, name, arguments.data, arguments.limit),
         }

@@ -1,5 +1,6 @@
 import Generation
 import Support
+import Tokenizers
 
 /// Answers of /v1/chat/completions.
 struct ChatForm: AnswerForm {
@@ -34,14 +35,9 @@ struct ChatForm: AnswerForm {
 
     private func entry(_ call: ChatToolCall) -> JSONObject {
         [
-            "id": .string(callID()), "type": "function",
+            "id": .string(toolFormat?.newCallID ?? ""), "type": "function",
             "function": ["name": .string(call.name), "arguments": .string(call.arguments)],
         ]
-    }
-
-    /// An id of a call. Templates of Mistral's insist on nine letters and digits.
-    private func callID() -> String {
-        toolFormat == .mistral ? RandomID.text(9) : "call_" + RandomID.text()
     }
 
     func call(_ index: Int, _ number: Int, _ call: ChatToolCall, _ likelihoods: [TokenLikelihood]) -> JSONValue {
@@ -50,12 +46,7 @@ struct ChatForm: AnswerForm {
         return entry(index, ["tool_calls": [.object(call)]], logprobs ? content(likelihoods) : .null, .null)
     }
 
-    func mark(_ token: Int32) -> String {
-        guard toolFormat != nil, texts.tokenizer.isSpecialToken(token),
-            let text = texts.tokenizer.token(for: token), ToolCallParser.markers.contains(text)
-        else { return "" }
-        return text
-    }
+    func mark(_ token: Int32) -> String { toolFormat == nil ? "" : ToolFormat.mark(token, texts.tokenizer) }
 
     func opening(_ index: Int, prompt: Int) -> JSONValue? {
         entry(index, ["role": "assistant", "content": ""], .null, .null)
@@ -84,5 +75,18 @@ struct ChatForm: AnswerForm {
             return JSONValue.object(entry)
         }
         return ["content": .array(entries)]
+    }
+}
+
+extension ToolFormat {
+    /// An id of a call. Templates of Mistral's insist on nine letters and digits.
+    var newCallID: String { self == .mistral ? RandomID.text(9) : "call_" + RandomID.text() }
+
+    /// What a special token is in the text of calls; empty for all others.
+    static func mark(_ token: Int32, _ tokenizer: Tokenizer) -> String {
+        guard tokenizer.isSpecialToken(token), let text = tokenizer.token(for: token),
+            ToolCallParser.markers.contains(text)
+        else { return "" }
+        return text
     }
 }

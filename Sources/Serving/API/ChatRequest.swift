@@ -5,7 +5,7 @@ import Tokenizers
 /// The fields of a POST to /v1/chat/completions.
 enum ChatRequest {
     static func plan(_ fields: inout RequestFields, _ service: ModelService) throws -> GenerationPlan {
-        let output = try OutputFields(&fields, service)
+        let output = try OutputFields(&fields, .chat, service)
         let prompt = try ChatPrompt(&fields, service, tools: output.tools)
         let logprobs = try fields.bool("logprobs") ?? false
         let top = try fields.integer("top_logprobs", 0...SequenceRequest.mostAlternatives)
@@ -45,6 +45,8 @@ enum ChatRequest {
 
 /// The messages of a conversation as tokens, up to where the answer begins.
 struct ChatPrompt {
+    /// As text.
+    let rendered: String
     let tokens: [Int32]
     /// Numbers of tokens after which messages end that others may stand behind.
     let boundaries: [Int]
@@ -61,35 +63,53 @@ struct ChatPrompt {
         }
         let messages = try values.enumerated().map { try Self.message($1, in: "messages[\($0)].") }
         let given = try fields.object("chat_template_kwargs") ?? JSONObject()
-        var variables = Dictionary(given.pairs.map { ($0.key, $0.value) }) { $1 }
-        let format = ChatFormat(service.tokenizer)
+        guard given.count == 0 || service.tokenizer.chatTemplate != nil else {
+            throw APIError.unsupported("chat_template_kwargs", "has no use: the model has no chat template")
+        }
+        let variables = Dictionary(given.pairs.map { ($0.key, $0.value) }) { $1 }
+        try self.init(messages, service, tools: tools, variables: variables)
+    }
+
+    /// - Parameters:
+    ///   - messages: as templates read them.
+    ///   - variables: of the template.
+    ///   - previous: what was answered before, whose tokens are gone on from where the conversation begins as it did.
+    init(
+        _ messages: [JSONObject], _ service: ModelService, tools: [ChatTool], variables: [String: JSONValue] = [:],
+        after previous: ResponseRecord? = nil
+    ) throws {
+        let (tokenizer, format) = (service.tokenizer, ChatFormat(service.tokenizer))
         stops = format.stops
-        var objects = messages
-        if ToolFormat(service.tokenizer) == .described {
-            objects = ToolFormat.described(messages, tools)
+        var (messages, variables) = (messages, variables)
+        if ToolFormat(tokenizer) == .described {
+            messages = ToolFormat.described(messages, tools)
         } else if !tools.isEmpty {
             variables["tools"] = .array(tools.map(\.description))
         }
+        let values = messages.map { JSONValue.object($0) }
         switch format {
-        case .template:
-            let values = objects.map { JSONValue.object($0) }
-            let text = try service.tokenizer.renderChat(messages: values, variables: variables) ?? ""
-            tokens = try service.tokenizer.encode(text, addSpecialTokens: false)
-            boundaries = MessageEnds.find(values.count, in: text, tokens, service.tokenizer) { count in
-                try service.tokenizer.renderChat(
-                    messages: Array(values[..<count]), addGenerationPrompt: false, variables: variables)
-            }
+        case .template: rendered = try tokenizer.renderChat(messages: values, variables: variables) ?? ""
         case .plain:
-            guard given.count == 0 else {
-                throw APIError.unsupported("chat_template_kwargs", "has no use: the model has no chat template")
-            }
+            rendered = try format.render(
+                messages.map { message in
+                    ChatMessage(
+                        message["role"]?.stringValue.flatMap(ChatMessage.Role.init) ?? .user,
+                        message["content"]?.stringValue ?? "")
+                }, tokenizer)
+        }
+        if let (read, rest) = previous?.continuation(of: rendered) {
+            tokens = try read + tokenizer.encode(continuing: rest)
             boundaries = []
-            let plain = objects.map { message in
-                ChatMessage(
-                    message["role"]?.stringValue.flatMap(ChatMessage.Role.init) ?? .user,
-                    message["content"]?.stringValue ?? "")
-            }
-            tokens = try format.tokens(plain, service.tokenizer)
+            return
+        }
+        tokens = try format.encode(rendered, tokenizer)
+        guard case .template = format else {
+            boundaries = []
+            return
+        }
+        boundaries = MessageEnds.find(values.count, in: rendered, tokens, tokenizer) { [variables] count in
+            try tokenizer.renderChat(
+                messages: Array(values[..<count]), addGenerationPrompt: false, variables: variables)
         }
     }
 
@@ -149,12 +169,15 @@ struct ChatPrompt {
             }
             let written = try function.string("arguments") ?? "{}"
             try function.finish()
-            let arguments = (try? JSONValue(parsing: Array(written.utf8), .foreign)) ?? .string(written)
-            var result: JSONObject = [
-                "type": "function", "function": ["name": .string(name), "arguments": arguments],
-            ]
-            if let id { result["id"] = .string(id) }
-            return .object(result)
+            return Self.call(name, written, id: id)
         }
+    }
+
+    /// A call of a function as templates read it, the arguments as an object.
+    static func call(_ name: String, _ arguments: String, id: String?) -> JSONValue {
+        let object = (try? JSONValue(parsing: Array(arguments.utf8), .foreign)) ?? .string(arguments)
+        var call: JSONObject = ["type": "function", "function": ["name": .string(name), "arguments": object]]
+        if let id { call["id"] = .string(id) }
+        return .object(call)
     }
 }

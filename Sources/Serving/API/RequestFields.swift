@@ -7,7 +7,7 @@ struct RequestFields {
     private let object: JSONObject
     private var known: Set<String> = []
     /// What stands before the names in errors, of objects within others.
-    private let prefix: String
+    let prefix: String
 
     init(_ object: JSONObject, in prefix: String = "") { (self.object, self.prefix) = (object, prefix) }
 

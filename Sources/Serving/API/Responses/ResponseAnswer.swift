@@ -5,7 +5,6 @@ import Support
 /// A response under way: whole, or as the events of OpenAI's API.
 struct ResponseAnswer: AnswerUnderWay {
     let id: String
-    private let itemID = "msg_" + RandomID.text()
     private let plan: ResponsePlan
     private let service: ModelService
     private let events: SequenceEvents
@@ -34,26 +33,15 @@ struct ResponseAnswer: AnswerUnderWay {
             count += 1
             try await send(.event(type, .object(JSONObject(all))))
         }
-        let place: [(String, JSONValue)] = [
-            ("item_id", .string(itemID)), ("output_index", 0), ("content_index", 0),
-        ]
         let begun = JSONValue.object(response("in_progress", output: []))
         try await event("created", [("response", begun)])
         try await event("in_progress", [("response", begun)])
         let result = try await read { step in
             switch step {
             case .reading(let read, let count): try await send(.comment("reading \(read) of \(count) tokens"))
-            case .began:
-                try await event("output_item.added", [("output_index", 0), ("item", item("in_progress", nil))])
-                try await event("content_part.added", place + [("part", part(""))])
-            case .text(let text):
-                try await event("output_text.delta", place + [("delta", .string(text)), ("logprobs", [])])
+            case .events(let events): for (name, fields) in events { try await event(name, fields) }
             }
         }
-        try await event("output_text.done", place + [("text", .string(result.text)), ("logprobs", [])])
-        try await event("content_part.done", place + [("part", part(result.text))])
-        try await event(
-            "output_item.done", [("output_index", 0), ("item", item(result.status, result.text))])
         try await event(result.status, [("response", .object(result.response))])
         return result.summary
     }
@@ -73,12 +61,10 @@ struct ResponseAnswer: AnswerUnderWay {
 
     private enum Step {
         case reading(Int, of: Int)
-        case began
-        case text(String)
+        case events([ResponseOutput.Event])
     }
 
     private struct Result {
-        var text = ""
         var status = "completed"
         var response = JSONObject()
         var summary = Answer.Summary()
@@ -86,7 +72,9 @@ struct ResponseAnswer: AnswerUnderWay {
 
     /// Reads what is generated, and keeps the response before it is told of as complete.
     private func read(_ tell: (Step) async throws -> Void) async throws -> Result {
-        var (result, usage, generated) = (Result(), TokenUsage(), [Int32]())
+        var (output, usage) = (ResponseOutput(plan.toolFormat), TokenUsage())
+        // As it was generated, calls too.
+        var (text, generated) = ("", [Int32]())
         var observer = RequestObserver(service.metrics, start)
         var reason = SequenceEvent.Ending.Reason.limit
         usage.prompt = plan.request.prompt.count
@@ -96,39 +84,46 @@ struct ResponseAnswer: AnswerUnderWay {
             case .reading(let read, let count): try await tell(.reading(read, of: count))
             case .read(let reading):
                 usage.cached = reading.cached
-                try await tell(.began)
-            case .token(_, _, let text, let id):
+                try await tell(.events(output.begin()))
+            case .token(_, _, let more, let id):
+                let more = more + (plan.toolFormat == nil ? "" : ToolFormat.mark(id, service.tokenizer))
                 generated.append(id)
-                result.text += text
-                if !text.isEmpty { try await tell(.text(text)) }
-            case .finished(_, let ending, let text):
+                text += more
+                try await tell(.events(output.add(more)))
+            case .finished(_, let ending, let more):
                 try Answer.check(ending)
                 reason = ending.reason
-                result.text += text
-                if !text.isEmpty { try await tell(.text(text)) }
+                text += more
+                try await tell(.events(output.add(more)))
             }
         }
         observer.end(prompt: usage.prompt)
         usage.generated = generated.count
-        let isWhole = reason == .stopToken || reason == .stopString
-        result.status = isWhole ? "completed" : "incomplete"
-        result.summary = Answer.Summary(usage: usage, reasons: [reason.finishReason])
-        result.response = response(result.status, output: [item(result.status, result.text)], usage)
-        if plan.isStored { try await keep(result, generated, reason) }
+        let status = reason.finishReason == "stop" ? "completed" : "incomplete"
+        try await tell(.events(output.finish(status)))
+        let result = Result(
+            status: status, response: response(status, output: output.items, usage),
+            summary: Answer.Summary(usage: usage, reasons: [reason.finishReason(calls: output.calls.count)]))
+        if plan.isStored { try await keep(result, output, text, generated, reason) }
         return result
     }
 
-    private func keep(_ result: Result, _ generated: [Int32], _ reason: SequenceEvent.Ending.Reason) async throws {
+    private func keep(
+        _ result: Result, _ output: ResponseOutput, _ text: String, _ generated: [Int32],
+        _ reason: SequenceEvent.Ending.Reason
+    ) async throws {
         let prompt = plan.request.prompt
         // A sequence that a stop string or the time has ended has read what is not in its text, or not all of that.
-        let isContinued = reason == .stopToken || reason == .limit
+        let isContinued = [.stopToken, .limit, .complete].contains(reason)
         let tokens = isContinued ? prompt + generated : prompt
+        var answer: JSONObject = ["role": "assistant", "content": .string(output.text)]
+        if !output.calls.isEmpty { answer["tool_calls"] = .array(output.calls) }
         let record = ResponseRecord(
-            response: result.response, messages: plan.messages + [ChatMessage(.assistant, result.text)],
-            text: isContinued ? plan.rendered + result.text : plan.rendered, promptBytes: plan.rendered.utf8.count,
+            response: result.response, messages: plan.messages + [answer],
+            text: isContinued ? plan.rendered + text : plan.rendered, promptBytes: plan.rendered.utf8.count,
             tokens: tokens, promptTokens: prompt.count,
-            // The last token of those that are asked for is not read.
-            stateTokens: reason == .limit ? tokens.count - 1 : tokens.count)
+            // Without an end of its own the last token is not read.
+            stateTokens: isContinued && reason != .stopToken ? tokens.count - 1 : tokens.count)
         try await service.responses.keep(record, id: id, scope: scope)
     }
 
@@ -139,23 +134,12 @@ struct ResponseAnswer: AnswerUnderWay {
             "id": .string(id), "object": "response", "created_at": .integer(created), "status": .string(status),
             "background": false, "error": nil,
             "incomplete_details": status == "incomplete" ? ["reason": "max_output_tokens"] : .null,
-            "model": .string(service.name), "output": .array(output), "parallel_tool_calls": true,
-            "reasoning": ["effort": nil, "summary": nil], "text": ["format": ["type": "text"]], "tool_choice": "none",
-            "tools": [], "truncation": "disabled", "usage": usage.map(Self.json) ?? .null,
+            "model": .string(service.name), "output": .array(output),
+            "reasoning": ["effort": nil, "summary": nil], "truncation": "disabled",
+            "usage": usage.map(Self.json) ?? .null,
         ]
         for (name, value) in plan.echo.pairs { object[name] = value }
         return object
-    }
-
-    private func item(_ status: String, _ text: String?) -> JSONValue {
-        [
-            "id": .string(itemID), "type": "message", "status": .string(status), "role": "assistant",
-            "content": text.map { [part($0)] } ?? [],
-        ]
-    }
-
-    private func part(_ text: String) -> JSONValue {
-        ["type": "output_text", "text": .string(text), "annotations": [], "logprobs": []]
     }
 
     private static func json(_ usage: TokenUsage) -> JSONValue {

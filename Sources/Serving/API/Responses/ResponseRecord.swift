@@ -6,8 +6,8 @@ import Support
 struct ResponseRecord: Sendable {
     /// The response as it was answered.
     var response: JSONObject
-    /// The conversation up to its answer, without instructions.
-    var messages: [ChatMessage]
+    /// The conversation up to its answer, without instructions, as templates read it.
+    var messages: [JSONObject]
     /// The text of the prompt, and of the answer where all of that may be gone on from.
     var text: String
     /// Bytes of `text` that are the prompt's.
@@ -38,8 +38,7 @@ struct ResponseRecord: Sendable {
     var json: JSONValue {
         [
             "response": .object(response),
-            "messages": .array(
-                messages.map { ["role": .string($0.role.rawValue), "content": .string($0.content)] }),
+            "messages": .array(messages.map { .object($0) }),
             "text": .string(text), "prompt_bytes": .integer(promptBytes),
             "tokens": .string(StoredState.text(tokens)), "prompt_tokens": .integer(promptTokens),
             "state_tokens": .integer(stateTokens),
@@ -53,7 +52,7 @@ struct ResponseRecord: Sendable {
     }
 
     init(
-        response: JSONObject, messages: [ChatMessage], text: String, promptBytes: Int, tokens: [Int32],
+        response: JSONObject, messages: [JSONObject], text: String, promptBytes: Int, tokens: [Int32],
         promptTokens: Int, stateTokens: Int
     ) {
         (self.response, self.messages, self.text) = (response, messages, text)
@@ -73,11 +72,8 @@ struct ResponseRecord: Sendable {
     }
 
     init?(_ json: JSONValue) {
-        let messages = json["messages"]?.arrayValue?.compactMap { message -> ChatMessage? in
-            guard let role = message["role"]?.stringValue.flatMap(ChatMessage.Role.init(rawValue:)),
-                let content = message["content"]?.stringValue
-            else { return nil }
-            return ChatMessage(role, content)
+        let messages = json["messages"]?.arrayValue?.compactMap { message in
+            message["role"]?.stringValue == nil || message["content"]?.stringValue == nil ? nil : message.objectValue
         }
         guard let response = json["response"]?.objectValue, let messages,
             messages.count == json["messages"]?.arrayValue?.count, let text = json["text"]?.stringValue,
