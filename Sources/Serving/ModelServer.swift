@@ -99,6 +99,7 @@ public struct ModelServer: Sendable {
         }
         router.post("/v1/completions") { try await GenerationEndpoint.respond($0, $1, shelf, CompletionRequest.plan) }
         router.post("/v1/chat/completions") { try await GenerationEndpoint.respond($0, $1, shelf, ChatRequest.plan) }
+        router.post("/memory") { try await MemoryEndpoint.respond($0, $1, shelf) }
         ResponseEndpoints(shelf: shelf).add(to: router)
         SlotEndpoints(shelf: shelf).add(to: router)
         router.post("/v1/states") { request, context in

@@ -7,7 +7,7 @@
     .venv-page/bin/python Tools/oracles/serve_page.py [MODEL] [--text FILE] [--pictures docs/images]
 
 MODEL is converted first, with a window of 512 tokens. The page is asked, stopped, edited, branched, rewound, reloaded, exported and
-imported, reads a long text, and shows tokens; a second server asks for a key. Throughout there must be no error of a script, no
+imported, reads a long text, shows tokens and what slots do with one; a second server has two models, a third asks for a key. Throughout there must be no error of a script, no
 violation of the Content-Security-Policy, and no request to anywhere else. axe-core looks at every view for names, roles and
 contrast, at 1280 and 390 pixels, light and dark; every control must be reached by the keyboard and show its focus.
 """
@@ -33,7 +33,7 @@ class Visitor:
     """Somebody at the page, in a browser that has been nowhere else."""
 
     def __init__(self, browser, root):
-        self.root, self.faults = root, []
+        self.root, self.faults, self.requests = root, [], []
         self.context = browser.new_context(viewport=DESKTOP, color_scheme="light", accept_downloads=True)
         self.page = page = self.context.new_page()
         page.set_default_timeout(120_000)
@@ -51,6 +51,7 @@ class Visitor:
             self.faults.append(f"{message.type}: {message.text}")
 
     def watch(self, url):
+        self.requests.append(url.removeprefix(self.root))
         if not url.startswith((self.root + "/", "data:", "blob:")):
             self.faults.append(f"a request to {url}")
 
@@ -267,6 +268,76 @@ def reading(visitor, text):
     visitor.ask("Say it in one sentence.")
 
 
+def memory(visitor):
+    """The map of slots: asked for only while it is open, drawn, and told in words."""
+    page = visitor.page
+    check("/memory" not in visitor.requests, "nobody has asked for the memory")
+    page.click("#map-show")
+    page.wait_for_selector("#map", state="visible")
+    check("16 slots" in page.inner_text("#map-text"), page.inner_text("#map-text"))
+    check("token" in page.inner_text("#map-token"), f"at {page.inner_text('#map-token')}")
+
+    def drawn():
+        return page.evaluate("document.querySelector('#map-canvas').toDataURL()")
+
+    pictures = [drawn()]
+    for mode in ("Written", "Read"):
+        page.get_by_label(mode, exact=True).check()
+        pictures.append(drawn())
+    check(len(set(pictures)) == 3, "what is kept, written and read are three maps")
+    check(page.evaluate("new Set(new Uint32Array(document.querySelector('#map-canvas').getContext('2d')"
+                        ".getImageData(0, 0, 280, 300).data.buffer)).size") > 20, "with cells of many shades")
+    page.focus("#map-canvas")
+    first = page.inner_text("#map-cell")
+    for key in ("ArrowDown", "ArrowRight"):
+        page.keyboard.press(key)
+    check(first.startswith("Layer 1, head 1, slot 1") and page.inner_text("#map-cell").startswith("Layer 1, head 2, slot 2"),
+          f"arrow keys go from cell to cell: {page.inner_text('#map-cell')}")
+    page.locator("#map-canvas").hover(position={"x": 3, "y": 1})
+    check(page.inner_text("#map-cell") == first, "and so does the mouse")
+    token = page.inner_text("#map-token")
+    page.click("#map-earlier")
+    visitor.until(f"document.querySelector('#map-token').innerText !== {json.dumps(token)}")
+    check(not page.is_disabled("#map-later"), f"the token before: {page.inner_text('#map-token')}")
+    asked = visitor.requests.count("/memory")
+    page.click("#map-show")
+    page.wait_for_selector("#map", state="hidden")
+    visitor.ask("Name another.")
+    check(visitor.requests.count("/memory") == asked == 2, "closed, it is not asked for")
+
+
+def several(browser, student, teacher):
+    """A server of two models, one of which may be chosen for each conversation."""
+    with moult.serving(f"student={student}", f"teacher={teacher}") as root:
+        visitor = Visitor(browser, root)
+        page = visitor.page
+        page.wait_for_selector("#models", state="visible")
+        look(visitor, "a choice of models")
+        visitor.set(max_tokens=8)
+
+        def loaded():
+            cards = json.load(urllib.request.urlopen(f"{root}/v1/models"))["data"]
+            return [card["id"] for card in cards if card["status"]["value"] == "loaded"]
+
+        check(loaded() == [], "none is loaded before it is asked")
+        page.select_option("#models", "teacher")
+        visitor.ask("Hello")
+        check(loaded() == ["teacher"], "the one that was chosen answers")
+        visitor.until("document.querySelector('#memory-text').innerText.includes('is a Transformer')")
+        check(page.locator("#map-section").is_hidden(), "a Transformer has no slots")
+        page.reload()
+        page.wait_for_selector(".message")
+        visitor.until("document.querySelector('#models').value === 'teacher'")
+        page.select_option("#models", "student")
+        visitor.button("Another answer", 1).click()
+        page.wait_for_selector(".branches")
+        visitor.done()
+        check(loaded() == ["student", "teacher"], "another answer may be the other's")
+        visitor.until("document.querySelector('#memory .own') && document.querySelector('#memory .teacher')")
+        check(page.is_visible("#map-section"), "which has slots")
+        visitor.end("with two models")
+
+
 def keyboard(visitor):
     """Every control is reached by Tab, in each width, and shows its focus."""
     page = visitor.page
@@ -274,7 +345,7 @@ def keyboard(visitor):
         page.set_viewport_size(size)
         page.mouse.move(1, 1)
         controls = page.evaluate(
-            """() => { window.controls = [...document.querySelectorAll('button, textarea, input, [role=tab]')].filter(
+            """() => { window.controls = [...document.querySelectorAll('button, textarea, input, select, canvas, [role=tab]')].filter(
                 (node) => node.checkVisibility() && !node.disabled && !node.closest('[inert]') && node.tabIndex >= 0);
                 window.reached = new Set(); document.activeElement.blur(); return controls.length; }""")
         for _ in range(controls + 20):
@@ -321,6 +392,13 @@ def views(visitor, folder):
         take(f"1280-{scheme}")
         if scheme == "dark":
             page.click("#tokens")
+        page.locator("#map-show").click()
+        page.wait_for_selector("#map", state="visible")
+        page.locator("#map-section").scroll_into_view_if_needed()
+        page.evaluate("document.querySelector('#sequence').scrollTop = 1e6")
+        take(f"1280-{scheme}-slots")
+        page.locator("#map-show").click()
+        page.evaluate("document.querySelector('#sequence').scrollTop = 0")
         page.set_viewport_size(PHONE)
         take(f"390-{scheme}")
         page.click("#open-panel")
@@ -397,10 +475,12 @@ def main():
             stopping(visitor, root)
             keeping(visitor)
             tokens(visitor)
+            memory(visitor)
             keyboard(visitor)
             reading(visitor, text)
             views(visitor, pictures)
             visitor.end("all of it")
+        several(browser, student, arguments.model)
         keys(browser, arguments.model, folder)
         browser.close()
 

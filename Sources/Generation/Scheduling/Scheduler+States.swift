@@ -88,6 +88,16 @@ extension Scheduler {
         try await perform { engine in _ = engine.states.remove(tokens, scope: scope) }
     }
 
+    /// What the memories of all layers do with `token` after all of `tokens`; nil where the state after those is not in memory.
+    package func memoryUses(of token: Int32, after tokens: [Int32], scope: String) async throws -> [MemoryUse]? {
+        try await perform { engine in
+            let state =
+                try tokens.isEmpty
+                ? engine.model.makeState() : engine.states.entry(after: tokens, scope: scope)?.state.copy()
+            return try state.map { try engine.model.memoryUses(of: token, state: $0) }
+        }
+    }
+
     /// Runs `body` on the model's thread, between two of its works.
     private func perform<Value: Sendable>(
         _ body: @escaping @Sendable (SchedulingEngine) throws -> Value

@@ -109,6 +109,15 @@ public struct DecoderModel: Sendable {
         ids: Tensor, state: DecoderState? = nil, documents: Documents? = nil, recomputation: Recomputation? = nil,
         carried: CarriedRows? = nil, progress: (() throws -> Void)? = nil
     ) throws -> Tensor {
+        try hidden(
+            ids: ids, state: state, documents: documents, recomputation: recomputation, carried: carried,
+            uses: nil, progress: progress)
+    }
+
+    func hidden(
+        ids: Tensor, state: DecoderState?, documents: Documents?, recomputation: Recomputation?, carried: CarriedRows?,
+        uses: MemoryUses?, progress: (() throws -> Void)?
+    ) throws -> Tensor {
         if let state {
             guard ids.shape[0] == state.rows else {
                 throw ModelError.input(
@@ -118,6 +127,7 @@ public struct DecoderModel: Sendable {
         }
         var context = try positions.context(
             offset: state?.position ?? 0, count: ids.shape[1], documents: documents, on: device)
+        context.memoryUses = uses
         if let carried {
             context.turns = carried.turns
             context.carried = try carried.documents(documents)

@@ -1,4 +1,5 @@
 import Checkpoints
+import Foundation
 import Support
 import Tensors
 
@@ -103,5 +104,13 @@ public struct GatedSlotAttention: LongMemory {
         return try Tensor.gatedSlotAttention(
             q: q, k: k, v: v, gates: gates, divisor: Self.gateDivisor, scale: scale, state: &slots, documents: documents
         )
+    }
+
+    public func slotUse(_ input: MemoryInput, _ state: MemoryTensors) throws -> SlotUse? {
+        guard let keys = state[Self.keys] else { return nil }
+        let kept = try input.maps[0].floats().map { exp(-log1p(exp(-$0)) / Self.gateDivisor) }
+        let q = profile == .fla ? try input.q.activated(.silu) : input.q
+        return SlotUse(
+            slots: slots, kept: kept, queries: try q.floats(), keys: try keys.floats(), scale: scale)
     }
 }

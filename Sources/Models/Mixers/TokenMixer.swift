@@ -118,6 +118,8 @@ public struct MixerContext: Sendable {
     public internal(set) var recordedPositions: Tensor?
     /// Shown the inputs of every linear map.
     var linearInputs: LinearInputs?
+    /// Told what memories do with a token.
+    var memoryUses: MemoryUses?
 
     init(turns: [LayerTurns], documents: Documents?, position: Int = 0) {
         (self.turns, self.documents, self.position) = (turns, documents, position)

@@ -7,23 +7,9 @@ import Tokenizers
 enum TokenizerEndpoints {
     static func tokenize(_ fields: inout RequestFields, _ service: ModelService) throws -> JSONValue {
         let tokenizer = service.tokenizer
-        let adds = try fields.bool("add_special_tokens")
-        let addsOther = try fields.bool("add_special")
         let names = try fields.bool("return_token_strs") ?? false
         let pieces = try fields.bool("with_pieces") ?? false
-        let tokens: [Int32]
-        if fields.value("messages") != nil {
-            tokens = try ChatPrompt(&fields, service).tokens
-            fields.ignore(["prompt", "content", "add_generation_prompt"])
-        } else {
-            // vLLM adds them unless asked not to, llama-server where it is asked to.
-            let (prompt, content) = (try fields.string("prompt"), try fields.string("content"))
-            guard let text = prompt ?? content else {
-                throw APIError.invalid("prompt", "prompt: expected a string, or messages, found none")
-            }
-            let special = adds ?? addsOther ?? (prompt != nil)
-            tokens = try (special ? tokenizer.textPrefix : []) + tokenizer.encode(text, addSpecialTokens: false)
-        }
+        let tokens = try tokens(&fields, service)
         // Special tokens that stand in the text are always such.
         try fields.refuse(["parse_special"], unless: [true])
         try fields.finish()
@@ -36,6 +22,24 @@ enum TokenizerEndpoints {
             "max_model_len": .integer(service.options.maximumPrompt),
             "token_strs": names ? .array(tokens.map { .string(tokenizer.token(for: $0) ?? "") }) : .null,
         ]
+    }
+
+    /// The ids of messages, or of a text.
+    static func tokens(_ fields: inout RequestFields, _ service: ModelService) throws -> [Int32] {
+        let adds = try fields.bool("add_special_tokens")
+        let addsOther = try fields.bool("add_special")
+        guard fields.value("messages") == nil else {
+            fields.ignore(["prompt", "content", "add_generation_prompt"])
+            return try ChatPrompt(&fields, service).tokens
+        }
+        // vLLM adds them unless asked not to, llama-server where it is asked to.
+        let (prompt, content) = (try fields.string("prompt"), try fields.string("content"))
+        guard let text = prompt ?? content else {
+            throw APIError.invalid("prompt", "prompt: expected a string, or messages, found none")
+        }
+        let special = adds ?? addsOther ?? (prompt != nil)
+        return try (special ? service.tokenizer.textPrefix : [])
+            + service.tokenizer.encode(text, addSpecialTokens: false)
     }
 
     static func detokenize(_ fields: inout RequestFields, _ service: ModelService) throws -> JSONValue {

@@ -14,7 +14,8 @@ struct WebPage: Sendable {
         typealias Files = PackageResources
         let scripts = [
             Files.base_js, Files.conversation_js, Files.store_js, Files.api_js, Files.markdown_js, Files.tokens_js,
-            Files.answers_js, Files.messages_js, Files.files_js, Files.figures_js, Files.states_js, Files.settings_js,
+            Files.answers_js, Files.messages_js, Files.files_js, Files.figures_js, Files.states_js, Files.memory_js,
+            Files.settings_js,
             Files.main_js,
         ]
         func text(_ file: [UInt8]) -> String { String(decoding: file, as: UTF8.self) }

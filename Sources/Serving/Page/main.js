@@ -9,6 +9,7 @@ function renderAll() {
   renderComposer();
   renderFigures();
   renderStates();
+  renderMemoryMap();
   byId("title").textContent = app.current.title || "New conversation";
   document.title = app.current.title ? `${app.current.title} – Moult` : "Moult";
   if (follows) scrollToEnd();
@@ -170,6 +171,7 @@ function setTheme(theme) {
   const label = `Theme: ${themes[theme]}`;
   byId("theme").setAttribute("aria-label", label);
   byId("theme").title = label;
+  if (memoryMap.data) drawMemory(memoryRows());
   kept.set("theme", theme);
 }
 

@@ -13,7 +13,7 @@ struct ServeCommand: ParsableCommand {
         commandName: "serve", abstract: "Serve models over HTTP, with the endpoints of OpenAI's API.",
         discussion: """
             POST /v1/completions, /v1/chat/completions, /v1/responses; GET /v1/models; POST /tokenize, /detokenize; GET \
-            /tokenizer_info, /health, /metrics, /slots. GET / is a page for people. Requests are continued together, a token each per step, and join and leave at any token; long \
+            /tokenizer_info, /health, /metrics, /slots; POST /memory. GET / is a page for people. Requests are continued together, a token each per step, and join and leave at any token; long \
             prompts are read in between. The states after prompts and answers are kept, so that the next turn of a \
             conversation reads only what is new; with --state-folder they outlive the server. previous_response_id of \
             /v1/responses goes on from any earlier answer.

@@ -40,6 +40,12 @@ public protocol LongMemory: Sendable {
     /// - Returns: what the heads read of it, (B, T, n · G, V).
     func callAsFunction(_ input: MemoryInput, state: inout MemoryTensors) throws -> Tensor
 
+    /// What one token does with the slots of the memory; nil where it has none. Asked for by ``DecoderModel/memoryUses(of:state:)`` alone.
+    /// - Parameters:
+    ///   - input: one token of one sequence.
+    ///   - state: as it is after the token.
+    func slotUse(_ input: MemoryInput, _ state: MemoryTensors) throws -> SlotUse?
+
     /// Floats that recording one token keeps for the way back, beside q, k, v, two outputs and as many gates. The default is what
     /// a matrix for each head leaves behind in chunks of 64 tokens: of decays, keys and values, sixteen numbers a channel at most, and
     /// the states between chunks.
@@ -63,6 +69,8 @@ extension LongMemory {
 
     public var inputMaps: [Linear] { [] }
     public static var flashLinearAttentionType: String? { nil }
+
+    public func slotUse(_ input: MemoryInput, _ state: MemoryTensors) throws -> SlotUse? { nil }
 
     public static func flashLinearAttentionFile(
         _ configuration: ModelConfiguration, _ options: Options, dtype: DType

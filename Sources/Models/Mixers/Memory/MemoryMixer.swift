@@ -23,6 +23,7 @@ public struct MemoryMixer<Memory: LongMemory>: TokenMixer {
     /// x → one logit for the window's share for each of the n · G heads; nil without a window.
     let windowShare: Linear?
     private let state: [StateTensor]
+    private let layer: Int
 
     // MARK: Parameters
 
@@ -54,6 +55,7 @@ public struct MemoryMixer<Memory: LongMemory>: TokenMixer {
         ownHeads = keptHeads?.complement(of: projections.keyValueHeads)
         memory = try Memory(shape, options.memory, parameters: parameters)
         state = Memory.state(shape, options.memory)
+        self.layer = layer
         windowShare = span == nil ? nil : try parameters.linear("\(shape.prefix).window_proj", hasBias: true)
     }
 
@@ -96,12 +98,24 @@ public struct MemoryMixer<Memory: LongMemory>: TokenMixer {
         let maps = Array(extra.prefix(memory.inputMaps.count))
         var input = MemoryInput(q: q, k: k, v: v, maps: maps, x: normed, context)
         if memory.isRotated, let turned { (input.q, input.k) = (turned.q, turned.k) }
+        let before = try context.memoryUses == nil ? [] : state?.memory.perHead(count(of: k)) ?? []
         let remembered = try remember(input, state, context)
+        if let uses = context.memoryUses, let state {
+            uses.add(
+                MemoryUse(
+                    layer: layer, mixer: Memory.name, heads: ownHeads?.heads ?? Array(0..<count(of: k)),
+                    before: before, after: try state.memory.perHead(count(of: k)),
+                    windowLogits: try span == nil ? [] : extra.last?.floats() ?? [],
+                    slots: try memory.slotUse(input, state.memory)))
+        }
         guard let span, let turned, let logits = extra.last else { return remembered }
         return try projections.attend(
             turned, span: span, cache: state?.window, context: context,
             mixture: HeadMixture(remembered, logits: logits))
     }
+
+    /// The heads of k (B, T, n, K).
+    private func count(of k: Tensor) -> Int { k.shape[2] }
 
     /// What the heads read of the memory, whose state goes on.
     private func remember(_ input: MemoryInput, _ state: MemoryState?, _ context: MixerContext) throws -> Tensor {

@@ -130,10 +130,24 @@ public struct MemoryTensors: Sendable {
         }
     }
 
+    /// The elements of each of `heads` heads of one sequence, of the tensors that are by heads.
+    func perHead(_ heads: Int) throws -> [[Float]] {
+        var all = [[Float]](repeating: [], count: heads)
+        for (kind, value) in zip(kinds, values) where kind.extents.first == heads {
+            guard let elements = try value?.floats() else { continue }
+            let width = elements.count / heads
+            for head in 0..<heads { all[head] += elements[head * width..<(head + 1) * width] }
+        }
+        return all
+    }
+
     var byteCount: Int { values.reduce(0) { $0 + ($1?.byteCount ?? 0) } }
 }
 
 extension Tensor {
+    /// The elements as they are computed with, wherever they are.
+    func floats() throws -> [Float] { try to(.cpu).converted(to: .float32).array() }
+
     /// A tensor of its own with the elements of one row, (1, ...).
     func taken(_ row: Int) throws -> Tensor {
         var copy = try Tensor.empty([1] + shape.dropFirst(), dtype, on: device)
