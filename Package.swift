@@ -9,9 +9,8 @@ let package = Package(
         .library(
             name: "Moult",
             targets: [
-                "Support", "Tensors", "Checkpoints", "Tokenizers", "Text", "Models", "Conversion", "Evaluation",
-                "Records",
-                "Reports", "Training", "Generation",
+                "Support", "Tensors", "Communication", "Checkpoints", "Tokenizers", "Text", "Models", "Conversion",
+                "Evaluation", "Records", "Reports", "Training", "Generation",
             ]),
         // By itself, as it alone needs Hummingbird.
         .library(name: "MoultServing", targets: ["Serving"]),
@@ -33,6 +32,7 @@ let package = Package(
         .target(name: "CCompression"),
         .target(name: "CTerminal"),
         .target(name: "Tensors", dependencies: ["CKernels", "CCUDA"]),
+        .target(name: "Communication", dependencies: ["Support", "Tensors"]),
         .target(name: "Checkpoints", dependencies: ["CSupport", "Support", "Tensors"]),
         .target(name: "Tokenizers", dependencies: ["CSupport", "Support", "Checkpoints"]),
         .target(name: "Text", dependencies: ["Support", "CCompression", "Checkpoints", "Tokenizers"]),
@@ -46,8 +46,8 @@ let package = Package(
         .target(
             name: "Training",
             dependencies: [
-                "Support", "Tensors", "Checkpoints", "Tokenizers", "Text", "Models", "Conversion", "Evaluation",
-                "Records", "Yams",
+                "Support", "Tensors", "Communication", "Checkpoints", "Tokenizers", "Text", "Models", "Conversion",
+                "Evaluation", "Records", "Yams",
             ]),
         .target(
             name: "Generation",
@@ -67,7 +67,8 @@ let package = Package(
         .executableTarget(
             name: "moult",
             dependencies: [
-                "Support", "CTerminal", "Tensors", "Checkpoints", "Tokenizers", "Text", "Models", "Conversion",
+                "CSupport", "Support", "CTerminal", "Tensors", "Communication", "Checkpoints", "Tokenizers", "Text",
+                "Models", "Conversion",
                 "Evaluation", "Records", "Reports", "Training", "Generation", "Serving",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -90,6 +91,8 @@ let package = Package(
         .testTarget(
             name: "TensorsTests", dependencies: ["Support", "Tensors", "CKernels", "TestSupport"], exclude: ["Fixtures"]
         ),
+        .testTarget(
+            name: "CommunicationTests", dependencies: ["Support", "TestSupport", "Communication", "Tensors"]),
         .testTarget(
             name: "CheckpointsTests", dependencies: ["Support", "TestSupport", "Checkpoints", "Tensors"],
             exclude: ["Fixtures"]),
@@ -132,7 +135,8 @@ let package = Package(
         .testTarget(
             name: "TrainingTests",
             dependencies: [
-                "TestSupport", "Support", "Training", "Reports", "Records", "Conversion", "Evaluation", "Generation",
+                "TestSupport", "Support", "Communication", "Training", "Reports", "Records", "Conversion", "Evaluation",
+                "Generation",
                 "Models",
                 "Text",
                 "Tensors", "Checkpoints", "Tokenizers",
@@ -147,9 +151,9 @@ let package = Package(
         .testTarget(
             name: "CUDATests",
             dependencies: [
-                "Support", "CUDAEmulator", "TestSupport", "Tensors", "Checkpoints", "Tokenizers", "Text", "Models",
-                "Conversion",
-                "Evaluation", "Training", "Generation",
+                "Support", "CUDAEmulator", "TestSupport", "Tensors", "Communication", "Checkpoints", "Tokenizers",
+                "Text",
+                "Models", "Conversion", "Evaluation", "Training", "Generation",
             ]),
         .testTarget(
             name: "CommandTests",

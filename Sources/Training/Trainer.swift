@@ -35,6 +35,9 @@ final class Trainer {
     private let folder: RunFolder
     private let origin: String
     private let card: StudentCard
+    private let team: RunTeam
+    /// This rank's rows of every phase.
+    private let shares: [RowShare]
     private let report: (TrainingEvent) throws -> Void
     private var state = TrainingState()
     private var savedStep = 0
@@ -56,16 +59,17 @@ final class Trainer {
     ///   - teacher: the Transformer, when a stage needs it.
     ///   - origin: a hash of the model and the teacher as they are before the run.
     ///   - card: what the students that are written say of the run.
+    ///   - team: who works on the run.
     ///   - report: told of everything that happens. What it throws stops the run when the step in hand, with what is
     ///     due after it, is complete and saved; until then it is told on.
     init(
         _ configuration: TrainingConfiguration, student: TrainableModel, teacher: DecoderModel?, tokenizer: Tokenizer,
-        data: TokenDataset, folder: RunFolder, origin: String, card: StudentCard,
+        data: TokenDataset, folder: RunFolder, origin: String, card: StudentCard, team: RunTeam,
         report: @escaping (TrainingEvent) throws -> Void
     ) throws {
         try configuration.validate()
         (self.configuration, self.student, self.teacher) = (configuration, student, teacher)
-        (self.folder, self.origin, self.report) = (folder, origin, report)
+        (self.folder, self.origin, self.team, self.report) = (folder, origin, team, report)
         (self.card, startConfiguration) = (card, student.configuration)
         let selects = configuration.stages.contains { $0.kind == .select }
         let texts = data.validationRows.prefix(selects ? Self.selectionTexts : 0)
@@ -80,10 +84,11 @@ final class Trainer {
             tokenizer, length: configuration.length,
             questions: held.isEmpty ? 0 : configuration.validation.recallQuestions)
         phases = try TrainingPhase.list(configuration, of: student.configuration)
+        shares = try phases.map { try RowShare($0.stage, rank: team.rank, of: team.ranks) }
         rows = try phases.map { try data.rows(length: $0.length * $0.stage.carry) }
         ordinaryRows = try zip(phases, rows).map { $0.stage.carry == 1 ? $1 : try data.rows(length: $0.length) }
         dataFingerprint = data.fingerprint
-        state.held.rows = held.count
+        (state.held.rows, state.ranks) = (held.count, team.ranks)
     }
 
     /// Steps of the whole run, less what stages were cut short by.
@@ -119,26 +124,49 @@ final class Trainer {
 
     /// Goes on from the latest checkpoint that is whole. Without one the run starts at the beginning.
     func resume() throws {
-        for checkpoint in folder.checkpoints {
+        try team.requireSame("a model, a teacher, text and settings", fingerprint)
+        let path = try team.word { try wholeCheckpoint()?.path ?? "" }
+        guard !path.isEmpty else {
+            return tell(.warning("\(folder.path): there is no whole checkpoint; the run starts at its beginning"))
+        }
+        let checkpoint = TrainingCheckpoint(path: path)
+        state = try checkpoint.state(fingerprint: fingerprint, isPossible: isPossible)
+        // What was measured on other rows does not compare.
+        if state.held.rows != held.count {
+            (state.held, state.bestLoss) = (HeldMeasurements(rows: held.count), nil)
+        }
+        for head in state.kept { try keep(head) }
+        if let phase = phases.indices.contains(state.stage) ? phases[state.stage] : nil {
+            try student.train(trained(phase))
+        }
+        restored = try checkpoint.load(into: student)
+        savedStep = state.step
+        guard state.ranks != team.ranks else { return }
+        guard restored.isEmpty else {
+            throw TrainingError.run(
+                path: path,
+                expected: "as many ranks as it was saved by, \(state.ranks), since its rows go on with others",
+                found: "\(team.ranks)")
+        }
+        tell(
+            .warning(
+                "\(folder.path): saved by \(state.ranks) rank\(state.ranks == 1 ? "" : "s"), resumed by \(team.ranks): "
+                    + "the same rows, in the same steps, whose sums are equal to rounding"))
+        state.ranks = team.ranks
+    }
+
+    /// The latest checkpoint that is whole.
+    private func wholeCheckpoint() throws -> TrainingCheckpoint? {
+        try folder.checkpoints.first { checkpoint in
             do {
-                state = try checkpoint.state(fingerprint: fingerprint, isPossible: isPossible)
-                // What was measured on other rows does not compare.
-                if state.held.rows != held.count {
-                    (state.held, state.bestLoss) = (HeldMeasurements(rows: held.count), nil)
-                }
-                for head in state.kept { try keep(head) }
-                if let phase = phases.indices.contains(state.stage) ? phases[state.stage] : nil {
-                    try student.train(trained(phase))
-                }
-                restored = try checkpoint.load(into: student)
-                savedStep = state.step
-                return
+                _ = try checkpoint.state(fingerprint: fingerprint, isPossible: isPossible)
+                return true
             } catch let error as TrainingError {
                 guard case .file = error else { throw error }
                 tell(.warning("\(error); looking for an earlier checkpoint"))
+                return false
             }
         }
-        tell(.warning("\(folder.path): there is no whole checkpoint; the run starts at its beginning"))
     }
 
     /// Whether the run can be in `state`: everything in it but what gradients and losses made of it follows from the stage.
@@ -185,7 +213,7 @@ final class Trainer {
     func measureTeacher() throws -> HeldRows.Result? {
         guard let teacher, !held.isEmpty else { return nil }
         if let known = state.held.teacher, known.ranges == held.ranges { return known }
-        let result = try held.measure(teacher)
+        let result = try held.measure(teacher, team: team)
         state.held.teacher = result
         return result
     }
@@ -199,12 +227,13 @@ final class Trainer {
         {
             return known
         }
-        state.held.teacherRecall = try questions.measure(teacher)
+        state.held.teacherRecall = try questions.measure(teacher, team: team)
         return state.held.teacherRecall
     }
 
     /// Trains to the end, or until `report` throws.
     func run() throws {
+        try team.requireSame("a model, a teacher, text and settings", fingerprint)
         tell(.started(done: state.step, total: totalSteps))
         if !questions.isEmpty, !isComplete {
             let teacher = state.held.teacherRecall
@@ -241,20 +270,21 @@ final class Trainer {
     }
 
     private func stopIfAsked() throws {
-        guard let stop else { return }
+        guard try team.any(stop != nil) else { return }
         tell(.ended(complete: false))
-        throw stop
+        throw stop ?? RunStopped()
     }
 
     private func run(_ phase: TrainingPhase) throws {
         let objective = Objective(
             phase.stage, student: student, teacher: teacher,
             layers: phase.layers.filter { student.configuration.mixers[$0] != SoftmaxAttention.name },
-            recomputedLayers: try recomputedLayers(phase))
+            recomputedLayers: try recomputedLayers(phase),
+            partners: shares[state.stage].isOfBatches ? team : RunTeam())
         let (isNew, newRate) = (newParameters, phase.stage.newParameterRate)
         let scales = phase.stage.rates == .relative ? rateScales : nil
         let work = TrainingStep(
-            objective, optimiser: phase.stage.optimiser, student: student, restored: restored
+            objective, optimiser: phase.stage.optimiser, student: student, team: team, restored: restored
         ) { (isNew.contains($0) ? newRate : 1) * (scales?[$0] ?? 1) }
         (self.work, restored, isCutShort) = (work, [:], false)
         while state.stageStep < phase.steps, !isCutShort {
@@ -269,20 +299,36 @@ final class Trainer {
     /// Rows of the text that is held apart on which the distance from the teacher is shown, and tokens of each.
     private static let (selectionTexts, selectionTokens) = (1, 256)
 
-    /// Gives up to `count` heads their softmax attention back.
+    /// Gives up to `count` heads their softmax attention back: those that the process that writes finds.
     private func select(_ count: Int) throws {
-        guard let teacher, let probe else { return }
-        var selection = try HeadSelection(.init(count: count), student: student.model(), teacher: teacher, probe: probe)
-        {
-            self.tell(.selecting($0, $1))
-            try self.stopIfAsked()
+        var result: HeadSelection.Result?
+        let word = try team.word {
+            result = try find(count)
+            return result.map { $0.chosen.compactMap(\.kept).map(\.description).joined(separator: " ") } ?? "stop"
         }
-        let result = try selection.run()
-        let chosen = result.chosen.compactMap(\.kept)
+        guard word != "stop" else {
+            tell(.ended(complete: false))
+            throw stop ?? RunStopped()
+        }
+        let chosen = word.split(separator: " ").compactMap { KeptHead(String($0)) }
         for head in chosen { try keep(head) }
         state.kept += chosen
         let memory = try student.configuration.stateCost(on: student.device)
-        tell(.selected(result, step: state.step, memory: memory))
+        if let result { tell(.selected(result, step: state.step, memory: memory)) }
+    }
+
+    /// Nil when the run was stopped meanwhile.
+    private func find(_ count: Int) throws -> HeadSelection.Result? {
+        guard let teacher, let probe else { return nil }
+        var selection = try HeadSelection(.init(count: count), student: student.model(), teacher: teacher, probe: probe)
+        {
+            self.tell(.selecting($0, $1))
+            if let stop = self.stop { throw stop }
+        }
+        do { return try selection.run() } catch {
+            if stop != nil { return nil }
+            throw error
+        }
     }
 
     // MARK: Steps
@@ -302,30 +348,34 @@ final class Trainer {
         state.tokens += phase.tokensPerStep
         (state.step, state.stageStep) = (state.step + 1, state.stageStep + 1)
         let rate = stage.schedule.rate(step: state.stageStep, of: phase.steps) * state.watch.rateShare
-        let result = try work.run(batches, learningRate: rate, step: state.stageStep) {
+        let count = long?.batchesPerStep ?? stage.accumulation
+        let result = try work.run(batches, of: count, learningRate: rate, step: state.stageStep) {
             if student.device.traits.worksAside { prepared = (state.rows, self.batches(phase)) }
         }
         return StepResult(loss: result.loss, layers: result.layers, rate: rate, outcome: result.outcome)
     }
 
-    /// The batches of the next update.
+    /// This rank's batches of the next update.
     private func batches(_ phase: TrainingPhase) -> [TrainingBatch] {
         let (rows, sequences) = (rows[state.stage], phase.stage.sequences)
         let firstOfStage = state.rows - state.stageStep * phase.rowsPerStep
         if let batches = long?.batches(step: state.stageStep, first: firstOfStage) { return batches }
-        return (0..<phase.stage.accumulation).map { part in
+        let (share, weight) = (shares[state.stage], configuration.data.answerWeight)
+        return share.batches.map { part in
             let first = state.rows + part * sequences
+            let whole =
+                share.isOfBatches
+                ? TrainingBatch((first..<first + sequences).map { rows[$0] }, answerWeight: weight).whole : nil
             return TrainingBatch(
-                (first..<first + sequences).map { rows[$0] }, answerWeight: configuration.data.answerWeight,
-                device: student.device)
+                share.rows.map { rows[first + $0] }, answerWeight: weight, device: student.device, whole: whole)
         }
     }
 
     private func longRows(_ phase: TrainingPhase) -> LongRows? {
         guard phase.stage.carry > 1 else { return nil }
         return LongRows(
-            phase.stage, length: phase.length, rows: rows[state.stage], ordinary: ordinaryRows[state.stage],
-            answerWeight: configuration.data.answerWeight, device: student.device)
+            phase.stage, share: shares[state.stage], length: phase.length, rows: rows[state.stage],
+            ordinary: ordinaryRows[state.stage], answerWeight: configuration.data.answerWeight, device: student.device)
     }
 
     /// What comes after an update: the report, and measurements and checkpoints when they are due.
@@ -361,13 +411,13 @@ final class Trainer {
         // The end of a stage is saved with the beginning of the next.
         guard !isLast else { return }
         let isDue = state.step % configuration.checkpoints.every == 0 && state.skippedInARow == 0
-        if isDue || stop != nil { try save() }
+        if try isDue || team.any(stop != nil) { try save() }
         try stopIfAsked()
     }
 
     /// Layers that must be computed again for activations to fit the budget.
     private func recomputedLayers(_ phase: TrainingPhase) throws -> Int {
-        let tokens = phase.stage.sequences * phase.length
+        let tokens = shares[state.stage].rows.count * phase.length
         let size = student.precision.dtype.size
         let layer = try DecoderModel.activationFloats(student.configuration) * tokens * size
         let layers = student.configuration.decoder.layerCount
@@ -382,7 +432,7 @@ final class Trainer {
     private func measure() throws {
         guard !held.isEmpty else { return }
         let model = try student.model()
-        let (result, recall) = (try held.measure(model), try questions.measure(model))
+        let (result, recall) = (try held.measure(model, team: team), try questions.measure(model, team: team))
         let loss = result.loss
         let isBest = loss.isFinite && loss < state.bestLoss ?? .infinity
         if isBest {
@@ -431,9 +481,11 @@ final class Trainer {
     }
 
     private func write(_ kind: RunFolder.Student, loss: Double?) throws {
-        let record = card.record(
-            kind, stages: stages, step: state.step, of: totalSteps, held: state.held, loss: loss)
-        try folder.writeStudent(student, as: kind, record: record)
+        try team.writing {
+            let record = card.record(
+                kind, stages: stages, step: state.step, of: totalSteps, held: state.held, loss: loss)
+            try folder.writeStudent(student, as: kind, record: record)
+        }
     }
 
     /// What each stage has had.
@@ -456,15 +508,17 @@ final class Trainer {
     }
 
     private func save() throws {
-        guard state.step > savedStep || folder.checkpoints.isEmpty || state.stageStep == 0 else { return }
+        guard state.step > savedStep || state.stageStep == 0 else { return }
         // Between long rows nothing is taken over.
         let phase = phases.indices.contains(state.stage) ? phases[state.stage] : nil
         let carried = state.stageStep % (phase?.stage.carry ?? 1) == 0 ? [] : try work?.snapshot() ?? []
-        let checkpoint = try TrainingCheckpoint.save(
-            student, carried: carried, state: state, fingerprint: fingerprint, folder: folder.checkpointFolder,
-            keep: configuration.checkpoints.keep)
         savedStep = state.step
-        tell(.saved(step: state.step, path: checkpoint.path))
+        try team.writing {
+            let checkpoint = try TrainingCheckpoint.save(
+                student, carried: carried, state: state, fingerprint: fingerprint, folder: folder.checkpointFolder,
+                keep: configuration.checkpoints.keep)
+            tell(.saved(step: state.step, path: checkpoint.path))
+        }
     }
 
     /// What a checkpoint must have in common with the run that goes on from it.

@@ -1,4 +1,5 @@
 import Checkpoints
+import Communication
 import Foundation
 import Models
 import Records
@@ -12,7 +13,9 @@ public final class TrainingRun {
     private let trainer: Trainer
     private let resuming: Bool
     private let folder: RunFolder
-    private let hold: RunHold
+    private let team: RunTeam
+    /// Of who writes.
+    private let hold: RunHold?
     private let student: ModelConfiguration
     private let device: Device
     private let teacher: (name: String, model: DecoderModel)?
@@ -29,16 +32,18 @@ public final class TrainingRun {
 
     /// - Parameters:
     ///   - precision: what to compute in; nil for what `device` computes in unless asked.
+    ///   - team: who works on the run: each of these processes makes it, and trains.
     ///   - progress: asked once for every long preparation, with its name, for a function that gets what is done and in
     ///     all; throwing there stops.
     public init(
         _ configuration: TrainingConfiguration, folder: RunFolder, resuming: Bool, device: Device = .cpu,
-        precision: Precision? = nil, progress: (String) -> (Int, Int) throws -> Void
+        precision: Precision? = nil, team: RunTeam = RunTeam(), progress: (String) -> (Int, Int) throws -> Void
     ) throws {
         let configuration = configuration.withAbsolutePaths()
         if resuming { try configuration.checkPaths(file: folder.configurationPath) }
         let plan = try RunPlan(configuration)
-        (self.resuming, self.folder, self.device) = (resuming, folder, device)
+        for stage in configuration.stages { _ = try RowShare(stage, rank: team.rank, of: team.ranks) }
+        (self.resuming, self.folder, self.device, self.team) = (resuming, folder, device, team)
         warnings = resuming ? [] : plan.warnings
         let student = try TrainableModel(plan.student, as: nil, device: device, precision: precision)
         let teacher = try plan.teacher.map { try Self.teacher($0, of: student) }
@@ -46,18 +51,20 @@ public final class TrainingRun {
         self.teacher = teacher.map { (plan.teacherName, $0) }
         let origin = try plan.student.contentHash() + (plan.teacher?.contentHash() ?? "")
         var report: (TrainingEvent) throws -> Void = { _ in }
-        hold = try RunHold(folder, resuming: resuming)
+        hold = try team.writes ? RunHold(folder, resuming: resuming) : nil
         do {
-            let data = try TokenDataset(
-                plan.sources, tokenizer: plan.tokenizer, seed: UInt64(configuration.seed),
-                cache: configuration.data.cache ?? folder.tokenFolder, progress: progress("tokenising"))
+            let data = try team.afterWriter {
+                try TokenDataset(
+                    plan.sources, tokenizer: plan.tokenizer, seed: UInt64(configuration.seed),
+                    cache: configuration.data.cache ?? folder.tokenFolder, progress: progress("tokenising"))
+            }
             trainer = try Trainer(
                 configuration, student: student, teacher: teacher, tokenizer: plan.tokenizer, data: data,
                 folder: folder, origin: origin,
-                card: plan.card, report: { try report($0) })
-            if !resuming { try folder.write(configuration) }
+                card: plan.card, team: team, report: { try report($0) })
+            if !resuming { try team.writing { try folder.write(configuration) } }
         } catch {
-            hold.discard()
+            hold?.discard()
             throw error
         }
         report = { [unowned self] in try watch($0) }
@@ -69,20 +76,21 @@ public final class TrainingRun {
         if resuming { try trainer.resume() }
         let recorder = try recorder()
         self.watch = {
-            try recorder.record($0)
+            try recorder?.record($0)
             try watch($0)
         }
         // What a run records ends with the run; the recorder's files are closed then.
         defer { self.watch = watch }
         for warning in warnings { try self.watch(.warning(warning)) }
-        do { try trainer.run() } catch let error as TrainingError {
-            recorder.failed(error)
+        do { try trainer.run() } catch let error where error is TrainingError || error is CommunicationError {
+            recorder?.failed(error)
             throw error
         }
     }
 
-    private func recorder() throws -> RunRecorder {
+    private func recorder() throws -> RunRecorder? {
         let (measured, recall) = (try trainer.measureTeacher(), try trainer.askTeacher())
+        guard team.writes else { return nil }
         let start = trainer.start(
             teacher: teacher.map { .init(name: $0.name, perplexity: measured.map { exp($0.loss) }) }, resuming: resuming
         )

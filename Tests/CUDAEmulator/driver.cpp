@@ -3,33 +3,18 @@
 #include <string.h>
 
 #include <array>
-#include <mutex>
 
+#include "card.h"
 #include "emulator.h"
 #include "text.h"
 
 namespace moult_emulator {
-namespace {
 
-/// One call at a time, whichever thread it comes from.
 std::mutex mutex;
-thread_local std::string message;
 
-/// Recorded work.
-using Graph = std::vector<std::function<int()>>;
-
-}  // namespace
-}  // namespace moult_emulator
-
-struct moult_cuda_card {
-    /// Blocks of memory and their bytes.
-    std::map<uint64_t, size_t> blocks;
-    size_t used = 0, total = size_t(8) << 30;
-    moult_emulator::Graph* recording = nullptr;
-};
-
-namespace moult_emulator {
 namespace {
+
+thread_local std::string message;
 
 using Card = moult_cuda_card;
 /// As many as two, so that what belongs to one is never taken for the other's.
@@ -43,7 +28,7 @@ size_t launches = 0;
 /// Does the work, or records it. What `work` captures must stay what it is until it is replayed.
 int give(Card* card, std::function<int()> work) {
     if (!card->recording) return work();
-    card->recording->push_back(std::move(work));
+    card->recording->push_back({std::move(work)});
     return 0;
 }
 
@@ -51,7 +36,8 @@ int forbid_while_recording(Card* card, const char* what) {
     return card->recording ? fail(std::string(what) + " while work is recorded") : 0;
 }
 
-/// A card reads and writes its own memory alone.
+}  // namespace
+
 int forbid_elsewhere(Card* card, const char* what, uint64_t address, size_t bytes) {
     auto block = card->blocks.upper_bound(address);
     if (bytes == 0) return 0;
@@ -59,6 +45,8 @@ int forbid_elsewhere(Card* card, const char* what, uint64_t address, size_t byte
     --block;
     return address + bytes <= block->first + block->second ? 0 : fail(std::string(what) + " beyond the card's memory");
 }
+
+namespace {
 
 const char* error() { return message.c_str(); }
 
@@ -193,10 +181,14 @@ int end_capture(Card* card, void** graph) {
 }
 
 int replay(Card* card, void* graph) {
-    std::lock_guard lock(mutex);
+    std::unique_lock lock(mutex);
     if (forbid_while_recording(card, "replay")) return 1;
-    for (const auto& work : *static_cast<Graph*>(graph))
+    for (const auto& [work, waits] : *static_cast<Graph*>(graph)) {
+        // For another card, whose thread must be let in.
+        if (waits) lock.unlock();
         if (work()) return 1;
+        if (waits) lock.lock();
+    }
     return 0;
 }
 

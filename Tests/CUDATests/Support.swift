@@ -8,7 +8,7 @@ import Testing
 /// Puts the emulator in the place of the driver, before the GPU is opened.
 struct EmulatedGPU: SuiteTrait {
     func prepare(for test: Test) async throws {
-        CUDACards.substitute(moult_emulated_cuda())
+        CUDACards.substitute(moult_emulated_cuda(), moult_emulated_nccl())
     }
 }
 

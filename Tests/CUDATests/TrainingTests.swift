@@ -1,5 +1,7 @@
+import Communication
 import Foundation
 import Models
+import Synchronization
 import Tensors
 import Testing
 import Training
@@ -78,6 +80,59 @@ extension CUDATests {
             let rest = try train("stopped", on: .cuda, resuming: true)
             #expect((start.steps + rest.steps).map(\.loss) == found.steps.map(\.loss))
             #expect(try student("stopped") == student("cuda"))
+        }
+
+        /// Losses and norms of each rank, threads of this process with a GPU each.
+        private func train(_ name: String, ranks: Int, stop: Int? = nil, resuming: Bool = false) throws -> [Record] {
+            let results = Mutex<[Int: Result<Record, any Error>]>([:])
+            let group = DispatchGroup()
+            let configuration = configuration, path = path(name)
+            for place in try Launch.here(ranks).map(\.place) {
+                group.enter()
+                let thread = Thread {
+                    let result = Result {
+                        let device = Device.cuda(place.rank)
+                        let sockets = try SocketCommunicator(place, run: "run", version: "1")
+                        let team = RunTeam(try DeviceCommunicator(sockets, device: device))
+                        let folder = try RunFolder(
+                            path: path, model: configuration.model, resuming: resuming, team: team)
+                        let run = try TrainingRun(
+                            configuration, folder: folder, resuming: resuming, device: device, team: team
+                        ) { _ in { _, _ in } }
+                        var record = Record()
+                        do {
+                            try run.train { event in
+                                guard case .step(let step) = event else { return }
+                                record.steps.append(step)
+                                if step.step == stop, place.rank == 0 { throw Stop() }
+                            }
+                        } catch is Stop {} catch is RunStopped {}
+                        try sockets.leave()
+                        return record
+                    }
+                    results.withLock { $0[place.rank] = result }
+                    group.leave()
+                }
+                thread.stackSize = 8 << 20
+                thread.start()
+            }
+            group.wait()
+            return try results.withLock { results in try (0..<ranks).compactMap { try results[$0]?.get() } }
+        }
+
+        @Test("two GPUs that share the rows have the losses of one, the same bits every time, stopped or not")
+        func ranks() throws {
+            let expected = try train("one", on: .cuda)
+            let found = try train("two", ranks: 2)
+            expectClose(found[0].steps.map(\.loss), expected.steps.map(\.loss), 0.01, "loss")
+            expectClose(
+                found[0].steps.map { $0.gradientNorm ?? .nan }, expected.steps.map { $0.gradientNorm ?? .nan }, 0.03,
+                "gradient norm")
+            #expect(found[0].steps.map(\.loss) == found[1].steps.map(\.loss))
+            let start = try train("two-stopped", ranks: 2, stop: 10)
+            let rest = try train("two-stopped", ranks: 2, resuming: true)
+            #expect((start[0].steps + rest[0].steps).map(\.loss) == found[0].steps.map(\.loss))
+            #expect(try student("two-stopped") == student("two"))
         }
 
         @Test("answers of recall rows that weigh more")

@@ -4,17 +4,19 @@
 #include <string.h>
 
 #include "CCUDA.h"
+#include "card.h"
 #include "compiler.h"
 #include "library.h"
 #include "products.h"
 
 // The driver API's types, as cuda.h has them: handles are pointers, device addresses 64-bit integers, results ints.
-typedef void *CUcontext, *CUstream, *CUmodule, *CUfunction, *CUgraph, *CUgraphExec;
+typedef void *CUcontext, *CUstream, *CUevent, *CUmodule, *CUfunction, *CUgraph, *CUgraphExec;
 enum {
     attribute_major = 75,
     attribute_minor = 76,
     function_shared_bytes = 8,
     stream_non_blocking = 1,
+    event_without_times = 2,
     // Allocating stays allowed while work is recorded.
     capture_relaxed = 2,
     error_out_of_memory = 2,
@@ -37,6 +39,9 @@ enum {
     F(cuMemcpyDtoDAsync_v2, (uint64_t, uint64_t, size_t, CUstream))                                                    \
     F(cuMemsetD8Async, (uint64_t, unsigned char, size_t, CUstream))                                                    \
     F(cuStreamCreate, (CUstream*, unsigned))                                                                           \
+    F(cuStreamWaitEvent, (CUstream, CUevent, unsigned))                                                                \
+    F(cuEventCreate, (CUevent*, unsigned))                                                                             \
+    F(cuEventRecord, (CUevent, CUstream))                                                                              \
     F(cuStreamSynchronize, (CUstream))                                                                                 \
     F(cuStreamBeginCapture_v2, (CUstream, int))                                                                        \
     F(cuStreamEndCapture, (CUstream, CUgraph*))                                                                        \
@@ -56,6 +61,9 @@ DRIVER_FUNCTIONS(DECLARE)
 struct moult_cuda_card {
     CUcontext context;
     CUstream stream;
+    // For what goes on beside its work: made when it is first asked for.
+    CUstream side;
+    CUevent turn;
     int major, minor;
     struct moult_cuda_products* products;
 };
@@ -113,6 +121,27 @@ static int zero(struct moult_cuda_card* card, uint64_t to, size_t bytes) {
 
 static int synchronise(struct moult_cuda_card* card) {
     return enter(card) || CHECK(cuStreamSynchronize, card->stream);
+}
+
+// Streams
+
+/// What is given to `later` from now on begins when what was given to `earlier` is done.
+static int follow(struct moult_cuda_card* card, CUstream earlier, CUstream later) {
+    return CHECK(cuEventRecord, card->turn, earlier) || CHECK(cuStreamWaitEvent, later, card->turn, 0);
+}
+
+int moult_cuda_card_fork(struct moult_cuda_card* card, void** stream) {
+    if (enter(card)) return 1;
+    if (!card->side
+        && (CHECK(cuEventCreate, &card->turn, event_without_times)
+            || CHECK(cuStreamCreate, &card->side, stream_non_blocking)))
+        return 1;
+    *stream = card->side;
+    return follow(card, card->stream, card->side);
+}
+
+int moult_cuda_card_join(struct moult_cuda_card* card) {
+    return card->side ? enter(card) || follow(card, card->side, card->stream) : 0;
 }
 
 // Kernels

@@ -61,6 +61,40 @@ struct moult_cuda {
     void (*forget)(struct moult_cuda_card* card, void* graph);
 };
 
+/// Bytes by which the ranks of a group know each other.
+enum { moult_cuda_identifier_bytes = 128 };
+
+/// GPUs of several processes, one of each, that add up and hand out memory among themselves.
+struct moult_cuda_group;
+
+/// What groups do (NCCL): every rank calls the same with the same counts, in the same order. Functions return 0, or 1 with the
+/// reason in error(). The work is done beside that of the card, and may be recorded with it.
+struct moult_cuda_collectives {
+    const char* (*error)(void);
+    /// What rank 0 hands to the others by other ways.
+    int (*identify)(char identifier[moult_cuda_identifier_bytes]);
+    /// Waits for all ranks, `seconds` at most, which later calls wait at most, too, until their work is under way.
+    int (*join)(
+        struct moult_cuda_card* card, const char identifier[moult_cuda_identifier_bytes], int rank, int ranks,
+        double seconds, struct moult_cuda_group** group);
+    /// Sums over the ranks, in place, of `tensors` float32 tensors.
+    int (*sum)(struct moult_cuda_group* group, const uint64_t* addresses, const size_t* counts, size_t tensors);
+    /// The part of this rank, `count` float32 values, of the sum of all ranks' ranks · count values.
+    int (*reduce_scatter)(struct moult_cuda_group* group, uint64_t from, uint64_t to, size_t count);
+    /// `bytes` of every rank, one behind another.
+    int (*all_gather)(struct moult_cuda_group* group, uint64_t from, uint64_t to, size_t bytes);
+    int (*broadcast)(struct moult_cuda_group* group, uint64_t values, size_t bytes, int root);
+    /// Lets what is given to the card from now on wait for what the group was asked for.
+    int (*wait)(struct moult_cuda_group* group);
+    /// Fails when something has gone wrong since.
+    int (*check)(struct moult_cuda_group* group);
+    /// Ends what is under way, from any thread; the group is of no use then.
+    void (*leave)(struct moult_cuda_group* group);
+};
+
+/// NCCL, which is loaded by the first call.
+const struct moult_cuda_collectives* moult_cuda_nccl(void);
+
 /// The installed driver, which is loaded by the first call.
 const struct moult_cuda* moult_cuda_driver(void);
 

@@ -21,3 +21,6 @@ void moult_partial_remove(void *partial);
 // memmem, which Swift does not see: where `pattern` first stands in `text`, or NULL. Its time does not grow with the
 // product of the lengths.
 const void *moult_find(const void *text, size_t text_count, const void *pattern, size_t pattern_count);
+
+// From now on SIGTERM comes to this process when the one that has started it ends, however that ends.
+void moult_end_with_parent(void);

@@ -13,6 +13,7 @@ extension Tensor {
         _ results: [Tensor], of arguments: [Tensor?], backward: @escaping ([Tensor?]) throws -> Void
     ) -> [Tensor] {
         guard let tape = arguments.lazy.compactMap({ $0?.variable?.recording }).first else { return results }
+        tape.use(arguments.lazy.compactMap { $0?.variable })
         return tape.record(results, backward: backward)
     }
 

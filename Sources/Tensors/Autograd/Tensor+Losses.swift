@@ -67,14 +67,19 @@ extension Tensor {
 
     /// How far self is from `target`, of one shape: mean((self - target)²) / mean(target²), which is 0 for a copy and 1
     /// for zeros.
-    public func relativeSquaredError(to target: Tensor) throws -> Tensor {
+    /// - Parameter factor: a float32 scalar that the loss is multiplied with; nil for 1.
+    public func relativeSquaredError(to target: Tensor, factor: Tensor? = nil) throws -> Tensor {
         let operation = "relativeSquaredError"
         try requireActivation(operation, "x")
         try target.requireActivation(operation, "target", shape)
-        let (loss, gradient) = try gradientBackend(operation, with: target).meanSquaredError(
-            detached, target: target.detached)
-        try variable?.add(gradient)
-        return loss
+        let (loss, gradient) = try gradientBackend(operation, with: target, factor)
+            .meanSquaredError(detached, target: target.detached)
+        guard let factor else {
+            try variable?.add(gradient)
+            return loss
+        }
+        try variable?.add(Tensor.pointwise(gradient, factor, as: gradient.dtype) { x, factor in x * factor })
+        return try Tensor.pointwise(loss.converted(to: .float32), factor, as: .float32) { x, factor in x * factor }
     }
 
     /// The number of rows of self (..., D), which `head` (O, D) fits.

@@ -27,6 +27,9 @@ protocol DeviceRuntime: Sendable {
     func record(_ body: () throws -> Void) throws -> any RecordedWork
     /// See ``Device/memoryUse()``.
     func memoryUse() throws -> (available: Int, peak: Int)?
+    /// See ``Device/groupIdentifier()`` and ``Device/joinGroup(_:rank:ranks:seconds:)``.
+    func groupIdentifier() throws -> [UInt8]
+    func joinGroup(_ identifier: [UInt8], rank: Int, ranks: Int, seconds: Double) throws -> any DeviceGroup
     /// See ``MemoryBandwidth``.
     func bandwidth(reading weights: [Tensor], passes: Int) throws -> Double
 }

@@ -13,6 +13,8 @@ public struct DeviceTraits: Sendable {
     public let readsInStep: Bool
     /// Whether the host goes on while it works.
     public let worksAside: Bool
+    /// Whether devices of several processes add up and hand out tensors among themselves.
+    public let joinsGroups: Bool
     /// Whether it is tens of times as fast as a processor, so that recipes are longer.
     public let isAccelerator: Bool
 

@@ -45,19 +45,26 @@ public struct AdamW: Sendable, Equatable {
         return AdamWSettings(beta1: beta1, beta2: beta2, epsilon: epsilon, rates: rates, input: input, loss: loss)
     }
 
-    /// Takes the gradients that have arrived, and updates.
+    /// Takes the gradients that have arrived, adds up those of all ranks, and updates.
     /// - Parameter rateScale: the learning rate of a parameter, relative to that of the step.
     func step(
-        _ model: TrainableModel, _ settings: AdamWSettings, rateScale: (String) -> Double
+        _ model: TrainableModel, _ settings: AdamWSettings, team: RunTeam = RunTeam(), rateScale: (String) -> Double
     ) throws -> Pending {
+        let trained = model.trained
+        var gradients = try trained.map { try model.master($0).variable?.takeGradient() }
+        try team.unite(&gradients) { place in
+            try .zeros(model.master(trained[place]).value.shape, on: model.device)
+        }
         var (names, parameters): ([String], [AdamWParameter]) = ([], [])
         // Also those that were lent before an error.
         defer {
             for (name, parameter) in zip(names, parameters) { try? model.master(name).takeBack(parameter) }
         }
-        for name in model.trained {
+        for (place, name) in trained.enumerated() {
             let master = try model.master(name)
-            guard let gradient = master.variable?.takeGradient() else { continue }
+            guard let gradient = gradients[place] else { continue }
+            // The parameter's own now, to be changed in place.
+            gradients[place] = nil
             names.append(name)
             parameters.append(
                 try master.lend(

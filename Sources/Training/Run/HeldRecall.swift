@@ -90,12 +90,15 @@ package struct HeldRecall {
     }
 
     /// What `model` answers, by length of the lists.
-    package func measure(_ model: DecoderModel) throws -> [Result] {
-        try lists.map { length, lists in
-            let (right, all) = try lists.reduce((0, 0)) { sum, list in
-                (sum.0 + (try Self.answered(list, by: model)), sum.1 + list.questions)
-            }
-            return Result(length: length, questions: all, accuracy: Double(right) / Double(max(1, all)))
+    package func measure(_ model: DecoderModel) throws -> [Result] { try measure(model, team: RunTeam()) }
+
+    /// - Parameter team: who measures together, each some of the lists.
+    func measure(_ model: DecoderModel, team: RunTeam) throws -> [Result] {
+        let right = try team.sum(
+            lists.map { try team.some(of: $1).reduce(0) { $0 + Double(try Self.answered($1, by: model)) } })
+        return zip(kinds, right).map { kind, right in
+            Result(
+                length: kind.length, questions: kind.questions, accuracy: right / Double(max(1, kind.questions)))
         }
     }
 

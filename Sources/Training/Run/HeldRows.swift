@@ -27,11 +27,12 @@ struct HeldRows {
         var lossByRange: [Double]
     }
 
-    func measure(_ model: DecoderModel) throws -> Result {
+    /// - Parameter team: who measures together, each some of the rows.
+    func measure(_ model: DecoderModel, team: RunTeam = RunTeam()) throws -> Result {
         let length = batches.first?.tokens ?? 0
         var sums = [Double](repeating: 0, count: length)
-        var counts = [Int](repeating: 0, count: length)
-        for batch in batches {
+        var counts = [Double](repeating: 0, count: length)
+        for batch in team.some(of: batches) {
             let losses = try model.hidden(batch.inputs, documents: batch.documents)
                 .reshaped([batch.tokens, model.configuration.decoder.hiddenSize])
                 .negativeLogLikelihood(
@@ -41,8 +42,10 @@ struct HeldRows {
                 counts[position] += 1
             }
         }
+        let all = try team.sum(sums + counts)
+        (sums, counts) = (Array(all[..<length]), Array(all[length...]))
         func mean(_ range: Range<Int>) -> Double {
-            sums[range].reduce(0, +) / Double(max(1, counts[range].reduce(0, +)))
+            sums[range].reduce(0, +) / max(1, counts[range].reduce(0, +))
         }
         let ranges = ranges
         return Result(loss: mean(0..<length), ranges: ranges, lossByRange: ranges.map(mean))

@@ -17,12 +17,17 @@ public struct RunFolder: Sendable {
     private static let (tokens, lock) = ("tokens", ".lock")
 
     /// A run's folder; a new one is made when the run begins.
-    /// - Parameter resuming: whether the folder must be there already, or must not.
-    public init(path: String, model source: String, resuming: Bool) throws {
+    /// - Parameters:
+    ///   - resuming: whether the folder must be there already, or must not.
+    ///   - team: who works on the run; those that do not write do not look, for meanwhile it is made.
+    public init(path: String, model source: String, resuming: Bool, team: RunTeam = RunTeam()) throws {
         (self.path, self.source) = (path, source)
+        guard team.writes else { return }
         if let holder = FileLock.holder(lockPath) { throw held(by: holder) }
         try check(resuming: resuming)
     }
+
+    private init(path: String, source: String) { (self.path, self.source) = (path, source) }
 
     /// Checks what the folder holds.
     func check(resuming: Bool) throws {
@@ -48,8 +53,10 @@ public struct RunFolder: Sendable {
     }
 
     /// The settings of the run in the folder `path`.
-    public static func configuration(_ path: String) throws -> TrainingConfiguration {
-        let folder = try RunFolder(path: path, model: "", resuming: true)
+    /// - Parameter isOurs: whether another process of the run's holds the folder.
+    public static func configuration(_ path: String, isOurs: Bool = false) throws -> TrainingConfiguration {
+        let folder = RunFolder(path: path, source: "")
+        if !isOurs { _ = try RunFolder(path: path, model: "", resuming: true) }
         return try TrainingConfiguration(path: folder.configurationPath)
     }
 

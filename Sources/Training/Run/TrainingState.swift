@@ -26,15 +26,19 @@ struct TrainingState: Sendable {
     var watch = RunWatch()
     /// What was measured on the way.
     var held = HeldMeasurements()
+    /// Processes that have worked on the run since it was begun or resumed.
+    var ranks = 1
 
     var json: JSONObject {
-        [
+        var json: JSONObject = [
             "stage": .integer(stage), "stage_step": .integer(stageStep), "step": .integer(step), "rows": .integer(rows),
             "tokens": .integer(tokens), "skipped": .integer(skipped), "skipped_in_a_row": .integer(skippedInARow),
             "best_loss": bestLoss.map { .number($0) } ?? .null, "kept": .array(kept.map { .string($0.description) }),
             "shortened": .array(shortened.map { [.integer($0.stage), .integer($0.steps)] }),
             "watch": .object(watch.json), "held": .object(held.json),
         ]
+        if ranks > 1 { json["ranks"] = .integer(ranks) }
+        return json
     }
 
     /// - Returns: nil when a key is missing or negative.
@@ -61,6 +65,7 @@ struct TrainingState: Sendable {
         }
         guard let watch = RunWatch(json["watch"]) else { return nil }
         (self.watch, held) = (watch, HeldMeasurements(json["held"]))
+        ranks = max(1, json["ranks"]?.integerValue ?? 1)
     }
 
     init() {}

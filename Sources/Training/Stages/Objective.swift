@@ -12,6 +12,8 @@ struct Objective {
     let layers: [Int]
     /// Layers that are computed again instead of being kept.
     let recomputedLayers: Int
+    /// Who reads the rest of each batch's rows; alone where nobody does.
+    private let partners: RunTeam
     private let tape = GradientTape()
 
     /// What one batch gives, as scalars on the device: they can be read when the work is done.
@@ -37,9 +39,9 @@ struct Objective {
     func read(_ result: Result, of batch: TrainingBatch) throws -> Values {
         let layers = try result.layers.mapValues { try $0.scalar() }
         var loss = layers.values.reduce(0, +) / Double(max(1, layers.count))
-        if let sum = result.divergence { loss += share * (try sum.scalar()) / batch.weight }
+        if let sum = result.divergence { loss += share * (try sum.scalar()) / batch.whole.weight }
         if let sum = result.crossEntropy {
-            loss += (1 - share) * (try sum.scalar()) / batch.predictedWeight
+            loss += (1 - share) * (try sum.scalar()) / batch.whole.predicted
         }
         return Values(loss: loss, layers: layers)
     }
@@ -49,16 +51,22 @@ struct Objective {
 
     init(
         _ stage: StageConfiguration, student: TrainableModel, teacher: DecoderModel?, layers: [Int],
-        recomputedLayers: Int
+        recomputedLayers: Int, partners: RunTeam = RunTeam()
     ) {
+        self.partners = partners
         (self.stage, self.student, self.teacher) = (stage, student, teacher)
         (self.layers, self.recomputedLayers) = (layers, recomputedLayers)
     }
 
     /// Adds the batch's gradients to those of the trained parameters.
-    func accumulate(_ batch: BatchTensors) throws -> Result {
+    /// - Parameter buckets: told of each parameter to whose gradient nothing more comes.
+    func accumulate(_ batch: BatchTensors, into buckets: GradientBuckets? = nil) throws -> Result {
+        tape.whenComplete = buckets.map { buckets in { try buckets.complete($0) } }
         // After an error nothing recorded may be left for the next batch.
-        defer { tape.clear() }
+        defer {
+            tape.clear()
+            tape.whenComplete = nil
+        }
         return switch stage.kind {
         case .align: try align(batch)
         case .distil, .finetune: try predict(batch)
@@ -75,7 +83,9 @@ struct Objective {
         try teacher.visitMixers(batch.ids, documents: batch.documents) { layer, input, output, context in
             guard layers.contains(layer) else { return }
             let mixed = try model.mix(input, layer: layer, context: context)
-            errors[layer] = try mixed.relativeSquaredError(to: output)
+            // What the error is relative to is that of the whole batch.
+            let share = try partners.isAlone ? nil : partners.powerShare(of: output)
+            errors[layer] = try mixed.relativeSquaredError(to: output, factor: share)
             try tape.playBack()
         }
         return Result(layers: errors)
@@ -93,7 +103,7 @@ struct Objective {
         if let teacher, let target {
             result.divergence = try hidden.klDivergence(
                 head: model.headWeight, teacher: target, teacherHead: teacher.headWeight,
-                scale: Float(batch.weights == nil ? share / Double(batch.targets.count) : share),
+                scale: Float(batch.weights == nil ? share / Double(batch.wholeTargets) : share),
                 factor: batch.weights == nil ? nil : batch.share, weights: batch.weights, cap: model.logitCap,
                 teacherCap: teacher.logitCap
             ).sum()

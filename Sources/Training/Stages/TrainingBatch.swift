@@ -17,6 +17,8 @@ struct TrainingBatch {
     let carried: Carried?
     /// What the loss of each target weighs; nil where all weigh 1.
     let weights: [Float]?
+    /// What its loss is a mean over: that of the batch that it is a part of, where other ranks read the rest.
+    private(set) var whole = Whole()
     /// The first position in its row of every token's document, (B · T), where rows lie side by side in any case; else empty.
     private(set) var firstPositions: [Int32] = []
 
@@ -24,7 +26,11 @@ struct TrainingBatch {
     ///   - rows: rows of one length.
     ///   - answerWeight: what the tokens of recall rows' answers weigh in the loss, others being 1.
     ///   - carried: what rows have that go on with those before them; on the processor a batch has one such row.
-    init(_ rows: [PackedRow], answerWeight: Double = 1, device: Device = .cpu, carried: Carried? = nil) {
+    ///   - whole: that of the batch that the rows are a part of; nil for their own.
+    init(
+        _ rows: [PackedRow], answerWeight: Double = 1, device: Device = .cpu, carried: Carried? = nil,
+        whole: Whole? = nil
+    ) {
         self.carried = carried
         let length = (rows.first?.tokens.count ?? 1) - 1
         var targets: [Int32] = []
@@ -53,6 +59,26 @@ struct TrainingBatch {
                     row.documents.filter { $0 < length }.map { index * length + $0 }
                 })
         }
+        self.whole = whole ?? Whole(targets: targets, weights: weights)
+    }
+
+    /// What the loss of a batch is a mean over.
+    struct Whole: Equatable {
+        /// How many targets there are.
+        var targets = 0
+        /// The weights of all targets, added up, and of those that count.
+        var (weight, predicted) = (0.0, 1.0)
+
+        init() {}
+
+        init(targets: [Int32], weights: [Float]?) {
+            func sum(_ places: some Sequence<Int>) -> Double {
+                places.reduce(0) { sum, place in sum + (weights.map { Double($0[place]) } ?? 1) }
+            }
+            self.targets = targets.count
+            weight = sum(targets.indices)
+            predicted = max(1, sum(targets.indices.lazy.filter { targets[$0] >= 0 }))
+        }
     }
 
     /// The place of rows in the long ones that they are cut from.
@@ -77,12 +103,6 @@ struct TrainingBatch {
     }
 
     var tokens: Int { targets.count }
-    /// The weights of all targets, added up, and of those that count.
-    var weight: Double { targets.indices.reduce(0) { $0 + weight(of: $1) } }
-    var predictedWeight: Double {
-        max(1, targets.indices.reduce(0) { $0 + (targets[$1] < 0 ? 0 : weight(of: $1)) })
-    }
-    private func weight(of index: Int) -> Double { weights.map { Double($0[index]) } ?? 1 }
 }
 
 /// A batch in tensors on the device that trains. Those of a GPU are filled anew for every step.
@@ -92,9 +112,11 @@ struct BatchTensors {
     /// (B · T), int32.
     let targets: Tensor
     let documents: Documents?
-    /// 1 / ``TrainingBatch/predictedWeight`` and 1 / ``TrainingBatch/weight``: float32 scalars.
+    /// 1 / ``TrainingBatch/Whole/predicted`` and 1 / ``TrainingBatch/Whole/weight``: float32 scalars.
     let predictedShare: Tensor
     let share: Tensor
+    /// ``TrainingBatch/Whole/targets``.
+    let wholeTargets: Int
     /// (B · T), float32; nil where all targets weigh 1.
     let weights: Tensor?
     /// What the rows take over from those before them.
@@ -110,6 +132,7 @@ struct BatchTensors {
         targets = try Tensor(batch.targets, shape: [batch.tokens]).to(device)
         predictedShare = try Tensor([batch.predictedShare], shape: []).to(device)
         share = try Tensor([batch.share], shape: []).to(device)
+        wholeTargets = batch.whole.targets
         weights = try batch.weights.map { try Tensor($0, shape: [batch.tokens]).to(device) }
         firstPositions = batch.firstPositions.isEmpty ? nil : try Tensor(batch.firstPositions, shape: shape).to(device)
         documents = firstPositions.map { Documents(firstPositions: $0) } ?? batch.documents
@@ -130,6 +153,6 @@ struct BatchTensors {
 }
 
 extension TrainingBatch {
-    fileprivate var predictedShare: Float { 1 / Float(predictedWeight) }
-    fileprivate var share: Float { 1 / Float(weight) }
+    fileprivate var predictedShare: Float { 1 / Float(whole.predicted) }
+    fileprivate var share: Float { 1 / Float(whole.weight) }
 }

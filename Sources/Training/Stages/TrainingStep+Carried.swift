@@ -8,7 +8,7 @@ extension TrainingStep {
     func turn(to batches: [TrainingBatch]) throws {
         guard let place = batches.first?.carried else { return }
         if carried.isEmpty {
-            carried = try batches.enumerated().map { try makeRows(of: $1, number: $0) }
+            carried = try batches.enumerated().map { try makeRows(of: $1, number: $0, among: batches.count) }
         }
         for (rows, batch) in zip(carried, batches) {
             try rows.begin(before: batch.carried?.before ?? [], position: place.index * batch.inputs[0].count)
@@ -18,13 +18,14 @@ extension TrainingStep {
         taught = (place.group, try batches.compactMap { try objective.teach($0.carried?.whole ?? []) })
     }
 
-    private func makeRows(of batch: TrainingBatch, number: Int) throws -> CarriedRows {
+    private func makeRows(of batch: TrainingBatch, number: Int, among batches: Int) throws -> CarriedRows {
         let rows = try student.model().makeCarriedRows(
             rows: batch.inputs.count, length: batch.inputs[0].count, count: objective.stage.carry)
         guard !restored.isEmpty else { return rows }
         var snapshot = StateSnapshot(position: 0)
-        for (name, tensor) in restored where name.hasPrefix("\(number).") {
-            try snapshot.append(String(name.dropFirst("\(number).".count)), tensor)
+        let prefix = "\(place(of: number, among: batches))."
+        for (name, tensor) in restored where name.hasPrefix(prefix) {
+            try snapshot.append(String(name.dropFirst(prefix.count)), tensor)
         }
         try rows.restore(snapshot)
         return rows
@@ -43,10 +44,21 @@ extension TrainingStep {
             batch, on: student.device, carried: carried.isEmpty ? nil : carried[index], target: target(index, batch))
     }
 
-    /// What the next rows take over, by name.
+    /// A batch's place among those of all ranks.
+    private func place(of number: Int, among batches: Int) -> Int { team.rank * batches + number }
+
+    /// What the next rows of all ranks take over, by name, where files are written; on other ranks their own.
     func snapshot() throws -> [(name: String, tensor: Tensor)] {
-        try carried.enumerated().flatMap { number, rows in
-            try rows.snapshot().tensors.map { ("\(number).\($0.name)", $0.value) }
+        let own = try carried.enumerated().flatMap { number, rows in
+            try rows.snapshot().tensors.map { (name: "\(number).\($0.name)", tensor: try $0.value.to(.cpu)) }
+        }
+        return try (0..<team.ranks).flatMap { rank in
+            try own.map { name, tensor in
+                let number = Int(name.prefix { $0 != "." }) ?? 0, rest = name.drop { $0 != "." }
+                return (
+                    name: "\(rank * carried.count + number)\(rest)", tensor: try team.tensor(tensor, of: rank)
+                )
+            }
         }
     }
 }

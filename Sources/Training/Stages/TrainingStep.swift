@@ -8,6 +8,7 @@ final class TrainingStep {
     private let optimiser: AdamW
     let student: TrainableModel
     private let rateScale: (String) -> Double
+    let team: RunTeam
     private var inputs: [BatchTensors] = []
     private var rates: Tensor?
     /// What the rows of each batch take over from those before them, where they go on with others.
@@ -26,7 +27,7 @@ final class TrainingStep {
     }
 
     struct Result {
-        /// The mean over the batches.
+        /// The mean over the batches of all ranks.
         var loss: Double
         var layers: [Int: Double]
         var outcome: AdamW.Outcome
@@ -34,31 +35,38 @@ final class TrainingStep {
 
     /// - Parameter restored: what ``snapshot()`` gave of the same step.
     init(
-        _ objective: Objective, optimiser: AdamW, student: TrainableModel, restored: [String: Tensor] = [:],
-        rateScale: @escaping (String) -> Double
+        _ objective: Objective, optimiser: AdamW, student: TrainableModel, team: RunTeam = RunTeam(),
+        restored: [String: Tensor] = [:], rateScale: @escaping (String) -> Double
     ) {
+        self.team = team
         (self.objective, self.optimiser, self.student, self.rateScale) = (objective, optimiser, student, rateScale)
         self.restored = restored
     }
 
-    /// - Parameter meanwhile: called when the work has been given to the device, which is then busy with it.
+    /// - Parameters:
+    ///   - batches: this rank's.
+    ///   - count: batches of the step that are not parts of each other, of all ranks.
+    ///   - meanwhile: called when the work has been given to the device, which is then busy with it.
     func run(
-        _ batches: [TrainingBatch], learningRate: Double, step: Int, meanwhile: () -> Void
+        _ batches: [TrainingBatch], of count: Int, learningRate: Double, step: Int, meanwhile: () -> Void
     ) throws -> Result {
         steps += 1
-        let rates = AdamWSettings.Rates(
-            learningRate: learningRate, step: step, gradientScale: 1 / Double(batches.count))
+        let rates = AdamWSettings.Rates(learningRate: learningRate, step: step, gradientScale: 1 / Double(count))
         try turn(to: batches)
         let given = try student.device.traits.recordsWork ? recording(batches, rates) : work(batches, rates)
         meanwhile()
+        // Where another has died, what has come of the step is worth nothing.
         let values = try zip(given.results, batches).map { try objective.read($0, of: $1) }
-        let count = Double(batches.count)
-        let loss = values.reduce(0) { $0 + $1.loss / count }
+        try team.communicator.check()
+        let loss = values.reduce(0) { $0 + $1.loss / Double(count) }
         let layers = values.reduce(into: [Int: Double]()) {
-            $0.merge($1.layers.mapValues { $0 / count }, uniquingKeysWith: +)
+            $0.merge($1.layers.mapValues { $0 / Double(count) }, uniquingKeysWith: +)
         }
+        let places = layers.keys.sorted()
+        let all = try team.sum([loss] + places.map { layers[$0] ?? 0 })
         return Result(
-            loss: loss, layers: layers, outcome: try given.update?.read(loss: loss) ?? .skipped(parameter: nil))
+            loss: all[0], layers: Dictionary(uniqueKeysWithValues: zip(places, all.dropFirst())),
+            outcome: try given.update?.read(loss: all[0]) ?? .skipped(parameter: nil))
     }
 
     private func work(_ batches: [TrainingBatch], _ rates: AdamWSettings.Rates) throws -> Given {
@@ -70,9 +78,10 @@ final class TrainingStep {
             given.results.append(result)
         }
         // With a loss that is not finite nothing may change, even where the gradients are.
-        let lossTensor = loss.isFinite ? nil : try Tensor([Float.nan], shape: [])
+        let isFinite = try !team.any(!loss.isFinite)
+        let lossTensor = isFinite ? nil : try Tensor([Float.nan], shape: [])
         given.update = try optimiser.step(
-            student, optimiser.settings(rates, loss: lossTensor), rateScale: rateScale)
+            student, optimiser.settings(rates, loss: lossTensor), team: team, rateScale: rateScale)
         return given
     }
 
@@ -97,8 +106,17 @@ final class TrainingStep {
     }
 
     private func give(_ rates: AdamWSettings.Rates) throws -> Given {
-        let results = try inputs.map { try objective.accumulate($0) }
-        let settings = optimiser.settings(rates, input: self.rates, loss: results.last?.anyLoss)
-        return Given(results: results, update: try optimiser.step(student, settings, rateScale: rateScale))
+        // Once gradients stay where they are, they are summed while others are still made.
+        let buckets = team.isAlone || steps == 1 ? nil : GradientBuckets(team)
+        let results = try inputs.enumerated().map {
+            try objective.accumulate($1, into: $0 == inputs.count - 1 ? buckets : nil)
+        }
+        try buckets?.finish(student)
+        let loss = try team.united(results.last?.anyLoss)
+        let settings = optimiser.settings(rates, input: self.rates, loss: loss)
+        return Given(
+            results: results,
+            update: try optimiser.step(
+                student, settings, team: buckets == nil ? team : RunTeam(), rateScale: rateScale))
     }
 }

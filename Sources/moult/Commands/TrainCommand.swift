@@ -1,5 +1,7 @@
 import ArgumentParser
+import CSupport
 import Checkpoints
+import Communication
 import Foundation
 import Models
 import Support
@@ -18,7 +20,10 @@ struct TrainCommand: ParsableCommand {
             metrics.jsonl, TensorBoard events, checkpoints/, best/ and, at the end, student/.
 
             A stopped run goes on, bit for bit on the same machine, with: moult train --resume --output DIR
-            and the --device that it had.
+            and the --device, --gpus or --ranks that it had.
+
+            Several GPUs: --gpus N on one machine; on several also torchrun, mpirun, srun and Kubernetes. The rows of a
+            step are shared among the ranks, which must divide them. See docs/scaling.md.
             """)
 
     @Argument(help: "The model to train: a folder that 'moult convert' wrote.") var model: String?
@@ -66,9 +71,10 @@ struct TrainCommand: ParsableCommand {
     @Flag(help: "Go on with the run in --output.") var resume = false
     @Option(help: "Where to train: cpu, cuda, or cuda:1 for another GPU.") var device = Device.cpu
     @Option(help: "Compute in f32 or bf16. (default: f32; on a GPU bf16)") var precision: Precision?
+    @OptionGroup var ranks: RankOptions
 
     func validate() throws {
-        try precision?.check(on: device)
+        try precision?.check(on: ranks.device(device, nil))
         if !resume, model == nil, config == nil { throw ValidationError("MODEL is needed, or --config, or --resume.") }
         let numbers = [
             length.map { "--length \($0)" }, seed.map { "--seed \($0)" }, recall.map { "--recall \($0)" },
@@ -84,7 +90,38 @@ struct TrainCommand: ParsableCommand {
     }
 
     func run() throws {
-        let run = try prepare()
+        let children = try ranks.children()
+        guard children.isEmpty else { return try LocalRanks(launches: children).run() }
+        if RankOptions.isChild { moult_end_with_parent() }
+        let launch = try ranks.launch(), device = try ranks.device(device, launch)
+        let configuration = try settings(on: device, isOurs: launch.map { $0.place.rank > 0 } ?? false)
+        guard let launch else { return try train(configuration, RunTeam(), on: device) }
+        let isSilent = RankOptions.isSilent(launch)
+        do {
+            let run = XXHash64.text(Data(try configuration.yaml().utf8))
+            let ranks = try RankOptions.meet(launch, run: run, version: Moult.version, on: device)
+            do {
+                try train(configuration, RunTeam(ranks), on: device)
+                try ranks.leave()
+            } catch {
+                // All were asked to stop, and have saved what there is.
+                if error is RunStopped || (error as? ExitCode)?.isInterrupt == true {
+                    try ranks.leave()
+                } else {
+                    ranks.leave(because: FlagWords.text(of: error))
+                }
+                throw error
+            }
+        } catch is RunStopped { throw ExitCode(128 + SIGTERM) } catch {
+            if !(error is ExitCode), isSilent(error) { throw ExitCode.failure }
+            throw error
+        }
+    }
+
+    /// Trains with the other ranks of `team`, of which one shows what happens.
+    private func train(_ configuration: TrainingConfiguration, _ team: RunTeam, on device: Device) throws {
+        let run = try prepare(configuration, team, on: device)
+        guard team.writes else { return try run.train { _ in try Interrupt.check() } }
         let display = TrainingDisplay(totalSteps: run.totalSteps)
         defer { display.finish() }
         do { try run.train { try display.show($0) } } catch let code as ExitCode
@@ -94,7 +131,7 @@ struct TrainCommand: ParsableCommand {
             let place =
                 run.step > 0
                 ? "stopped; everything up to step \(run.step) is saved. Go on" : "stopped before the first step. Begin"
-            let more = device == .cpu ? "" : " --device \(device)"
+            let more = (self.device == .cpu ? "" : " --device \(self.device)") + ranks.words
             Terminal.note("\(place) with: moult train --resume --output \(ShellWord.quoted(output))\(more)")
             throw code
         } catch let code as ExitCode where code.isInterrupt {
@@ -106,15 +143,17 @@ struct TrainCommand: ParsableCommand {
         try Output.line("trained model: \(output)/student\(measured)")
     }
 
-    private func prepare() throws -> TrainingRun {
-        let configuration = try settings()
-        let folder = try RunFolder(path: output, model: configuration.model, resuming: resume)
+    private func prepare(
+        _ configuration: TrainingConfiguration, _ team: RunTeam, on device: Device
+    ) throws -> TrainingRun {
+        let folder = try RunFolder(path: output, model: configuration.model, resuming: resume, team: team)
         do {
             return try TrainingRun(
-                configuration, folder: folder, resuming: resume, device: device, precision: precision
+                configuration, folder: folder, resuming: resume, device: device, precision: precision, team: team
             ) { label in
                 // From here on there is a folder to remove, and then a run to save.
                 Interrupt.hold()
+                guard team.writes else { return { _, _ in try Interrupt.check() } }
                 let bar = ProgressBar(label, total: 1, unit: .bytes)
                 return { done, total in
                     try bar.update(done, of: total)
@@ -122,13 +161,15 @@ struct TrainCommand: ParsableCommand {
                 }
             }
         } catch let code as ExitCode {
-            Terminal.note("stopped before training began; " + (resume ? "the run is as it was" : "no run was made"))
+            if team.writes {
+                Terminal.note("stopped before training began; " + (resume ? "the run is as it was" : "no run was made"))
+            }
             throw code
         }
     }
 
-    private func settings() throws -> TrainingConfiguration {
-        if resume { return try RunFolder.configuration(output) }
+    private func settings(on device: Device, isOurs: Bool) throws -> TrainingConfiguration {
+        if resume { return try RunFolder.configuration(output, isOurs: isOurs) }
         var settings = try config.map { try TrainingConfiguration(path: $0) } ?? TrainingConfiguration()
         if let model { settings.model = model }
         if let teacher { settings.teacher = teacher }

@@ -11,6 +11,9 @@ extern "C" {
 /// Two GPUs, whose memory is the host's, each its own part. Their kernels are the instances that kernels/*.cpp register.
 const struct moult_cuda* moult_emulated_cuda(void);
 
+/// NCCL among them: a rank is a thread of this process.
+const struct moult_cuda_collectives* moult_emulated_nccl(void);
+
 /// Sets how many bytes of memory each has.
 void moult_emulated_memory(size_t bytes);
 

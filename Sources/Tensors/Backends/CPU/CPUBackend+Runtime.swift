@@ -4,7 +4,7 @@ extension DeviceTraits {
     /// Those of a processor.
     static let cpu = DeviceTraits(
         precisions: [.float32], cacheTypes: CacheType.allCases, matrixType: nil, recordsWork: false, readsInStep: false,
-        worksAside: false, isAccelerator: false)
+        worksAside: false, joinsGroups: false, isAccelerator: false)
 }
 
 extension CPUBackend: DeviceRuntime {

@@ -2,7 +2,7 @@ extension DeviceTraits {
     /// Those of an NVIDIA GPU.
     static let cuda = DeviceTraits(
         precisions: [.bfloat16], cacheTypes: [.bfloat16], matrixType: .bfloat16, recordsWork: true, readsInStep: true,
-        worksAside: true, isAccelerator: true)
+        worksAside: true, joinsGroups: true, isAccelerator: true)
 }
 
 extension CUDABackend: DeviceRuntime {

@@ -6,15 +6,37 @@ package enum CUDACards {
     private struct Cards: @unchecked Sendable {
         // Unchecked: the driver's functions may be called from any thread.
         var driver: UnsafePointer<moult_cuda> = moult_cuda_driver()
+        var collectives: UnsafePointer<moult_cuda_collectives> = moult_cuda_nccl()
         var open: [Int: Result<CUDABackend, TensorError>] = [:]
     }
 
     private static let cards = Mutex(Cards())
 
-    /// Puts something in the driver's place, before a GPU is used: for tests.
-    package static func substitute(_ driver: UnsafePointer<moult_cuda>) {
-        nonisolated(unsafe) let driver = driver
-        cards.withLock { $0.driver = driver }
+    /// Puts something in the places of the driver and of NCCL, before a GPU is used: for tests.
+    package static func substitute(
+        _ driver: UnsafePointer<moult_cuda>, _ collectives: UnsafePointer<moult_cuda_collectives>
+    ) {
+        nonisolated(unsafe) let (driver, collectives) = (driver, collectives)
+        cards.withLock { ($0.driver, $0.collectives) = (driver, collectives) }
+    }
+
+    /// What GPUs of several processes do together.
+    static var collectives: UnsafePointer<moult_cuda_collectives> { cards.withLock { Held($0.collectives) }.pointer }
+
+    /// What rank 0 of a group hands to the others.
+    static func groupIdentifier() throws -> [UInt8] {
+        let functions = collectives
+        var identifier = [CChar](repeating: 0, count: Int(moult_cuda_identifier_bytes))
+        guard functions.pointee.identify(&identifier) == 0 else {
+            throw TensorError.device(functions.pointee.error().map { String(cString: $0) } ?? "unknown error")
+        }
+        return identifier.map { UInt8(bitPattern: $0) }
+    }
+
+    private struct Held: @unchecked Sendable {
+        // Unchecked: the functions may be called from any thread.
+        let pointer: UnsafePointer<moult_cuda_collectives>
+        init(_ pointer: UnsafePointer<moult_cuda_collectives>) { self.pointer = pointer }
     }
 
     /// The GPU `index`.

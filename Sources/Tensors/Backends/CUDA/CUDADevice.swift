@@ -166,6 +166,20 @@ final class CUDADevice: @unchecked Sendable {
         try check(functions.pointee.multiply(card, &product))
     }
 
+    // MARK: Groups
+
+    func join(
+        _ functions: UnsafePointer<moult_cuda_collectives>, _ identifier: [UInt8], rank: Int, ranks: Int,
+        seconds: Double
+    ) throws -> OpaquePointer {
+        var group: OpaquePointer?
+        let bytes = identifier.map { CChar(bitPattern: $0) }
+        guard bytes.count == Int(moult_cuda_identifier_bytes),
+            functions.pointee.join(card, bytes, Int32(rank), Int32(ranks), seconds, &group) == 0, let group
+        else { throw TensorError.device(functions.pointee.error().map { String(cString: $0) } ?? "unknown error") }
+        return group
+    }
+
     // MARK: Graphs
 
     func beginCapture() throws { try check(functions.pointee.begin_capture(card)) }

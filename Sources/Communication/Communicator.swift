@@ -1,0 +1,89 @@
+import Tensors
+
+/// The ranks of a run, each a process of its own, and what they do together.
+///
+/// Every rank calls the same operations in the same order, with tensors of the same shapes; an operation returns when the
+/// calling rank's part in it is done. Sums have one order, that of the ranks on the processor and NCCL's on GPUs, so that a
+/// run with as many ranks on the same machines gives the same bits every time, and every rank has the same sums.
+///
+/// When a rank dies, or leaves because of an error, every operation of the others throws
+/// ``CommunicationError/lost(rank:host:reason:)``, which names it.
+public protocol Communicator: AnyObject, Sendable {
+    /// Which of the ranks this process is, from 0 on.
+    var rank: Int { get }
+    /// How many there are.
+    var ranks: Int { get }
+    /// The names of the hosts that they run on, by rank.
+    var hosts: [String] { get }
+
+    /// Gives every tensor the sum over all ranks of theirs: float32, of any shapes, on this rank's device.
+    ///
+    /// On a device that works aside the sums are made beside the work that is given to it meanwhile, in the tensors' own memory
+    /// even where others hold it too; ``join()`` lets what comes later wait for them.
+    func sum(_ tensors: inout [Tensor]) throws
+
+    /// The part of this rank, (n / R), of the sum over all R ranks of `tensor` (n), float32, n a multiple of R. Part r begins at
+    /// element r · n / R. See ``sum(_:)`` for devices that work aside.
+    func reduceScatter(_ tensor: Tensor) throws -> Tensor
+
+    /// The parts (m) of all R ranks one behind another, (R · m), of any plain type.
+    func allGather(_ part: Tensor) throws -> Tensor
+
+    /// Gives `tensor` of every rank the elements of that of rank `root`; of any plain type.
+    func broadcast(_ tensor: inout Tensor, from root: Int) throws
+
+    /// Work that is given to the device from now on begins when what was asked for before is done.
+    func join() throws
+
+    /// The sums over all ranks of numbers on the host.
+    func sum(_ values: [Double]) throws -> [Double]
+
+    /// What rank `root` has; what the others pass is not looked at.
+    func broadcast(_ bytes: [UInt8], from root: Int) throws -> [UInt8]
+
+    /// Throws what has happened to another rank.
+    func check() throws
+
+    /// Waits for all ranks, after which none misses another.
+    func leave() throws
+
+    /// Leaves at once; the others stop with `reason`.
+    func leave(because reason: String)
+}
+
+extension Communicator {
+    /// Waits until all ranks are here.
+    public func barrier() throws { _ = try sum([] as [Double]) }
+
+    /// What rank 0 has.
+    public func broadcast(_ text: String) throws -> String {
+        String(decoding: try broadcast(Array(text.utf8), from: 0), as: UTF8.self)
+    }
+
+    /// "rank 1 on HOST".
+    public func name(of rank: Int) -> String { "rank \(rank) on \(hosts[rank])" }
+}
+
+/// A run of one process.
+public final class SoloCommunicator: Communicator {
+    /// The one rank.
+    public let rank = 0
+    /// One.
+    public let ranks = 1
+    /// This host.
+    public let hosts = [HostName.own]
+
+    /// A run of this process alone.
+    public init() {}
+
+    public func sum(_ tensors: inout [Tensor]) {}
+    public func reduceScatter(_ tensor: Tensor) -> Tensor { tensor }
+    public func allGather(_ part: Tensor) -> Tensor { part }
+    public func broadcast(_ tensor: inout Tensor, from root: Int) {}
+    public func join() {}
+    public func sum(_ values: [Double]) -> [Double] { values }
+    public func broadcast(_ bytes: [UInt8], from root: Int) -> [UInt8] { bytes }
+    public func check() {}
+    public func leave() {}
+    public func leave(because reason: String) {}
+}

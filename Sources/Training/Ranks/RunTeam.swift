@@ -1,0 +1,102 @@
+import Communication
+import Tensors
+
+/// The processes that work on a run together, and who of them writes. Each has the whole model and reads its share of every
+/// step's rows; what they make of them is added up, so that all are at every moment in the same state.
+public struct RunTeam: Sendable {
+    let communicator: any Communicator
+
+    /// - Parameter communicator: the ranks; alone unless given.
+    public init(_ communicator: any Communicator = SoloCommunicator()) { self.communicator = communicator }
+
+    var rank: Int { communicator.rank }
+    var ranks: Int { communicator.ranks }
+    var isAlone: Bool { ranks == 1 }
+    /// Whether this process writes the run's files and says what happens.
+    public var writes: Bool { rank == 0 }
+
+    /// Runs `body` where files are written.
+    func writing(_ body: () throws -> Void) rethrows { if writes { try body() } }
+
+    /// What `body` gives, run where files are written first and then by the others, who find what it has left.
+    func afterWriter<Result>(_ body: () throws -> Result) throws -> Result {
+        if !writes { try communicator.barrier() }
+        let result = try body()
+        if writes { try communicator.barrier() }
+        return result
+    }
+
+    /// The word of the process that writes, made by `body`.
+    func word(_ body: () throws -> String) throws -> String {
+        let own = try writes ? body() : ""
+        return isAlone ? own : try communicator.broadcast(own)
+    }
+
+    /// Whether any of the processes says yes.
+    func any(_ own: Bool) throws -> Bool { isAlone ? own : try communicator.sum([own ? 1 : 0])[0] > 0 }
+
+    /// Sums over all.
+    func sum(_ values: [Double]) throws -> [Double] { isAlone ? values : try communicator.sum(values) }
+
+    /// This process's share of what all do together.
+    func some<Element>(of all: [Element]) -> [Element] {
+        all.enumerated().filter { $0.offset % ranks == rank }.map(\.element)
+    }
+
+    /// Refuses to go on unless all have the same `text`.
+    /// - Parameter what: it is.
+    func requireSame(_ what: String, _ text: String) throws {
+        guard !isAlone else { return }
+        let expected = try word { text }
+        let others = try sum((0..<ranks).map { $0 == rank && text != expected ? 1 : 0 })
+        guard let other = others.firstIndex(where: { $0 > 0 }) else { return }
+        throw CommunicationError.mismatch(
+            rank: other, host: communicator.hosts[other], what: what, found: "of its own", expected: "others",
+            host0: communicator.hosts[0])
+    }
+
+    /// The tensor on the host that `rank` has; others pass one of its shape and type.
+    func tensor(_ own: Tensor, of rank: Int) throws -> Tensor {
+        guard !isAlone else { return own }
+        let bytes = try own.withUnsafeBytes { Array($0) }
+        let found = try communicator.broadcast(bytes, from: rank)
+        return try Tensor(own.shape, own.dtype) { $0.copyBytes(from: found) }
+    }
+
+    // MARK: On the device
+
+    /// Gives each gradient the sum over all of theirs. One that some have not, since nothing of theirs depends on the parameter,
+    /// is zeros there; one that nobody has stays nil.
+    /// - Parameter zeros: those of a gradient by its place.
+    func unite(_ gradients: inout [Tensor?], zeros: (Int) throws -> Tensor) throws {
+        guard !isAlone else { return }
+        let holders = try communicator.sum(gradients.map { $0 == nil ? 0 : 1 })
+        let places = gradients.indices.filter { holders[$0] > 0 }
+        var some = try places.map { try gradients[$0] ?? zeros($0) }
+        // Sums are made in place where nobody else holds the tensors.
+        for place in places { gradients[place] = nil }
+        try communicator.sum(&some)
+        try communicator.join()
+        for (place, tensor) in zip(places, some) { gradients[place] = tensor }
+    }
+
+    /// A loss that is finite only where those of all are; nil for nil.
+    func united(_ loss: Tensor?) throws -> Tensor? {
+        guard !isAlone, let loss else { return loss }
+        // A tensor of its own, for the sum is made in place.
+        var sum = [try loss.sum()]
+        try communicator.sum(&sum)
+        try communicator.join()
+        return sum[0]
+    }
+
+    /// This process's share of Σ x² over all of them, a float32 scalar.
+    func powerShare(of x: Tensor) throws -> Tensor {
+        let power = try Tensor.pointwiseSums([x.detached], as: .float32) { .squared($0[0]) }
+        let own = try power.sum().converted(to: .float32)
+        var all = [try power.sum().converted(to: .float32)]
+        try communicator.sum(&all)
+        try communicator.join()
+        return try Tensor.pointwise(own, all[0], as: .float32) { own, all in own / all }
+    }
+}
