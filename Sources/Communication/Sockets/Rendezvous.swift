@@ -109,9 +109,16 @@ struct Rendezvous {
                 waiting.append((MessageChannel(connection), Deadline(seconds: 20)))
             }
             for (number, guest) in waiting.enumerated().reversed() {
-                // Whoever else knocks at the port is sent away.
-                guard let message = try? guest.channel.next() else {
-                    if guest.since.isPast || !isOpen(guest.channel) { waiting.remove(at: number) }
+                let message: Message
+                do {
+                    guard let next = try guest.channel.next() else {
+                        if guest.since.isPast { waiting.remove(at: number) }
+                        continue
+                    }
+                    message = next
+                } catch {
+                    // Whoever else knocks at the port is sent away.
+                    waiting.remove(at: number)
                     continue
                 }
                 waiting.remove(at: number)
