@@ -13,11 +13,14 @@ final class GradientBuckets {
 
     init(_ team: RunTeam) { self.team = team }
 
-    /// Takes a gradient that stays in its place.
+    /// Takes a gradient to which nothing more is added. One that has no place of its own waits until the end: its memory may be that
+    /// of another, which is still read.
     func complete(_ variable: Variable) throws {
-        guard variable.staysInPlace, let gradient = variable.gradient,
-            taken.insert(ObjectIdentifier(variable)).inserted
-        else { return }
+        if variable.staysInPlace { try take(variable) }
+    }
+
+    private func take(_ variable: Variable) throws {
+        guard let gradient = variable.gradient, taken.insert(ObjectIdentifier(variable)).inserted else { return }
         waiting.append(gradient)
         bytes += gradient.byteCount
         if bytes >= Self.limit { try flush() }
@@ -26,7 +29,7 @@ final class GradientBuckets {
     /// Sums what is left of the parameters of `model`; work that is given to the device from now on has the sums.
     func finish(_ model: TrainableModel) throws {
         for name in model.trained {
-            if let variable = try model.master(name).variable { try complete(variable) }
+            if let variable = try model.master(name).variable { try take(variable) }
         }
         try flush()
         try team.communicator.join()
