@@ -13,6 +13,14 @@ public enum CommunicationError: Error, Equatable, CustomStringConvertible {
     /// A tensor that the ranks cannot add up or hand out.
     case tensor(operation: String, expected: String, found: String)
 
+    /// What is said of a rank that has ended because of an error, before its reason.
+    static let stopped = "has stopped: "
+
+    /// Whether the rank that is lost has said why itself.
+    public var isToldElsewhere: Bool {
+        if case .lost(_, _, let reason) = self { reason.hasPrefix(Self.stopped) } else { false }
+    }
+
     public var description: String {
         switch self {
         case .launch(let name, let expected, let found): "\(name): expected \(expected), found \(found)"

@@ -23,7 +23,8 @@ public protocol Communicator: AnyObject, Sendable {
     func sum(_ tensors: inout [Tensor]) throws
 
     /// The part of this rank, (n / R), of the sum over all R ranks of `tensor` (n), float32, n a multiple of R. Part r begins at
-    /// element r · n / R. See ``sum(_:)`` for devices that work aside.
+    /// element r · n / R. What `sum` says
+    /// of devices that work aside holds here too.
     func reduceScatter(_ tensor: Tensor) throws -> Tensor
 
     /// The parts (m) of all R ranks one behind another, (R · m), of any plain type.

@@ -93,6 +93,31 @@ struct RankCommandTests {
         }
     }
 
+    @Test("are killed at any moment, one after another, and end with the bits of a run that was not")
+    func killedOften() throws {
+        try settings()
+        let whole = try MoultProcess(arguments: arguments("whole", "--ranks", "2"))
+        #expect(whole.status == 0, "\(whole.error)")
+        var count = 0
+        while count < 20, !place.exists("run/student") {
+            let process = try RunningMoult(
+                place.exists("run/config.yaml") ? resume : arguments("run", "--ranks", "2"))
+            // Each time a little later, from the meeting of the ranks to the steps behind a checkpoint.
+            usleep(UInt32(50_000 + 30_000 * (count % 10)))
+            if let child = child(count % 2, of: process) { kill(child, SIGKILL) }
+            let ended = process.finish()
+            #expect(errors(ended).count <= 1, "\(ended.error)")
+            count += 1
+        }
+        let last = try MoultProcess(
+            arguments: place.exists("run/config.yaml") ? resume : arguments("run", "--ranks", "2"))
+        #expect(last.status == 0, "\(last.error)")
+        for name in ["best", "student"] {
+            let file = "\(name)/model.safetensors"
+            #expect(try place.bytes("run/\(file)") == place.bytes("whole/\(file)"), "\(name)")
+        }
+    }
+
     @Test("stop together when asked to, and go on")
     func interrupted() throws {
         try settings()
@@ -142,6 +167,10 @@ struct RankCommandTests {
         #expect(!place.exists("run/config.yaml"))
         let both = try MoultProcess(arguments: arguments("run", "--ranks", "2", "--gpus", "2"))
         #expect(both.status == 64 && both.error.contains("--gpus and --ranks: expected one of them, found both."))
+        // Where only one of them finds out, that one says it.
+        let file = try MoultProcess(arguments: arguments("text.txt/run", "--ranks", "2"))
+        #expect(file.status == 1)
+        #expect(errors(file).count == 1 && !file.error.contains("has stopped"), "\(file.error)")
         let none = try MoultProcess(arguments: arguments("run", "--ranks", "0"))
         #expect(none.status == 64 && none.error.contains("--ranks: expected 1 to 1024, found 0."))
     }

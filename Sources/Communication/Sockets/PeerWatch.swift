@@ -11,7 +11,7 @@ final class PeerWatch: @unchecked Sendable {
         /// What this rank ends with, to be told before the thread ends.
         var last: Message?
         var isEnded = false
-        var whenLost: (@Sendable (CommunicationError) -> Void)?
+        var whenLost: [@Sendable (CommunicationError) -> Void] = []
     }
 
     private let state = Mutex(State())
@@ -36,7 +36,7 @@ final class PeerWatch: @unchecked Sendable {
     /// Calls `body` on the thread when a rank is lost, or at once when one is.
     func whenLost(_ body: @escaping @Sendable (CommunicationError) -> Void) {
         let known = state.withLock { state in
-            state.whenLost = body
+            state.whenLost.append(body)
             return state.failure
         }
         if let known { body(known) }
@@ -124,11 +124,11 @@ final class PeerWatch: @unchecked Sendable {
     }
 
     private func fail(_ error: CommunicationError) {
-        let told = state.withLock { state -> (@Sendable (CommunicationError) -> Void)? in
-            guard state.failure == nil else { return nil }
+        let told = state.withLock { state -> [@Sendable (CommunicationError) -> Void] in
+            guard state.failure == nil else { return [] }
             state.failure = error
             return state.whenLost
         }
-        told?(error)
+        for tell in told { tell(error) }
     }
 }

@@ -198,6 +198,6 @@ public final class SocketCommunicator: Communicator {
     }
 
     public func leave(because reason: String) {
-        watch.end(Message(kind: .failure, text: "has stopped: \(reason)"))
+        watch.end(Message(kind: .failure, text: CommunicationError.stopped + reason))
     }
 }

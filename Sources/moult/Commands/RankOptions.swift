@@ -106,8 +106,8 @@ struct RankOptions: ParsableArguments {
         let (isChild, rank) = (isChild, launch.place.rank)
         return { error in
             guard isChild, rank > 0 else { return false }
-            if case CommunicationError.lost(rank: 0, _, _) = error { return rank > 1 }
-            return true
+            guard let error = error as? CommunicationError, case .lost(rank: 0, _, _) = error else { return true }
+            return rank > 1 || error.isToldElsewhere
         }
     }
 }

@@ -155,6 +155,11 @@ extension KernelTests {
             #expect(abs(loss - naive.loss) < 1e-6 * naive.loss)
             expectCloseInScale(try watched.gradient.map(doubles) ?? [], naive.gradient, 1e-6, "gradient")
             #expect(try watched.relativeSquaredError(to: x).scalar() == 0)
+            let half = tape.watch(x)
+            let halved = try half.relativeSquaredError(to: target, factor: Tensor([0.5] as [Float], shape: [])).scalar()
+            #expect(abs(halved - 0.5 * naive.loss) < 1e-6 * naive.loss)
+            expectCloseInScale(
+                try half.gradient.map(doubles) ?? [], naive.gradient.map { 0.5 * $0 }, 1e-6, "half of the gradient")
             #expect(abs(try Tensor.zeros([3, 4]).relativeSquaredError(to: target).scalar() - 1) < 1e-6)
         }
 

@@ -40,6 +40,28 @@ extension KernelTests {
             #expect(found[1] == nil)
         }
 
+        @Test("a gradient is told of when nothing more comes to it, and then refuses more")
+        func complete() throws {
+            let inputs = try tensors(36, [3, 4], [3, 4], [3, 4])
+            let tape = GradientTape()
+            var told: [(Int, [Float]?)] = []
+            let watched = inputs.map { tape.watch($0) }
+            tape.whenComplete = { variable in
+                guard let place = watched.firstIndex(where: { $0.variable === variable }) else { return }
+                told.append((place, try variable.gradient?.array()))
+            }
+            // The first is used before the others, and again behind them.
+            let result = try watched[0].activated(.silu).adding(watched[1]).adding(watched[2]).adding(watched[0])
+            _ = try result.relativeSquaredError(to: inputs[1])
+            try tape.playBack()
+            #expect(told.map(\.0) == [2, 1, 0])
+            for (place, gradient) in told { #expect(try watched[place].gradient?.array() == gradient) }
+            #expect(throws: TensorError.self) { try watched[1].relativeSquaredError(to: inputs[0]) }
+            // Watched once more it begins anew.
+            let again = tape.watch(inputs[1], as: watched[1].variable)
+            _ = try again.relativeSquaredError(to: inputs[0])
+        }
+
         @Test("what is not watched is not recorded")
         func unwatched() throws {
             let inputs = try tensors(34, [3, 4], [3, 4])
