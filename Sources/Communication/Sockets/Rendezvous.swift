@@ -101,7 +101,8 @@ struct Rendezvous {
                 throw refuse(
                     failure(
                         "expected \(place.ranks) ranks within \(Int(limits.meeting)) s, found none of "
-                            + missing.map { "rank \($0)" }.joined(separator: ", ")), come, waiting)
+                            + missing.map { "rank \($0)" }.joined(separator: ", ")),
+                    come.values.map(\.channel), waiting, listener)
             }
             var entry = pollfd(fd: listener.number, events: Int16(POLLIN), revents: 0)
             poll(&entry, 1, deadline.milliseconds(most: 20))
@@ -124,14 +125,14 @@ struct Rendezvous {
                 waiting.remove(at: number)
                 guard message.kind == .greeting, let greeting = Greeting(message.text) else { continue }
                 if let fault = fault(greeting, come.mapValues(\.greeting)) {
-                    try? guest.channel.send(Message(kind: .refusal, text: fault.description))
-                    throw refuse(fault, come, waiting)
+                    throw refuse(fault, come.values.map(\.channel) + [guest.channel], waiting, listener)
                 }
                 come[greeting.rank] = (greeting, guest.channel)
             }
             for (rank, guest) in come where !isOpen(guest.channel) {
                 throw refuse(
-                    .lost(rank: rank, host: guest.greeting.host, reason: "is gone before the run began"), come, waiting)
+                    .lost(rank: rank, host: guest.greeting.host, reason: "is gone before the run began"),
+                    come.values.map(\.channel), waiting, listener)
             }
         }
         let token = String(UInt64.random(in: .min ... .max), radix: 16)
@@ -157,14 +158,26 @@ struct Rendezvous {
         } catch { return false }
     }
 
-    /// Tells all who have come why there will be no run.
+    /// Tells all who have come, and those who still do within a moment, why there will be no run.
     private func refuse(
-        _ fault: CommunicationError, _ come: [Int: (greeting: Greeting, channel: MessageChannel)],
-        _ waiting: [(channel: MessageChannel, since: Deadline)]
+        _ fault: CommunicationError, _ come: [MessageChannel],
+        _ waiting: [(channel: MessageChannel, since: Deadline)], _ listener: Listener
     ) -> CommunicationError {
         let message = Message(kind: .refusal, text: fault.description)
-        for channel in come.values.map(\.channel) + waiting.map(\.channel) {
+        var told = come
+        for channel in told { try? channel.send(message, until: Deadline(seconds: 1)) }
+        // A connection that is closed with a greeting unread loses the answer too.
+        func answer(_ channel: MessageChannel) {
+            guard (try? channel.next(until: Deadline(seconds: 0.5))) != nil else { return }
             try? channel.send(message, until: Deadline(seconds: 1))
+            told.append(channel)
+        }
+        for guest in waiting { answer(guest.channel) }
+        let deadline = Deadline(seconds: 3)
+        while told.count < place.ranks - 1, !deadline.isPast {
+            var entry = pollfd(fd: listener.number, events: Int16(POLLIN), revents: 0)
+            poll(&entry, 1, deadline.milliseconds(most: 20))
+            if let connection = listener.accept() { answer(MessageChannel(connection)) }
         }
         return fault
     }
