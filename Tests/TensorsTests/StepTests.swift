@@ -118,6 +118,10 @@ extension KernelTests {
                 let inner = try x.normalised(norm).linear(gate, bias: bias)
                 return try inner.activated(activation).linear(down, bias: other).adding(x)
             }
+            try expectSame(table, 2e-5, "eleven at once") { x in
+                let all = try x.linear([Tensor](repeating: gate, count: 11))
+                return try all.dropFirst().reduce(all[0]) { try $0.adding($1) }
+            }
             try expectSame(table, 2e-5, "two at once, one activated") { x in
                 let inner = try x.linear([gate, up], biases: [bias, nil])
                 return try inner[0].activated(activation).adding(inner[1]).linear(down)

@@ -53,6 +53,9 @@ bool moult_step_embedding(
 bool moult_step_norm(
     struct moult_step *step, const struct moult_step_rows *x, const struct moult_norm *norm, struct moult_step_rows *out);
 
+/// Products that one operation does.
+enum { moult_step_most_products = 8 };
+
 /// x · weightᵀ + bias for every product, in its `out`; with an `addend` to that of the only one; then, unless `cap` is 0,
 /// cap · tanh(· / cap).
 bool moult_step_linear(

@@ -20,7 +20,7 @@ struct operation {
 
     const struct moult_step_rows *x, *out;
     const struct moult_step_rows *addend, *sum;  // sum = addend + out, where there is one
-    struct moult_product products[8];
+    struct moult_product products[moult_step_most_products];
     int64_t product_count, units;
     float cap;  // of a product's results; 0 for none
     const int32_t *tokens;

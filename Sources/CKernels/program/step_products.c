@@ -176,7 +176,7 @@ bool moult_step_linear(
     const struct moult_step_rows *addend, float cap
 ) {
     struct operation *operation = step_append(step);
-    if (!operation || count > (int64_t)(sizeof operation->products / sizeof *products)) return false;
+    if (!operation || count > moult_step_most_products) return false;
     operation->tasks = product_tasks;
     operation->run = step_multiply;
     operation->weights = multiplied_weights;

@@ -101,10 +101,12 @@ extension CapturedStep: FusingBackend {
         let (from, addend) = (try input(x, of: weights), try sum.map { try rows($0) })
         let outs = try weights.map { try CapturedRows(memory, width: $0.shape[0]) }
         let products = try zip(weights, zip(biases, outs)).map { try product($0, bias: $1.0, out: $1.1.values) }
-        try check(
-            moult_step_linear(
-                memory.handle, from.pointer, products, Int64(products.count), addend?.pointer, cap ?? 0),
-            from.width)
+        for first in stride(from: 0, to: products.count, by: Int(moult_step_most_products)) {
+            let some = Array(products[first...].prefix(Int(moult_step_most_products)))
+            try check(
+                moult_step_linear(memory.handle, from.pointer, some, Int64(some.count), addend?.pointer, cap ?? 0),
+                from.width)
+        }
         self.weights += weights
         return outs.map { tensor($0, x.shape.dropLast() + [$0.width]) }
     }
