@@ -8,13 +8,14 @@ struct LocalRanks {
     let launches: [Launch]
 
     /// Runs this program once more for every rank.
-    /// - Throws: an exit with the code of the first rank that ended otherwise than well.
+    /// - Throws: an exit with the code of the first rank that ended otherwise than well; where none has said why, what the rank was
+    ///   ended by.
     func run() throws {
         Interrupt.hold()
         var processes: [(rank: Int, identifier: pid_t)] = []
         defer { for process in processes { kill(process.identifier, SIGKILL) } }
         for launch in launches { processes.append((launch.place.rank, try start(launch))) }
-        var (codes, isPassedOn): ([Int32], Bool) = ([], false)
+        var (codes, killed, isPassedOn): ([Int32], (rank: Int, signal: Int32)?, Bool) = ([], nil, false)
         while !processes.isEmpty {
             do { try Interrupt.check() } catch let code as ExitCode where !isPassedOn {
                 isPassedOn = true
@@ -25,14 +26,18 @@ struct LocalRanks {
                 guard waitpid(process.identifier, &status, WNOHANG) != 0 else { return false }
                 let signal = status & 0x7F
                 codes.append(signal == 0 ? status >> 8 & 0xFF : 128 + signal)
+                if signal != 0 { killed = killed ?? (process.rank, signal) }
                 return true
             }
             usleep(10_000)
         }
-        // One that was killed is the cause; how the others ended says what it was.
-        if let code = codes.first(where: { (1..<128).contains($0) }) ?? codes.first(where: { $0 != 0 }) {
-            throw ExitCode(code)
+        let silent = RankOptions.silentFailure.rawValue
+        // One that was killed is the cause; how the others ended says what it was, unless none has.
+        if let code = codes.first(where: { (1..<128).contains($0) && $0 != silent }) { throw ExitCode(code) }
+        if let killed, !isPassedOn {
+            throw Failure("rank \(killed.rank) was ended by signal \(killed.signal)")
         }
+        if let code = codes.first(where: { $0 != 0 }) { throw ExitCode(code == silent ? 1 : code) }
     }
 
     private func start(_ launch: Launch) throws -> pid_t {

@@ -75,7 +75,8 @@ struct RankOptions: ParsableArguments {
         sockets.whenLost { error in
             Thread.detachNewThread {
                 sleep(15)
-                if !isSilent(error) { Terminal.note("Error: \(error)") }
+                if isSilent(error) { _exit(silentFailure.rawValue) }
+                Terminal.note("Error: \(error)")
                 _exit(EXIT_FAILURE)
             }
         }
@@ -99,6 +100,9 @@ struct RankOptions: ParsableArguments {
             "\(ranks.count == 1 ? "\(ranks.lowerBound)" : "\(ranks.lowerBound) to \(ranks.upperBound)") on \(host)"
         }.joined(separator: ", ")
     }
+
+    /// With which a rank ends that leaves it to another to say why.
+    static let silentFailure = ExitCode(3)
 
     /// Whether another process says what there is to say of an error: of those that one command has started, the first that is
     /// left does.

@@ -113,7 +113,7 @@ struct TrainCommand: ParsableCommand {
                 throw error
             }
         } catch is RunStopped { throw ExitCode(128 + SIGTERM) } catch {
-            if !(error is ExitCode), isSilent(error) { throw ExitCode.failure }
+            if !(error is ExitCode), isSilent(error) { throw RankOptions.silentFailure }
             throw error
         }
     }
