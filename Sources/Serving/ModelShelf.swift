@@ -7,8 +7,8 @@ import Synchronization
 /// The models of a server: each is loaded when it is first asked for, and leaves when another needs its room while nobody uses it,
 /// the least recently used first.
 ///
-/// Who asks for a model that there is no room for waits until others have ended. After ``patience`` those who come later wait behind
-/// it, so that nobody waits for ever.
+/// Who asks for a model that there is no room for waits until others have ended. After ``ServerOptions/modelPatience`` those who come
+/// later wait behind it, so that nobody waits for ever.
 final class ModelShelf: Sendable {
     let options: ServerOptions
     /// In the order in which they were given; the first is served where a request names none.
@@ -22,9 +22,6 @@ final class ModelShelf: Sendable {
 
     /// Seconds since 1970.
     private let created = Int(Date().timeIntervalSince1970)
-
-    /// How long others may overtake who waits for room.
-    private static let patience = Duration.seconds(5)
 
     private struct State {
         var entries: [String: Entry]
@@ -175,7 +172,7 @@ final class ModelShelf: Sendable {
                         }
                     } else {
                         roomIsTaken = true
-                        isHeld = isHeld || waiter.arrival.duration(to: .now) > Self.patience
+                        isHeld = isHeld || waiter.arrival.duration(to: .now) >= .seconds(options.modelPatience)
                     }
                 }
                 left.append(waiter)
@@ -279,11 +276,13 @@ final class ModelShelf: Sendable {
 
     /// The text of /metrics.
     var metrics: String {
-        let entries = state.withLock { $0.entries }
+        let (entries, waiting) = state.withLock { ($0.entries, $0.waiting.map(\.name)) }
         return ServerMetrics.text(
             names.compactMap { name in
                 entries[name].map { entry in
-                    let now = entry.service?.scheduler.statistics ?? SchedulerStatistics()
+                    var now = entry.service?.scheduler.statistics ?? SchedulerStatistics()
+                    // For their model to be there.
+                    now.waiting += waiting.count { $0 == name }
                     return ServerMetrics.Model(
                         name: name, metrics: entry.metrics, statistics: now.after(entry.past),
                         isLoaded: entry.service != nil, bytes: entry.model.bytes, loads: entry.loads)

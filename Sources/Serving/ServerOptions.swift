@@ -14,6 +14,8 @@ public struct ServerOptions: Sendable {
     public var servesPage = true
     /// Bytes that the weights of models may take together; nil for as many as there are.
     public var modelBytes: Int?
+    /// Seconds for which requests for other models may overtake one that waits for room for its own.
+    public var modelPatience = 5.0
     /// How each model is shared.
     public var scheduler = SchedulerOptions()
     /// The folder in which states and conversations outlive the server; nil for none. Each of several models has a folder within it.
