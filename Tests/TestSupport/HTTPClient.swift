@@ -26,7 +26,8 @@ package final class Connection: @unchecked Sendable {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, size) }
         }
         guard result == 0 else { throw Fault(description: "connect: \(errno)") }
-        var timeout = timeval(tv_sec: 60, tv_usec: 0)
+        // Beside others on few cores a test may stand still for minutes.
+        var timeout = timeval(tv_sec: 900, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
     }
 
