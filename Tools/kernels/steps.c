@@ -1,7 +1,8 @@
 #include "check.h"
 
-static struct moult_step_rows *rows_of(struct moult_step *step, int64_t width) {
-    return (struct moult_step_rows *)moult_step_make_rows(step, width, false);
+/// Rows that hold `values`.
+static struct moult_step_rows *rows_at(struct moult_step *step, int64_t width, float *values) {
+    return moult_step_make_rows(step, width, values);
 }
 
 static double silu(double x) { return x / (1 + exp(-x)); }
@@ -24,14 +25,15 @@ static void check_chain(int64_t rows, int64_t width, int64_t hidden, enum moult_
         .type = type};
     int32_t *tokens = bytes(rows * 4);
     struct moult_step *step = moult_step_create(rows);
-    struct moult_step_rows *x = rows_of(step, width), *y = rows_of(step, width), *z = rows_of(step, hidden);
+    struct moult_step_rows *x = rows_at(step, width, space(rows * width)), *y = rows_at(step, width, space(rows * width));
+    struct moult_step_rows *z = rows_at(step, hidden, space(rows * hidden)), *sum = rows_at(step, width, space(rows * width));
     const struct moult_product down_product = {
-        .weight = rounded(normal(width * hidden, deviation), width * hidden, type, &down), .out = x->values, .outputs = width,
+        .weight = rounded(normal(width * hidden, deviation), width * hidden, type, &down), .out = sum->values, .outputs = width,
         .type = type};
     check("a step has memory",
-          moult_step_embedding(step, tokens, &embedding, 1, false, x) && moult_step_norm(step, x, &row_norm, false, y)
+          moult_step_embedding(step, tokens, &embedding, x) && moult_step_norm(step, x, &row_norm, y)
               && moult_step_gated_linear(step, y, moult_silu, &gate_product, &up_product, z)
-              && moult_step_linear(step, z, &down_product, 1, true, 0));
+              && moult_step_linear(step, z, &down_product, 1, x, 0));
     double *expected = doubles(rows * width), *normed = doubles(width), *inner = doubles(hidden);
     for (int64_t count = rows; count > 0; count = count == 1 ? 0 : (count + 1) / 2) {
         for (int64_t r = 0; r < count; r++) {
@@ -56,7 +58,7 @@ static void check_chain(int64_t rows, int64_t width, int64_t hidden, enum moult_
         }
         check("a step runs", moult_step_run(step, count) == moult_success);
         float *found = space(count * width);
-        memcpy(found, x->values, (size_t)(count * width) * 4);
+        memcpy(found, sum->values, (size_t)(count * width) * 4);
         check_floats("a step", found, expected, count * width, 2e-5);
     }
     moult_step_destroy(step);
@@ -93,7 +95,7 @@ static void check_mixers(
         (long long)slots, (long long)held, (int)type, (double)cap);
     enum { rows = 2 };
     const int64_t q = rows * heads * dim, k = rows * groups * dim, f = rows * groups * slots;
-    const float *gates = normal(f, 2);
+    float *gates = normal(f, 2), *queries = normal(q, 1);
     float *new_keys = normal(k, 1), *new_values = normal(k, 1), *unused;
     held_as(type, new_keys, rows * groups, dim, &unused), held_as(type, new_values, rows * groups, dim, &unused);
     float *slot_out = space(q), *attention_out = space(q);
@@ -101,16 +103,20 @@ static void check_mixers(
     struct moult_step_heads job = {
         .heads = heads, .key_value_heads = groups, .key_dim = dim, .value_dim = dim, .scale = (float)(1 / sqrt((double)dim)),
         .cap = cap,
-        .q = normal(q, 1), .k = new_keys, .v = new_values, .out = slot_out};
-    struct moult_step_slots *states = moult_step_gated_slots(step, &job, gates, 4, slots);
-    job.out = attention_out;
-    struct moult_step_cache *caches = moult_step_attention(step, &job, INT64_MAX);
+        .q = rows_at(step, heads * dim, queries), .k = rows_at(step, groups * dim, new_keys),
+        .v = rows_at(step, groups * dim, new_values), .out = rows_at(step, heads * dim, slot_out)};
+    float *state_keys[rows], *state_values[rows];
+    struct moult_step_cache caches[rows];
+    check("a step has memory",
+          moult_step_gated_slots(step, &job, rows_at(step, groups * slots, gates), 4, slots, state_keys, state_values));
+    job.out = rows_at(step, heads * dim, attention_out);
+    check("a step has memory", moult_step_attention(step, &job, INT64_MAX, caches));
     const int64_t state = groups * slots * dim;
     double *expected = doubles(q), *attended = doubles(q);
     for (int64_t r = 0; r < rows; r++) {
         // Keys are held in any order, but for the sinks, here turned no other way.
         const int64_t place = below(held);
-        states[r] = (struct moult_step_slots){normal(state, 0.5), normal(state, 0.5)};
+        state_keys[r] = normal(state, 0.5), state_values[r] = normal(state, 0.5);
         float *past_keys = normal(held * groups * dim, 1), *past_values = normal(held * groups * dim, 1);
         caches[r] = (struct moult_step_cache){.type = type, .place = place, .held = held, .sinks = place / 2 < 4 ? place / 2 : 4, .scale = 1};
         caches[r].keys = held_as(type, past_keys, held * groups, dim, &caches[r].key_scales);
@@ -118,16 +124,16 @@ static void check_mixers(
         float *log_gates = space(groups * slots);
         for (int64_t i = 0; i < groups * slots; i++) log_gates[i] = -log1pf(expf(-gates[r * groups * slots + i])) / 4;
         double *keys = doubles(state), *values = doubles(state);
-        for (int64_t i = 0; i < state; i++) keys[i] = states[r].keys[i], values[i] = states[r].values[i];
+        for (int64_t i = 0; i < state; i++) keys[i] = state_keys[r][i], values[i] = state_values[r][i];
         slots_oracle(&(struct moult_gated_slot_attention){
             .batch = 1, .tokens = 1, .heads = heads, .key_value_heads = groups, .key_dim = dim, .value_dim = dim,
-            .slots = slots, .scale = job.scale, .q = job.q + r * heads * dim, .k = job.k + r * groups * dim,
-            .v = job.v + r * groups * dim, .log_gates = log_gates}, keys, values, expected + r * heads * dim);
-        memcpy(past_keys + place * groups * dim, job.k + r * groups * dim, (size_t)(groups * dim) * 4);
-        memcpy(past_values + place * groups * dim, job.v + r * groups * dim, (size_t)(groups * dim) * 4);
+            .slots = slots, .scale = job.scale, .q = queries + r * heads * dim, .k = new_keys + r * groups * dim,
+            .v = new_values + r * groups * dim, .log_gates = log_gates}, keys, values, expected + r * heads * dim);
+        memcpy(past_keys + place * groups * dim, new_keys + r * groups * dim, (size_t)(groups * dim) * 4);
+        memcpy(past_values + place * groups * dim, new_values + r * groups * dim, (size_t)(groups * dim) * 4);
         attention_oracle(&(struct moult_attention){
             .batch = 1, .queries = 1, .keys = held, .heads = heads, .key_value_heads = groups, .key_dim = dim,
-            .value_dim = dim, .window = held, .scale = job.scale, .cap = cap, .q = job.q + r * heads * dim, .k = past_keys,
+            .value_dim = dim, .window = held, .scale = job.scale, .cap = cap, .q = queries + r * heads * dim, .k = past_keys,
             .v = past_values}, attended + r * heads * dim);
     }
     check("a step of mixers runs", moult_step_run(step, rows) == moult_success);
