@@ -93,6 +93,20 @@ struct RankCommandTests {
         }
     }
 
+    @Test("stop with the name of one that was killed before they have met, and make no run", arguments: [0, 1])
+    func killedAtOnce(_ rank: Int) throws {
+        try settings()
+        let process = try RunningMoult(arguments("run", "--ranks", "2"))
+        var victim: Int32?
+        while victim == nil { victim = child(rank, of: process) }
+        kill(try #require(victim), SIGKILL)
+        let ended = process.finish()
+        #expect(ended.status == 1)
+        #expect(errors(ended).count == 1, "\(ended.error)")
+        #expect(errors(ended).first?.hasPrefix("Error: rank \(rank) ") == true, "\(ended.error)")
+        #expect(!place.exists("run/checkpoints"))
+    }
+
     @Test("are killed at any moment, one after another, and end with the bits of a run that was not")
     func killedOften() throws {
         try settings()

@@ -7,6 +7,9 @@ import Foundation
 struct LocalRanks {
     let launches: [Launch]
 
+    /// For others to end by themselves after one that has ended otherwise than well, and to say why.
+    private static let patience = Duration.seconds(10)
+
     /// Runs this program once more for every rank.
     /// - Throws: an exit with the code of the first rank that ended otherwise than well; where none has said why, what the rank was
     ///   ended by.
@@ -16,6 +19,7 @@ struct LocalRanks {
         defer { for process in processes { kill(process.identifier, SIGKILL) } }
         for launch in launches { processes.append((launch.place.rank, try start(launch))) }
         var (codes, killed, isPassedOn): ([Int32], (rank: Int, signal: Int32)?, Bool) = ([], nil, false)
+        var end: ContinuousClock.Instant?
         while !processes.isEmpty {
             do { try Interrupt.check() } catch let code as ExitCode where !isPassedOn {
                 isPassedOn = true
@@ -27,8 +31,11 @@ struct LocalRanks {
                 let signal = status & 0x7F
                 codes.append(signal == 0 ? status >> 8 & 0xFF : 128 + signal)
                 if signal != 0 { killed = killed ?? (process.rank, signal) }
+                if status != 0, !isPassedOn { end = end ?? .now + Self.patience }
                 return true
             }
+            // Who has not met the others, or is busy, does not know of it.
+            if let end, end <= .now { break }
             usleep(10_000)
         }
         let silent = RankOptions.silentFailure.rawValue
