@@ -1,3 +1,4 @@
+import Foundation
 import Tensors
 
 /// The ranks of a run, each a process of its own, and what they do together.
@@ -61,8 +62,14 @@ extension Communicator {
         String(decoding: try broadcast(Array(text.utf8), from: 0), as: UTF8.self)
     }
 
-    /// "rank 1 on HOST".
-    public func name(of rank: Int) -> String { "rank \(rank) on \(hosts[rank])" }
+    /// Elements of a rank's part of `tensor`, which ranks must divide.
+    func partCount(of tensor: Tensor) throws -> Int {
+        guard tensor.count % ranks == 0 else {
+            throw CommunicationError.tensor(
+                operation: "reduceScatter", expected: "a multiple of \(ranks) elements", found: "\(tensor.count)")
+        }
+        return tensor.count / ranks
+    }
 }
 
 /// A run of one process.
@@ -72,7 +79,7 @@ public final class SoloCommunicator: Communicator {
     /// One.
     public let ranks = 1
     /// This host.
-    public let hosts = [HostName.own]
+    public let hosts = [ProcessInfo.processInfo.hostName]
 
     /// A run of this process alone.
     public init() {}

@@ -84,15 +84,14 @@ public struct ModelServer: Sendable {
             guard let place = shelf.names.firstIndex(of: id) else { throw ModelShelf.unknown(id) }
             return Response.json(shelf.cards[place])
         }
-        router.post("/tokenize") { request, _ in
-            var request = request
-            var fields = try await RequestBodies.fields(&request, shelf.options)
-            return Response.json(try TokenizerEndpoints.tokenize(&fields, try await shelf.use(&fields)))
-        }
-        router.post("/detokenize") { request, _ in
-            var request = request
-            var fields = try await RequestBodies.fields(&request, shelf.options)
-            return Response.json(try TokenizerEndpoints.detokenize(&fields, try await shelf.use(&fields)))
+        for (path, answer) in [
+            ("/tokenize", TokenizerEndpoints.tokenize), ("/detokenize", TokenizerEndpoints.detokenize),
+        ] {
+            router.post(RouterPath(path)) { request, _ in
+                var request = request
+                var fields = try await RequestBodies.fields(&request, shelf.options)
+                return Response.json(try answer(&fields, try await shelf.use(&fields)))
+            }
         }
         router.get("/tokenizer_info") { request, _ in
             Response.json(try TokenizerEndpoints.information(try await shelf.use(request.model)))

@@ -247,10 +247,7 @@ final class ModelShelf: Sendable {
     /// A name of a folder: what is no letter, digit, `-`, `_` or dot within is written by its bytes.
     private static func fileName(_ name: String) -> String {
         name.utf8.enumerated().map { place, byte in
-            let letter = byte | 0x20
-            let isPlain =
-                (0x61...0x7A).contains(letter) || (0x30...0x39).contains(byte) || [0x2D, 0x5F].contains(byte)
-                || byte == 0x2E && place > 0
+            let isPlain = byte.isOfPlainName || byte == 0x2E && place > 0
             return isPlain ? String(UnicodeScalar(byte)) : "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16)
         }.joined()
     }

@@ -26,3 +26,10 @@ extension String {
         utf8.count == other.utf8.count && comparedBytes(to: other) == 0
     }
 }
+
+extension UInt8 {
+    /// Whether it is a letter or a digit of ASCII's, `-` or `_`.
+    package var isOfPlainName: Bool {
+        (0x61...0x7A).contains(self | 0x20) || (0x30...0x39).contains(self) || self == 0x2D || self == 0x5F
+    }
+}

@@ -13,14 +13,14 @@ import Tokenizers
 /// checkpoint goes on bit for bit as if it had not been stopped.
 final class Trainer {
     private let configuration: TrainingConfiguration
-    private let phases: [TrainingPhase]
+    private let course: TrainingCourse
+    private var phases: [TrainingPhase] { course.phases }
     private let student: TrainableModel
     /// What conversion made: the stages' ``StageConfiguration/newParameterRate`` is theirs.
     private let newParameters: Set<String>
     /// The rates of matrices, relative to those of stages that want it; nil where none does.
     private let rateScales: RateScales?
     private let teacher: DecoderModel?
-    private let startConfiguration: ModelConfiguration
     /// What a stage `select` goes by.
     private let probe: SelectionProbe?
     /// The rows of each phase.
@@ -70,7 +70,7 @@ final class Trainer {
         try configuration.validate()
         (self.configuration, self.student, self.teacher) = (configuration, student, teacher)
         (self.folder, self.origin, self.team, self.report) = (folder, origin, team, report)
-        (self.card, startConfiguration) = (card, student.configuration)
+        self.card = card
         let selects = configuration.stages.contains { $0.kind == .select }
         let texts = data.validationRows.prefix(selects ? Self.selectionTexts : 0)
             .map { Array($0.tokens.prefix(Self.selectionTokens)) }
@@ -83,21 +83,18 @@ final class Trainer {
         questions = try HeldRecall(
             tokenizer, length: configuration.length,
             questions: held.isEmpty ? 0 : configuration.validation.recallQuestions)
-        phases = try TrainingPhase.list(configuration, of: student.configuration)
+        let phases = try TrainingPhase.list(configuration, of: student.configuration)
+        course = TrainingCourse(phases: phases, start: student.configuration, patience: configuration.patience)
         shares = try phases.map { try RowShare($0.stage, rank: team.rank, of: team.ranks) }
         rows = try phases.map { try data.rows(length: $0.length * $0.stage.carry) }
         ordinaryRows = try zip(phases, rows).map { $0.stage.carry == 1 ? $1 : try data.rows(length: $0.length) }
         dataFingerprint = data.fingerprint
         (state.held.rows, state.ranks) = (held.count, team.ranks)
+        try team.requireSame("a model, a teacher, text and settings", fingerprint)
     }
 
     /// Steps of the whole run, less what stages were cut short by.
-    var totalSteps: Int { phases.indices.reduce(0) { $0 + steps(of: $1, in: state) } }
-
-    /// Steps of a stage, of which a plateau may have taken some.
-    private func steps(of index: Int, in state: TrainingState) -> Int {
-        state.shortened.first { $0.stage == index }?.steps ?? phases[index].steps
-    }
+    var totalSteps: Int { course.totalSteps(in: state) }
 
     /// What a run's record begins with.
     func start(teacher: MetricsEvent.Start.Teacher?, resuming: Bool) -> MetricsEvent.Start {
@@ -124,13 +121,16 @@ final class Trainer {
 
     /// Goes on from the latest checkpoint that is whole. Without one the run starts at the beginning.
     func resume() throws {
-        try team.requireSame("a model, a teacher, text and settings", fingerprint)
-        let path = try team.word { try wholeCheckpoint()?.path ?? "" }
+        var found: (checkpoint: TrainingCheckpoint, state: TrainingState)?
+        let path = try team.word {
+            found = try wholeCheckpoint()
+            return found?.checkpoint.path ?? ""
+        }
         guard !path.isEmpty else {
             return tell(.warning("\(folder.path): there is no whole checkpoint; the run starts at its beginning"))
         }
         let checkpoint = TrainingCheckpoint(path: path)
-        state = try checkpoint.state(fingerprint: fingerprint, isPossible: isPossible)
+        state = try found?.state ?? checkpoint.state(fingerprint: fingerprint, isPossible: course.isPossible)
         // What was measured on other rows does not compare.
         if state.held.rows != held.count {
             (state.held, state.bestLoss) = (HeldMeasurements(rows: held.count), nil)
@@ -155,49 +155,17 @@ final class Trainer {
         state.ranks = team.ranks
     }
 
-    /// The latest checkpoint that is whole.
-    private func wholeCheckpoint() throws -> TrainingCheckpoint? {
-        try folder.checkpoints.first { checkpoint in
+    /// The latest checkpoint that is whole, and its state.
+    private func wholeCheckpoint() throws -> (checkpoint: TrainingCheckpoint, state: TrainingState)? {
+        for checkpoint in folder.checkpoints {
             do {
-                _ = try checkpoint.state(fingerprint: fingerprint, isPossible: isPossible)
-                return true
+                return (checkpoint, try checkpoint.state(fingerprint: fingerprint, isPossible: course.isPossible))
             } catch let error as TrainingError {
                 guard case .file = error else { throw error }
                 tell(.warning("\(error); looking for an earlier checkpoint"))
-                return false
             }
         }
-    }
-
-    /// Whether the run can be in `state`: everything in it but what gradients and losses made of it follows from the stage.
-    private func isPossible(_ state: TrainingState) -> Bool {
-        guard (0...phases.count).contains(state.stage) else { return false }
-        let limit = state.stage < phases.count ? phases[state.stage].steps : 0
-        let places = state.shortened.map(\.stage)
-        guard places == Set(places).sorted(),
-            state.shortened.allSatisfy({ stage, steps in
-                (0..<state.stage).contains(stage) && (1...max(1, phases[stage].steps)).contains(steps)
-            })
-        else { return false }
-        guard (0...limit).contains(state.stageStep) else { return false }
-        let done = zip((0..<state.stage).map { steps(of: $0, in: state) } + [state.stageStep], phases)
-        let rows = done.reduce(0) { $0 + $1.0 * $1.1.rowsPerStep }
-        let tokens = done.reduce(0) { $0 + $1.0 * $1.1.tokensPerStep }
-        return state.step == done.reduce(0) { $0 + $1.0 } && state.rows == rows
-            && state.tokens == tokens && state.skipped <= state.step
-            && state.skippedInARow <= min(state.skipped, configuration.patience) && state.bestLoss?.isFinite ?? true
-            && canKeep(state.kept)
-    }
-
-    /// Whether `heads` are heads of the student without softmax attention, each once, and no more than stages ask for.
-    private func canKeep(_ heads: [KeptHead]) -> Bool {
-        let (start, decoder) = (startConfiguration, startConfiguration.decoder)
-        let asked = phases.filter { $0.stage.kind == .select }.reduce(0) { $0 + $1.stage.tokens }
-        return heads.count <= asked && Set(heads).count == heads.count
-            && heads.allSatisfy {
-                (0..<decoder.layerCount).contains($0.layer) && (0..<decoder.keyValueHeadCount).contains($0.head)
-                    && (try? start.keptHeads($0.layer).contains($0.head)) == false
-            }
+        return nil
     }
 
     private func keep(_ head: KeptHead) throws {
@@ -233,7 +201,6 @@ final class Trainer {
 
     /// Trains to the end, or until `report` throws.
     func run() throws {
-        try team.requireSame("a model, a teacher, text and settings", fingerprint)
         tell(.started(done: state.step, total: totalSteps))
         if !questions.isEmpty, !isComplete {
             let teacher = state.held.teacherRecall
@@ -362,12 +329,10 @@ final class Trainer {
         if let batches = long?.batches(step: state.stageStep, first: firstOfStage) { return batches }
         let (share, weight) = (shares[state.stage], configuration.data.answerWeight)
         return share.batches.map { part in
-            let first = state.rows + part * sequences
-            let whole =
-                share.isOfBatches
-                ? TrainingBatch((first..<first + sequences).map { rows[$0] }, answerWeight: weight).whole : nil
+            let first = state.rows + part * sequences, all = (first..<first + sequences).map { rows[$0] }
             return TrainingBatch(
-                share.rows.map { rows[first + $0] }, answerWeight: weight, device: student.device, whole: whole)
+                Array(all[share.rows]), answerWeight: weight, device: student.device,
+                whole: share.isOfBatches ? TrainingBatch(all, answerWeight: weight).whole : nil)
         }
     }
 
@@ -483,27 +448,8 @@ final class Trainer {
     private func write(_ kind: RunFolder.Student, loss: Double?) throws {
         try team.writing {
             let record = card.record(
-                kind, stages: stages, step: state.step, of: totalSteps, held: state.held, loss: loss)
+                kind, stages: course.stages(in: state), step: state.step, of: totalSteps, held: state.held, loss: loss)
             try folder.writeStudent(student, as: kind, record: record)
-        }
-    }
-
-    /// What each stage has had.
-    private var stages: [ModelRecord.Training.Stage] {
-        phases.prefix(state.stage + 1).enumerated().reduce(into: []) { stages, entry in
-            let (index, phase) = entry
-            let steps = index < state.stage ? self.steps(of: index, in: state) : state.stageStep
-            guard steps > 0 || phase.stage.kind == .select && index < state.stage else { return }
-            let tokens = steps * phase.tokensPerStep
-            // The parts of a stage that trains some layers after others are one.
-            if !phase.isFirst, let last = stages.indices.last {
-                stages[last].tokens += tokens
-                stages[last].steps += steps
-            } else {
-                stages.append(
-                    .init(
-                        name: phase.stage.kind.rawValue, tokens: tokens, steps: steps, rowLength: phase.stage.length))
-            }
         }
     }
 

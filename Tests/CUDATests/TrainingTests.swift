@@ -1,8 +1,8 @@
 import Communication
 import Foundation
 import Models
-import Synchronization
 import Tensors
+import TestSupport
 import Testing
 import Training
 
@@ -84,40 +84,26 @@ extension CUDATests {
 
         /// Losses and norms of each rank, threads of this process with a GPU each.
         private func train(_ name: String, ranks: Int, stop: Int? = nil, resuming: Bool = false) throws -> [Record] {
-            let results = Mutex<[Int: Result<Record, any Error>]>([:])
-            let group = DispatchGroup()
             let configuration = configuration, path = path(name)
-            for place in try Launch.here(ranks).map(\.place) {
-                group.enter()
-                let thread = Thread {
-                    let result = Result {
-                        let device = Device.cuda(place.rank)
-                        let sockets = try SocketCommunicator(place, run: "run", version: "1")
-                        let team = RunTeam(try DeviceCommunicator(sockets, device: device))
-                        let folder = try RunFolder(
-                            path: path, model: configuration.model, resuming: resuming, team: team)
-                        let run = try TrainingRun(
-                            configuration, folder: folder, resuming: resuming, device: device, team: team
-                        ) { _ in { _, _ in } }
-                        var record = Record()
-                        do {
-                            try run.train { event in
-                                guard case .step(let step) = event else { return }
-                                record.steps.append(step)
-                                if step.step == stop, place.rank == 0 { throw Stop() }
-                            }
-                        } catch is Stop {} catch is RunStopped {}
-                        try sockets.leave()
-                        return record
+            return try onThreads(Launch.here(ranks).map(\.place)) { place in
+                let device = Device.cuda(place.rank)
+                let sockets = try SocketCommunicator(place, run: "run", version: "1")
+                let team = RunTeam(try DeviceCommunicator(sockets, device: device))
+                let folder = try RunFolder(path: path, model: configuration.model, resuming: resuming, team: team)
+                let run = try TrainingRun(
+                    configuration, folder: folder, resuming: resuming, device: device, team: team
+                ) { _ in { _, _ in } }
+                var record = Record()
+                do {
+                    try run.train { event in
+                        guard case .step(let step) = event else { return }
+                        record.steps.append(step)
+                        if step.step == stop, place.rank == 0 { throw Stop() }
                     }
-                    results.withLock { $0[place.rank] = result }
-                    group.leave()
-                }
-                thread.stackSize = 8 << 20
-                thread.start()
-            }
-            group.wait()
-            return try results.withLock { results in try (0..<ranks).compactMap { try results[$0]?.get() } }
+                } catch is Stop {} catch is RunStopped {}
+                try sockets.leave()
+                return record
+            }.map { try $0.get() }
         }
 
         @Test("two GPUs that share the rows have the losses of one, the same bits every time, stopped or not")

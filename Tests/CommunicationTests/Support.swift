@@ -1,7 +1,7 @@
 import Communication
 import Foundation
-import Synchronization
 import Tensors
+import TestSupport
 
 /// Ranks as threads of this process, each with a communicator of its own over loopback.
 struct Ranks {
@@ -19,24 +19,16 @@ struct Ranks {
         _ body: @escaping @Sendable (SocketCommunicator) throws -> Value
     ) throws -> [Result<Value, any Error>] {
         let port = try Launch.here(count)[0].place.port
-        let results = Mutex<[Int: Result<Value, any Error>]>([:])
-        let group = DispatchGroup()
-        for rank in 0..<count {
-            let (run, version, ranks) = (run(rank), version(rank), believed?(rank) ?? count)
-            let limits = limits
-            group.enter()
-            let thread = Thread {
-                let result = Result {
-                    let place = RankPlace(rank: rank, ranks: ranks, address: "127.0.0.1", port: port)
-                    return try body(SocketCommunicator(place, run: run, version: version, limits: limits))
-                }
-                results.withLock { $0[rank] = result }
-                group.leave()
-            }
-            thread.start()
+        let ranks = (0..<count).map { rank in
+            let ranks = believed?(rank) ?? count
+            return (
+                place: RankPlace(rank: rank, ranks: ranks, address: "127.0.0.1", port: port), run: run(rank),
+                version: version(rank)
+            )
         }
-        group.wait()
-        return results.withLock { results in (0..<count).compactMap { results[$0] } }
+        return onThreads(ranks) { [limits] in
+            try body(SocketCommunicator($0.place, run: $0.run, version: $0.version, limits: limits))
+        }
     }
 
     /// The same where none may throw.

@@ -1,8 +1,8 @@
 import Communication
 import Foundation
 import Support
-import Synchronization
 import Tensors
+import TestSupport
 import Testing
 import Training
 
@@ -174,36 +174,25 @@ extension TinyRun {
         _ name: String, ranks: Int, resuming: Bool = false, stopAtStep stop: Int? = nil, by asked: Int = 0,
         _ change: (Int, inout TrainingConfiguration) -> Void = { _, _ in }
     ) throws -> [Result<Record, any Error>] {
-        let (output, places) = (path(name), try Launch.here(ranks).map(\.place))
-        let results = Mutex<[Int: Result<Record, any Error>]>([:])
-        let group = DispatchGroup()
-        for place in places {
+        let output = path(name)
+        let all = try Launch.here(ranks).map { launch in
             var settings = resuming ? try RunFolder.configuration(output) : configuration
-            change(place.rank, &settings)
-            let configuration = settings
-            group.enter()
-            let thread = Thread {
-                let result = Result {
-                    let communicator = try SocketCommunicator(place, run: "run", version: "1")
-                    do {
-                        let record = try Self.train(
-                            configuration, into: output, RunTeam(communicator), resuming: resuming,
-                            stop: place.rank == asked ? stop : nil)
-                        try communicator.leave()
-                        return record
-                    } catch {
-                        communicator.leave(because: "\(error)")
-                        throw error
-                    }
-                }
-                results.withLock { $0[place.rank] = result }
-                group.leave()
-            }
-            thread.stackSize = 8 << 20
-            thread.start()
+            change(launch.place.rank, &settings)
+            return (launch.place, settings)
         }
-        group.wait()
-        return results.withLock { results in places.compactMap { results[$0.rank] } }
+        return onThreads(all) { place, configuration in
+            let communicator = try SocketCommunicator(place, run: "run", version: "1")
+            do {
+                let record = try Self.train(
+                    configuration, into: output, RunTeam(communicator), resuming: resuming,
+                    stop: place.rank == asked ? stop : nil)
+                try communicator.leave()
+                return record
+            } catch {
+                communicator.leave(because: "\(error)")
+                throw error
+            }
+        }
     }
 
     private static func train(

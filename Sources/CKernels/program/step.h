@@ -66,9 +66,6 @@ struct operation *step_append(struct moult_step *step);
 /// The `tasks` of operations that make one of every row.
 int64_t step_task_per_row(const struct operation *operation, int64_t rows, int64_t threads);
 
-/// Memory that lives as long as the step: 64-byte aligned, zeroed.
-static inline void *step_memory(struct moult_step *step, size_t bytes) { return moult_step_memory(step, bytes); }
-
 /// sum = addend + out, elements [first, first + count) of one row, where the operation has an addend.
 void step_add(const struct operation *operation, int64_t row, int64_t first, int64_t count);
 

@@ -144,7 +144,7 @@ static bool run_pointwise(const struct operation *operation, int64_t rows, int64
 
 /// A copy of `count` elements that lives as long as the step.
 static void *kept(struct moult_step *step, const void *elements, int64_t count, size_t size) {
-    void *copy = step_memory(step, (size_t)count * size);
+    void *copy = moult_step_memory(step, (size_t)count * size);
     if (copy) memcpy(copy, elements, (size_t)count * size);
     return copy;
 }

@@ -18,12 +18,12 @@ static bool route(const struct operation *operation, int64_t rows, int64_t task,
 const struct moult_step_routes *moult_step_route(
     struct moult_step *step, const struct moult_step_rows *logits, int64_t active, bool normalised
 ) {
-    struct moult_step_routes *routes = step_memory(step, sizeof *routes);
+    struct moult_step_routes *routes = moult_step_memory(step, sizeof *routes);
     struct operation *operation = step_append(step);
     if (!routes || !operation) return NULL;
     routes->active = active;
-    routes->chosen = step_memory(step, (size_t)(step->capacity * active) * sizeof *routes->chosen);
-    routes->shares = step_memory(step, (size_t)(step->capacity * active) * sizeof *routes->shares);
+    routes->chosen = moult_step_memory(step, (size_t)(step->capacity * active) * sizeof *routes->chosen);
+    routes->shares = moult_step_memory(step, (size_t)(step->capacity * active) * sizeof *routes->shares);
     operation->tasks = step_task_per_row;
     operation->run = route;
     operation->x = logits;
@@ -108,9 +108,9 @@ bool moult_step_experts_inner(
     struct moult_step *step, const struct moult_step_rows *x, const struct moult_step_routes *routes,
     const struct moult_expert *experts, int64_t count, enum moult_activation activation, struct moult_step_rows *inner
 ) {
-    struct moult_expert *own = step_memory(step, (size_t)count * sizeof *own);
+    struct moult_expert *own = moult_step_memory(step, (size_t)count * sizeof *own);
     const size_t between = (size_t)(step->capacity * inner->width) * sizeof(float);
-    float *gates = step_memory(step, between), *ups = step_memory(step, between);
+    float *gates = moult_step_memory(step, between), *ups = moult_step_memory(step, between);
     struct operation *operation = step_append(step);
     if (!own || !gates || !ups || !operation) return false;
     memcpy(own, experts, (size_t)count * sizeof *own);
@@ -128,7 +128,7 @@ bool moult_step_experts_inner(
 }
 
 bool moult_step_experts_outer(struct moult_step *step, const struct moult_step_rows *inner, struct moult_step_rows *out) {
-    float *row = step_memory(step, (size_t)(step->capacity * out->width) * sizeof(float));
+    float *row = moult_step_memory(step, (size_t)(step->capacity * out->width) * sizeof(float));
     struct operation *operation = step_append(step);
     if (!row || !operation || step->count < 2) return false;
     operation->tasks = outer_tasks;

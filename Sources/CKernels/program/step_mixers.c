@@ -49,9 +49,9 @@ static struct operation *append(struct moult_step *step, const struct moult_step
     const size_t keys = (size_t)(step->capacity * heads->key_dim), values = (size_t)(step->capacity * heads->value_dim);
     operation->heads = *heads;
     operation->tasks = one_per_head;
-    operation->q = step_memory(step, (size_t)(copies * heads->heads / all * heads->key_dim) * sizeof(float));
-    operation->k = step_memory(step, keys * (size_t)all * sizeof(float));
-    operation->v = step_memory(step, values * (size_t)all * sizeof(float));
+    operation->q = moult_step_memory(step, (size_t)(copies * heads->heads / all * heads->key_dim) * sizeof(float));
+    operation->k = moult_step_memory(step, keys * (size_t)all * sizeof(float));
+    operation->v = moult_step_memory(step, values * (size_t)all * sizeof(float));
     return operation->q && operation->k && operation->v ? operation : NULL;
 }
 
@@ -94,7 +94,7 @@ bool moult_step_gated_slots(
     operation->slot_keys = keys;
     operation->slot_values = values;
     const size_t count = (size_t)(step->capacity * head_count(heads) * slots);
-    operation->log_gates = step_memory(step, count * sizeof(float));
+    operation->log_gates = moult_step_memory(step, count * sizeof(float));
     return operation->log_gates;
 }
 
@@ -206,12 +206,12 @@ bool moult_step_attention(
     operation->tasks = attention_tasks;
     operation->caches = caches;
     operation->most_splits = splits;
-    operation->sink_q = step_memory(step, (size_t)(tasks * group * heads->key_dim) * sizeof(float));
+    operation->sink_q = moult_step_memory(step, (size_t)(tasks * group * heads->key_dim) * sizeof(float));
     if (!operation->sink_q || splits < 2) return operation->sink_q;
 
     const struct moult_attention job = {.heads = group, .key_value_heads = 1, .value_dim = heads->value_dim};
     operation->partial_size = moult_kernels()->attention_partial(&job, 1);
-    operation->partials = step_memory(step, (size_t)(tasks * operation->partial_size) * sizeof(float));
+    operation->partials = moult_step_memory(step, (size_t)(tasks * operation->partial_size) * sizeof(float));
     if (!operation->partials) return false;
     const struct operation merge = *operation;
     operation = step_append(step);

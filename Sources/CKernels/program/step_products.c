@@ -10,7 +10,7 @@ static inline int64_t share(int64_t units, int64_t task, int64_t tasks) { return
 // MARK: Rows
 
 struct moult_step_rows *moult_step_make_rows(struct moult_step *step, int64_t width, float *values) {
-    struct moult_step_rows *rows = step_memory(step, sizeof *rows);
+    struct moult_step_rows *rows = moult_step_memory(step, sizeof *rows);
     if (!rows) return NULL;
     rows->width = width;
     rows->values = values;

@@ -33,10 +33,7 @@ public final class DeviceCommunicator: Communicator {
 
     public func reduceScatter(_ tensor: Tensor) throws -> Tensor {
         try require(tensor, "reduceScatter", .float32)
-        guard tensor.count % ranks == 0 else {
-            throw CommunicationError.tensor(
-                operation: "reduceScatter", expected: "a multiple of \(ranks) elements", found: "\(tensor.count)")
-        }
+        _ = try partCount(of: tensor)
         return try group.reduceScatter(tensor, ranks: ranks)
     }
 

@@ -1,3 +1,5 @@
+import Support
+
 /// The variables of an environment, read as numbers, hosts and ports.
 struct LaunchVariables {
     private let environment: [String: String]
@@ -51,12 +53,11 @@ struct LaunchVariables {
     /// A port that jobs on one host do not share, from what the launcher calls the job.
     private var jobPort: Int {
         if let job = self["SLURM_JOB_ID"], let number = Int(job.suffix(4)) { return 15000 + number }
-        // Every launcher's own name for it; FNV-1a, since Swift's hashes differ between processes.
+        // Every launcher's own name for it.
         guard let job = self["PMIX_NAMESPACE"] ?? self["OMPI_MCA_ess_base_jobid"] ?? self["PMI_JOBID"] else {
             return Self.port
         }
-        let hash = job.utf8.reduce(UInt64(0xCBF2_9CE4_8422_2325)) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
-        return 15000 + Int(hash % 10_000)
+        return 15000 + Int(Array(job.utf8).withUnsafeBytes(XXHash64.hash) % 10_000)
     }
 
     /// The first host of a list as Slurm writes it: "a[03-07,9],b" is a03.

@@ -1,7 +1,7 @@
 /// What has started this process, as far as its environment tells: where it stands among the ranks of a run.
 public struct Launch: Sendable, Equatable {
     /// What starts processes.
-    public enum Launcher: String, Sendable, CaseIterable {
+    public enum Launcher: String, Sendable {
         /// `moult train --gpus N` or `--ranks N`, which starts the processes of a host itself.
         case moult
         /// PyTorch's torchrun.
@@ -30,9 +30,6 @@ public struct Launch: Sendable, Equatable {
     public var localRank: Int
     /// Processes of this host.
     public var localRanks: Int
-
-    /// "rank 1 of 4 (torchrun)".
-    public var description: String { "rank \(place.rank) of \(place.ranks) (\(launcher.rawValue))" }
 
     /// This launch's part of a host, of which it is the only process: one of `count` processes that are started on each.
     public func divided(into count: Int) -> [Launch] {
@@ -174,11 +171,7 @@ extension Launch {
         guard variables["LOCAL_RANK"] == nil, let rank = try variables.integer("RANK"),
             let ranks = try variables.integer("WORLD_SIZE")
         else { return nil }
-        return Launch(
-            launcher: .pytorchJob,
-            place: RankPlace(
-                rank: rank, ranks: ranks, address: try variables.address(isLocal: ranks == 1),
-                port: try variables.integer("MASTER_PORT") ?? LaunchVariables.port), localRank: 0, localRanks: 1)
+        return try pod(.pytorchJob, rank, ranks, variables)
     }
 
     private static func kubeflowTrainer(_ variables: LaunchVariables) throws -> Launch? {
@@ -188,11 +181,7 @@ extension Launch {
         guard let address = variables["PET_MASTER_ADDR"] else {
             throw CommunicationError.launch(name: "PET_MASTER_ADDR", expected: "the host of node 0", found: "none")
         }
-        return Launch(
-            launcher: .kubeflowTrainer,
-            place: RankPlace(
-                rank: rank, ranks: ranks, address: address,
-                port: try variables.integer("PET_MASTER_PORT") ?? LaunchVariables.port), localRank: 0, localRanks: 1)
+        return try pod(.kubeflowTrainer, rank, ranks, at: address, port: "PET_MASTER_PORT", variables)
     }
 
     /// How many pods there are, and where the first is, is for the manifest to say.
@@ -200,11 +189,19 @@ extension Launch {
         guard let rank = try variables.integer("JOB_COMPLETION_INDEX"),
             let ranks = try variables.integer("WORLD_SIZE")
         else { return nil }
-        return Launch(
-            launcher: .indexedJob,
+        return try pod(.indexedJob, rank, ranks, variables)
+    }
+
+    /// One of `ranks` pods, which stands for all of its processes.
+    private static func pod(
+        _ launcher: Launcher, _ rank: Int, _ ranks: Int, at address: String? = nil, port: String = "MASTER_PORT",
+        _ variables: LaunchVariables
+    ) throws -> Launch {
+        Launch(
+            launcher: launcher,
             place: RankPlace(
-                rank: rank, ranks: ranks, address: try variables.address(isLocal: ranks == 1),
-                port: try variables.integer("MASTER_PORT") ?? LaunchVariables.port), localRank: 0, localRanks: 1)
+                rank: rank, ranks: ranks, address: try address ?? variables.address(isLocal: ranks == 1),
+                port: try variables.integer(port) ?? LaunchVariables.port), localRank: 0, localRanks: 1)
     }
 
     /// How many processes the launcher wants on this host, where its variables are those of a host: NPROC_PER_NODE.

@@ -23,11 +23,8 @@ final class Connection: Sendable {
     let descriptor: Descriptor
 
     init(_ number: Int32) {
-        descriptor = Descriptor(number)
-        var on: Int32 = 1
-        setsockopt(number, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
-        _ = fcntl(number, F_SETFL, fcntl(number, F_GETFL) | O_NONBLOCK)
-        _ = fcntl(number, F_SETFD, FD_CLOEXEC)
+        descriptor = Descriptor(socket: number)
+        descriptor.turnOn(TCP_NODELAY, of: Int32(IPPROTO_TCP))
     }
 
     /// Connects to `address`, trying again until the deadline.
@@ -99,6 +96,20 @@ final class Connection: Sendable {
     }
 }
 
+extension Descriptor {
+    /// A socket that nobody waits for, and that no program has that this one starts.
+    fileprivate convenience init(socket number: Int32) {
+        self.init(number)
+        _ = fcntl(number, F_SETFL, fcntl(number, F_GETFL) | O_NONBLOCK)
+        _ = fcntl(number, F_SETFD, FD_CLOEXEC)
+    }
+
+    fileprivate func turnOn(_ option: Int32, of level: Int32) {
+        var on: Int32 = 1
+        setsockopt(number, level, option, &on, socklen_t(MemoryLayout<Int32>.size))
+    }
+}
+
 /// An address as the system has it.
 struct SocketAddress {
     let family: Int32
@@ -144,11 +155,8 @@ final class Listener {
         for place in try SocketAddress.all(address, port: port) {
             let number = socket(place.family, Int32(SOCK_STREAM.rawValue), 0)
             guard number >= 0 else { continue }
-            let descriptor = Descriptor(number)
-            var on: Int32 = 1
-            setsockopt(number, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<Int32>.size))
-            _ = fcntl(number, F_SETFL, fcntl(number, F_GETFL) | O_NONBLOCK)
-            _ = fcntl(number, F_SETFD, FD_CLOEXEC)
+            let descriptor = Descriptor(socket: number)
+            descriptor.turnOn(SO_REUSEADDR, of: SOL_SOCKET)
             guard place.with({ bind(number, $0, $1) }) == 0, listen(number, 128) == 0,
                 let port = Self.port(of: number)
             else {

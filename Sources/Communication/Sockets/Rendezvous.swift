@@ -136,7 +136,7 @@ struct Rendezvous {
             }
         }
         let token = String(UInt64.random(in: .min ... .max), radix: 16)
-        var table = [Entry(host: HostName.own, address: "", port: place.port)]
+        var table = [Entry(host: ProcessInfo.processInfo.hostName, address: "", port: place.port)]
         for rank in 1..<place.ranks {
             guard let guest = come[rank] else { continue }
             let address = guest.channel.connection.peerAddress ?? ""
@@ -186,7 +186,7 @@ struct Rendezvous {
         func mismatch(_ what: String, _ found: String, _ expected: String) -> CommunicationError {
             .mismatch(
                 rank: greeting.rank, host: greeting.host, what: what, found: found, expected: expected,
-                host0: HostName.own)
+                host0: ProcessInfo.processInfo.hostName)
         }
         if greeting.version != version { return mismatch("version", greeting.version, version) }
         if greeting.ranks != place.ranks {
@@ -213,7 +213,8 @@ struct Rendezvous {
             throw failure("rank 0 cannot be reached within \(Int(limits.meeting)) s: \(broken.reason)")
         }
         let greeting = Greeting(
-            rank: place.rank, ranks: place.ranks, run: run, version: version, host: HostName.own, port: listener.port)
+            rank: place.rank, ranks: place.ranks, run: run, version: version, host: ProcessInfo.processInfo.hostName,
+            port: listener.port)
         let answer: Message
         do {
             try channel.send(Message(kind: .greeting, text: greeting.text))

@@ -101,11 +101,7 @@ public final class SocketCommunicator: Communicator {
 
     public func reduceScatter(_ tensor: Tensor) throws -> Tensor {
         try require(tensor, "reduceScatter", .float32)
-        guard tensor.count % ranks == 0 else {
-            throw CommunicationError.tensor(
-                operation: "reduceScatter", expected: "a multiple of \(ranks) elements", found: "\(tensor.count)")
-        }
-        let count = tensor.count / ranks
+        let count = try partCount(of: tensor)
         var values = try tensor.array(Float.self)
         try values.withUnsafeMutableBufferPointer { values in
             try sumOwn(values, (0..<ranks).map { $0 * count..<($0 + 1) * count })
@@ -116,14 +112,17 @@ public final class SocketCommunicator: Communicator {
     public func allGather(_ part: Tensor) throws -> Tensor {
         try require(part, "allGather", nil)
         return try part.withUnsafeBytes { own in
-            try Tensor([ranks * part.count], part.dtype) { all in
-                func place(_ peer: Int) -> UnsafeMutableRawBufferPointer {
-                    .init(rebasing: all[peer * own.count..<(peer + 1) * own.count])
-                }
-                place(rank).copyMemory(from: own)
-                try mesh.exchange(others.map { Mesh.Transfer(peer: $0, sends: own, receives: place($0)) })
-            }
+            try Tensor([ranks * part.count], part.dtype) { try gather(own, into: $0) }
         }
+    }
+
+    /// The bytes of all ranks, as many of each, one behind another.
+    private func gather(_ own: UnsafeRawBufferPointer, into all: UnsafeMutableRawBufferPointer) throws {
+        func place(_ peer: Int) -> UnsafeMutableRawBufferPointer {
+            .init(rebasing: all[peer * own.count..<(peer + 1) * own.count])
+        }
+        place(rank).copyMemory(from: own)
+        try mesh.exchange(others.map { Mesh.Transfer(peer: $0, sends: own, receives: place($0)) })
     }
 
     public func broadcast(_ tensor: inout Tensor, from root: Int) throws {
@@ -159,15 +158,7 @@ public final class SocketCommunicator: Communicator {
         // One byte at least, so that all have come.
         let own = values + [0]
         var all = [Double](repeating: 0, count: own.count * ranks)
-        try all.withUnsafeMutableBytes { all in
-            try own.withUnsafeBytes { own in
-                func place(_ peer: Int) -> UnsafeMutableRawBufferPointer {
-                    .init(rebasing: all[peer * own.count..<(peer + 1) * own.count])
-                }
-                place(rank).copyMemory(from: own)
-                try mesh.exchange(others.map { Mesh.Transfer(peer: $0, sends: own, receives: place($0)) })
-            }
-        }
+        try all.withUnsafeMutableBytes { all in try own.withUnsafeBytes { try gather($0, into: all) } }
         return values.indices.map { index in
             (1..<ranks).reduce(all[index]) { $0 + all[$1 * own.count + index] }
         }

@@ -45,8 +45,6 @@ public final class DecoderStep: DecodingStep {
     ///   memory runs out or a state is that of a model of other dimensions, after which the states are undefined.
     public func read(_ tokens: [Int32], states: [DecoderState]) throws {
         try require(tokens, states)
-        // Before any state has changed.
-        for state in states { try model.embedding.requirePlaces(for: state.position + 1) }
         for (row, state) in states.enumerated() {
             try step.update(ids, row: row) { $0[0] = tokens[row] }
             try step.update(positions, row: row) { $0[0] = Int32(truncatingIfNeeded: state.position) }

@@ -38,6 +38,8 @@ extension DecodingStep {
         guard states.allSatisfy({ $0.layerCount == model.blocks.count }) else {
             throw ModelError.input(expected: "states of this model", found: "a state of another")
         }
+        // What a step does serves for all positions and cannot say where they end.
+        for state in states { try model.embedding.requirePlaces(for: state.position + 1) }
     }
 }
 

@@ -23,8 +23,6 @@ public final class DeviceStep: DecodingStep {
     public func read(_ tokens: [Int32], states: [DecoderState]) throws {
         try require(tokens, states)
         for state in states {
-            // What is recorded serves for all positions and cannot say where they end.
-            try model.embedding.requirePlaces(for: state.position + 1)
             guard state.rows == 1, state.position < Int32.max else {
                 throw ModelError.input(
                     expected: "sequences of at most \(Int32.max) tokens, one a state",

@@ -97,10 +97,6 @@ extension RequestFields {
     }
 
     private static func isName(_ name: String) -> Bool {
-        (1...64).contains(name.utf8.count)
-            && name.utf8.allSatisfy { byte in
-                let letter = byte | 0x20
-                return (0x61...0x7A).contains(letter) || (0x30...0x39).contains(byte) || byte == 0x5F || byte == 0x2D
-            }
+        (1...64).contains(name.utf8.count) && name.utf8.allSatisfy(\.isOfPlainName)
     }
 }

@@ -90,10 +90,8 @@ package struct HeldRecall {
     }
 
     /// What `model` answers, by length of the lists.
-    package func measure(_ model: DecoderModel) throws -> [Result] { try measure(model, team: RunTeam()) }
-
     /// - Parameter team: who measures together, each some of the lists.
-    func measure(_ model: DecoderModel, team: RunTeam) throws -> [Result] {
+    package func measure(_ model: DecoderModel, team: RunTeam = RunTeam()) throws -> [Result] {
         let right = try team.sum(
             lists.map { try team.some(of: $1).reduce(0) { $0 + Double(try Self.answered($1, by: model)) } })
         return zip(kinds, right).map { kind, right in

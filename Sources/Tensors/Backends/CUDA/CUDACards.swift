@@ -28,7 +28,7 @@ package enum CUDACards {
         let functions = collectives
         var identifier = [CChar](repeating: 0, count: Int(moult_cuda_identifier_bytes))
         guard functions.pointee.identify(&identifier) == 0 else {
-            throw TensorError.device(functions.pointee.error().map { String(cString: $0) } ?? "unknown error")
+            throw TensorError.ofLibrary(functions.pointee.error())
         }
         return identifier.map { UInt8(bitPattern: $0) }
     }
@@ -54,7 +54,7 @@ package enum CUDACards {
         _ index: Int, _ driver: UnsafePointer<moult_cuda>
     ) -> Result<CUDABackend, TensorError> {
         func failure() -> Result<CUDABackend, TensorError> {
-            .failure(.device(driver.pointee.error().map { String(cString: $0) } ?? "unknown error"))
+            .failure(.ofLibrary(driver.pointee.error()))
         }
         var count: Int32 = 0
         guard driver.pointee.count(&count) == 0 else { return failure() }
@@ -77,5 +77,12 @@ package enum CUDACards {
             guard let base = text.baseAddress, driver.pointee.describe(card, base) == 0 else { return nil }
             return String(cString: base)
         }
+    }
+}
+
+extension TensorError {
+    /// What a library of the card's says of its last failure.
+    static func ofLibrary(_ reason: UnsafePointer<CChar>?) -> TensorError {
+        .device(reason.map { String(cString: $0) } ?? "unknown error")
     }
 }

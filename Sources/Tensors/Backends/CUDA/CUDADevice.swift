@@ -25,7 +25,7 @@ final class CUDADevice: @unchecked Sendable {
 
     private func check(_ result: Int32) throws {
         guard result != 0 else { return }
-        throw TensorError.device(functions.pointee.error().map { String(cString: $0) } ?? "unknown error")
+        throw TensorError.ofLibrary(functions.pointee.error())
     }
 
     // MARK: Memory
@@ -176,7 +176,7 @@ final class CUDADevice: @unchecked Sendable {
         let bytes = identifier.map { CChar(bitPattern: $0) }
         guard bytes.count == Int(moult_cuda_identifier_bytes),
             functions.pointee.join(card, bytes, Int32(rank), Int32(ranks), seconds, &group) == 0, let group
-        else { throw TensorError.device(functions.pointee.error().map { String(cString: $0) } ?? "unknown error") }
+        else { throw TensorError.ofLibrary(functions.pointee.error()) }
         return group
     }
 

@@ -15,7 +15,7 @@ final class CUDAGroup: DeviceGroup, @unchecked Sendable {
 
     private func check(_ result: Int32) throws {
         guard result != 0 else { return }
-        throw TensorError.device(functions.pointee.error().map { String(cString: $0) } ?? "unknown error")
+        throw TensorError.ofLibrary(functions.pointee.error())
     }
 
     func sum(_ tensors: [Tensor]) throws {
