@@ -23,13 +23,13 @@ public protocol Communicator: AnyObject, Sendable {
     /// even where others hold it too; ``join()`` lets what comes later wait for them.
     func sum(_ tensors: inout [Tensor]) throws
 
-    /// The part of this rank, (n / R), of the sum over all R ranks of `tensor` (n), float32, n a multiple of R. Part r begins at
-    /// element r · n / R. What `sum` says
-    /// of devices that work aside holds here too.
-    func reduceScatter(_ tensor: Tensor) throws -> Tensor
+    /// Gives each of `parts` (m), float32, this rank's part of the sum over all R ranks of one of `tensors` (R · m): part r begins at
+    /// element r · m. What ``sum(_:)-([Tensor])`` says of devices that work aside holds here too.
+    func reduceScatter(_ tensors: [Tensor], into parts: inout [Tensor]) throws
 
-    /// The parts (m) of all R ranks one behind another, (R · m), of any plain type.
-    func allGather(_ part: Tensor) throws -> Tensor
+    /// Gives each of `tensors` (R · m) the parts (m) of all R ranks one behind another, of one plain type. On a device that works
+    /// aside, in the tensors' own memory, in which this rank's part may stand already.
+    func allGather(_ parts: [Tensor], into tensors: inout [Tensor]) throws
 
     /// Gives `tensor` of every rank the elements of that of rank `root`; of any plain type.
     func broadcast(_ tensor: inout Tensor, from root: Int) throws
@@ -62,13 +62,15 @@ extension Communicator {
         String(decoding: try broadcast(Array(text.utf8), from: 0), as: UTF8.self)
     }
 
-    /// Elements of a rank's part of `tensor`, which ranks must divide.
-    func partCount(of tensor: Tensor) throws -> Int {
-        guard tensor.count % ranks == 0 else {
-            throw CommunicationError.tensor(
-                operation: "reduceScatter", expected: "a multiple of \(ranks) elements", found: "\(tensor.count)")
+    /// Refuses parts that do not fill their tensors.
+    func requireParts(_ parts: [Tensor], of tensors: [Tensor], _ operation: String) throws {
+        func text(_ tensors: [Tensor], times: Int) -> String {
+            tensors.map { "\($0.count * times) \($0.dtype.rawValue)" }.joined(separator: ", ")
         }
-        return tensor.count / ranks
+        let (expected, found) = (text(tensors, times: 1), text(parts, times: ranks))
+        guard expected != found else { return }
+        throw CommunicationError.tensor(
+            operation: operation, expected: "parts of \(expected)", found: "those of \(found)")
     }
 }
 
@@ -85,8 +87,8 @@ public final class SoloCommunicator: Communicator {
     public init() {}
 
     public func sum(_ tensors: inout [Tensor]) {}
-    public func reduceScatter(_ tensor: Tensor) -> Tensor { tensor }
-    public func allGather(_ part: Tensor) -> Tensor { part }
+    public func reduceScatter(_ tensors: [Tensor], into parts: inout [Tensor]) { parts = tensors }
+    public func allGather(_ parts: [Tensor], into tensors: inout [Tensor]) { tensors = parts }
     public func broadcast(_ tensor: inout Tensor, from root: Int) {}
     public func join() {}
     public func sum(_ values: [Double]) -> [Double] { values }

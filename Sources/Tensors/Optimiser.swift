@@ -14,14 +14,16 @@ public struct AdamWParameter: Sendable {
     public var rateScale: Float
     /// Decoupled weight decay; 0 for none.
     public var weightDecay: Float
+    /// Whether the gradient counts in the norm; of what several processes have alike, at one of them.
+    public var counts: Bool
 
     /// A parameter and what AdamW remembers of it, all of one shape.
     public init(
         value: Tensor, gradient: Tensor, first: Tensor, second: Tensor, copy: Tensor?, rateScale: Float = 1,
-        weightDecay: Float = 0
+        weightDecay: Float = 0, counts: Bool = true
     ) {
         (self.value, self.gradient, self.first, self.second, self.copy) = (value, gradient, first, second, copy)
-        (self.rateScale, self.weightDecay) = (rateScale, weightDecay)
+        (self.rateScale, self.weightDecay, self.counts) = (rateScale, weightDecay, counts)
     }
 }
 
@@ -39,6 +41,8 @@ public struct AdamWSettings: Sendable {
     public var input: Tensor?
     /// A loss, float32 scalar on the device: unless it is finite, nothing is updated.
     public var loss: Tensor?
+    /// Makes of the sum of the gradients' squares, a float32 scalar on the device, that of all processes that share the parameters.
+    public var uniting: (@Sendable (Tensor) throws -> Tensor)?
 
     /// Settings of these values.
     public init(beta1: Float, beta2: Float, epsilon: Float, rates: Rates, input: Tensor? = nil, loss: Tensor? = nil) {
@@ -67,7 +71,7 @@ public struct AdamWSettings: Sendable {
 
 /// What a step of AdamW did, once it has been done.
 public struct AdamWOutcome: Sendable {
-    /// The norm of all scaled gradients before clipping, and the first parameter whose gradient is not finite: nothing was
-    /// updated then.
+    /// The norm of all scaled gradients before clipping, without a finite one of which nothing was updated, and the first of these
+    /// parameters whose gradient is not finite.
     public let read: @Sendable () throws -> (norm: Double, unfinite: Int?)
 }

@@ -251,7 +251,7 @@ final class Trainer {
         let (isNew, newRate) = (newParameters, phase.stage.newParameterRate)
         let scales = phase.stage.rates == .relative ? rateScales : nil
         let work = TrainingStep(
-            objective, optimiser: phase.stage.optimiser, student: student, team: team, restored: restored
+            objective, optimiser: phase.stage.optimiser, student: student, restored: restored
         ) { (isNew.contains($0) ? newRate : 1) * (scales?[$0] ?? 1) }
         (self.work, restored, isCutShort) = (work, [:], false)
         while state.stageStep < phase.steps, !isCutShort {
@@ -446,11 +446,9 @@ final class Trainer {
     }
 
     private func write(_ kind: RunFolder.Student, loss: Double?) throws {
-        try team.writing {
-            let record = card.record(
-                kind, stages: course.stages(in: state), step: state.step, of: totalSteps, held: state.held, loss: loss)
-            try folder.writeStudent(student, as: kind, record: record)
-        }
+        let record = card.record(
+            kind, stages: course.stages(in: state), step: state.step, of: totalSteps, held: state.held, loss: loss)
+        try folder.writeStudent(student, as: kind, record: record)
     }
 
     private func save() throws {
@@ -459,12 +457,10 @@ final class Trainer {
         let phase = phases.indices.contains(state.stage) ? phases[state.stage] : nil
         let carried = state.stageStep % (phase?.stage.carry ?? 1) == 0 ? [] : try work?.snapshot() ?? []
         savedStep = state.step
-        try team.writing {
-            let checkpoint = try TrainingCheckpoint.save(
-                student, carried: carried, state: state, fingerprint: fingerprint, folder: folder.checkpointFolder,
-                keep: configuration.checkpoints.keep)
-            tell(.saved(step: state.step, path: checkpoint.path))
-        }
+        let checkpoint = try TrainingCheckpoint.save(
+            student, carried: carried, state: state, fingerprint: fingerprint, folder: folder.checkpointFolder,
+            keep: configuration.checkpoints.keep)
+        if let checkpoint { tell(.saved(step: state.step, path: checkpoint.path)) }
     }
 
     /// What a checkpoint must have in common with the run that goes on from it.

@@ -45,7 +45,7 @@ public final class TrainingRun {
         for stage in configuration.stages { _ = try RowShare(stage, rank: team.rank, of: team.ranks) }
         (self.resuming, self.folder, self.device, self.team) = (resuming, folder, device, team)
         warnings = resuming ? [] : plan.warnings
-        let student = try TrainableModel(plan.student, as: nil, device: device, precision: precision)
+        let student = try TrainableModel(plan.student, as: nil, device: device, precision: precision, team: team)
         let teacher = try plan.teacher.map { try Self.teacher($0, of: student) }
         self.student = student.configuration
         self.teacher = teacher.map { (plan.teacherName, $0) }

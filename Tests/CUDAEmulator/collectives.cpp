@@ -51,7 +51,7 @@ int carry_out(const Meeting& meeting) {
         if (first.kind == Kind::all_gather) {
             for (size_t to = 0; to < ranks; to++)
                 for (size_t from = 0; from < ranks; from++)
-                    memcpy(
+                    memmove(
                         at<char>(requests[to]->to[tensor]) + from * count, at<char>(requests[from]->from[tensor]), count);
             continue;
         }
@@ -149,12 +149,18 @@ int sum(moult_cuda_group* group, const uint64_t* addresses, const size_t* counts
     return give(group, {Kind::sum, places, places, {counts, counts + tensors}, 0}, sizeof(float), sizeof(float));
 }
 
-int reduce_scatter(moult_cuda_group* group, uint64_t from, uint64_t to, size_t count) {
-    return give(group, {Kind::reduce_scatter, {from}, {to}, {count}, 0}, sizeof(float) * group->ranks, sizeof(float));
+int reduce_scatter(
+    moult_cuda_group* group, const uint64_t* from, const uint64_t* to, const size_t* counts, size_t tensors) {
+    return give(
+        group, {Kind::reduce_scatter, {from, from + tensors}, {to, to + tensors}, {counts, counts + tensors}, 0},
+        sizeof(float) * group->ranks, sizeof(float));
 }
 
-int all_gather(moult_cuda_group* group, uint64_t from, uint64_t to, size_t bytes) {
-    return give(group, {Kind::all_gather, {from}, {to}, {bytes}, 0}, 1, group->ranks);
+int all_gather(
+    moult_cuda_group* group, const uint64_t* from, const uint64_t* to, const size_t* bytes, size_t tensors) {
+    return give(
+        group, {Kind::all_gather, {from, from + tensors}, {to, to + tensors}, {bytes, bytes + tensors}, 0}, 1,
+        group->ranks);
 }
 
 int broadcast(moult_cuda_group* group, uint64_t values, size_t bytes, int root) {

@@ -25,10 +25,12 @@ struct SocketTests {
         let count = 5 * ranks
         let found = try Ranks(ranks).values { communicator in
             let rank = communicator.rank
-            let part = try communicator.reduceScatter(Tensor(numbers(count, seed: rank), shape: [count]))
+            var part = [try Tensor.zeros([5])]
+            try communicator.reduceScatter([Tensor(numbers(count, seed: rank), shape: [count])], into: &part)
             var sum = [try Tensor(numbers(count, seed: rank), shape: [count])]
             try communicator.sum(&sum)
-            let gathered = try communicator.allGather(part)
+            var gathered = [try Tensor.zeros([5, ranks])]
+            try communicator.allGather(part, into: &gathered)
             var word = try Tensor([Int32(rank), 7], shape: [2])
             try communicator.broadcast(&word, from: ranks - 1)
             let text = try communicator.broadcast(Array("from \(rank)".utf8), from: 0)
@@ -38,7 +40,7 @@ struct SocketTests {
             try communicator.leave()
             #expect(communicator.hosts.count == ranks)
             return (
-                try gathered.array() == sum[0].array(), part.shape, try word.array(Int32.self),
+                try gathered[0].array() == sum[0].array() && gathered[0].shape == [5, ranks], part[0].shape, try word.array(Int32.self),
                 String(decoding: text, as: UTF8.self) + "\(empty.count)", doubles
             )
         }
@@ -54,14 +56,20 @@ struct SocketTests {
             var wrong = [try Tensor([1, 2] as [Int32], shape: [2])]
             let error = #expect(throws: CommunicationError.self) { try communicator.sum(&wrong) }
             let odd = #expect(throws: CommunicationError.self) {
-                try communicator.reduceScatter(Tensor([1, 2, 3] as [Float], shape: [3]))
+                var part = [try Tensor.zeros([1])]
+                try communicator.reduceScatter([Tensor([1, 2, 3] as [Float], shape: [3])], into: &part)
+            }
+            let short = #expect(throws: CommunicationError.self) {
+                var all = [try Tensor.zeros([3])]
+                try communicator.allGather([Tensor([1] as [Float], shape: [1])], into: &all)
             }
             try communicator.leave()
-            return "\(error.map { "\($0)" } ?? ""); \(odd.map { "\($0)" } ?? "")"
+            return [error, odd, short].map { $0.map { "\($0)" } ?? "" }.joined(separator: "; ")
         }) {
             #expect(
                 text == "sum: expected float32, found int32; "
-                    + "reduceScatter: expected a multiple of 2 elements, found 3")
+                    + "reduceScatter: expected parts of 3 float32, found those of 2 float32; "
+                    + "allGather: expected parts of 3 float32, found those of 2 float32")
         }
     }
 

@@ -127,38 +127,57 @@ static int join(
     return 0;
 }
 
-/// Work on the card's second stream, behind what was given to the card before.
-#define BESIDE(group, call, ...)                                                                                       \
-    do {                                                                                                               \
-        void* stream;                                                                                                  \
-        if (moult_cuda_card_fork(group->card, &stream)) return 1;                                                      \
-        return settle(group->communicator, call(__VA_ARGS__, group->communicator, stream), group->seconds, #call);     \
-    } while (0)
+/// What is done with a tensor of a group's work.
+typedef int (*operation)(const void* from, void* to, size_t count, ncclComm_t communicator, void* stream);
 
-static int sum(struct moult_cuda_group* group, const uint64_t* addresses, const size_t* counts, size_t tensors) {
+/// Work on the card's second stream, behind what was given to the card before: all tensors in one go.
+static int beside(
+    struct moult_cuda_group* group, operation operation, const char* call, const uint64_t* from, const uint64_t* to,
+    const size_t* counts, size_t tensors) {
     void* stream;
     if (moult_cuda_card_fork(group->card, &stream)) return 1;
     int result = ncclGroupStart();
     if (result) return fail(result, group->communicator, "ncclGroupStart");
-    for (size_t i = 0; i < tensors && (result == nccl_success || result == nccl_in_progress); i++) {
-        void* values = (void*)(uintptr_t)addresses[i];
-        result = ncclAllReduce(values, values, counts[i], nccl_float32, nccl_sum, group->communicator, stream);
-    }
+    for (size_t i = 0; i < tensors && (result == nccl_success || result == nccl_in_progress); i++)
+        result = operation(
+            (const void*)(uintptr_t)from[i], (void*)(uintptr_t)to[i], counts[i], group->communicator, stream);
     int ended = ncclGroupEnd();
-    if (result != nccl_success && result != nccl_in_progress) return fail(result, group->communicator, "ncclAllReduce");
-    return settle(group->communicator, ended, group->seconds, "ncclAllReduce");
+    if (result != nccl_success && result != nccl_in_progress) return fail(result, group->communicator, call);
+    return settle(group->communicator, ended, group->seconds, call);
 }
 
-static int reduce_scatter(struct moult_cuda_group* group, uint64_t from, uint64_t to, size_t count) {
-    BESIDE(group, ncclReduceScatter, (void*)(uintptr_t)from, (void*)(uintptr_t)to, count, nccl_float32, nccl_sum);
+static int all_reduce_one(const void* from, void* to, size_t count, ncclComm_t communicator, void* stream) {
+    return ncclAllReduce(from, to, count, nccl_float32, nccl_sum, communicator, stream);
 }
 
-static int all_gather(struct moult_cuda_group* group, uint64_t from, uint64_t to, size_t bytes) {
-    BESIDE(group, ncclAllGather, (void*)(uintptr_t)from, (void*)(uintptr_t)to, bytes, nccl_int8);
+static int reduce_scatter_one(const void* from, void* to, size_t count, ncclComm_t communicator, void* stream) {
+    return ncclReduceScatter(from, to, count, nccl_float32, nccl_sum, communicator, stream);
+}
+
+static int all_gather_one(const void* from, void* to, size_t bytes, ncclComm_t communicator, void* stream) {
+    return ncclAllGather(from, to, bytes, nccl_int8, communicator, stream);
+}
+
+static int sum(struct moult_cuda_group* group, const uint64_t* addresses, const size_t* counts, size_t tensors) {
+    return beside(group, all_reduce_one, "ncclAllReduce", addresses, addresses, counts, tensors);
+}
+
+static int reduce_scatter(
+    struct moult_cuda_group* group, const uint64_t* from, const uint64_t* to, const size_t* counts, size_t tensors) {
+    return beside(group, reduce_scatter_one, "ncclReduceScatter", from, to, counts, tensors);
+}
+
+static int all_gather(
+    struct moult_cuda_group* group, const uint64_t* from, const uint64_t* to, const size_t* bytes, size_t tensors) {
+    return beside(group, all_gather_one, "ncclAllGather", from, to, bytes, tensors);
 }
 
 static int broadcast(struct moult_cuda_group* group, uint64_t values, size_t bytes, int root) {
-    BESIDE(group, ncclBroadcast, (void*)(uintptr_t)values, (void*)(uintptr_t)values, bytes, nccl_int8, root);
+    void* stream;
+    if (moult_cuda_card_fork(group->card, &stream)) return 1;
+    void* place = (void*)(uintptr_t)values;
+    int begun = ncclBroadcast(place, place, bytes, nccl_int8, root, group->communicator, stream);
+    return settle(group->communicator, begun, group->seconds, "ncclBroadcast");
 }
 
 static int wait(struct moult_cuda_group* group) { return moult_cuda_card_join(group->card); }

@@ -79,10 +79,14 @@ struct moult_cuda_collectives {
         double seconds, struct moult_cuda_group** group);
     /// Sums over the ranks, in place, of `tensors` float32 tensors.
     int (*sum)(struct moult_cuda_group* group, const uint64_t* addresses, const size_t* counts, size_t tensors);
-    /// The part of this rank, `count` float32 values, of the sum of all ranks' ranks · count values.
-    int (*reduce_scatter)(struct moult_cuda_group* group, uint64_t from, uint64_t to, size_t count);
-    /// `bytes` of every rank, one behind another.
-    int (*all_gather)(struct moult_cuda_group* group, uint64_t from, uint64_t to, size_t bytes);
+    /// The parts of this rank, of each tensor `counts` float32 values, of the sums of all ranks' ranks · counts values.
+    int (*reduce_scatter)(
+        struct moult_cuda_group* group, const uint64_t* from, const uint64_t* to, const size_t* counts,
+        size_t tensors);
+    /// Of each tensor `bytes` of every rank, one behind another; this rank's may stand in their place already.
+    int (*all_gather)(
+        struct moult_cuda_group* group, const uint64_t* from, const uint64_t* to, const size_t* bytes,
+        size_t tensors);
     int (*broadcast)(struct moult_cuda_group* group, uint64_t values, size_t bytes, int root);
     /// Lets what is given to the card from now on wait for what the group was asked for.
     int (*wait)(struct moult_cuda_group* group);

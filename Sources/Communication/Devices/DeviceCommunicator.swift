@@ -31,15 +31,16 @@ public final class DeviceCommunicator: Communicator {
         try group.sum(tensors)
     }
 
-    public func reduceScatter(_ tensor: Tensor) throws -> Tensor {
-        try require(tensor, "reduceScatter", .float32)
-        _ = try partCount(of: tensor)
-        return try group.reduceScatter(tensor, ranks: ranks)
+    public func reduceScatter(_ tensors: [Tensor], into parts: inout [Tensor]) throws {
+        for tensor in tensors + parts { try require(tensor, "reduceScatter", .float32) }
+        try requireParts(parts, of: tensors, "reduceScatter")
+        try group.reduceScatter(tensors, into: parts)
     }
 
-    public func allGather(_ part: Tensor) throws -> Tensor {
-        try require(part, "allGather", nil)
-        return try group.allGather(part, ranks: ranks)
+    public func allGather(_ parts: [Tensor], into tensors: inout [Tensor]) throws {
+        for tensor in parts + tensors { try require(tensor, "allGather", nil) }
+        try requireParts(parts, of: tensors, "allGather")
+        try group.allGather(parts, into: tensors)
     }
 
     public func broadcast(_ tensor: inout Tensor, from root: Int) throws {

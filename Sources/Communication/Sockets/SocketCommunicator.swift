@@ -99,20 +99,26 @@ public final class SocketCommunicator: Communicator {
         }
     }
 
-    public func reduceScatter(_ tensor: Tensor) throws -> Tensor {
-        try require(tensor, "reduceScatter", .float32)
-        let count = try partCount(of: tensor)
-        var values = try tensor.array(Float.self)
-        try values.withUnsafeMutableBufferPointer { values in
-            try sumOwn(values, (0..<ranks).map { $0 * count..<($0 + 1) * count })
+    public func reduceScatter(_ tensors: [Tensor], into parts: inout [Tensor]) throws {
+        for tensor in tensors + parts { try require(tensor, "reduceScatter", .float32) }
+        try requireParts(parts, of: tensors, "reduceScatter")
+        for (index, tensor) in tensors.enumerated() {
+            let count = parts[index].count
+            var values = try tensor.array(Float.self)
+            try values.withUnsafeMutableBufferPointer { values in
+                try sumOwn(values, (0..<ranks).map { $0 * count..<($0 + 1) * count })
+            }
+            parts[index] = try Tensor(Array(values[rank * count..<(rank + 1) * count]), shape: parts[index].shape)
         }
-        return try Tensor(Array(values[rank * count..<(rank + 1) * count]), shape: [count])
     }
 
-    public func allGather(_ part: Tensor) throws -> Tensor {
-        try require(part, "allGather", nil)
-        return try part.withUnsafeBytes { own in
-            try Tensor([ranks * part.count], part.dtype) { try gather(own, into: $0) }
+    public func allGather(_ parts: [Tensor], into tensors: inout [Tensor]) throws {
+        for tensor in parts + tensors { try require(tensor, "allGather", nil) }
+        try requireParts(parts, of: tensors, "allGather")
+        for (index, part) in parts.enumerated() {
+            tensors[index] = try part.withUnsafeBytes { own in
+                try Tensor(tensors[index].shape, part.dtype) { try gather(own, into: $0) }
+            }
         }
     }
 

@@ -4,10 +4,11 @@
 package protocol DeviceGroup: AnyObject, Sendable {
     /// Sums over the ranks, each in the memory of its tensor: float32.
     func sum(_ tensors: [Tensor]) throws
-    /// The part of this rank, (n / ranks), of the sum of all ranks' `tensor` (n): float32.
-    func reduceScatter(_ tensor: Tensor, ranks: Int) throws -> Tensor
-    /// The parts of all ranks, one behind another, of any plain type.
-    func allGather(_ part: Tensor, ranks: Int) throws -> Tensor
+    /// Writes this rank's part of the sum of all ranks' tensor, for each of `tensors`, into the memory of `parts`: float32.
+    func reduceScatter(_ tensors: [Tensor], into parts: [Tensor]) throws
+    /// Writes the parts of all ranks, one behind another, into the memory of `tensors`, where this rank's may stand already; of any
+    /// plain types.
+    func allGather(_ parts: [Tensor], into tensors: [Tensor]) throws
     /// The elements of rank `root`, in the memory of `tensor`.
     func broadcast(_ tensor: Tensor, from root: Int) throws
     /// What is given to the device from now on waits for what was asked for.

@@ -30,48 +30,63 @@ public struct AdamW: Sendable, Equatable {
         let names: [String]
         let outcome: AdamWOutcome
 
-        /// - Parameter loss: what the gradients are of.
-        func read(loss: Double) throws -> Outcome {
+        /// - Parameters:
+        ///   - loss: what the gradients are of.
+        ///   - team: who has taken the step.
+        func read(loss: Double, team: RunTeam) throws -> Outcome {
             let (norm, unfinite) = try outcome.read()
-            if let unfinite { return .skipped(parameter: names[unfinite]) }
-            return loss.isFinite ? .updated(gradientNorm: norm) : .skipped(parameter: nil)
+            if norm.isFinite { return loss.isFinite ? .updated(gradientNorm: norm) : .skipped(parameter: nil) }
+            let found = try team.sum(names.indices.map { $0 == unfinite ? 1 : 0 })
+            return .skipped(parameter: found.firstIndex { $0 > 0 }.map { names[$0] })
         }
     }
 
     /// What a backend's step depends on.
-    func settings(_ rates: AdamWSettings.Rates, input: Tensor? = nil, loss: Tensor? = nil) -> AdamWSettings {
+    func settings(
+        _ rates: AdamWSettings.Rates, input: Tensor? = nil, loss: Tensor? = nil, team: RunTeam
+    ) -> AdamWSettings {
         var rates = rates
         rates.clip = clip
-        return AdamWSettings(beta1: beta1, beta2: beta2, epsilon: epsilon, rates: rates, input: input, loss: loss)
+        var settings = AdamWSettings(
+            beta1: beta1, beta2: beta2, epsilon: epsilon, rates: rates, input: input, loss: loss)
+        if !team.isAlone { settings.uniting = { try team.sum(inPlace: $0) } }
+        return settings
     }
 
-    /// Takes the gradients that have arrived, adds up those of all ranks, and updates.
-    /// - Parameter rateScale: the learning rate of a parameter, relative to that of the step.
+    /// Updates the parameters that have gradients, of those that ranks share this rank's parts, which it hands to the others.
+    /// - Parameters:
+    ///   - gradients: the sums over all ranks, or this rank's parts of them, by name.
+    ///   - rateScale: the learning rate of a parameter, relative to that of the step.
     func step(
-        _ model: TrainableModel, _ settings: AdamWSettings, team: RunTeam = RunTeam(), rateScale: (String) -> Double
+        _ model: TrainableModel, _ gradients: [String: Tensor], _ settings: AdamWSettings,
+        rateScale: (String) -> Double
     ) throws -> Pending {
-        let trained = model.trained
-        var gradients = try trained.map { try model.master($0).variable?.takeGradient() }
-        try team.unite(&gradients) { place in
-            try .zeros(model.master(trained[place]).value.shape, on: model.device)
-        }
+        let (names, parameters, outcome) = try update(model, gradients, settings, rateScale: rateScale)
+        try model.handOutParts(of: names)
+        if model.device.traits.recordsWork { try model.clearGradients(zip(names, parameters.map(\.gradient))) }
+        return Pending(names: names, outcome: outcome)
+    }
+
+    private func update(
+        _ model: TrainableModel, _ gradients: [String: Tensor], _ settings: AdamWSettings,
+        rateScale: (String) -> Double
+    ) throws -> (names: [String], parameters: [AdamWParameter], outcome: AdamWOutcome) {
+        var gradients = gradients
         var (names, parameters): ([String], [AdamWParameter]) = ([], [])
         // Also those that were lent before an error.
         defer {
             for (name, parameter) in zip(names, parameters) { try? model.master(name).takeBack(parameter) }
         }
-        for (place, name) in trained.enumerated() {
-            let master = try model.master(name)
-            guard let gradient = gradients[place] else { continue }
+        for name in model.trained {
             // The parameter's own now, to be changed in place.
-            gradients[place] = nil
+            guard let gradient = gradients.removeValue(forKey: name) else { continue }
+            let parameter = try model.master(name).lend(
+                gradient: gradient, rateScale: Float(rateScale(name)), weightDecay: weightDecay,
+                counts: model.team.rank == 0)
             names.append(name)
-            parameters.append(
-                try master.lend(
-                    gradient: gradient, rateScale: Float(rateScale(name)), weightDecay: weightDecay))
+            parameters.append(parameter)
         }
         let outcome = try model.device.gradientBackend.adamW(&parameters, settings)
-        if model.device.traits.recordsWork { try model.clearGradients(zip(names, parameters.map(\.gradient))) }
-        return Pending(names: names, outcome: outcome)
+        return (names, parameters, outcome)
     }
 }

@@ -15,59 +15,23 @@ public final class TrainableModel {
     public let precision: Precision
     /// The types in which files hold the parameters.
     private var storedTypes: [String: DType]
+    /// Who shares the masters and the optimiser's means of matrices.
+    let team: RunTeam
     private let rotary: DecoderRotary
     private var weights: [String: Tensor]
     private var masters: [String: Master] = [:]
     /// The parameters that the current stage trains, in the order of the rules.
     public private(set) var trained: [String] = []
 
-    /// A trained parameter. A class, so that the optimiser changes its tensors in place.
-    final class Master {
-        /// float32. For a parameter that products read as float32 it is the weight itself.
-        var value: Tensor
-        /// What products read, where that is not float32.
-        var copy: Tensor?
-        /// The gradient of the step in hand arrives here.
-        var variable: Variable?
-        /// AdamW's running means of the gradient and of its square; nil outside of the stage that trains the parameter.
-        var first: Tensor?
-        var second: Tensor?
-
-        init(value: Tensor, copy: Tensor?) { (self.value, self.copy) = (value, copy) }
-
-        /// Hands the tensors to the optimiser, as their only owner, so that it changes them in place.
-        func lend(gradient: Tensor, rateScale: Float, weightDecay: Float) throws -> AdamWParameter {
-            guard let first, let second else {
-                throw TensorError.range(
-                    operation: "AdamW", argument: "means", expected: "those of the stage", found: "none")
-            }
-            defer {
-                value = Self.nothing
-                (self.first, self.second, self.copy) = (nil, nil, nil)
-            }
-            return AdamWParameter(
-                value: value, gradient: gradient, first: first, second: second, copy: copy, rateScale: rateScale,
-                weightDecay: value.rank > 1 ? weightDecay : 0)
-        }
-
-        func takeBack(_ parameter: AdamWParameter) {
-            (value, copy) = (parameter.value, parameter.copy)
-            (first, second) = (parameter.first, parameter.second)
-        }
-
-        /// Stands where a value is lent out.
-        private static let nothing: Tensor = {
-            do { return try .empty([0]) } catch { preconditionFailure("no memory at all: \(error)") }
-        }()
-    }
-
     /// - Parameters:
     ///   - weights: every parameter that the configuration's rules list, none of them quantised.
     ///   - precision: what to compute in; nil for what `device` computes in unless asked.
+    ///   - team: who trains it together: what is said to be of all ranks is asked for by all.
     public init(
         _ configuration: ModelConfiguration, weights: [String: Tensor], device: Device = .cpu,
-        precision: Precision? = nil
+        precision: Precision? = nil, team: RunTeam = RunTeam()
     ) throws {
+        self.team = team
         self.precision = try device.precision(precision)
         self.configuration = configuration
         self.device = device
@@ -85,9 +49,8 @@ public final class TrainableModel {
         for (name, weight) in weights {
             let type = device.traits.weightType(of: weight.dtype)
             if weight.rank > 1, weight.dtype != type {
-                masters[name] = Master(
-                    value: try weight.converted(to: .float32).to(device),
-                    copy: try weight.converted(to: type).to(device))
+                masters[name] = try makeMaster(
+                    of: weight.converted(to: .float32), copy: weight.converted(to: type).to(device))
                 self.weights[name] = nil
             } else {
                 self.weights[name] = try weight.to(device)
@@ -100,32 +63,32 @@ public final class TrainableModel {
     ///   - dtype: the type that products read; quantised files need one.
     ///   - precision: what to compute in; nil for what `device` computes in unless asked.
     public convenience init(
-        _ files: ModelFiles, as dtype: DType?, device: Device = .cpu, precision: Precision? = nil
+        _ files: ModelFiles, as dtype: DType?, device: Device = .cpu, precision: Precision? = nil,
+        team: RunTeam = RunTeam()
     ) throws {
         let configuration = try ModelConfiguration(files.configuration)
         let rules = try DecoderModel.rules(configuration)
         let parameters = try Parameters(rules, from: files.checkpoint, as: dtype)
         var weights: [String: Tensor] = [:]
         for rule in rules { weights[rule.name] = try parameters[rule.name] }
-        try self.init(configuration, weights: weights, device: device, precision: precision)
+        try self.init(configuration, weights: weights, device: device, precision: precision, team: team)
     }
 
     /// Whether the configuration is another than that of the files.
     private(set) var hasOtherConfiguration = false
 
-    /// Gives a head of a layer its softmax attention back, with `teacher`'s projections. Nothing may be in training.
+    /// Gives a head of a layer its softmax attention back, with `teacher`'s projections: of all ranks. Nothing may be in training.
     func keep(_ head: KeptHead, teacher: DecoderModel) throws {
         let restoration = try HeadRestoration(
             HeadSet([head.head]), layer: head.layer, of: configuration,
-            student: { try self.masters[$0]?.value ?? self.stored($0) }, teacher: teacher.parameter)
+            student: { try self.masters[$0].map(self.whole) ?? self.stored($0) }, teacher: teacher.parameter)
         (configuration, hasOtherConfiguration) = (restoration.configuration, true)
         rules = try DecoderModel.rules(configuration)
         for (name, tensor) in restoration.tensors {
             let type = device.traits.weightType(of: storedTypes[name] ?? .float32)
             let isWide = tensor.rank < 2 || storedTypes[name] == .float32 && type == .float32
-            masters[name] = Master(
-                value: try tensor.converted(to: .float32).to(device),
-                copy: isWide ? nil : try tensor.converted(to: type).to(device))
+            masters[name] = try makeMaster(
+                of: tensor.converted(to: .float32), copy: isWide ? nil : tensor.converted(to: type).to(device))
             weights[name] = nil
         }
         let names = Set(rules.map(\.name))
@@ -145,13 +108,9 @@ public final class TrainableModel {
 
     /// Trains `names` from now on, with fresh means. What was trained before keeps its value.
     public func train(_ names: Set<String>) throws {
-        for master in masters.values { (master.first, master.second, master.variable) = (nil, nil, nil) }
+        for master in masters.values { master.end() }
         trained = rules.map(\.name).filter(names.contains)
-        for name in trained {
-            let master = try master(name)
-            master.first = try .zeros(master.value.shape, on: device)
-            master.second = try .zeros(master.value.shape, on: device)
-        }
+        for name in trained { try master(name).begin() }
     }
 
     func master(_ name: String) throws -> Master {
@@ -159,35 +118,54 @@ public final class TrainableModel {
         guard let weight = weights.removeValue(forKey: name) else {
             throw ModelError.missingParameter(name: name, path: "model")
         }
-        let value = try weight.to(.cpu).converted(to: .float32).to(device)
-        let master = Master(value: value, copy: weight.dtype == .float32 ? nil : weight)
+        let master = try makeMaster(
+            of: weight.to(.cpu).converted(to: .float32), copy: weight.dtype == .float32 ? nil : weight)
         masters[name] = master
         return master
     }
 
-    /// Replaces the value of a parameter, such as by that of a checkpoint: float32.
+    /// - Parameters:
+    ///   - value: float32, on the host.
+    ///   - copy: what products read, where that is not float32.
+    private func makeMaster(of value: Tensor, copy: Tensor?) throws -> Master {
+        // A GPU's optimiser writes parts of weights where they stand, in bfloat16.
+        let isShared = copy != nil || !device.traits.recordsWork
+        let part = isShared ? team.part(of: value.shape) : nil
+        return Master(
+            shape: value.shape, part: part, value: try value.part(part).to(device),
+            copy: try part == nil ? copy : copy ?? value.to(device))
+    }
+
+    /// Replaces the value of a parameter, such as by that of a checkpoint: float32, on the host.
     func restore(_ name: String, value: Tensor) throws {
         let master = try master(name)
-        master.value = try value.to(device)
+        master.value = try value.part(master.part).to(device)
         if let copy = master.copy { master.copy = try value.converted(to: copy.dtype).to(device) }
+    }
+
+    /// The same of one of AdamW's means of it.
+    func restoreMean(_ name: String, _ mean: ReferenceWritableKeyPath<Master, Tensor?>, value: Tensor) throws {
+        let master = try master(name)
+        master[keyPath: mean] = try value.part(master.part).to(device)
     }
 
     /// The names of all parameters that have a master.
     var mastered: [String] { rules.map(\.name).filter { masters[$0] != nil } }
+
+    /// All of a parameter's float32 value on the host: of all ranks.
+    private func whole(_ master: Master) throws -> Tensor { try whole(master.value, of: master) }
+
+    /// All of what `master` holds a part of, on the host: of all ranks.
+    func whole(_ tensor: Tensor, of master: Master) throws -> Tensor {
+        guard master.part != nil else { return try tensor.to(.cpu) }
+        return try team.gather(tensor, shape: master.shape, on: device).to(.cpu)
+    }
 
     // MARK: Models
 
     /// The model as it is now, for measuring.
     public func model() throws -> DecoderModel {
         try DecoderModel(configuration, parameters: Parameters(tensors()), rotary: rotary, precision: precision)
-    }
-
-    /// Gradients of zeros in the memory of the last ones, where recorded steps add to them.
-    func clearGradients(_ gradients: some Sequence<(String, Tensor)>) throws {
-        for (name, gradient) in gradients {
-            try gradient.clear()
-            try master(name).variable?.begin(with: gradient, staysInPlace: true)
-        }
     }
 
     /// The model as it is now, whose trained parameters collect gradients on `tape`.
@@ -205,25 +183,35 @@ public final class TrainableModel {
 
     private func tensors() -> [String: Tensor] {
         var tensors = weights
-        for (name, master) in masters { tensors[name] = master.copy ?? master.value }
+        for (name, master) in masters { tensors[name] = master.weight }
         return tensors
     }
 
     /// The root mean square of the parameter `name`, of a large one from some of its rows.
     func strength(_ name: String) throws -> Double {
-        guard let tensor = masters[name]?.value ?? weights[name] else {
+        guard let tensor = masters[name]?.weight ?? weights[name] else {
             throw ModelError.missingParameter(name: name, path: "model")
         }
         return try tensor.sampledStrength()
     }
 
-    /// The parameter `name` on the host, in the type in which files hold it.
+    /// The type in which files hold the parameter `name`.
+    func storedType(_ name: String) -> DType {
+        storedTypes[name] == .float32 ? .float32 : (masters[name]?.weight ?? weights[name])?.dtype ?? .float32
+    }
+
+    /// The parameter `name` on the host, in the type in which files hold it: of all ranks.
     func stored(_ name: String) throws -> Tensor {
         if let master = masters[name] {
-            let isWide = storedTypes[name] == .float32
-            return try ((isWide ? nil : master.copy) ?? master.value).to(.cpu)
+            let isWide = storedTypes[name] == .float32 && master.weight.dtype != .float32
+            return try isWide ? whole(master) : master.weight.to(.cpu)
         }
         guard let weight = weights[name] else { throw ModelError.missingParameter(name: name, path: "model") }
         return try weight.to(.cpu)
+    }
+
+    /// What ranks do that write nothing while another stores all parameters.
+    func helpStore() throws {
+        for rule in rules where masters[rule.name]?.part != nil { _ = try stored(rule.name) }
     }
 }

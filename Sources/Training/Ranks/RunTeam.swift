@@ -65,26 +65,32 @@ public struct RunTeam: Sendable {
 
     // MARK: On the device
 
-    /// Gives each gradient the sum over all of theirs. One that some have not, since nothing of theirs depends on the parameter,
-    /// is zeros there; one that nobody has stays nil.
-    /// - Parameter zeros: those of a gradient by its place.
-    func unite(_ gradients: inout [Tensor?], zeros: (Int) throws -> Tensor) throws {
-        guard !isAlone else { return }
-        let holders = try communicator.sum(gradients.map { $0 == nil ? 0 : 1 })
-        let places = gradients.indices.filter { holders[$0] > 0 }
-        var some = try places.map { try gradients[$0] ?? zeros($0) }
-        // Sums are made in place where nobody else holds the tensors.
-        for place in places { gradients[place] = nil }
-        try communicator.sum(&some)
+    /// The elements of a parameter of which this process keeps what the optimiser needs: of a matrix that all can share equally, in
+    /// parts that begin where a GPU may read several elements at once. Nil for all.
+    func part(of shape: [Int]) -> Range<Int>? {
+        let count = shape.reduce(1, *)
+        guard !isAlone, shape.count > 1, count % (8 * ranks) == 0 else { return nil }
+        return rank * (count / ranks)..<(rank + 1) * (count / ranks)
+    }
+
+    /// The whole of what each process has a part of.
+    func gather(_ part: Tensor, shape: [Int], on device: Device) throws -> Tensor {
+        var all = [try Tensor.empty(shape, part.dtype, on: device)]
+        try communicator.allGather([part], into: &all)
         try communicator.join()
-        for (place, tensor) in zip(places, some) { gradients[place] = tensor }
+        return all[0]
     }
 
     /// A loss that is finite only where those of all are; nil for nil.
     func united(_ loss: Tensor?) throws -> Tensor? {
         guard !isAlone, let loss else { return loss }
-        // A tensor of its own, for the sum is made in place.
-        var sum = [try loss.sum()]
+        // A tensor of its own.
+        return try sum(inPlace: loss.sum())
+    }
+
+    /// The sum of a tensor that nobody else holds over all: float32.
+    func sum(inPlace tensor: Tensor) throws -> Tensor {
+        var sum = [tensor]
         try communicator.sum(&sum)
         try communicator.join()
         return sum[0]

@@ -13,9 +13,10 @@ extension RunFolder {
     private func place(_ student: Student) -> String { "\(path)/\(student.rawValue)" }
     private func previous(_ student: Student) -> String { "\(path)/.\(student.rawValue).previous" }
 
-    /// Writes the model as a Hugging Face folder in the place of the previous one.
+    /// Writes the model as a Hugging Face folder in the place of the previous one: of all ranks, of whom one writes.
     /// - Parameter record: how the model was made; its card is written from that.
     func writeStudent(_ model: TrainableModel, as student: Student, record: ModelRecord) throws {
+        guard model.team.writes else { return try model.helpStore() }
         let target = place(student)
         try FileAction.written.filing(target) {
             try checkStudent(student)
@@ -33,10 +34,10 @@ extension RunFolder {
             }
             try record.write(
                 to: folder.temporaryPath, for: target, model.configuration, keepingCardsOf: [source, target])
-            let tensors = try model.rules.map { (name: $0.name, tensor: try model.stored($0.name)) }
             let writer = try SafetensorsWriter(
-                directory: folder.temporaryPath, tensors: tensors.map { ($0.name, $0.tensor.shape, $0.tensor.dtype) })
-            for (_, tensor) in tensors { try writer.append(tensor) }
+                directory: folder.temporaryPath,
+                tensors: model.rules.map { ($0.name, $0.shape, model.storedType($0.name)) })
+            for rule in model.rules { try writer.append(model.stored(rule.name)) }
             try writer.finish()
             try settle(student)
             try? FileManager.default.moveItem(atPath: target, toPath: previous(student))

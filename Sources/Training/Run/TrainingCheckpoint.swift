@@ -30,20 +30,25 @@ struct TrainingCheckpoint {
     // MARK: Writing
 
     /// Writes the checkpoint of `state.step` into `folder`, then removes all but the latest `keep` and what earlier runs
-    /// left half-written.
+    /// left half-written: of all ranks, of whom one writes. It is the same whatever their number.
     /// - Parameters:
     ///   - carried: what rows take over from those before them.
     ///   - fingerprint: what the run depends on; ``state(fingerprint:isPossible:)`` asks for the same.
+    /// - Returns: nil where others write.
     @discardableResult
     static func save(
         _ model: TrainableModel, carried: [(name: String, tensor: Tensor)] = [], state: TrainingState,
         fingerprint: String, folder: String, keep: Int
-    ) throws -> TrainingCheckpoint {
+    ) throws -> TrainingCheckpoint? {
+        let tensors: [Saved] = try saved(of: model) + carried.map { name, tensor in ("carried.\(name)", tensor.shape, { tensor }) }
+        guard model.team.writes else {
+            for (_, _, tensor) in tensors { _ = try tensor() }
+            return nil
+        }
         let target = "\(folder)/\(name(state.step))"
         try FileAction.written.filing(target) {
             let staged = try StagedFolder(path: target, isFree: false)
-            let all = try tensors(of: model) + carried.map { ("carried.\($0.name)", $0.tensor) }
-            try write(all, to: staged.temporaryPath)
+            try write(tensors, to: staged.temporaryPath)
             try write(state, fingerprint: fingerprint, to: staged.temporaryPath)
             // A checkpoint of this step may be there when a run was resumed from an earlier one.
             try TrainingCheckpoint(path: target).remove()
@@ -90,19 +95,23 @@ struct TrainingCheckpoint {
         return XXHash64.text(Data(JSONValue.object(rest).text().utf8))
     }
 
-    private static func tensors(of model: TrainableModel) throws -> [(name: String, tensor: Tensor)] {
+    /// A tensor, float32, and what brings it to the host.
+    private typealias Saved = (name: String, shape: [Int], tensor: () throws -> Tensor)
+
+    private static func saved(of model: TrainableModel) throws -> [Saved] {
         try model.mastered.flatMap { name in
             let master = try model.master(name)
-            let means = [("first", try master.first?.to(.cpu)), ("second", try master.second?.to(.cpu))]
-            return [("master.\(name)", try master.value.to(.cpu))]
-                + means.compactMap { kind, mean in mean.map { ("\(kind).\(name)", $0) } }
+            let kinds = [("master", master.value), ("first", master.first), ("second", master.second)]
+            return kinds.compactMap { kind, own in
+                own.map { own in ("\(kind).\(name)", master.shape, { try model.whole(own, of: master) }) }
+            }
         }
     }
 
-    private static func write(_ tensors: [(name: String, tensor: Tensor)], to folder: String) throws {
+    private static func write(_ tensors: [Saved], to folder: String) throws {
         let writer = try SafetensorsWriter(
-            directory: folder, tensors: tensors.map { ($0.name, $0.tensor.shape, $0.tensor.dtype) }, shardLimit: .max)
-        for (_, tensor) in tensors { try writer.append(tensor) }
+            directory: folder, tensors: tensors.map { ($0.name, $0.shape, .float32) }, shardLimit: .max)
+        for (_, _, tensor) in tensors { try writer.append(tensor()) }
         try writer.finish()
     }
 
@@ -121,8 +130,8 @@ struct TrainingCheckpoint {
             switch tensor.name[..<dot] {
             case "master": try model.restore(name, value: value)
             case "carried": carried[name] = value
-            case "first": try model.master(name).first = value.to(model.device)
-            default: try model.master(name).second = value.to(model.device)
+            case "first": try model.restoreMean(name, \.first, value: value)
+            default: try model.restoreMean(name, \.second, value: value)
             }
         }
         return carried

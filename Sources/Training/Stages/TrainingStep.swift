@@ -8,7 +8,7 @@ final class TrainingStep {
     private let optimiser: AdamW
     let student: TrainableModel
     private let rateScale: (String) -> Double
-    let team: RunTeam
+    var team: RunTeam { student.team }
     private var inputs: [BatchTensors] = []
     private var rates: Tensor?
     /// What the rows of each batch take over from those before them, where they go on with others.
@@ -35,10 +35,9 @@ final class TrainingStep {
 
     /// - Parameter restored: what ``snapshot()`` gave of the same step.
     init(
-        _ objective: Objective, optimiser: AdamW, student: TrainableModel, team: RunTeam = RunTeam(),
+        _ objective: Objective, optimiser: AdamW, student: TrainableModel,
         restored: [String: Tensor] = [:], rateScale: @escaping (String) -> Double
     ) {
-        self.team = team
         (self.objective, self.optimiser, self.student, self.rateScale) = (objective, optimiser, student, rateScale)
         self.restored = restored
     }
@@ -66,7 +65,7 @@ final class TrainingStep {
         let all = try team.sum([loss] + places.map { layers[$0] ?? 0 })
         return Result(
             loss: all[0], layers: Dictionary(uniqueKeysWithValues: zip(places, all.dropFirst())),
-            outcome: try given.update?.read(loss: all[0]) ?? .skipped(parameter: nil))
+            outcome: try given.update?.read(loss: all[0], team: team) ?? .skipped(parameter: nil))
     }
 
     private func work(_ batches: [TrainingBatch], _ rates: AdamWSettings.Rates) throws -> Given {
@@ -81,12 +80,13 @@ final class TrainingStep {
         let isFinite = try !team.any(!loss.isFinite)
         let lossTensor = isFinite ? nil : try Tensor([Float.nan], shape: [])
         given.update = try optimiser.step(
-            student, optimiser.settings(rates, loss: lossTensor), team: team, rateScale: rateScale)
+            student, student.takeSummedGradients(), optimiser.settings(rates, loss: lossTensor, team: team),
+            rateScale: rateScale)
         return given
     }
 
     private func recording(_ batches: [TrainingBatch], _ rates: AdamWSettings.Rates) throws -> Given {
-        let settings = optimiser.settings(rates)
+        let settings = optimiser.settings(rates, team: team)
         if inputs.isEmpty {
             inputs = try batches.enumerated().map { try tensors(of: $1, $0) }
             self.rates = try Tensor(settings.deviceRates, shape: [5]).to(student.device)
@@ -106,17 +106,15 @@ final class TrainingStep {
     }
 
     private func give(_ rates: AdamWSettings.Rates) throws -> Given {
-        // Once gradients stay where they are, they are summed while others are still made.
-        let buckets = team.isAlone || steps == 1 ? nil : GradientBuckets(team)
+        let buckets = team.isAlone ? nil : GradientBuckets(student)
         let results = try inputs.enumerated().map {
-            try objective.accumulate($1, into: $0 == inputs.count - 1 ? buckets : nil)
+            buckets?.isLast = $0 == inputs.count - 1
+            return try objective.accumulate($1, into: buckets)
         }
-        try buckets?.finish(student)
+        let gradients = try buckets?.finish() ?? student.takeGradients()
         let loss = try team.united(results.last?.anyLoss)
-        let settings = optimiser.settings(rates, input: self.rates, loss: loss)
+        let settings = optimiser.settings(rates, input: self.rates, loss: loss, team: team)
         return Given(
-            results: results,
-            update: try optimiser.step(
-                student, settings, team: buckets == nil ? team : RunTeam(), rateScale: rateScale))
+            results: results, update: try optimiser.step(student, gradients, settings, rateScale: rateScale))
     }
 }

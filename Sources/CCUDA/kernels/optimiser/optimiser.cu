@@ -3,10 +3,10 @@
 // memory, so that a CUDA graph of a step can be replayed.
 //
 // Tensors are cut into chunks of 65536 elements; a block takes one: grid chunks, block 256. Run in this order:
-// gradient_squares, gradient_norm, adam_w.
+// gradient_squares, where several GPUs share the tensors gradient_sum, gradient_norm, adam_w.
 #include "eight.cuh"
 
-/// One tensor, as Swift lays it out: 56 bytes.
+/// One tensor, as Swift lays it out: 64 bytes.
 struct TrainedTensor {
     float* parameter;
     const float* gradient;
@@ -16,6 +16,7 @@ struct TrainedTensor {
     int64_t count;
     float rate_scale;  // of the learning rate
     float weight_decay;
+    int64_t counts;  // 1 where the gradient is part of the norm, 0 where another GPU has the same
 };
 
 /// A part of a tensor: elements from 65536 · index on.
@@ -32,7 +33,7 @@ struct StepInput {
 };
 
 struct StepOutcome {
-    float norm;        // of the scaled gradient, before clipping
+    float norm;        // of the scaled gradient, before clipping; unless it is finite nothing is changed
     float factor;      // what gradients are multiplied with, to scale and to clip
     int32_t unfinite;  // the first tensor whose gradient is not finite, or -1
 };
@@ -54,9 +55,21 @@ __global__ void __launch_bounds__(256) gradient_squares(
     if (threadIdx.x == 0) parts[blockIdx.x] = sum;
 }
 
-/// The outcome from the parts of `count` chunks, which are in the order of their tensors. Grid 1, block 1024.
+/// The sum of the parts of `count` chunks that count. Grid 1, block 1024.
+__global__ void __launch_bounds__(1024) gradient_sum(
+    const TrainedTensor* tensors, const TensorChunk* chunks, const float* parts, int32_t count, float* result) {
+    float sum = 0.0f;
+    for (int i = threadIdx.x; i < count; i += blockDim.x)
+        if (tensors[chunks[i].tensor].counts) sum += parts[i];
+    sum = block_sum(sum);
+    if (threadIdx.x == 0) *result = sum;
+}
+
+/// The outcome from the parts of `count` chunks, which are in the order of their tensors, and from `squares`, the sum over all
+/// GPUs, unless it is null. Grid 1, block 1024.
 __global__ void __launch_bounds__(1024) gradient_norm(
-    const float* parts, const TensorChunk* chunks, int32_t count, const StepInput* step, StepOutcome* outcome) {
+    const float* parts, const TensorChunk* chunks, int32_t count, const float* squares, const StepInput* step,
+    StepOutcome* outcome) {
     float sum = 0.0f, unfinite = -INFINITY_F;  // of the first chunk that is not finite, its negative index
     for (int i = threadIdx.x; i < count; i += blockDim.x) {
         sum += parts[i];
@@ -65,7 +78,7 @@ __global__ void __launch_bounds__(1024) gradient_norm(
     sum = block_sum(sum);
     unfinite = block_max(unfinite);
     if (threadIdx.x > 0) return;
-    const float norm = sqrtf(sum) * step->scale;
+    const float norm = sqrtf(squares ? *squares : sum) * step->scale;
     const bool clips = step->clip > 0.0f && norm > step->clip;
     outcome->norm = norm;
     outcome->factor = step->scale * (clips ? step->clip / norm : 1.0f);
@@ -83,7 +96,7 @@ __global__ void __launch_bounds__(1024) gradient_norm(
 __global__ void __launch_bounds__(256) adam_w(
     const TrainedTensor* tensors, const TensorChunk* chunks, const StepInput* step, const StepOutcome* outcome,
     const float* loss, float beta1, float beta2, float epsilon) {
-    if (outcome->unfinite >= 0 || !is_finite(*loss)) return;
+    if (!is_finite(outcome->norm) || !is_finite(*loss)) return;
     const TensorChunk chunk = chunks[blockIdx.x];
     const TrainedTensor tensor = tensors[chunk.tensor];
     const float rate = step->learning_rate * tensor.rate_scale, kept = 1.0f - rate * tensor.weight_decay;

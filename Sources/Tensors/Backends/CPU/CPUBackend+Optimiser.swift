@@ -3,12 +3,11 @@ import Foundation
 
 extension CPUBackend {
     public func adamW(_ parameters: inout [AdamWParameter], _ settings: AdamWSettings) throws -> AdamWOutcome {
-        var squares = 0.0
-        for (index, parameter) in parameters.enumerated() {
-            let part = try sumOfSquares(parameter.gradient)
-            guard part.isFinite else { return AdamWOutcome { (part, index) } }
-            squares += part
-        }
+        let parts = try parameters.map { try sumOfSquares($0.gradient) }
+        let unfinite = parts.firstIndex { !$0.isFinite }
+        var squares = zip(parameters, parts).reduce(0) { $0 + ($1.0.counts ? $1.1 : 0) }
+        if let uniting = settings.uniting { squares = try uniting(Tensor([Float(squares)], shape: [])).scalar() }
+        guard squares.isFinite else { return AdamWOutcome { [squares] in (squares, unfinite) } }
         let rates = settings.rates
         if let loss = settings.loss, try !loss.scalar().isFinite { return AdamWOutcome { (.nan, nil) } }
         let norm = squares.squareRoot() * rates.gradientScale

@@ -18,6 +18,7 @@ struct OptimiserTables: Sendable {
             words += [parameter.copy?.deviceAddress ?? 0, UInt64(parameter.value.count)]
             words.append(
                 UInt64(parameter.rateScale.bitPattern) | UInt64(parameter.weightDecay.bitPattern) << 32)
+            words.append(parameter.counts ? 1 : 0)
             for part in 0..<(parameter.value.count + Self.chunk - 1) / Self.chunk {
                 places += [Int32(index), Int32(part)]
             }
@@ -52,9 +53,19 @@ extension CUDABackend {
         try device.launch(
             "optimiser.cu", "gradient_squares", grid: (blocks, 1, 1),
             [.tensor(tables.tensors), .tensor(tables.chunks), .tensor(tables.parts)])
+        let squares = try settings.uniting.map { unite in
+            let own = try empty([], .float32)
+            try device.launch(
+                "optimiser.cu", "gradient_sum", grid: (1, 1, 1), block: (1024, 1),
+                [.tensor(tables.tensors), .tensor(tables.chunks), .tensor(tables.parts), .int(blocks), .tensor(own)])
+            return try unite(own)
+        }
         try device.launch(
             "optimiser.cu", "gradient_norm", grid: (1, 1, 1), block: (1024, 1),
-            [.tensor(tables.parts), .tensor(tables.chunks), .int(blocks), .tensor(input), .tensor(outcome)])
+            [
+                .tensor(tables.parts), .tensor(tables.chunks), .int(blocks), .tensor(squares), .tensor(input),
+                .tensor(outcome),
+            ])
         try device.launch(
             "optimiser.cu", "adam_w", grid: (blocks, 1, 1),
             [

@@ -5,12 +5,11 @@ final class CUDAGroup: DeviceGroup, @unchecked Sendable {
     // Unchecked: work is given by one thread at a time; leaving is for any.
     private let functions: UnsafePointer<moult_cuda_collectives>
     private let group: OpaquePointer
-    private let backend: CUDABackend
     /// What the group reads and writes until it is waited for.
     private var held: [Tensor] = []
 
-    init(_ functions: UnsafePointer<moult_cuda_collectives>, _ group: OpaquePointer, _ backend: CUDABackend) {
-        (self.functions, self.group, self.backend) = (functions, group, backend)
+    init(_ functions: UnsafePointer<moult_cuda_collectives>, _ group: OpaquePointer) {
+        (self.functions, self.group) = (functions, group)
     }
 
     private func check(_ result: Int32) throws {
@@ -25,18 +24,20 @@ final class CUDAGroup: DeviceGroup, @unchecked Sendable {
         try check(functions.pointee.sum(group, some.map(\.deviceAddress), some.map(\.count), some.count))
     }
 
-    func reduceScatter(_ tensor: Tensor, ranks: Int) throws -> Tensor {
-        let part = try backend.empty([tensor.count / ranks], .float32)
-        held += [tensor, part]
-        try check(functions.pointee.reduce_scatter(group, tensor.deviceAddress, part.deviceAddress, part.count))
-        return part
+    func reduceScatter(_ tensors: [Tensor], into parts: [Tensor]) throws {
+        guard !tensors.isEmpty else { return }
+        held += tensors + parts
+        try check(
+            functions.pointee.reduce_scatter(
+                group, tensors.map(\.deviceAddress), parts.map(\.deviceAddress), parts.map(\.count), parts.count))
     }
 
-    func allGather(_ part: Tensor, ranks: Int) throws -> Tensor {
-        let all = try backend.empty([part.count * ranks], part.dtype)
-        held += [part, all]
-        try check(functions.pointee.all_gather(group, part.deviceAddress, all.deviceAddress, part.byteCount))
-        return all
+    func allGather(_ parts: [Tensor], into tensors: [Tensor]) throws {
+        guard !tensors.isEmpty else { return }
+        held += tensors + parts
+        try check(
+            functions.pointee.all_gather(
+                group, parts.map(\.deviceAddress), tensors.map(\.deviceAddress), parts.map(\.byteCount), parts.count))
     }
 
     func broadcast(_ tensor: Tensor, from root: Int) throws {
@@ -60,6 +61,6 @@ extension CUDABackend {
     func joinGroup(_ identifier: [UInt8], rank: Int, ranks: Int, seconds: Double) throws -> any DeviceGroup {
         let functions = CUDACards.collectives
         let group = try device.join(functions, identifier, rank: rank, ranks: ranks, seconds: seconds)
-        return CUDAGroup(functions, group, self)
+        return CUDAGroup(functions, group)
     }
 }
