@@ -2,7 +2,7 @@ extension DeviceTraits {
     /// Those of an NVIDIA GPU.
     static let cuda = DeviceTraits(
         precisions: [.bfloat16], cacheTypes: [.bfloat16], matrixType: .bfloat16, recordsWork: true, readsInStep: true,
-        worksAside: true, joinsGroups: true, isAccelerator: true)
+        worksAside: true, joinsGroups: true, hasOwnMemory: true, isAccelerator: true)
 }
 
 extension CUDABackend: DeviceRuntime {
@@ -12,7 +12,9 @@ extension CUDABackend: DeviceRuntime {
     var fusing: (any FusingBackend)? { self }
     var recording: (any RecordingBackend)? { self }
 
-    func allocate(_ count: Int) throws -> Storage { Storage(try CUDABlock(count: count, in: memory), of: self) }
+    func allocate(_ count: Int, in kind: MemoryKind) throws -> Storage {
+        Storage(try CUDABlock(count: count, kind, in: memory), of: self)
+    }
 
     func zero(_ storage: Storage, at offset: Int, count: Int) throws {
         try device.zero(storage.address(at: offset), bytes: count)
@@ -30,7 +32,9 @@ extension CUDABackend: DeviceRuntime {
         try device.copy(to: target.address(at: place), from: storage.address(at: offset), bytes: count)
     }
 
-    func memoryUse() throws -> (available: Int, peak: Int)? { (try memory.available(), memory.peak) }
+    func memoryUse() throws -> (available: Int, peak: Int, host: Int)? {
+        (try memory.available(), memory.peak, memory.hostBytes)
+    }
 
     /// Bytes read and written a second while memory is copied, the best of several gigabyte-sized passes.
     func bandwidth(reading weights: [Tensor], passes: Int) throws -> Double {
