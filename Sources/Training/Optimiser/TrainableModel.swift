@@ -13,6 +13,8 @@ public final class TrainableModel {
     public let device: Device
     /// What it computes in.
     public let precision: Precision
+    /// Where masters lie beside the copies that products read, with AdamW's means.
+    private let memory: MemoryKind
     /// The types in which files hold the parameters.
     private var storedTypes: [String: DType]
     private let rotary: DecoderRotary
@@ -32,8 +34,10 @@ public final class TrainableModel {
         /// AdamW's running means of the gradient and of its square; nil outside of the stage that trains the parameter.
         var first: Tensor?
         var second: Tensor?
+        /// Where the value lies, and with it the means.
+        let memory: MemoryKind
 
-        init(value: Tensor, copy: Tensor?) { (self.value, self.copy) = (value, copy) }
+        init(value: Tensor, copy: Tensor?) { (self.value, self.copy, memory) = (value, copy, value.memory) }
 
         /// Hands the tensors to the optimiser, as their only owner, so that it changes them in place.
         func lend(gradient: Tensor, rateScale: Float, weightDecay: Float) throws -> AdamWParameter {
@@ -64,11 +68,13 @@ public final class TrainableModel {
     /// - Parameters:
     ///   - weights: every parameter that the configuration's rules list, none of them quantised.
     ///   - precision: what to compute in; nil for what `device` computes in unless asked.
+    ///   - memory: where masters lie beside the copies that products read, with AdamW's means.
     public init(
         _ configuration: ModelConfiguration, weights: [String: Tensor], device: Device = .cpu,
-        precision: Precision? = nil
+        precision: Precision? = nil, optimiserIn memory: MemoryKind = .device
     ) throws {
         self.precision = try device.precision(precision)
+        self.memory = memory
         self.configuration = configuration
         self.device = device
         self.weights = weights
@@ -86,7 +92,7 @@ public final class TrainableModel {
             let type = device.traits.weightType(of: weight.dtype)
             if weight.rank > 1, weight.dtype != type {
                 masters[name] = Master(
-                    value: try weight.converted(to: .float32).to(device),
+                    value: try weight.converted(to: .float32).to(device, in: memory),
                     copy: try weight.converted(to: type).to(device))
                 self.weights[name] = nil
             } else {
@@ -99,15 +105,18 @@ public final class TrainableModel {
     /// - Parameters:
     ///   - dtype: the type that products read; quantised files need one.
     ///   - precision: what to compute in; nil for what `device` computes in unless asked.
+    ///   - memory: where masters lie beside the copies that products read, with AdamW's means.
     public convenience init(
-        _ files: ModelFiles, as dtype: DType?, device: Device = .cpu, precision: Precision? = nil
+        _ files: ModelFiles, as dtype: DType?, device: Device = .cpu, precision: Precision? = nil,
+        optimiserIn memory: MemoryKind = .device
     ) throws {
         let configuration = try ModelConfiguration(files.configuration)
         let rules = try DecoderModel.rules(configuration)
         let parameters = try Parameters(rules, from: files.checkpoint, as: dtype)
         var weights: [String: Tensor] = [:]
         for rule in rules { weights[rule.name] = try parameters[rule.name] }
-        try self.init(configuration, weights: weights, device: device, precision: precision)
+        try self.init(
+            configuration, weights: weights, device: device, precision: precision, optimiserIn: memory)
     }
 
     /// Whether the configuration is another than that of the files.
@@ -124,7 +133,7 @@ public final class TrainableModel {
             let type = device.traits.weightType(of: storedTypes[name] ?? .float32)
             let isWide = tensor.rank < 2 || storedTypes[name] == .float32 && type == .float32
             masters[name] = Master(
-                value: try tensor.converted(to: .float32).to(device),
+                value: try tensor.converted(to: .float32).to(device, in: isWide ? .device : memory),
                 copy: isWide ? nil : try tensor.converted(to: type).to(device))
             weights[name] = nil
         }
@@ -149,8 +158,8 @@ public final class TrainableModel {
         trained = rules.map(\.name).filter(names.contains)
         for name in trained {
             let master = try master(name)
-            master.first = try .zeros(master.value.shape, on: device)
-            master.second = try .zeros(master.value.shape, on: device)
+            master.first = try .zeros(master.value.shape, on: device, in: master.memory)
+            master.second = try .zeros(master.value.shape, on: device, in: master.memory)
         }
     }
 
@@ -159,8 +168,9 @@ public final class TrainableModel {
         guard let weight = weights.removeValue(forKey: name) else {
             throw ModelError.missingParameter(name: name, path: "model")
         }
-        let value = try weight.to(.cpu).converted(to: .float32).to(device)
-        let master = Master(value: value, copy: weight.dtype == .float32 ? nil : weight)
+        let isWide = weight.dtype == .float32
+        let value = try weight.to(.cpu).converted(to: .float32).to(device, in: isWide ? .device : memory)
+        let master = Master(value: value, copy: isWide ? nil : weight)
         masters[name] = master
         return master
     }
@@ -168,7 +178,7 @@ public final class TrainableModel {
     /// Replaces the value of a parameter, such as by that of a checkpoint: float32.
     func restore(_ name: String, value: Tensor) throws {
         let master = try master(name)
-        master.value = try value.to(device)
+        master.value = try value.to(device, in: master.memory)
         if let copy = master.copy { master.copy = try value.converted(to: copy.dtype).to(device) }
     }
 

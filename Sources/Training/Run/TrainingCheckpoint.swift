@@ -121,8 +121,9 @@ struct TrainingCheckpoint {
             switch tensor.name[..<dot] {
             case "master": try model.restore(name, value: value)
             case "carried": carried[name] = value
-            case "first": try model.master(name).first = value.to(model.device)
-            default: try model.master(name).second = value.to(model.device)
+            default:
+                let master = try model.master(name), mean = try value.to(model.device, in: master.memory)
+                if tensor.name[..<dot] == "first" { master.first = mean } else { master.second = mean }
             }
         }
         return carried
