@@ -40,6 +40,8 @@ enum {
     F(cuMemHostAlloc, (void**, size_t, unsigned))                                                                      \
     F(cuMemHostGetDevicePointer_v2, (uint64_t*, void*, unsigned))                                                      \
     F(cuMemFreeHost, (void*))                                                                                          \
+    F(cuMemcpyHtoDAsync_v2, (uint64_t, const void*, size_t, CUstream))                                                 \
+    F(cuMemcpyDtoHAsync_v2, (void*, uint64_t, size_t, CUstream))                                                       \
     F(cuMemcpyAsync, (uint64_t, uint64_t, size_t, CUstream))                                                           \
     F(cuMemsetD8Async, (uint64_t, unsigned char, size_t, CUstream))                                                    \
     F(cuStreamCreate, (CUstream*, unsigned))                                                                           \
@@ -112,7 +114,7 @@ static int allocate_host(struct moult_cuda_card* card, size_t bytes, uint64_t* a
     int result = cuMemHostAlloc(&memory, bytes, host_portable | host_device_map);
     check(result, "cuMemHostAlloc", "");
     if (result != 0) return result == error_out_of_memory ? 2 : 1;
-    // With one address space for both, as on every card that is served, the card's address is the host's, by which it is freed.
+    // With one address space for both, as on every card that is served, the card's address is the process's own.
     if (CHECK(cuMemHostGetDevicePointer_v2, address, memory, 0)) return cuMemFreeHost(memory), 1;
     if (*address == (uint64_t)memory) return 0;
     cuMemFreeHost(memory);
@@ -123,19 +125,18 @@ static int release_host(struct moult_cuda_card* card, uint64_t address) {
     return enter(card) || CHECK(cuMemFreeHost, (void*)address);
 }
 
-// Either end of a copy may be the process's memory, the card's, or memory of the host that the card reaches: with one address
-// space the driver tells them apart, and does the copy in its turn on the stream.
-
-static int copy(struct moult_cuda_card* card, uint64_t to, uint64_t from, size_t bytes) {
-    return enter(card) || CHECK(cuMemcpyAsync, to, from, bytes, card->stream);
-}
-
 static int upload(struct moult_cuda_card* card, uint64_t to, const void* from, size_t bytes) {
-    return copy(card, to, (uint64_t)from, bytes);
+    return enter(card) || CHECK(cuMemcpyHtoDAsync_v2, to, from, bytes, card->stream);
 }
 
 static int download(struct moult_cuda_card* card, void* to, uint64_t from, size_t bytes) {
-    return copy(card, (uint64_t)to, from, bytes) || CHECK(cuStreamSynchronize, card->stream);
+    return enter(card) || CHECK(cuMemcpyDtoHAsync_v2, to, from, bytes, card->stream)
+        || CHECK(cuStreamSynchronize, card->stream);
+}
+
+// The driver tells by the addresses whose memory either end is.
+static int copy(struct moult_cuda_card* card, uint64_t to, uint64_t from, size_t bytes) {
+    return enter(card) || CHECK(cuMemcpyAsync, to, from, bytes, card->stream);
 }
 
 static int zero(struct moult_cuda_card* card, uint64_t to, size_t bytes) {

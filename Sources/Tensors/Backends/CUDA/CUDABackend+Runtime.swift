@@ -21,11 +21,18 @@ extension CUDABackend: DeviceRuntime {
     }
 
     func write(_ bytes: UnsafeRawBufferPointer, to storage: Storage, at offset: Int) throws {
-        try device.upload(bytes, to: storage.address(at: offset))
+        let address = storage.address(at: offset)
+        guard storage.block?.kind == .host else { return try device.upload(bytes, to: address) }
+        try device.hostBytes(at: address, count: bytes.count).copyMemory(from: bytes)
     }
 
     func read(_ storage: Storage, at offset: Int, count: Int, to memory: UnsafeMutableRawPointer?) throws {
-        try device.download(memory, from: storage.address(at: offset), bytes: count)
+        let address = storage.address(at: offset)
+        guard storage.block?.kind == .host else {
+            return try device.download(memory, from: address, bytes: count)
+        }
+        UnsafeMutableRawBufferPointer(start: memory, count: count)
+            .copyMemory(from: UnsafeRawBufferPointer(try device.hostBytes(at: address, count: count)))
     }
 
     func copy(_ storage: Storage, at offset: Int, count: Int, to target: Storage, at place: Int) throws {

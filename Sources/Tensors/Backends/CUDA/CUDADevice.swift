@@ -62,6 +62,12 @@ final class CUDADevice: @unchecked Sendable {
         try check(functions.pointee.download(card, memory, address, bytes))
     }
 
+    /// Memory of the host that the GPU reaches, for the processor, when all work given before is done.
+    func hostBytes(at address: UInt64, count: Int) throws -> UnsafeMutableRawBufferPointer {
+        try synchronise()
+        return UnsafeMutableRawBufferPointer(start: UnsafeMutableRawPointer(bitPattern: UInt(address)), count: count)
+    }
+
     func copy(to: UInt64, from: UInt64, bytes: Int) throws {
         if bytes > 0 { try check(functions.pointee.copy(card, to, from, bytes)) }
     }
