@@ -93,8 +93,9 @@ struct TrainingCheckpoint {
     private static func tensors(of model: TrainableModel) throws -> [(name: String, tensor: Tensor)] {
         try model.mastered.flatMap { name in
             let master = try model.master(name)
-            let means = [("first", try master.first?.to(.cpu)), ("second", try master.second?.to(.cpu))]
-            return [("master.\(name)", try master.value.to(.cpu))]
+            // Where they are: they come to the host one by one, as they are written.
+            let means = [("first", master.first), ("second", master.second)]
+            return [("master.\(name)", master.value)]
                 + means.compactMap { kind, mean in mean.map { ("\(kind).\(name)", $0) } }
         }
     }
