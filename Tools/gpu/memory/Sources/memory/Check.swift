@@ -8,7 +8,14 @@ import Tensors
     /// Elements of float32, 64 MiB, and an odd one.
     static let count = (16 << 20) + 1
 
-    static func main() throws {
+    static func main() {
+        do { try run() } catch {
+            print("FAILED", error)
+            exit(1)
+        }
+    }
+
+    private static func run() throws {
         print(try device.backend.name)
         let checks: [(String, () throws -> Bool)] = [
             ("zeros", zeros), ("written and read", copies), ("kernels read them", reading),
