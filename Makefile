@@ -35,7 +35,7 @@ docs: build ## Write the documentation of the libraries: .build/docs/Moult.docca
 	@scripts/docs
 
 format: ## Format the Swift sources in place
-	swift format -i -r Sources Tests Examples Tools/fuzz Package.swift
+	swift format -i -r Sources Tests Examples Tools/fuzz Tools/gpu Package.swift
 
 demo: setup fetch build ## Convert SmolLM2-135M, measure it and generate with it
 	@scripts/demo

@@ -32,12 +32,16 @@ public struct Tensor: Sendable {
     /// An uninitialised tensor; for code that writes every element.
     /// - Throws: ``TensorError/outOfMemory(bytes:)``, or ``TensorError/shape(operation:argument:expected:found:)`` when
     ///   an extent is negative or the byte count does not fit an Int.
-    public static func empty(_ shape: [Int], _ dtype: DType = .float32, on device: Device = .cpu) throws -> Tensor {
-        try empty(shape, dtype, in: device.runtime)
+    public static func empty(
+        _ shape: [Int], _ dtype: DType = .float32, on device: Device = .cpu, in memory: MemoryKind = .device
+    ) throws -> Tensor {
+        try empty(shape, dtype, in: device.runtime, memory)
     }
 
-    static func empty(_ shape: [Int], _ dtype: DType, in runtime: some DeviceRuntime) throws -> Tensor {
-        Tensor(shape: shape, dtype: dtype, storage: try runtime.allocate(byteCount(of: shape, dtype)))
+    static func empty(
+        _ shape: [Int], _ dtype: DType, in runtime: some DeviceRuntime, _ memory: MemoryKind = .device
+    ) throws -> Tensor {
+        Tensor(shape: shape, dtype: dtype, storage: try runtime.allocate(byteCount(of: shape, dtype), in: memory))
     }
 
     private static func byteCount(of shape: [Int], _ dtype: DType) throws -> Int {
@@ -53,12 +57,16 @@ public struct Tensor: Sendable {
     }
 
     /// A tensor whose bytes are all zero.
-    public static func zeros(_ shape: [Int], _ dtype: DType = .float32, on device: Device = .cpu) throws -> Tensor {
-        try zeros(shape, dtype, in: device.runtime)
+    public static func zeros(
+        _ shape: [Int], _ dtype: DType = .float32, on device: Device = .cpu, in memory: MemoryKind = .device
+    ) throws -> Tensor {
+        try zeros(shape, dtype, in: device.runtime, memory)
     }
 
-    static func zeros(_ shape: [Int], _ dtype: DType, in runtime: some DeviceRuntime) throws -> Tensor {
-        let tensor = try empty(shape, dtype, in: runtime)
+    static func zeros(
+        _ shape: [Int], _ dtype: DType, in runtime: some DeviceRuntime, _ memory: MemoryKind = .device
+    ) throws -> Tensor {
+        let tensor = try empty(shape, dtype, in: runtime, memory)
         try tensor.clear()
         return tensor
     }
@@ -136,7 +144,7 @@ public struct Tensor: Sendable {
     mutating func makeUnique() throws {
         if storage.owner == nil, isKnownUniquelyReferenced(&storage) { return }
         let runtime = storage.runtime
-        let copy = try runtime.allocate(byteCount)
+        let copy = try runtime.allocate(byteCount, in: memory)
         try runtime.copy(storage, at: byteOffset, count: byteCount, to: copy, at: 0)
         storage = copy
         byteOffset = 0

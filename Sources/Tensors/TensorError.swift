@@ -10,6 +10,8 @@ public enum TensorError: Error, Equatable, CustomStringConvertible {
     case outOfMemory(bytes: Int)
     /// A tensor of `bytes` bytes could not be allocated on the GPU, of whose `total` bytes tensors hold `used`.
     case outOfDeviceMemory(bytes: Int, free: Int, used: Int, total: Int)
+    /// A tensor of `bytes` bytes could not be allocated in the host's memory, page-locked, of which those of the GPU hold `used`.
+    case outOfHostMemory(bytes: Int, used: Int)
     /// A GPU is missing, or one of its calls failed.
     case device(String)
     /// Arguments of `operation` are on different devices.
@@ -30,6 +32,9 @@ public enum TensorError: Error, Equatable, CustomStringConvertible {
         case .outOfDeviceMemory(let bytes, let free, let used, let total):
             "out of GPU memory: \(bytes >> 20) MiB asked for, \(free >> 20) of \(total >> 20) MiB free, "
                 + "\(used >> 20) MiB in use; use fewer sequences or shorter rows"
+        case .outOfHostMemory(let bytes, let used):
+            "out of the host's memory: \(bytes >> 20) MiB asked for that the GPU reaches (page-locked), "
+                + "\(used >> 20) MiB in use; keep less of the run there"
         case .device(let reason):
             "GPU: \(reason)"
         case .devices(let operation, let expected, let found):

@@ -32,12 +32,14 @@ public final class TrainingRun {
 
     /// - Parameters:
     ///   - precision: what to compute in; nil for what `device` computes in unless asked.
+    ///   - memory: where the optimiser's state and the teacher lie, which changes no result.
     ///   - team: who works on the run: each of these processes makes it, and trains.
     ///   - progress: asked once for every long preparation, with its name, for a function that gets what is done and in
     ///     all; throwing there stops.
     public init(
         _ configuration: TrainingConfiguration, folder: RunFolder, resuming: Bool, device: Device = .cpu,
-        precision: Precision? = nil, team: RunTeam = RunTeam(), progress: (String) -> (Int, Int) throws -> Void
+        precision: Precision? = nil, memory: MemoryPlacement = MemoryPlacement(), team: RunTeam = RunTeam(),
+        progress: (String) -> (Int, Int) throws -> Void
     ) throws {
         let configuration = configuration.withAbsolutePaths()
         if resuming { try configuration.checkPaths(file: folder.configurationPath) }
@@ -45,8 +47,9 @@ public final class TrainingRun {
         for stage in configuration.stages { _ = try RowShare(stage, rank: team.rank, of: team.ranks) }
         (self.resuming, self.folder, self.device, self.team) = (resuming, folder, device, team)
         warnings = resuming ? [] : plan.warnings
-        let student = try TrainableModel(plan.student, as: nil, device: device, precision: precision, team: team)
-        let teacher = try plan.teacher.map { try Self.teacher($0, of: student) }
+        let student = try TrainableModel(
+            plan.student, as: nil, device: device, precision: precision, optimiserIn: memory.optimiser, team: team)
+        let teacher = try plan.teacher.map { try Self.teacher($0, of: student, in: memory.teacher) }
         self.student = student.configuration
         self.teacher = teacher.map { (plan.teacherName, $0) }
         let origin = try plan.student.contentHash() + (plan.teacher?.contentHash() ?? "")
@@ -101,10 +104,12 @@ public final class TrainingRun {
             recall: recall)
     }
 
-    private static func teacher(_ files: ModelFiles, of student: TrainableModel) throws -> DecoderModel {
+    private static func teacher(
+        _ files: ModelFiles, of student: TrainableModel, in memory: MemoryKind
+    ) throws -> DecoderModel {
         // Products in bfloat16 are what the student trains with; float32 where that is what it has.
         try DecoderModel.load(files, as: files.kind == .gguf ? student.weightType : nil)
-            .to(student.device, precision: student.precision)
+            .to(student.device, precision: student.precision, layersIn: memory)
     }
 }
 

@@ -27,8 +27,12 @@ int forbid_elsewhere(moult_cuda_card* card, const char* what, uint64_t address, 
 }  // namespace moult_emulator
 
 struct moult_cuda_card {
-    /// Blocks of memory and their bytes.
-    std::map<uint64_t, size_t> blocks;
-    size_t used = 0, total = size_t(8) << 30;
+    /// Blocks and their bytes.
+    struct Memory {
+        std::map<uint64_t, size_t> blocks;
+        size_t used = 0, total = size_t(8) << 30;
+    };
+    /// Its own memory, and what it reaches of the host's.
+    Memory own, host;
     moult_emulator::Graph* recording = nullptr;
 };

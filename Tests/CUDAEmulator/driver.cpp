@@ -39,11 +39,14 @@ int forbid_while_recording(Card* card, const char* what) {
 }  // namespace
 
 int forbid_elsewhere(Card* card, const char* what, uint64_t address, size_t bytes) {
-    auto block = card->blocks.upper_bound(address);
     if (bytes == 0) return 0;
-    if (block == card->blocks.begin()) return fail(std::string(what) + " beyond the card's memory");
-    --block;
-    return address + bytes <= block->first + block->second ? 0 : fail(std::string(what) + " beyond the card's memory");
+    for (const auto* memory : {&card->own, &card->host}) {
+        auto block = memory->blocks.upper_bound(address);
+        if (block == memory->blocks.begin()) continue;
+        --block;
+        if (address + bytes <= block->first + block->second) return 0;
+    }
+    return fail(std::string(what) + " beyond the card's memory");
 }
 
 namespace {
@@ -61,32 +64,40 @@ int open(int index, Card** card) {
 
 int memory(Card* card, size_t* free_bytes, size_t* all) {
     std::lock_guard lock(mutex);
-    *free_bytes = card->total > card->used ? card->total - card->used : 0;
-    *all = card->total;
+    *free_bytes = card->own.total > card->own.used ? card->own.total - card->own.used : 0;
+    *all = card->own.total;
     return 0;
 }
 
-int allocate(Card* card, size_t bytes, uint64_t* address) {
+int take(Card::Memory& memory, size_t bytes, uint64_t* address) {
     std::lock_guard lock(mutex);
     void* block = nullptr;
-    if (card->used + bytes > card->total || posix_memalign(&block, 256, bytes)) return 2;
+    if (memory.used + bytes > memory.total || posix_memalign(&block, 256, bytes)) return 2;
     // NaNs, whatever they are read as.
     memset(block, 0xff, bytes);
     *address = reinterpret_cast<uint64_t>(block);
-    card->blocks[*address] = bytes;
-    card->used += bytes;
+    memory.blocks[*address] = bytes;
+    memory.used += bytes;
     return 0;
 }
 
-int release(Card* card, uint64_t address) {
+int give_back(Card::Memory& memory, uint64_t address) {
     std::lock_guard lock(mutex);
-    auto block = card->blocks.find(address);
-    if (block == card->blocks.end()) return fail("release of memory that was not allocated");
-    card->used -= block->second;
-    card->blocks.erase(block);
+    auto block = memory.blocks.find(address);
+    if (block == memory.blocks.end()) return fail("release of memory that was not allocated");
+    memory.used -= block->second;
+    memory.blocks.erase(block);
     free(host(address));
     return 0;
 }
+
+int allocate(Card* card, size_t bytes, uint64_t* address) { return take(card->own, bytes, address); }
+
+int release(Card* card, uint64_t address) { return give_back(card->own, address); }
+
+int allocate_host(Card* card, size_t bytes, uint64_t* address) { return take(card->host, bytes, address); }
+
+int release_host(Card* card, uint64_t address) { return give_back(card->host, address); }
 
 int upload(Card* card, uint64_t to, const void* from, size_t bytes) {
     std::lock_guard lock(mutex);
@@ -195,8 +206,8 @@ int replay(Card* card, void* graph) {
 void forget(Card*, void* graph) { delete static_cast<Graph*>(graph); }
 
 const moult_cuda functions = {
-    error, count, describe, open, memory, allocate, release, upload, download, copy, zero, synchronise, find, find_text,
-    launch, product, begin_capture, end_capture, replay, forget,
+    error, count, describe, open, memory, allocate, release, allocate_host, release_host, upload, download, copy, zero,
+    synchronise, find, find_text, launch, product, begin_capture, end_capture, replay, forget,
 };
 
 }  // namespace
@@ -217,5 +228,15 @@ size_t moult_emulated_launches() {
 
 void moult_emulated_memory(size_t bytes) {
     std::lock_guard lock(moult_emulator::mutex);
-    for (auto& card : moult_emulator::cards) card.total = bytes;
+    for (auto& card : moult_emulator::cards) card.own.total = bytes;
+}
+
+void moult_emulated_host_memory(size_t bytes) {
+    std::lock_guard lock(moult_emulator::mutex);
+    for (auto& card : moult_emulator::cards) card.host.total = bytes;
+}
+
+moult_emulated_bytes moult_emulated_held(int card) {
+    std::lock_guard lock(moult_emulator::mutex);
+    return {moult_emulator::cards[card].own.used, moult_emulator::cards[card].host.used};
 }

@@ -147,6 +147,15 @@ struct TrainCommandTests {
             let result = try MoultProcess(arguments: ["train", "--resume", "--output", output] + option)
             expectRefusal(place, result, "--resume", "no other settings", option.last ?? "")
         }
+        // Choices of the machine are no settings.
+        let memories = ["--teacher-memory", "--optimizer-memory"]
+        for option in memories {
+            let result = try MoultProcess("train", place.model, "--output", output, option, "disk")
+            expectRefusal(place, result, "'disk' is invalid for '\(option)", "'device' and 'host'")
+        }
+        let hosts = memories.flatMap { [$0, "host"] }
+        expectRefusal(
+            place, try MoultProcess(arguments: ["train", "--resume", "--output", output] + hosts), "no config.yaml")
     }
 
     @Test("resumed from another folder, a run finds what it was given by relative paths")

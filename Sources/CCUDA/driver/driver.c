@@ -20,6 +20,9 @@ enum {
     // Allocating stays allowed while work is recorded.
     capture_relaxed = 2,
     error_out_of_memory = 2,
+    // For every context of the process, at an address that kernels read and write.
+    host_portable = 1,
+    host_device_map = 2,
 };
 
 #define DRIVER_FUNCTIONS(F)                                                                                            \
@@ -34,9 +37,12 @@ enum {
     F(cuMemGetInfo_v2, (size_t*, size_t*))                                                                             \
     F(cuMemAlloc_v2, (uint64_t*, size_t))                                                                              \
     F(cuMemFree_v2, (uint64_t))                                                                                        \
+    F(cuMemHostAlloc, (void**, size_t, unsigned))                                                                      \
+    F(cuMemHostGetDevicePointer_v2, (uint64_t*, void*, unsigned))                                                      \
+    F(cuMemFreeHost, (void*))                                                                                          \
     F(cuMemcpyHtoDAsync_v2, (uint64_t, const void*, size_t, CUstream))                                                 \
     F(cuMemcpyDtoHAsync_v2, (void*, uint64_t, size_t, CUstream))                                                       \
-    F(cuMemcpyDtoDAsync_v2, (uint64_t, uint64_t, size_t, CUstream))                                                    \
+    F(cuMemcpyAsync, (uint64_t, uint64_t, size_t, CUstream))                                                           \
     F(cuMemsetD8Async, (uint64_t, unsigned char, size_t, CUstream))                                                    \
     F(cuStreamCreate, (CUstream*, unsigned))                                                                           \
     F(cuStreamWaitEvent, (CUstream, CUevent, unsigned))                                                                \
@@ -102,6 +108,23 @@ static int release(struct moult_cuda_card* card, uint64_t address) {
     return enter(card) || CHECK(cuMemFree_v2, address);
 }
 
+static int allocate_host(struct moult_cuda_card* card, size_t bytes, uint64_t* address) {
+    void* memory = NULL;
+    if (enter(card)) return 1;
+    int result = cuMemHostAlloc(&memory, bytes, host_portable | host_device_map);
+    check(result, "cuMemHostAlloc", "");
+    if (result != 0) return result == error_out_of_memory ? 2 : 1;
+    // With one address space for both, as on every card that is served, the card's address is the process's own.
+    if (CHECK(cuMemHostGetDevicePointer_v2, address, memory, 0)) return cuMemFreeHost(memory), 1;
+    if (*address == (uint64_t)memory) return 0;
+    cuMemFreeHost(memory);
+    return moult_cuda_fail("the driver has no address space that host and card share");
+}
+
+static int release_host(struct moult_cuda_card* card, uint64_t address) {
+    return enter(card) || CHECK(cuMemFreeHost, (void*)address);
+}
+
 static int upload(struct moult_cuda_card* card, uint64_t to, const void* from, size_t bytes) {
     return enter(card) || CHECK(cuMemcpyHtoDAsync_v2, to, from, bytes, card->stream);
 }
@@ -111,8 +134,9 @@ static int download(struct moult_cuda_card* card, void* to, uint64_t from, size_
         || CHECK(cuStreamSynchronize, card->stream);
 }
 
+// The driver tells by the addresses whose memory either end is.
 static int copy(struct moult_cuda_card* card, uint64_t to, uint64_t from, size_t bytes) {
-    return enter(card) || CHECK(cuMemcpyDtoDAsync_v2, to, from, bytes, card->stream);
+    return enter(card) || CHECK(cuMemcpyAsync, to, from, bytes, card->stream);
 }
 
 static int zero(struct moult_cuda_card* card, uint64_t to, size_t bytes) {
@@ -294,10 +318,10 @@ static int open_card(int index, struct moult_cuda_card** result) {
 const struct moult_cuda* moult_cuda_driver(void) {
     static const struct moult_cuda functions = {
         .error = moult_cuda_error, .count = count, .describe = describe, .open = open_card, .memory = memory,
-        .allocate = allocate, .release = release, .upload = upload, .download = download, .copy = copy, .zero = zero,
-        .synchronise = synchronise, .kernel = load_kernel, .text_kernel = load_text, .launch = launch,
-        .multiply = multiply, .begin_capture = begin_capture, .end_capture = end_capture, .replay = replay,
-        .forget = forget,
+        .allocate = allocate, .release = release, .allocate_host = allocate_host, .release_host = release_host,
+        .upload = upload, .download = download, .copy = copy, .zero = zero, .synchronise = synchronise,
+        .kernel = load_kernel, .text_kernel = load_text, .launch = launch, .multiply = multiply,
+        .begin_capture = begin_capture, .end_capture = end_capture, .replay = replay, .forget = forget,
     };
     return &functions;
 }

@@ -39,9 +39,14 @@ struct moult_cuda {
     /// 2 when the card has no such amount left.
     int (*allocate)(struct moult_cuda_card* card, size_t bytes, uint64_t* address);
     int (*release)(struct moult_cuda_card* card, uint64_t address);
-    /// Copies from and to host memory; `download` waits for all work before it.
+    /// The same of the host's memory, page-locked, which the card reads and writes itself, at the process's own address of it; 2
+    /// when the host has no such amount left.
+    int (*allocate_host)(struct moult_cuda_card* card, size_t bytes, uint64_t* address);
+    int (*release_host)(struct moult_cuda_card* card, uint64_t address);
+    /// Copies from and to memory of the process, to and from the card's own; `download` waits for all work before it.
     int (*upload)(struct moult_cuda_card* card, uint64_t to, const void* from, size_t bytes);
     int (*download)(struct moult_cuda_card* card, void* to, uint64_t from, size_t bytes);
+    /// Within memory that was allocated, of either kind.
     int (*copy)(struct moult_cuda_card* card, uint64_t to, uint64_t from, size_t bytes);
     int (*zero)(struct moult_cuda_card* card, uint64_t to, size_t bytes);
     int (*synchronise)(struct moult_cuda_card* card);

@@ -11,6 +11,8 @@ struct DecoderBlock: Sendable {
     /// Nil where the configuration has none.
     private let mixerNorm, mlpNorm, mixerOutputNorm, mlpOutputNorm: Normalisation?
     private let isParallel: Bool
+    /// What the layer is made of anew whenever a run comes through; nil where its parameters are on the device.
+    private let streamed: (configuration: ModelConfiguration, parameters: Parameters)?
 
     static func rules(_ configuration: ModelConfiguration, layer: Int) throws -> [ParameterRule] {
         let (names, source, decoder) = (configuration.names, ParameterNames.huggingFace, configuration.decoder)
@@ -29,7 +31,10 @@ struct DecoderBlock: Sendable {
         return rules
     }
 
-    init(_ configuration: ModelConfiguration, layer: Int, parameters: Parameters) throws {
+    /// - Parameter isStreamed: whether the layer's parameters lie in the host's memory.
+    init(
+        _ configuration: ModelConfiguration, layer: Int, parameters: Parameters, isStreamed: Bool = false
+    ) throws {
         let (names, decoder) = (configuration.names, configuration.decoder)
         func norm(_ prefix: String, _ isThere: Bool) throws -> Normalisation? {
             isThere ? try parameters.norm(prefix, decoder) : nil
@@ -45,6 +50,19 @@ struct DecoderBlock: Sendable {
         mlp = hasMLP ? try FeedForwards.make(configuration, layer: layer, parameters: parameters) : nil
         mlpOutputNorm = try norm(names.mlpOutputNorm(layer), after && hasMLP)
         isParallel = decoder.isParallel
+        streamed =
+            isStreamed ? (configuration, try parameters.of(Self.rules(configuration, layer: layer))) : nil
+    }
+
+    /// The layer with its parameters in `device`'s own memory, to be let go when it is behind: the next one then has the same
+    /// memory. The copies are work among the other on the device, and are recorded with it.
+    ///
+    /// Copies on a stream of their own, a layer ahead, would hide the time that they take: 14.5 GB of a model of 7 billion
+    /// parameters at about 50 GB/s are 0.3 s a pass.
+    func resident(on device: Device) throws -> DecoderBlock {
+        guard let (configuration, parameters) = streamed else { return self }
+        return try DecoderBlock(
+            configuration, layer: layer, parameters: parameters.to(device) { _ in .device })
     }
 
     func callAsFunction(_ x: Tensor, _ run: DecoderRun) throws -> Tensor {

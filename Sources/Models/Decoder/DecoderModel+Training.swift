@@ -13,7 +13,7 @@ extension DecoderModel {
         var run = DecoderRun(ids: ids, context)
         run.visit = { try visit($0, $1, $2, context) }
         let last = try layers(run.embed(embedding), run, blocks.dropLast())
-        _ = try blocks.last?.mix(last, run)
+        _ = try blocks.last?.resident(on: device).mix(last, run)
     }
 
     /// The output (B, T, D) of the mixer of `layer` for a normed input x (B, T, D).

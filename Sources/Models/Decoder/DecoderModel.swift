@@ -47,8 +47,9 @@ public struct DecoderModel: Sendable {
         let (decoder, names) = (configuration.decoder, configuration.names)
         self.configuration = configuration
         embedding = try DecoderEmbedding(configuration, parameters: parameters)
+        let isStreamed = parameters.areInHostMemory
         blocks = try configuration.mixers.indices.map {
-            try DecoderBlock(configuration, layer: $0, parameters: parameters)
+            try DecoderBlock(configuration, layer: $0, parameters: parameters, isStreamed: isStreamed)
         }
         finalNorm = try parameters.norm(names.finalNorm, decoder)
         head = decoder.tiedEmbeddings ? embedding.table : try parameters[names.head]
@@ -74,12 +75,23 @@ public struct DecoderModel: Sendable {
     }
 
     /// The same model on `device`, with the weights that its products read.
-    /// - Parameter precision: what it computes in there; nil for what the device computes in unless asked.
+    /// - Parameters:
+    ///   - precision: what it computes in there; nil for what the device computes in unless asked.
+    ///   - memory: where the layers' parameters lie. From the host's memory they are copied to the device layer by layer, whenever a
+    ///     run comes through, and no longer take its memory when the layer is behind: for whole sequences without gradients. Embedding,
+    ///     final norm and head stay on the device. Results are the same.
     /// - Throws: `TensorError` when there is no such device, or it does not compute in that.
-    public func to(_ device: Device, precision: Precision? = nil) throws -> DecoderModel {
+    public func to(
+        _ device: Device, precision: Precision? = nil, layersIn memory: MemoryKind = .device
+    ) throws -> DecoderModel {
         let precision = try device.precision(precision)
-        if device == self.device, precision == self.precision { return self }
-        return try DecoderModel(configuration, parameters: parameters.to(device), precision: precision)
+        let isPlaced = !device.traits.hasOwnMemory || parameters.areInHostMemory == (memory == .host)
+        if device == self.device, precision == self.precision, isPlaced { return self }
+        let layers = try configuration.mixers.indices.flatMap { try DecoderBlock.rules(configuration, layer: $0) }
+        let names = Set(layers.map(\.name))
+        return try DecoderModel(
+            configuration, parameters: parameters.to(device) { names.contains($0) ? memory : .device },
+            precision: precision)
     }
 
     /// Where the model computes.

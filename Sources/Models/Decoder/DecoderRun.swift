@@ -46,6 +46,7 @@ struct DecoderRun {
     /// A whole layer.
     func through(_ block: DecoderBlock, _ x: Tensor) throws -> Tensor {
         try progress?()
+        let block = try block.resident(on: x.device)
         guard let recomputation, block.layer < recomputation.layers else { return try block(x, self) }
         return try recomputation.tape.checkpoint(x) { try block($0, self) }
     }

@@ -42,13 +42,26 @@ public struct Parameters: Sendable {
     }
 
     /// The same on `device`, matrices in the type that its products read; vectors stay float32.
-    public func to(_ device: Device) throws -> Parameters {
-        Parameters(
-            try tensors.mapValues { tensor in
-                guard tensor.rank > 1 else { return try tensor.to(device) }
-                return try tensor.converted(to: device.traits.weightType(of: tensor.dtype)).to(device)
-            })
+    public func to(_ device: Device) throws -> Parameters { try to(device) { _ in nil } }
+
+    /// - Parameter memory: where a parameter is to lie there; see `Tensor.to(_:in:)`.
+    func to(_ device: Device, in memory: (_ name: String) -> MemoryKind?) throws -> Parameters {
+        let type = device.traits.weightType
+        return Parameters(
+            try Dictionary(
+                uniqueKeysWithValues: tensors.map { name, tensor in
+                    let typed = tensor.rank > 1 ? try tensor.converted(to: type(tensor.dtype)) : tensor
+                    return (name, try typed.to(device, in: memory(name)))
+                }))
     }
+
+    /// Those of `rules`.
+    func of(_ rules: [ParameterRule]) throws -> Parameters {
+        Parameters(try Dictionary(uniqueKeysWithValues: rules.map { ($0.name, try self[$0.name]) }))
+    }
+
+    /// Whether some lie in the host's memory, though not on the processor.
+    var areInHostMemory: Bool { tensors.values.contains { $0.memory == .host } }
 
     /// A linear map's weight `prefix.weight` and, where `hasBias`, `prefix.bias`.
     public func linear(_ prefix: String, hasBias: Bool = false) throws -> Linear {

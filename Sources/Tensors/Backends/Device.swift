@@ -74,9 +74,9 @@ extension Device {
     /// - Throws: ``TensorError/device(_:)`` where ``DeviceTraits/recordsWork`` is false.
     public func record(_ body: () throws -> Void) throws -> any RecordedWork { try runtime.record(body) }
 
-    /// Bytes of the device's own memory that tensors can still take, and the most that they have taken at once; nil on the
-    /// processor, whose memory is the machine's.
-    public func memoryUse() throws -> (available: Int, peak: Int)? { try runtime.memoryUse() }
+    /// Bytes of the device's own memory that tensors can still take, and the most that they have taken at once; and of the
+    /// host's, what its tensors take there (``MemoryKind/host``). Nil on the processor, whose memory is the machine's.
+    public func memoryUse() throws -> (available: Int, peak: Int, host: Int)? { try runtime.memoryUse() }
 }
 
 extension Tensor {
@@ -84,11 +84,16 @@ extension Tensor {
     public var device: Device { storage.runtime.place }
 
     /// The same elements on `device`; this tensor where it is there already.
+    /// - Parameter memory: where they are to lie there; nil for the device's own memory, or where they are on it already.
     /// - Throws: ``TensorError`` without memory, and for what a step is to compute; see ``CapturedStep``.
-    public func to(_ device: Device) throws -> Tensor {
-        guard device != self.device || storage.captured != nil else { return self }
-        let copy = try Tensor.empty(shape, dtype, on: device)
-        if let bytes = copy.storage.hostBytes {
+    public func to(_ device: Device, in memory: MemoryKind? = nil) throws -> Tensor {
+        let isThere = device == self.device && storage.captured == nil
+        let moves = isThere && device.traits.hasOwnMemory && memory ?? self.memory != self.memory
+        guard moves || !isThere else { return self }
+        let copy = try Tensor.empty(shape, dtype, on: device, in: memory ?? .device)
+        if isThere {
+            try storage.runtime.copy(storage, at: byteOffset, count: byteCount, to: copy.storage, at: 0)
+        } else if let bytes = copy.storage.hostBytes {
             try storage.runtime.read(storage, at: byteOffset, count: byteCount, to: bytes.baseAddress)
         } else {
             // From another GPU by way of the host.

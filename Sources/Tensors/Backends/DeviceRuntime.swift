@@ -12,8 +12,8 @@ protocol DeviceRuntime: Sendable {
     /// What recorded work needs; nil where no work is recorded.
     var recording: (any RecordingBackend)? { get }
 
-    /// `count` uninitialised bytes.
-    func allocate(_ count: Int) throws -> Storage
+    /// `count` uninitialised bytes, of its own memory where it has no other.
+    func allocate(_ count: Int, in memory: MemoryKind) throws -> Storage
     /// Fills `count` bytes with zeros.
     func zero(_ storage: Storage, at offset: Int, count: Int) throws
     /// Copies from the host.
@@ -26,7 +26,7 @@ protocol DeviceRuntime: Sendable {
     /// See ``Device/record(_:)``.
     func record(_ body: () throws -> Void) throws -> any RecordedWork
     /// See ``Device/memoryUse()``.
-    func memoryUse() throws -> (available: Int, peak: Int)?
+    func memoryUse() throws -> (available: Int, peak: Int, host: Int)?
     /// See ``Device/groupIdentifier()`` and ``Device/joinGroup(_:rank:ranks:seconds:)``.
     func groupIdentifier() throws -> [UInt8]
     func joinGroup(_ identifier: [UInt8], rank: Int, ranks: Int, seconds: Double) throws -> any DeviceGroup

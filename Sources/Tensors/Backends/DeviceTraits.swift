@@ -15,6 +15,8 @@ public struct DeviceTraits: Sendable {
     public let worksAside: Bool
     /// Whether devices of several processes add up and hand out tensors among themselves.
     public let joinsGroups: Bool
+    /// Whether it has memory of its own, beside which its tensors may lie in the host's.
+    public let hasOwnMemory: Bool
     /// Whether it is tens of times as fast as a processor, so that recipes are longer.
     public let isAccelerator: Bool
 

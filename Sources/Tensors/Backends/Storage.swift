@@ -12,7 +12,7 @@ final class Storage: @unchecked Sendable {
     let bytes: UnsafeMutableRawBufferPointer
     /// Keeps borrowed memory alive; nil when the storage owns its memory.
     let owner: (any Sendable)?
-    /// GPU memory; nil on the host.
+    /// Memory that a GPU reaches, its own or the host's; nil for other memory.
     let block: CUDABlock?
     /// What a step computes there; nil for memory.
     let captured: CapturedRows?
@@ -38,7 +38,7 @@ final class Storage: @unchecked Sendable {
         (runtime, self.owner, block, captured) = (CPUBackend.shared, owner, nil, nil)
     }
 
-    /// Memory of a GPU.
+    /// Memory that a GPU reaches.
     init(_ block: CUDABlock, of runtime: any DeviceRuntime) {
         bytes = UnsafeMutableRawBufferPointer(start: nil, count: 0)
         (self.runtime, owner, self.block, captured) = (runtime, nil, block, nil)

@@ -20,11 +20,13 @@ extension TrainableModel {
         /// parameter.
         var first: Tensor?
         var second: Tensor?
+        /// Where the value lies, and with it the means.
+        let memory: MemoryKind
         /// Where the sum of this rank's part of the gradient arrives, the same in all steps of a stage.
         private var sum: Tensor?
 
         init(shape: [Int], part: Range<Int>?, value: Tensor, copy: Tensor?) {
-            (self.shape, self.part, self.value, self.copy) = (shape, part, value, copy)
+            (self.shape, self.part, self.value, self.copy, memory) = (shape, part, value, copy, value.memory)
         }
 
         /// What products read.
@@ -56,8 +58,8 @@ extension TrainableModel {
 
         /// Begins a stage that trains the parameter.
         func begin() throws {
-            first = try .zeros(value.shape, on: value.device)
-            second = try .zeros(value.shape, on: value.device)
+            first = try .zeros(value.shape, on: value.device, in: memory)
+            second = try .zeros(value.shape, on: value.device, in: memory)
         }
 
         /// Ends it.

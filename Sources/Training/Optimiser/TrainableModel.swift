@@ -13,6 +13,8 @@ public final class TrainableModel {
     public let device: Device
     /// What it computes in.
     public let precision: Precision
+    /// Where masters lie beside the copies that products read, with AdamW's means.
+    private let memory: MemoryKind
     /// The types in which files hold the parameters.
     private var storedTypes: [String: DType]
     /// Who shares the masters and the optimiser's means of matrices.
@@ -26,13 +28,15 @@ public final class TrainableModel {
     /// - Parameters:
     ///   - weights: every parameter that the configuration's rules list, none of them quantised.
     ///   - precision: what to compute in; nil for what `device` computes in unless asked.
+    ///   - memory: where masters lie beside the copies that products read, with AdamW's means.
     ///   - team: who trains it together: what is said to be of all ranks is asked for by all.
     public init(
         _ configuration: ModelConfiguration, weights: [String: Tensor], device: Device = .cpu,
-        precision: Precision? = nil, team: RunTeam = RunTeam()
+        precision: Precision? = nil, optimiserIn memory: MemoryKind = .device, team: RunTeam = RunTeam()
     ) throws {
         self.team = team
         self.precision = try device.precision(precision)
+        self.memory = memory
         self.configuration = configuration
         self.device = device
         self.weights = weights
@@ -62,16 +66,18 @@ public final class TrainableModel {
     /// - Parameters:
     ///   - dtype: the type that products read; quantised files need one.
     ///   - precision: what to compute in; nil for what `device` computes in unless asked.
+    ///   - memory: where masters lie beside the copies that products read, with AdamW's means.
     public convenience init(
         _ files: ModelFiles, as dtype: DType?, device: Device = .cpu, precision: Precision? = nil,
-        team: RunTeam = RunTeam()
+        optimiserIn memory: MemoryKind = .device, team: RunTeam = RunTeam()
     ) throws {
         let configuration = try ModelConfiguration(files.configuration)
         let rules = try DecoderModel.rules(configuration)
         let parameters = try Parameters(rules, from: files.checkpoint, as: dtype)
         var weights: [String: Tensor] = [:]
         for rule in rules { weights[rule.name] = try parameters[rule.name] }
-        try self.init(configuration, weights: weights, device: device, precision: precision, team: team)
+        try self.init(
+            configuration, weights: weights, device: device, precision: precision, optimiserIn: memory, team: team)
     }
 
     /// Whether the configuration is another than that of the files.
@@ -132,21 +138,21 @@ public final class TrainableModel {
         let isShared = copy != nil || !device.traits.recordsWork
         let part = isShared ? team.part(of: value.shape) : nil
         return Master(
-            shape: value.shape, part: part, value: try value.part(part).to(device),
+            shape: value.shape, part: part, value: try value.part(part).to(device, in: copy == nil ? .device : memory),
             copy: try part == nil ? copy : copy ?? value.to(device))
     }
 
     /// Replaces the value of a parameter, such as by that of a checkpoint: float32, on the host.
     func restore(_ name: String, value: Tensor) throws {
         let master = try master(name)
-        master.value = try value.part(master.part).to(device)
+        master.value = try value.part(master.part).to(device, in: master.memory)
         if let copy = master.copy { master.copy = try value.converted(to: copy.dtype).to(device) }
     }
 
     /// The same of one of AdamW's means of it.
     func restoreMean(_ name: String, _ mean: ReferenceWritableKeyPath<Master, Tensor?>, value: Tensor) throws {
         let master = try master(name)
-        master[keyPath: mean] = try value.part(master.part).to(device)
+        master[keyPath: mean] = try value.part(master.part).to(device, in: master.memory)
     }
 
     /// The names of all parameters that have a master.
@@ -158,7 +164,7 @@ public final class TrainableModel {
     /// All of what `master` holds a part of, on the host: of all ranks.
     func whole(_ tensor: Tensor, of master: Master) throws -> Tensor {
         guard master.part != nil else { return try tensor.to(.cpu) }
-        return try team.gather(tensor, shape: master.shape, on: device).to(.cpu)
+        return try team.gather(tensor.to(device, in: .device), shape: master.shape, on: device).to(.cpu)
     }
 
     // MARK: Models

@@ -22,6 +22,9 @@ struct TrainCommand: ParsableCommand {
             A stopped run goes on, bit for bit on the same machine, with: moult train --resume --output DIR
             and the --device, --gpus or --ranks that it had.
 
+            What does not fit a GPU's memory can lie in the host's: --teacher-memory host, --optimizer-memory host. The
+            results are the same to the bit, and a run may be resumed with another choice. See docs/gpu.md.
+
             Several GPUs: --gpus N on one machine; on several also torchrun, mpirun, srun and Kubernetes. The rows of a
             step are shared among the ranks, which must divide them. See docs/scaling.md.
             """)
@@ -71,6 +74,7 @@ struct TrainCommand: ParsableCommand {
     @Flag(help: "Go on with the run in --output.") var resume = false
     @Option(help: "Where to train: cpu, cuda, or cuda:1 for another GPU.") var device = Device.cpu
     @Option(help: "Compute in f32 or bf16. (default: f32; on a GPU bf16)") var precision: Precision?
+    @OptionGroup var memory: MemoryOptions
     @OptionGroup var ranks: RankOptions
 
     func validate() throws {
@@ -131,7 +135,7 @@ struct TrainCommand: ParsableCommand {
             let place =
                 run.step > 0
                 ? "stopped; everything up to step \(run.step) is saved. Go on" : "stopped before the first step. Begin"
-            let more = (self.device == .cpu ? "" : " --device \(self.device)") + ranks.words
+            let more = (self.device == .cpu ? "" : " --device \(self.device)") + memory.words + ranks.words
             Terminal.note("\(place) with: moult train --resume --output \(ShellWord.quoted(output))\(more)")
             throw code
         } catch let code as ExitCode where code.isInterrupt {
@@ -149,7 +153,8 @@ struct TrainCommand: ParsableCommand {
         let folder = try RunFolder(path: output, model: configuration.model, resuming: resume, team: team)
         do {
             return try TrainingRun(
-                configuration, folder: folder, resuming: resume, device: device, precision: precision, team: team
+                configuration, folder: folder, resuming: resume, device: device, precision: precision,
+                memory: memory.placement, team: team
             ) { label in
                 // From here on there is a folder to remove, and then a run to save.
                 Interrupt.hold()

@@ -17,6 +17,16 @@ const struct moult_cuda_collectives* moult_emulated_nccl(void);
 /// Sets how many bytes of memory each has.
 void moult_emulated_memory(size_t bytes);
 
+/// Sets how many bytes of the host's memory each can reach.
+void moult_emulated_host_memory(size_t bytes);
+
+/// Bytes that are allocated: of a card's own memory, and of the host's that it reaches.
+typedef struct {
+    size_t card, host;
+} moult_emulated_bytes;
+
+moult_emulated_bytes moult_emulated_held(int card);
+
 /// Kernels and products that were done so far, each time that work is replayed too.
 size_t moult_emulated_launches(void);
 

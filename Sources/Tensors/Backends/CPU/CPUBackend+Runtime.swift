@@ -4,7 +4,7 @@ extension DeviceTraits {
     /// Those of a processor.
     static let cpu = DeviceTraits(
         precisions: [.float32], cacheTypes: CacheType.allCases, matrixType: nil, recordsWork: false, readsInStep: false,
-        worksAside: false, joinsGroups: false, isAccelerator: false)
+        worksAside: false, joinsGroups: false, hasOwnMemory: false, isAccelerator: false)
 }
 
 extension CPUBackend: DeviceRuntime {
@@ -14,7 +14,7 @@ extension CPUBackend: DeviceRuntime {
     var fusing: (any FusingBackend)? { nil }
     var recording: (any RecordingBackend)? { nil }
 
-    func allocate(_ count: Int) throws -> Storage { try Storage(hostCount: count) }
+    func allocate(_ count: Int, in memory: MemoryKind = .device) throws -> Storage { try Storage(hostCount: count) }
 
     func zero(_ storage: Storage, at offset: Int, count: Int) {
         guard let base = storage.bytes.baseAddress else { return }
@@ -39,7 +39,7 @@ extension CPUBackend: DeviceRuntime {
         throw TensorError.device("work on the processor is not recorded")
     }
 
-    func memoryUse() -> (available: Int, peak: Int)? { nil }
+    func memoryUse() -> (available: Int, peak: Int, host: Int)? { nil }
 
     func bandwidth(reading weights: [Tensor], passes: Int) -> Double {
         withExtendedLifetime(weights) {

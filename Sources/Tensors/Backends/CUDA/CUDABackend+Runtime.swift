@@ -2,7 +2,7 @@ extension DeviceTraits {
     /// Those of an NVIDIA GPU.
     static let cuda = DeviceTraits(
         precisions: [.bfloat16], cacheTypes: [.bfloat16], matrixType: .bfloat16, recordsWork: true, readsInStep: true,
-        worksAside: true, joinsGroups: true, isAccelerator: true)
+        worksAside: true, joinsGroups: true, hasOwnMemory: true, isAccelerator: true)
 }
 
 extension CUDABackend: DeviceRuntime {
@@ -12,25 +12,36 @@ extension CUDABackend: DeviceRuntime {
     var fusing: (any FusingBackend)? { self }
     var recording: (any RecordingBackend)? { self }
 
-    func allocate(_ count: Int) throws -> Storage { Storage(try CUDABlock(count: count, in: memory), of: self) }
+    func allocate(_ count: Int, in kind: MemoryKind) throws -> Storage {
+        Storage(try CUDABlock(count: count, kind, in: memory), of: self)
+    }
 
     func zero(_ storage: Storage, at offset: Int, count: Int) throws {
         try device.zero(storage.address(at: offset), bytes: count)
     }
 
     func write(_ bytes: UnsafeRawBufferPointer, to storage: Storage, at offset: Int) throws {
-        try device.upload(bytes, to: storage.address(at: offset))
+        let address = storage.address(at: offset)
+        guard storage.block?.kind == .host else { return try device.upload(bytes, to: address) }
+        try device.hostBytes(at: address, count: bytes.count).copyMemory(from: bytes)
     }
 
     func read(_ storage: Storage, at offset: Int, count: Int, to memory: UnsafeMutableRawPointer?) throws {
-        try device.download(memory, from: storage.address(at: offset), bytes: count)
+        let address = storage.address(at: offset)
+        guard storage.block?.kind == .host else {
+            return try device.download(memory, from: address, bytes: count)
+        }
+        UnsafeMutableRawBufferPointer(start: memory, count: count)
+            .copyMemory(from: UnsafeRawBufferPointer(try device.hostBytes(at: address, count: count)))
     }
 
     func copy(_ storage: Storage, at offset: Int, count: Int, to target: Storage, at place: Int) throws {
         try device.copy(to: target.address(at: place), from: storage.address(at: offset), bytes: count)
     }
 
-    func memoryUse() throws -> (available: Int, peak: Int)? { (try memory.available(), memory.peak) }
+    func memoryUse() throws -> (available: Int, peak: Int, host: Int)? {
+        (try memory.available(), memory.peak, memory.hostBytes)
+    }
 
     /// Bytes read and written a second while memory is copied, the best of several gigabyte-sized passes.
     func bandwidth(reading weights: [Tensor], passes: Int) throws -> Double {

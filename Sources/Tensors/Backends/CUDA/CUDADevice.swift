@@ -38,15 +38,18 @@ final class CUDADevice: @unchecked Sendable {
     }
 
     /// nil when there is no such amount left.
-    func allocate(_ bytes: Int) throws -> UInt64? {
+    func allocate(_ bytes: Int, _ kind: MemoryKind) throws -> UInt64? {
         var address: UInt64 = 0
-        let result = functions.pointee.allocate(card, bytes, &address)
+        let allocate = kind == .host ? functions.pointee.allocate_host : functions.pointee.allocate
+        let result = allocate?(card, bytes, &address) ?? 1
         if result == 2 { return nil }
         try check(result)
         return address
     }
 
-    func release(_ address: UInt64) { _ = functions.pointee.release(card, address) }
+    func release(_ address: UInt64, _ kind: MemoryKind) {
+        _ = kind == .host ? functions.pointee.release_host(card, address) : functions.pointee.release(card, address)
+    }
 
     func upload(_ bytes: UnsafeRawBufferPointer, to address: UInt64) throws {
         guard let base = bytes.baseAddress, bytes.count > 0 else { return }
@@ -57,6 +60,12 @@ final class CUDADevice: @unchecked Sendable {
     func download(_ memory: UnsafeMutableRawPointer?, from address: UInt64, bytes: Int) throws {
         guard let memory, bytes > 0 else { return }
         try check(functions.pointee.download(card, memory, address, bytes))
+    }
+
+    /// Memory of the host that the GPU reaches, for the processor, when all work given before is done.
+    func hostBytes(at address: UInt64, count: Int) throws -> UnsafeMutableRawBufferPointer {
+        try synchronise()
+        return UnsafeMutableRawBufferPointer(start: UnsafeMutableRawPointer(bitPattern: UInt(address)), count: count)
     }
 
     func copy(to: UInt64, from: UInt64, bytes: Int) throws {

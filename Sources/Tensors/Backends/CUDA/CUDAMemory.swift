@@ -1,36 +1,47 @@
 import Synchronization
 
-/// A block of GPU memory. It goes back to the allocator with its last owner; since all work runs in the order in which it is
-/// given, the next owner may have it at once.
+/// A block of memory that a GPU reaches: its own, or the host's. It goes back to the allocator with its last owner; since all work
+/// runs in the order in which it is given, the next owner may have it at once.
 final class CUDABlock: Sendable {
     let address: UInt64
-    let capacity: Int
+    let size: CUDAMemory.Size
     /// The recording that the block was made for, which alone may use it again.
     private let recording: Int?
     private let memory: CUDAMemory
 
-    init(count: Int, in memory: CUDAMemory) throws {
+    var kind: MemoryKind { size.kind }
+
+    init(count: Int, _ kind: MemoryKind, in memory: CUDAMemory) throws {
         self.memory = memory
-        (address, capacity, recording) = try memory.take(count)
+        (address, size, recording) = try memory.take(count, kind)
     }
 
-    deinit { memory.give(address, capacity, recording) }
+    deinit { memory.give(address, size, recording) }
 }
 
-/// Keeps freed blocks by size for the next tensor of that size: a training step asks for the same sizes again and again, and
-/// the driver's own allocation waits for all work.
+/// Keeps freed blocks by kind and size for the next tensor of that size: a training step asks for the same sizes again and again,
+/// and the driver's own allocation waits for all work.
 ///
 /// What a recorded piece of work uses stays its own as long as the recording lives: a replay writes to the same addresses.
 final class CUDAMemory: Sendable {
+    /// What one block may stand for another by.
+    struct Size: Hashable {
+        let kind: MemoryKind
+        let bytes: Int
+    }
+
+    /// Bytes of one kind of memory: from the driver, of those in tensors, and the most of these at once.
+    private struct Tally {
+        var (held, used, peak) = (0, 0, 0)
+    }
+
     private struct State {
-        var free: [Int: [UInt64]] = [:]
+        var free: [Size: [UInt64]] = [:]
         /// Blocks of recordings, by recording and size.
-        var recorded: [Int: [Int: [UInt64]]] = [:]
+        var recorded: [Int: [Size: [UInt64]]] = [:]
         var recording: Int?
         var recordings = 0
-        var held = 0
-        var used = 0
-        var peak = 0
+        var tallies: [MemoryKind: Tally] = [:]
     }
 
     private let device: CUDADevice
@@ -38,65 +49,73 @@ final class CUDAMemory: Sendable {
 
     init(_ device: CUDADevice) { self.device = device }
 
-    /// The most bytes that tensors have taken at once.
-    var peak: Int { state.withLock { $0.peak } }
-    /// Bytes that a tensor could still get.
+    private func tally(_ kind: MemoryKind) -> Tally { state.withLock { $0.tallies[kind] ?? Tally() } }
+
+    /// The most bytes of the GPU's own memory that tensors have taken at once.
+    var peak: Int { tally(.device).peak }
+    /// Bytes of the host's memory that tensors take.
+    var hostBytes: Int { tally(.host).used }
+    /// Bytes of the GPU's own memory that a tensor could still get.
     func available() throws -> Int {
-        let free = try device.memory().free
-        return state.withLock { free + $0.held - $0.used }
+        let (free, tally) = (try device.memory().free, tally(.device))
+        return free + tally.held - tally.used
     }
 
-    func take(_ count: Int) throws -> (UInt64, Int, Int?) {
+    func take(_ count: Int, _ kind: MemoryKind) throws -> (UInt64, Size, Int?) {
         let unit = device.isChecked ? 1 : count > 1 << 20 ? 2 << 20 : 512
-        let capacity = max(unit, (count + unit - 1) / unit * unit)
+        let size = Size(kind: kind, bytes: max(unit, (count + unit - 1) / unit * unit))
         return try state.withLock { state in
             let address: UInt64
-            if let recording = state.recording, let own = state.recorded[recording]?[capacity]?.popLast() {
+            if let recording = state.recording, let own = state.recorded[recording]?[size]?.popLast() {
                 address = own
-            } else if let known = state.free[capacity]?.popLast() {
+            } else if let known = state.free[size]?.popLast() {
                 address = known
             } else {
-                address = try allocate(capacity, &state)
+                address = try allocate(size, &state)
             }
-            state.used += capacity
-            state.peak = max(state.peak, state.used)
-            return (address, capacity, state.recording)
+            var tally = state.tallies[kind] ?? Tally()
+            tally.used += size.bytes
+            tally.peak = max(tally.peak, tally.used)
+            state.tallies[kind] = tally
+            return (address, size, state.recording)
         }
     }
 
     /// New memory from the driver, after giving back what nobody uses if need be.
-    private func allocate(_ capacity: Int, _ state: inout State) throws -> UInt64 {
-        if let address = try device.allocate(capacity) {
-            state.held += capacity
+    private func allocate(_ size: Size, _ state: inout State) throws -> UInt64 {
+        if let address = try device.allocate(size.bytes, size.kind) {
+            state.tallies[size.kind, default: Tally()].held += size.bytes
             return address
         }
         // The driver must not wait for other work while it records.
         if state.recording == nil {
             try device.synchronise()
-            for (size, addresses) in state.free {
-                addresses.forEach(device.release)
-                state.held -= size * addresses.count
+            for (other, addresses) in state.free where other.kind == size.kind {
+                addresses.forEach { device.release($0, other.kind) }
+                state.tallies[other.kind]?.held -= other.bytes * addresses.count
+                state.free[other] = nil
             }
-            state.free = [:]
-            if let address = try device.allocate(capacity) {
-                state.held += capacity
+            if let address = try device.allocate(size.bytes, size.kind) {
+                state.tallies[size.kind, default: Tally()].held += size.bytes
                 return address
             }
         }
+        let used = state.tallies[size.kind]?.used ?? 0
+        guard size.kind == .device else { throw TensorError.outOfHostMemory(bytes: size.bytes, used: used) }
         let (free, total) = try device.memory()
-        throw TensorError.outOfDeviceMemory(bytes: capacity, free: free, used: state.used, total: total)
+        throw TensorError.outOfDeviceMemory(bytes: size.bytes, free: free, used: used, total: total)
     }
 
-    func give(_ address: UInt64, _ capacity: Int, _ recording: Int?) {
+    func give(_ address: UInt64, _ size: Size, _ recording: Int?) {
         state.withLock { state in
-            state.used -= capacity
+            state.tallies[size.kind]?.used -= size.bytes
             if let recording, state.recorded[recording] != nil {
-                state.recorded[recording]?[capacity, default: []].append(address)
+                state.recorded[recording]?[size, default: []].append(address)
             } else if device.isChecked, state.recording == nil {
-                device.release(address)
-                state.held -= capacity
+                device.release(address, size.kind)
+                state.tallies[size.kind]?.held -= size.bytes
             } else {
-                state.free[capacity, default: []].append(address)
+                state.free[size, default: []].append(address)
             }
         }
     }

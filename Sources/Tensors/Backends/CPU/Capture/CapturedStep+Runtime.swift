@@ -9,7 +9,7 @@ extension CapturedStep: DeviceRuntime {
     var fusing: (any FusingBackend)? { self }
     var recording: (any RecordingBackend)? { nil }
 
-    func allocate(_ count: Int) throws -> Storage { try CPUBackend.shared.allocate(count) }
+    func allocate(_ count: Int, in memory: MemoryKind) throws -> Storage { try CPUBackend.shared.allocate(count) }
 
     func zero(_ storage: Storage, at offset: Int, count: Int) throws { throw Self.refused("clear") }
 
@@ -34,7 +34,7 @@ extension CapturedStep: DeviceRuntime {
 
     func record(_ body: () throws -> Void) throws -> any RecordedWork { throw Self.refused("record") }
 
-    func memoryUse() -> (available: Int, peak: Int)? { nil }
+    func memoryUse() -> (available: Int, peak: Int, host: Int)? { nil }
 
     func bandwidth(reading weights: [Tensor], passes: Int) -> Double {
         CPUBackend.shared.bandwidth(reading: weights, passes: passes)
