@@ -16,10 +16,14 @@ public final class TrainableModel {
     /// The types in which files hold the parameters.
     private var storedTypes: [String: DType]
     private let rotary: DecoderRotary
-    private var weights: [String: Tensor]
-    private var masters: [String: Master] = [:]
+    var weights: [String: Tensor]
+    var masters: [String: Master] = [:]
     /// The parameters that the current stage trains, in the order of the rules.
     public private(set) var trained: [String] = []
+    /// Low-rank adapters that the current stage trains beside reused matrices.
+    var adapters: [ParameterRule] = []
+    /// Parameters that adapters have become part of.
+    var replaced: Set<String> = []
 
     /// A trained parameter. A class, so that the optimiser changes its tensors in place.
     final class Master {
@@ -146,7 +150,7 @@ public final class TrainableModel {
     /// Trains `names` from now on, with fresh means. What was trained before keeps its value.
     public func train(_ names: Set<String>) throws {
         for master in masters.values { (master.first, master.second, master.variable) = (nil, nil, nil) }
-        trained = rules.map(\.name).filter(names.contains)
+        trained = (rules + adapters).map(\.name).filter(names.contains)
         for name in trained {
             let master = try master(name)
             master.first = try .zeros(master.value.shape, on: device)
@@ -173,7 +177,7 @@ public final class TrainableModel {
     }
 
     /// The names of all parameters that have a master.
-    var mastered: [String] { rules.map(\.name).filter { masters[$0] != nil } }
+    var mastered: [String] { (rules + adapters).map(\.name).filter { masters[$0] != nil } }
 
     // MARK: Models
 
@@ -217,13 +221,12 @@ public final class TrainableModel {
         return try tensor.sampledStrength()
     }
 
-    /// The parameter `name` on the host, in the type in which files hold it.
+    /// The parameter `name` on the host, with what an adapter adds to it, in the type in which files hold it.
     func stored(_ name: String) throws -> Tensor {
-        if let master = masters[name] {
-            let isWide = storedTypes[name] == .float32
-            return try ((isWide ? nil : master.copy) ?? master.value).to(.cpu)
+        let isWide = storedTypes[name] == .float32
+        guard let held = masters[name].map({ (isWide ? nil : $0.copy) ?? $0.value }) ?? weights[name] else {
+            throw ModelError.missingParameter(name: name, path: "model")
         }
-        guard let weight = weights[name] else { throw ModelError.missingParameter(name: name, path: "model") }
-        return try weight.to(.cpu)
+        return try adapted(name)?.converted(to: held.dtype) ?? held.to(.cpu)
     }
 }

@@ -4,8 +4,8 @@ import Models
 import Support
 import Tensors
 
-/// A checkpoint of a run: a folder `step-00000120` with the float32 masters and AdamW's means as safetensors, and
-/// state.json with the place in the run, the hash of the former and that of its own content. It is written beside its place,
+/// A checkpoint of a run: a folder `step-00000120` with the float32 masters, AdamW's means and weights that adapters have become part
+/// of as safetensors, and state.json with the place in the run, the hash of the former and that of its own content. It is written beside its place,
 /// flushed to the disk, and renamed: a folder of that name is complete, and ``state(fingerprint:isPossible:)`` proves it.
 struct TrainingCheckpoint {
     let path: String
@@ -42,7 +42,9 @@ struct TrainingCheckpoint {
         let target = "\(folder)/\(name(state.step))"
         try FileAction.written.filing(target) {
             let staged = try StagedFolder(path: target, isFree: false)
-            let all = try tensors(of: model) + carried.map { ("carried.\($0.name)", $0.tensor) }
+            let all =
+                try tensors(of: model) + model.replacedWeights().map { ("weight.\($0.name)", $0.tensor) }
+                + carried.map { ("carried.\($0.name)", $0.tensor) }
             try write(all, to: staged.temporaryPath)
             try write(state, fingerprint: fingerprint, to: staged.temporaryPath)
             // A checkpoint of this step may be there when a run was resumed from an earlier one.
@@ -120,6 +122,7 @@ struct TrainingCheckpoint {
             let value = try checkpoint.load(tensor.name, as: .float32)
             switch tensor.name[..<dot] {
             case "master": try model.restore(name, value: value)
+            case "weight": try model.replace(name, by: value)
             case "carried": carried[name] = value
             case "first": try model.master(name).first = value.to(model.device)
             default: try model.master(name).second = value.to(model.device)
