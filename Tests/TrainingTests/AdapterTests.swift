@@ -67,9 +67,18 @@ struct AdapterTests {
                 #expect(try run.bytes("\(name)/\(file)") == run.bytes("whole/\(file)"), "event \(index): \(file)")
             }
         }
-        // The full stage begins with the merged weights: its first loss is nearer to the last one than to the first of all.
-        let names = try run.changed("whole/student")
-        #expect(names.contains("model.embed_tokens.weight"))
+    }
+
+    @Test("the stage behind them begins with the merged weights")
+    func followed() throws {
+        // At a rate of zero it leaves them as they are.
+        let run = try makeRun("distil=96,finetune=64", ranks: [2, 0], dtype: .bfloat16)
+        run.configuration.stages[1].schedule.peak = 0
+        try run.train("both")
+        run.configuration.stages.removeLast()
+        try run.train("alone")
+        #expect(try run.changed("both/student", from: "alone/student").isEmpty)
+        #expect(try run.changed("alone/student").contains("model.layers.1.self_attn.k_proj.weight"))
     }
 
     @Test("a checkpoint holds adapters, their means and what was merged, and no master of a matrix beside an adapter")
