@@ -5,7 +5,8 @@ import Testing
 
 @Suite("Low-rank adapters beside the maps of whole models")
 struct AdapterTests {
-    /// Llama, conversions with other mixers, biases, MLPs without a gate, norms after the maps, parallel layers, experts in some layers.
+    /// Llama, conversions with other mixers, biases, MLPs without a gate, norms after the maps, parallel layers,
+    /// experts in some layers.
     static let fixtures = [
         "llama-tied", "moult-gsa-window", "moult-hybrid", "moult-gla", "fla-gla-gate", "fla-mamba2-plain",
         "families/qwen2", "families/gpt2", "families/gpt_neox", "families/gemma3", "families/qwen3_moe-dense",

@@ -1,8 +1,8 @@
 import Checkpoints
 import Tensors
 
-/// What is learned beside a linear map that stands still: y = W x + B (A x) (Hu et al. 2021, arXiv 2106.09685, section 4.1). The paper's
-/// scale α / r is part of B, so that the map with its adapter is the map W + B A.
+/// What is learned beside a linear map that stands still: y = W x + B (A x) (Hu et al. 2021, arXiv 2106.09685, section
+/// 4.1). The paper's scale α / r is part of B, so that the map with its adapter is the map W + B A.
 public struct LowRankAdapter: Sendable {
     /// A (r, I).
     public let down: Tensor
@@ -22,8 +22,8 @@ public struct LowRankAdapter: Sendable {
         return nil
     }
 
-    /// Those of a model's `rules` whose matrices may have adapters: the weights (O, I) of linear maps in mixers and MLPs that conversion
-    /// takes from the Transformer. Not experts' and their routers'.
+    /// Those of a model's `rules` whose matrices may have adapters: the weights (O, I) of linear maps in mixers and
+    /// MLPs that conversion takes from the Transformer. Not experts' and their routers'.
     public static func maps(_ rules: [ParameterRule], of configuration: ModelConfiguration) -> [ParameterRule] {
         let names = configuration.names
         let prefixes = configuration.mixers.indices.flatMap { layer in

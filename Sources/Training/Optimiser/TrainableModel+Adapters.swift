@@ -3,7 +3,8 @@ import Tensors
 
 /// Low-rank adapters: trained parameters like any other while their stage lasts, of which nothing is left when it ends.
 extension TrainableModel {
-    /// Trains what `phase` does from now on. Its adapters are made anew: their values depend on `seed` and their names alone.
+    /// Trains what `phase` does from now on. Its adapters are made anew: their values depend on `seed` and their names
+    /// alone.
     func begin(_ phase: TrainingPhase, seed: Int) throws {
         dropAdapters()
         adapters = phase.stage.adapters(rules, configuration: configuration)
@@ -42,7 +43,8 @@ extension TrainableModel {
         return try weight.adding(Device.cpu.gradientBackend.linearBackward([up], weights: [down]))
     }
 
-    /// Sets the parameter `name` to float32 `value`. No master is made for it, which would take twice the memory of the weight.
+    /// Sets the parameter `name` to float32 `value`. No master is made for it, which would take twice the memory of the
+    /// weight.
     func replace(_ name: String, by value: Tensor) throws {
         guard masters[name] == nil, let weight = weights[name] else { return try restore(name, value: value) }
         weights[name] = try value.converted(to: weight.dtype).to(device)

@@ -1,8 +1,9 @@
 import Foundation
 import Models
 
-/// Low-rank adapters of a stage (Hu et al. 2021, arXiv 2106.09685): beside each matrix that conversion reused a B A of rank r is trained
-/// instead of the matrix itself, and becomes part of it when the stage ends. What conversion made is trained as a whole.
+/// Low-rank adapters of a stage (Hu et al. 2021, arXiv 2106.09685): beside each matrix that conversion reused a B A of
+/// rank r is trained instead of the matrix itself, and becomes part of it when the stage ends. What conversion made is
+/// trained as a whole.
 public struct LowRankSettings: Sendable, Equatable {
     /// The rank, r; 0 for no adapters.
     public var rank = 0
@@ -10,8 +11,8 @@ public struct LowRankSettings: Sendable, Equatable {
     public var alpha: Double?
     /// The linear maps that get adapters: names, in which * stands for anything.
     public var targets = ["*"]
-    /// The adapters' learning rate, relative to that at which the stage would train their matrices. Full training's best rate times ten is
-    /// theirs (Schulman et al. 2025, "LoRA Without Regret").
+    /// The adapters' learning rate, relative to that at which the stage would train their matrices. Full training's
+    /// best rate times ten is theirs (Schulman et al. 2025, "LoRA Without Regret").
     public var rate = 10.0
 
     /// No adapters.
@@ -26,9 +27,10 @@ public struct LowRankSettings: Sendable, Equatable {
 
     /// The rate of A or B relative to that of their matrix.
     ///
-    /// The scale need stand in no product: a step of Adam's changes every element by about the rate, whatever the gradient's size, so that
-    /// B trained at the rate η and multiplied by s in each product is s B trained at the rate s η. What is held as B is therefore the
-    /// paper's s B, and learns at s times the rate of A; merging is W + B A.
+    /// The scale need stand in no product: a step of Adam's changes every element by about the rate, whatever the
+    /// gradient's size, so that B trained at the rate η and multiplied by s in each product is s B trained at the rate
+    /// s η, but for its decay, which follows the rate. What is held as B is therefore the paper's s B, and learns at s
+    /// times the rate of A; merging is W + B A.
     func rate(isUp: Bool) -> Double { isUp ? rate * scale : rate }
 
     /// Whether the map with the weight `name` is among the ``targets``.
@@ -67,7 +69,8 @@ public struct LowRankSettings: Sendable, Equatable {
         try require(rank == 0 || !targets.isEmpty, "lora_targets", "at least one name of a linear map", "none")
     }
 
-    /// Refuses targets that no map of `maps`, the weights that may have adapters, is meant by, and a rank that one of them cannot have.
+    /// Refuses targets that no map of `maps`, the weights that may have adapters, is meant by, and a rank that one of
+    /// them cannot have.
     func check(_ kind: StageConfiguration.Kind, against maps: [ParameterRule]) throws {
         guard rank > 0 else { return }
         for pattern in targets where !maps.contains(where: { fnmatch(pattern, Self.map($0.name), 0) == 0 }) {

@@ -1,7 +1,7 @@
 extension TrainingConfiguration {
     /// Gives stages `distil` and `finetune` adapters; what is nil or empty stays as it is.
-    /// - Throws: ``TrainingError/option(name:expected:found:)`` for numbers that none can have, and where there is no such stage, or none
-    ///   has a rank.
+    /// - Throws: ``TrainingError/option(name:expected:found:)`` for numbers that none can have, and where there is
+    ///   no such stage, or none has a rank.
     public mutating func adapt(rank: Int?, alpha: Double?, targets: [String]) throws {
         func refusal(_ name: String, _ expected: String, _ found: String) -> TrainingError {
             .option(name: name, expected: expected, found: found)

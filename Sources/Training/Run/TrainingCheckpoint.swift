@@ -4,9 +4,10 @@ import Models
 import Support
 import Tensors
 
-/// A checkpoint of a run: a folder `step-00000120` with the float32 masters, AdamW's means and weights that adapters have become part
-/// of as safetensors, and state.json with the place in the run, the hash of the former and that of its own content. It is written beside its place,
-/// flushed to the disk, and renamed: a folder of that name is complete, and ``state(fingerprint:isPossible:)`` proves it.
+/// A checkpoint of a run: a folder `step-00000120` with the float32 masters, AdamW's means and weights that adapters have
+/// become part of as safetensors, and state.json with the place in the run, the hash of the former and that of its own
+/// content. It is written beside its place, flushed to the disk, and renamed: a folder of that name is complete, and
+/// ``state(fingerprint:isPossible:)`` proves it.
 struct TrainingCheckpoint {
     let path: String
 

@@ -2,8 +2,8 @@ import Foundation
 import Models
 
 extension StageConfiguration {
-    /// The parameters that the stage trains: of `align` the mixers' of `layers`, of the others all, or with adapters these and what
-    /// conversion made; less those frozen.
+    /// The parameters that the stage trains: of `align` the mixers' of `layers`, of the others all, or with adapters
+    /// these and what conversion made; less those frozen.
     func trained(_ rules: [ParameterRule], configuration: ModelConfiguration, layers: [Int]) -> Set<String> {
         let adapters = adapters(rules, configuration: configuration)
         var names = (lowRank.rank > 0 ? rules.filter(TrainableModel.isNew) + adapters : rules).map(\.name)
@@ -14,8 +14,8 @@ extension StageConfiguration {
         return Set(names.filter { name in !freeze.contains { fnmatch($0, name, 0) == 0 } })
     }
 
-    /// The adapters that the stage trains, A and B of each map in turn: of those that ``LowRankSettings/targets`` name, less the maps whose
-    /// weights are frozen.
+    /// The adapters that the stage trains, A and B of each map in turn: of those that ``LowRankSettings/targets`` name,
+    /// less the maps whose weights are frozen.
     func adapters(_ rules: [ParameterRule], configuration: ModelConfiguration) -> [ParameterRule] {
         guard lowRank.rank > 0 else { return [] }
         return LowRankAdapter.maps(rules, of: configuration)
