@@ -100,6 +100,7 @@ final class Trainer {
     func start(teacher: MetricsEvent.Start.Teacher?, resuming: Bool) -> MetricsEvent.Start {
         let trained = phases.reduce(into: Set<String>()) { $0.formUnion(self.trained($1)) }
         func count(_ rules: [ParameterRule]) -> Int { rules.reduce(0) { $0 + $1.shape.reduce(1, *) } }
+        let adapters = phases.map { $0.stage.adapters(student.rules, configuration: student.configuration) }
         return MetricsEvent.Start(
             version: Moult.version,
             stages: phases.map {
@@ -109,7 +110,8 @@ final class Trainer {
             },
             sequenceLength: configuration.length, recallShare: configuration.data.recall,
             parameters: count(student.rules),
-            trainedParameters: count(student.rules.filter { trained.contains($0.name) }), teacher: teacher,
+            trainedParameters: count(student.rules.filter { trained.contains($0.name) })
+                + (adapters.map(count).max() ?? 0), teacher: teacher,
             resumedFrom: resuming ? step : nil)
     }
 
@@ -137,7 +139,7 @@ final class Trainer {
         }
         for head in state.kept { try keep(head) }
         if let phase = phases.indices.contains(state.stage) ? phases[state.stage] : nil {
-            try student.train(trained(phase))
+            try student.begin(phase, seed: configuration.seed)
         }
         restored = try checkpoint.load(into: student)
         savedStep = state.step
@@ -214,7 +216,7 @@ final class Trainer {
         while state.stage < phases.count {
             let phase = phases[state.stage]
             if state.stageStep == 0 {
-                try student.train(trained(phase))
+                try student.begin(phase, seed: configuration.seed)
                 state.watch = RunWatch(loss: state.held.last, step: state.step)
             }
             (prepared, long) = (nil, longRows(phase))
@@ -222,8 +224,7 @@ final class Trainer {
             if state.stageStep < phase.steps { state.shortened.append((state.stage, state.stageStep)) }
             tell(.stageEnded(phase.stage.kind, step: state.step))
             (state.stage, state.stageStep, work) = (state.stage + 1, 0, nil)
-            // The optimiser's means end with their stage.
-            try student.train([])
+            try student.endStage()
             try save()
             try stopIfAsked()
         }
@@ -248,11 +249,10 @@ final class Trainer {
             layers: phase.layers.filter { student.configuration.mixers[$0] != SoftmaxAttention.name },
             recomputedLayers: try recomputedLayers(phase),
             partners: shares[state.stage].isOfBatches ? team : RunTeam())
-        let (isNew, newRate) = (newParameters, phase.stage.newParameterRate)
-        let scales = phase.stage.rates == .relative ? rateScales : nil
+        let (isNew, scales) = (newParameters, phase.stage.rates == .relative ? rateScales : nil)
         let work = TrainingStep(
             objective, optimiser: phase.stage.optimiser, student: student, restored: restored
-        ) { (isNew.contains($0) ? newRate : 1) * (scales?[$0] ?? 1) }
+        ) { phase.stage.rate(of: $0, isNew: isNew.contains($0), scales: scales) }
         (self.work, restored, isCutShort) = (work, [:], false)
         while state.stageStep < phase.steps, !isCutShort {
             let start = clock.now

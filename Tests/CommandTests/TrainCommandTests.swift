@@ -55,6 +55,41 @@ struct TrainCommandTests {
         #expect(resumed.status == 0, "\(resumed.error)")
     }
 
+    @Test("adapters of the command line belong to the recipe")
+    func adapters() throws {
+        let place = try Workplace()
+        let result = try place.train(
+            "adapted", "--lora-rank", "4", "--lora-alpha", "6", "--lora-targets", "*.q_proj", "*.down_proj")
+        #expect(result.status == 0, "\(result.error)")
+        let recipe = try String(decoding: place.bytes("adapted/config.yaml"), as: UTF8.self)
+        let lines = recipe.split(separator: "\n").map { $0.trimmingPrefix { $0 == " " } }
+        #expect(lines.filter { $0.hasPrefix("lora_rank: ") } == ["lora_rank: 0", "lora_rank: 4"], "\(recipe)")
+        #expect(lines.contains("lora_alpha: 6.0") && recipe.contains("*.down_proj"), "\(recipe)")
+        let edited = recipe.replacing("lora_alpha: 6.0", with: "lora_alpha: 7.0")
+        try place.folder.write("adapted/config.yaml", Data(edited.utf8))
+        let resumed = try MoultProcess("train", "--resume", "--output", "\(place.path)/adapted")
+        #expect(resumed.status == 1 && resumed.error.contains("settings with which the run began"), "\(resumed.error)")
+    }
+
+    @Test("adapters that cannot be give one line and leave nothing")
+    func adapterRefusals() throws {
+        let place = try Workplace()
+        expectRefusal(
+            place, try place.train("run", stages: "align=512", "--lora-rank", "4"),
+            "Error: --lora-rank: expected a stage distil or finetune, which alone have adapters, found align\n")
+        expectRefusal(
+            place, try place.train("run", "--lora-rank=-1"), "Error: --lora-rank: expected 0 to 65536, found -1\n")
+        expectRefusal(
+            place, try place.train("run", "--lora-rank", "4", "--lora-alpha=-1"), "--lora-alpha: expected", "-1")
+        expectRefusal(
+            place, try place.train("run", "--lora-targets", "*.q_proj"),
+            "Error: --lora-targets: expected a rank of the adapters with it (--lora-rank), found '*.q_proj'\n")
+        expectRefusal(
+            place, try place.train("run", "--lora-rank", "4", "--lora-targets", "*.embed_tokens"), "lora_targets",
+            "'*.embed_tokens'")
+        expectRefusal(place, try place.train("run", "--lora-rank", "4096"), "lora_rank: expected at most", "4096")
+    }
+
     // MARK: Refusals
 
     /// Expects one line with all of `parts`, and no folder of a run.
@@ -142,7 +177,8 @@ struct TrainCommandTests {
         for option in [
             [place.model], ["--seed", "1"], ["--length", "8"], ["--stages", "align=1k"], ["--cache", "x"],
             ["--validation", "x"], ["--data", "x"], ["--teacher", "x"], ["--config", "x"],
-            ["--on-plateau", "stop"], ["--text-key", "messages"], ["--max-line-bytes", "1000"],
+            ["--on-plateau", "stop"], ["--lora-rank", "8"], ["--lora-alpha", "2.0"], ["--lora-targets", "*.q_proj"],
+            ["--text-key", "messages"], ["--max-line-bytes", "1000"],
         ] {
             let result = try MoultProcess(arguments: ["train", "--resume", "--output", output] + option)
             expectRefusal(place, result, "--resume", "no other settings", option.last ?? "")

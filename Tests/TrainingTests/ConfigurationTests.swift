@@ -23,6 +23,8 @@ struct ConfigurationTests {
             (stage.sequences, stage.accumulation, stage.newParameterRate, stage.layersAtOnce) = (3, 5, 2.5, 1)
             (stage.teacherShare, stage.freeze) = (0.1 + 0.2, ["model.embed*", "*.bias"])
             (stage.length, stage.carry, stage.carryShare) = (index == 0 ? nil : 4096 + index, 2 + index, 0.25)
+            (stage.lowRank.rank, stage.lowRank.alpha) = (16, index == 0 ? nil : 24.5)
+            (stage.lowRank.targets, stage.lowRank.rate) = (["*.q_proj", "*"], 2.5)
             stage.schedule.course = Schedule.Course.allCases[index % Schedule.Course.allCases.count]
             (stage.schedule.peak, stage.schedule.warmUpSteps) = (1.1e-5, 17)
             (stage.schedule.final, stage.schedule.decay) = (0.3, 0.7)
@@ -54,7 +56,7 @@ struct ConfigurationTests {
             "warm_up_steps",
             "final_rate", "decay_share", "new_parameter_rate", "rates", "beta1", "beta2", "epsilon", "weight_decay",
             "clip",
-            "freeze", "teacher_share", "layers_at_once",
+            "freeze", "lora_rank", "lora_alpha", "lora_targets", "lora_rate", "teacher_share", "layers_at_once",
         ] {
             #expect(text.contains("\(key):"), "\(key) is missing")
         }
@@ -102,6 +104,8 @@ struct ConfigurationTests {
             ("stages:\n  - tokens: 3\n    stage: pretrain\n", 2, ["align, select, distil, finetune"]),
             ("stages:\n  - stage: align\n", 2, ["stage align", "'tokens' is missing"]),
             (stages + "    clip: big\n", 4, ["clip: expected a number", "or null"]),
+            (stages + "    lora_rank: -1\n", 4, ["lora_rank: expected a whole number from 0 to 65536"]),
+            (stages + "    lora_alpha: 0\n", 4, ["lora_alpha: expected a number from 1e-06", "or null"]),
             (stages + "    carry: 0\n", 4, ["carry: expected a whole number from 1 to 4096"]),
             (stages + "    length: 1\n", 4, ["length: expected a whole number from 2", "or null"]),
             (stages + "    learning_rate: inf\n", 4, ["learning_rate"]),

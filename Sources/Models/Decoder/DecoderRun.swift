@@ -36,7 +36,7 @@ struct DecoderRun {
 
     /// x + `output`, which is normed before.
     func add(_ output: BlockOutput, norm: Normalisation?, to x: Tensor) throws -> Tensor {
-        if case .product(let rows, let map) = output, norm == nil, context.linearInputs == nil {
+        if case .product(let rows, let map) = output, norm == nil, context.linearInputs == nil, map.adapter == nil {
             return try rows.linear(map.weight, bias: map.bias, addedTo: x)
         }
         let rows = try output.tensor(context)

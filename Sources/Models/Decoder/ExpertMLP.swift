@@ -40,7 +40,13 @@ struct ExpertMLP: FeedForward {
     ) throws {
         let names = configuration.names
         func maps(_ name: String) throws -> [Linear] {
-            try (0..<mixture.count).map { try parameters.linear("\(names.expert(layer, $0)).\(name)") }
+            try (0..<mixture.count).map {
+                let map = try parameters.linear("\(names.expert(layer, $0)).\(name)")
+                guard map.adapter == nil else {
+                    throw ModelError.input(expected: "experts without adapters", found: "one beside '\(map.name)'")
+                }
+                return map
+            }
         }
         let (gates, ups, downs) = (try maps("gate_proj"), try maps("up_proj"), try maps("down_proj"))
         router = try parameters["\(names.router(layer)).weight"]

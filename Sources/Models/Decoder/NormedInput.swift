@@ -26,7 +26,7 @@ public final class NormedInput {
 
     /// Several linear maps of the rows: (B, T, O) each.
     func linear(_ maps: [Linear], _ context: MixerContext) throws -> [Tensor] {
-        if normed == nil, context.linearInputs == nil,
+        if normed == nil, context.linearInputs == nil, maps.allSatisfy({ $0.adapter == nil }),
             let found = try rows.fewRowsLinear(after: norm, maps.map(\.weight), biases: maps.map(\.bias))
         {
             return found
@@ -37,7 +37,7 @@ public final class NormedInput {
     /// act(gate) · up of two linear maps of the rows; without a gate act(up).
     func expanded(_ activation: Activation, gate: Linear?, up: Linear, _ context: MixerContext) throws -> Tensor {
         guard let gate else { return try linear([up], context)[0].activated(activation) }
-        if context.linearInputs == nil {
+        if context.linearInputs == nil, gate.adapter == nil, up.adapter == nil {
             let (gate, up) = ((gate.weight, gate.bias), (up.weight, up.bias))
             if normed == nil, let found = try rows.fewRowsGated(after: norm, activation, gate: gate, up: up) {
                 return found

@@ -6,6 +6,8 @@ import Tensors
 public enum Initialiser: Sendable, Equatable, CustomStringConvertible {
     /// Every element the same.
     case constant(Float)
+    /// Independent values, uniform from -limit to limit.
+    case uniform(limit: Double)
     /// Independent normal values of mean 0.
     case normal(standardDeviation: Double)
     /// A map (outputs, D) of a layer's input that is as strong in every model: independent normal values such that its outputs have
@@ -18,6 +20,7 @@ public enum Initialiser: Sendable, Equatable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .constant(let value): "constant \(value)"
+        case .uniform(let limit): "uniform up to \(limit)"
         case .normal(let deviation): "normal, standard deviation \(deviation)"
         case .map(let outputs, _): outputs == 0 ? "zero" : "normal, standard deviation of outputs \(outputs)"
         case .halfLives(let slots, let shortest, let longest, _):
@@ -47,6 +50,9 @@ public enum Initialiser: Sendable, Equatable, CustomStringConvertible {
         case .map(let outputs, _):
             return try Self.normal(standardDeviation: outputs * Self.mapDeviation(shape, input: input))
                 .make(name: name, shape: shape, seed: seed)
+        case .uniform(let limit):
+            var generator = SplitMix64(seed: seed, stream: name)
+            return try Tensor((0..<count).map { _ in Float((2 * generator.uniform() - 1) * limit) }, shape: shape)
         case .normal(let deviation):
             var generator = SplitMix64(seed: seed, stream: name)
             return try Tensor((0..<count).map { _ in Float(generator.normal() * deviation) }, shape: shape)

@@ -63,10 +63,11 @@ public struct Parameters: Sendable {
     /// Whether some lie in the host's memory, though not on the processor.
     var areInHostMemory: Bool { tensors.values.contains { $0.memory == .host } }
 
-    /// A linear map's weight `prefix.weight` and, where `hasBias`, `prefix.bias`.
+    /// A linear map's weight `prefix.weight`, where `hasBias` `prefix.bias`, and the adapter that stands beside it, if any.
     public func linear(_ prefix: String, hasBias: Bool = false) throws -> Linear {
         Linear(
-            name: prefix, weight: try self["\(prefix).weight"], bias: hasBias ? try self["\(prefix).bias"] : nil)
+            name: prefix, weight: try self["\(prefix).weight"], bias: hasBias ? try self["\(prefix).bias"] : nil,
+            adapter: adapter(prefix))
     }
 }
 
@@ -78,13 +79,22 @@ public struct Linear: Sendable {
     public let weight: Tensor
     /// (O), float32; nil for none.
     public let bias: Tensor?
-
+    /// What a stage of training learns beside the weight; nil for nothing.
+    public let adapter: LowRankAdapter?
 }
 
 extension Tensor {
     /// Several linear maps of the same input, in one pass over it: x (..., I) → (..., O).
     func linear(_ maps: [Linear], _ context: MixerContext) throws -> [Tensor] {
         try context.linearInputs?.add(self, to: maps)
-        return try linear(maps.map(\.weight), biases: maps.map(\.bias))
+        // The narrow products of adapters read the same input, in the same pass.
+        let adapters = maps.compactMap(\.adapter)
+        let products = try linear(
+            maps.map(\.weight) + adapters.map(\.down), biases: maps.map(\.bias) + adapters.map { _ in nil })
+        var narrow = products[maps.count...]
+        return try zip(maps, products).map { map, product in
+            guard let adapter = map.adapter, let inner = narrow.popFirst() else { return product }
+            return try inner.linear(adapter.up, bias: nil, addedTo: product)
+        }
     }
 }

@@ -20,10 +20,14 @@ public final class TrainableModel {
     /// Who shares the masters and the optimiser's means of matrices.
     let team: RunTeam
     private let rotary: DecoderRotary
-    private var weights: [String: Tensor]
-    private var masters: [String: Master] = [:]
+    var weights: [String: Tensor]
+    var masters: [String: Master] = [:]
     /// The parameters that the current stage trains, in the order of the rules.
     public private(set) var trained: [String] = []
+    /// Low-rank adapters that the current stage trains beside reused matrices.
+    var adapters: [ParameterRule] = []
+    /// Parameters that adapters have become part of.
+    var replaced: Set<String> = []
 
     /// - Parameters:
     ///   - weights: every parameter that the configuration's rules list, none of them quantised.
@@ -115,7 +119,7 @@ public final class TrainableModel {
     /// Trains `names` from now on, with fresh means. What was trained before keeps its value.
     public func train(_ names: Set<String>) throws {
         for master in masters.values { master.end() }
-        trained = rules.map(\.name).filter(names.contains)
+        trained = (rules + adapters).map(\.name).filter(names.contains)
         for name in trained { try master(name).begin() }
     }
 
@@ -156,10 +160,10 @@ public final class TrainableModel {
     }
 
     /// The names of all parameters that have a master.
-    var mastered: [String] { rules.map(\.name).filter { masters[$0] != nil } }
+    var mastered: [String] { (rules + adapters).map(\.name).filter { masters[$0] != nil } }
 
     /// All of a parameter's float32 value on the host: of all ranks.
-    private func whole(_ master: Master) throws -> Tensor { try whole(master.value, of: master) }
+    func whole(_ master: Master) throws -> Tensor { try whole(master.value, of: master) }
 
     /// All of what `master` holds a part of, on the host: of all ranks.
     func whole(_ tensor: Tensor, of master: Master) throws -> Tensor {
@@ -206,18 +210,19 @@ public final class TrainableModel {
         storedTypes[name] == .float32 ? .float32 : (masters[name]?.weight ?? weights[name])?.dtype ?? .float32
     }
 
-    /// The parameter `name` on the host, in the type in which files hold it: of all ranks.
+    /// The parameter `name` on the host, with what an adapter adds to it, in the type in which files hold it: of all ranks.
     func stored(_ name: String) throws -> Tensor {
-        if let master = masters[name] {
-            let isWide = storedTypes[name] == .float32 && master.weight.dtype != .float32
-            return try isWide ? whole(master) : master.weight.to(.cpu)
+        let type = storedType(name)
+        if let adapted = try adapted(name) { return try adapted.converted(to: type) }
+        guard let master = masters[name] else {
+            guard let weight = weights[name] else { throw ModelError.missingParameter(name: name, path: "model") }
+            return try weight.to(.cpu)
         }
-        guard let weight = weights[name] else { throw ModelError.missingParameter(name: name, path: "model") }
-        return try weight.to(.cpu)
+        return try master.weight.dtype == type ? master.weight.to(.cpu) : whole(master)
     }
 
     /// What ranks do that write nothing while another stores all parameters.
     func helpStore() throws {
-        for rule in rules where masters[rule.name]?.part != nil { _ = try stored(rule.name) }
+        for rule in rules where masters[rule.name]?.part != nil || isAdapted(rule.name) { _ = try stored(rule.name) }
     }
 }

@@ -49,6 +49,8 @@ public struct StageConfiguration: Sendable, Equatable {
     public var optimiser = AdamW()
     /// Parameters that are not trained: names, in which * stands for anything.
     public var freeze: [String] = []
+    /// Adapters of `distil` and `finetune`.
+    public var lowRank = LowRankSettings()
     /// The share of the divergence from the teacher in the loss of `distil`; the rest is cross-entropy.
     public var teacherShare = 1.0
     /// Mixers that `align` trains in one pass over the teacher; fewer need less memory for the optimiser and as many

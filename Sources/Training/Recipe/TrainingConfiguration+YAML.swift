@@ -53,6 +53,10 @@ extension TrainingConfiguration {
             .number("epsilon", \.optimiser.epsilon, in: 0...1),
             .number("weight_decay", \.optimiser.weightDecay, in: 0...1),
             .optional("clip", \.optimiser.clip, in: 1e-9...1e9), .list("freeze", \.freeze),
+            .count("lora_rank", \.lowRank.rank, in: LowRankSettings.ranks),
+            .optional("lora_alpha", \.lowRank.alpha, in: LowRankSettings.alphas),
+            .list("lora_targets", \.lowRank.targets),
+            .number("lora_rate", \.lowRank.rate, in: LowRankSettings.rates),
             .number("teacher_share", \.teacherShare, in: 0...1),
             .count("layers_at_once", \.layersAtOnce, in: 0...1 << 20),
         ]

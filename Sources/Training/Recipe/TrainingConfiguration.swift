@@ -129,6 +129,7 @@ public struct TrainingConfiguration: Sendable, Equatable {
                 "1 to \(StageConfiguration.carries.upperBound), and sequences × length × carry of at most \(1 << 28) tokens",
                 "\(stage.sequences) × \(length) × \(stage.carry)")
         }
+        for stage in stages { try stage.lowRank.check(stage.kind) }
         let heads = HeadSelection.Options.counts
         for stage in stages where stage.kind == .select {
             try require(

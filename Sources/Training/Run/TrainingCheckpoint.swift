@@ -4,9 +4,10 @@ import Models
 import Support
 import Tensors
 
-/// A checkpoint of a run: a folder `step-00000120` with the float32 masters and AdamW's means as safetensors, and
-/// state.json with the place in the run, the hash of the former and that of its own content. It is written beside its place,
-/// flushed to the disk, and renamed: a folder of that name is complete, and ``state(fingerprint:isPossible:)`` proves it.
+/// A checkpoint of a run: a folder `step-00000120` with the float32 masters, AdamW's means and weights that adapters have
+/// become part of as safetensors, and state.json with the place in the run, the hash of the former and that of its own
+/// content. It is written beside its place, flushed to the disk, and renamed: a folder of that name is complete, and
+/// ``state(fingerprint:isPossible:)`` proves it.
 struct TrainingCheckpoint {
     let path: String
 
@@ -40,9 +41,13 @@ struct TrainingCheckpoint {
         _ model: TrainableModel, carried: [(name: String, tensor: Tensor)] = [], state: TrainingState,
         fingerprint: String, folder: String, keep: Int
     ) throws -> TrainingCheckpoint? {
-        let tensors: [Saved] = try saved(of: model) + carried.map { name, tensor in ("carried.\(name)", tensor.shape, { tensor }) }
+        let others =
+            try model.replacedWeights().map { ("weight.\($0.name)", $0.tensor) }
+            + carried.map { ("carried.\($0.name)", $0.tensor) }
+        let tensors: [Saved] =
+            try saved(of: model) + others.map { name, tensor in (name, tensor.shape, tensor.dtype, { tensor }) }
         guard model.team.writes else {
-            for (_, _, tensor) in tensors { _ = try tensor() }
+            for (_, _, _, tensor) in tensors { _ = try tensor() }
             return nil
         }
         let target = "\(folder)/\(name(state.step))"
@@ -95,23 +100,26 @@ struct TrainingCheckpoint {
         return XXHash64.text(Data(JSONValue.object(rest).text().utf8))
     }
 
-    /// A tensor, float32, and what brings it to the host.
-    private typealias Saved = (name: String, shape: [Int], tensor: () throws -> Tensor)
+    /// A tensor, and what brings it to the host.
+    private typealias Saved = (name: String, shape: [Int], type: DType, tensor: () throws -> Tensor)
 
     private static func saved(of model: TrainableModel) throws -> [Saved] {
         try model.mastered.flatMap { name in
             let master = try model.master(name)
-            let kinds = [("master", master.value), ("first", master.first), ("second", master.second)]
-            return kinds.compactMap { kind, own in
-                own.map { own in ("\(kind).\(name)", master.shape, { try model.whole(own, of: master) }) }
+            let kinds: [(String, Tensor?)] = [
+                ("master", master.value), ("first", master.first), ("second", master.second),
+            ]
+            return kinds.compactMap { kind, own -> Saved? in
+                guard let own else { return nil }
+                return ("\(kind).\(name)", master.shape, .float32, { try model.whole(own, of: master) })
             }
         }
     }
 
     private static func write(_ tensors: [Saved], to folder: String) throws {
         let writer = try SafetensorsWriter(
-            directory: folder, tensors: tensors.map { ($0.name, $0.shape, .float32) }, shardLimit: .max)
-        for (_, _, tensor) in tensors { try writer.append(tensor()) }
+            directory: folder, tensors: tensors.map { ($0.name, $0.shape, $0.type) }, shardLimit: .max)
+        for (_, _, _, tensor) in tensors { try writer.append(tensor()) }
         try writer.finish()
     }
 
@@ -129,6 +137,7 @@ struct TrainingCheckpoint {
             let value = try checkpoint.load(tensor.name, as: .float32)
             switch tensor.name[..<dot] {
             case "master": try model.restore(name, value: value)
+            case "weight": try model.replace(name, by: value)
             case "carried": carried[name] = value
             case "first": try model.restoreMean(name, \.first, value: value)
             default: try model.restoreMean(name, \.second, value: value)

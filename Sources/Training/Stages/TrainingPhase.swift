@@ -53,6 +53,7 @@ struct TrainingPhase {
                     + "attention's queries grow with what they see of a document", found: "\(long)")
         }
         try stage.checkFrozen(rules)
+        try stage.lowRank.check(stage.kind, against: LowRankAdapter.maps(rules, of: model))
         guard trained(rules, configuration: model).isEmpty else { return }
         throw TrainingError.option(
             name: "stage \(stage.kind.rawValue)", expected: "parameters to train",

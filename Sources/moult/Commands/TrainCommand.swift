@@ -69,6 +69,19 @@ struct TrainCommand: ParsableCommand {
             "When validation perplexity no longer falls: none (say so), lower the rate, or stop the stage. (default: none)"
     )
     var onPlateau: PlateauPolicy.Action?
+    @Option(
+        help: """
+            Rank of the adapters that distil and finetune train instead of reused matrices (LoRA); 0 for none. See \
+            docs/recipe.md. (default: 0)
+            """)
+    var loraRank: Int?
+    @Option(help: "α of the adapters, whose scale is α / rank. (default: twice the rank)") var loraAlpha: Double?
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp(
+            "Linear maps that get adapters, such as '*.q_proj'. (default: all of reused matrices in mixers and MLPs)",
+            valueName: "pattern"))
+    var loraTargets: [String] = []
     @Option(help: "Where tokens are kept for other runs. (default: in the run's folder)") var cache: String?
     @Option(help: "Seed of the order of the data. (default: 0)") var seed: Int?
     @Flag(help: "Go on with the run in --output.") var resume = false
@@ -83,6 +96,8 @@ struct TrainCommand: ParsableCommand {
         let numbers = [
             length.map { "--length \($0)" }, seed.map { "--seed \($0)" }, recall.map { "--recall \($0)" },
             answerWeight.map { "--answer-weight \($0)" },
+            loraRank.map { "--lora-rank \($0)" }, loraAlpha.map { "--lora-alpha \($0)" },
+            loraTargets.first.map { "--lora-targets \($0)" },
             text.maxLineBytes.map { "--max-line-bytes \($0.bytes)" }, onPlateau.map { "--on-plateau \($0.rawValue)" },
         ]
         let texts = [model, teacher, config, stages, cache, data.first, validation.first, text.textKey]
@@ -197,6 +212,7 @@ struct TrainCommand: ParsableCommand {
                     frequency: config != nil
                 ))
         }
+        try settings.adapt(rank: loraRank, alpha: loraAlpha, targets: loraTargets)
         return settings
     }
 }

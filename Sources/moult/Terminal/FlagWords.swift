@@ -17,7 +17,8 @@ enum FlagWords {
     private static let properties: Set = [
         "attentionLogScale", "attentionPositions", "attentionWindow", "batch", "bits", "connections", "dtype",
         "embeddingBits", "groupSize",
-        "length", "logitBias", "minP", "mixer", "name", "port", "profile", "promptCache", "queue", "repetitionPenalty",
+        "length", "logitBias", "loraAlpha", "loraRank", "loraTargets", "minP", "mixer", "name", "port", "profile",
+        "promptCache", "queue", "repetitionPenalty",
         "repetitionWindow",
         "seed", "sinks",
         "slots", "stages", "stateFolder", "teacher", "temperature", "topK", "topP", "window",
@@ -33,7 +34,7 @@ enum FlagWords {
         ("the model and the dtype it was", "the model and --dtype it was"),
         ("give the folder of a run", "give the folder that 'moult train' wrote with --output"),
         ("(maximumLineBytes)", "(--max-line-bytes)"), ("with profile fla", "with --profile fla"),
-        ("see data.recall", "see --recall"),
+        ("see data.recall", "see --recall"), ("with it (loraRank)", "with it (--lora-rank)"),
     ]
 
     /// What is said of `error`.
