@@ -87,7 +87,9 @@ def write_tokenizer(config, folder):
     letters = "abcdefghijklmnopqrstuvwxyz"
     space, pairs = "Ġ", [(a, b) for a in letters for b in letters]
     threes = [(space + a, b + c) for a in letters for b, c in pairs]
-    merges = [(space, a) for a in letters] + pairs + threes + [("".join(three), d) for three in threes for d in letters]
+    # The pair in the middle is joined before the one behind it, or the word would come apart.
+    fours = [(a + pair, d) for a, pair in threes for d in letters if pair <= pair[1] + d]
+    merges = [(space, a) for a in letters] + pairs + threes + fours
     merges = merges[:config["vocab_size"] - len(vocabulary) - 2]
     vocabulary += map("".join, merges)
     numbers = (number for number in range(config["vocab_size"]) if number not in (bos, eos))
