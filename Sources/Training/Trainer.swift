@@ -36,6 +36,8 @@ final class Trainer {
     private let origin: String
     private let card: StudentCard
     private let team: RunTeam
+    /// Of every phase.
+    private let plans: [StagePlan]
     /// This rank's rows of every phase.
     private let shares: [RowShare]
     private let report: (TrainingEvent) throws -> Void
@@ -60,17 +62,18 @@ final class Trainer {
     ///   - origin: a hash of the model and the teacher as they are before the run.
     ///   - card: what the students that are written say of the run.
     ///   - team: who works on the run.
+    ///   - plans: of every phase.
     ///   - report: told of everything that happens. What it throws stops the run when the step in hand, with what is
     ///     due after it, is complete and saved; until then it is told on.
     init(
         _ configuration: TrainingConfiguration, student: TrainableModel, teacher: DecoderModel?, tokenizer: Tokenizer,
         data: TokenDataset, folder: RunFolder, origin: String, card: StudentCard, team: RunTeam,
-        report: @escaping (TrainingEvent) throws -> Void
+        plans: [StagePlan], report: @escaping (TrainingEvent) throws -> Void
     ) throws {
         try configuration.validate()
         (self.configuration, self.student, self.teacher) = (configuration, student, teacher)
         (self.folder, self.origin, self.team, self.report) = (folder, origin, team, report)
-        self.card = card
+        (self.card, self.plans) = (card, plans)
         let selects = configuration.stages.contains { $0.kind == .select }
         let texts = data.validationRows.prefix(selects ? Self.selectionTexts : 0)
             .map { Array($0.tokens.prefix(Self.selectionTokens)) }
@@ -204,6 +207,7 @@ final class Trainer {
     /// Trains to the end, or until `report` throws.
     func run() throws {
         tell(.started(done: state.step, total: totalSteps))
+        if student.device.traits.hasOwnMemory, !isComplete { tell(.planned(Array(plans[state.stage...]))) }
         if !questions.isEmpty, !isComplete {
             let teacher = state.held.teacherRecall
             let kinds = questions.kinds.map { kind in
@@ -215,6 +219,7 @@ final class Trainer {
         try stopIfAsked()
         while state.stage < phases.count {
             let phase = phases[state.stage]
+            try student.device.forgetPeak()
             if state.stageStep == 0 {
                 try student.begin(phase, seed: configuration.seed)
                 state.watch = RunWatch(loss: state.held.last, step: state.step)
@@ -247,7 +252,7 @@ final class Trainer {
         let objective = Objective(
             phase.stage, student: student, teacher: teacher,
             layers: phase.layers.filter { student.configuration.mixers[$0] != SoftmaxAttention.name },
-            recomputedLayers: try recomputedLayers(phase),
+            recomputedLayers: plans[state.stage].recomputedLayers,
             partners: shares[state.stage].isOfBatches ? team : RunTeam())
         let (isNew, scales) = (newParameters, phase.stage.rates == .relative ? rateScales : nil)
         let work = TrainingStep(
@@ -365,7 +370,7 @@ final class Trainer {
                     totalSteps: totalSteps,
                     tokens: state.tokens, loss: result.loss, learningRate: result.rate, gradientNorm: norm,
                     tokensPerSecond: Double(phase.tokensPerStep) / seconds,
-                    skipped: state.skipped, seconds: seconds)))
+                    skipped: state.skipped, seconds: seconds, deviceBytes: try student.device.peakMemory())))
         for finding in findings { notice(finding) }
         var isLast = state.stageStep == phase.steps
         if isLast || state.step % configuration.validation.every == 0 {
@@ -378,17 +383,6 @@ final class Trainer {
         let isDue = state.step % configuration.checkpoints.every == 0 && state.skippedInARow == 0
         if try isDue || team.any(stop != nil) { try save() }
         try stopIfAsked()
-    }
-
-    /// Layers that must be computed again for activations to fit the budget.
-    private func recomputedLayers(_ phase: TrainingPhase) throws -> Int {
-        let tokens = shares[state.stage].rows.count * phase.length
-        let size = student.precision.dtype.size
-        let layer = try DecoderModel.activationFloats(student.configuration) * tokens * size
-        let layers = student.configuration.decoder.layerCount
-        // A device's own memory is there to be used: two thirds of what models and optimiser leave.
-        let budget = try student.device.memoryUse().map { $0.available / 3 * 2 } ?? configuration.activationMemory
-        return max(0, layers - budget / max(1, layer))
     }
 
     // MARK: Measuring and saving

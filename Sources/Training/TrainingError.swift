@@ -8,6 +8,8 @@ public enum TrainingError: Error, Equatable, CustomStringConvertible {
     case teacher(path: String, expected: String, found: String)
     /// `count` steps in a row were not finite: in the last the gradient of `parameter`, or, where it is nil, the loss.
     case diverged(step: Int, count: Int, parameter: String?, checkpoint: String?)
+    /// A stage takes more of a device's memory than there is.
+    case memory(stage: String, device: String, available: String, needed: String, advice: String)
     /// The run's folder is not what the command needs.
     case run(path: String, expected: String, found: String)
     /// A file of the run cannot be read or written.
@@ -24,6 +26,8 @@ public enum TrainingError: Error, Equatable, CustomStringConvertible {
             let what = parameter.map { "the gradient of '\($0)'" } ?? "the loss"
             return "training diverged at step \(step): \(what) is not finite, after \(count) such steps in a row; "
                 + "\(saved); lower the learning rate or the clip"
+        case .memory(let stage, let device, let available, let needed, let advice):
+            return "stage \(stage): expected to take at most \(available) of the memory of \(device), found \(needed); \(advice)"
         case .run(let path, let expected, let found): return "\(path): expected \(expected), found \(found)"
         case .file(let path, let reason): return "\(path): \(reason)"
         }

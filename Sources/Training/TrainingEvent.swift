@@ -2,7 +2,7 @@ import Foundation
 import Models
 import Records
 
-/// What a run tells whoever watches it, in this order: ``started(done:total:)``, then steps, measurements and checkpoints,
+/// What a run tells whoever watches it, in this order: ``started(done:total:)``, ``planned(_:)``, then steps, measurements and checkpoints,
 /// then ``ended(complete:)``.
 public enum TrainingEvent: Sendable {
     /// The figures of a step.
@@ -31,6 +31,8 @@ public enum TrainingEvent: Sendable {
         public var skipped: Int
         /// Seconds that the step took.
         public var seconds: Double
+        /// The most that tensors have taken of the device's memory at once in the stage so far; nil where that is the machine's.
+        public var deviceBytes: Int?
     }
 
     /// A measurement on rows that were held apart.
@@ -68,6 +70,8 @@ public enum TrainingEvent: Sendable {
 
     /// `total` steps of all stages, of which `done` were done before.
     case started(done: Int, total: Int)
+    /// What the stages will take of a device's memory, where it has its own.
+    case planned([StagePlan])
     case step(Step)
     /// Relative squared error of each layer, of the last batch of `align`.
     case alignment(step: Int, layers: [Int: Double])

@@ -47,9 +47,15 @@ public final class TrainingRun {
         for stage in configuration.stages { _ = try RowShare(stage, rank: team.rank, of: team.ranks) }
         (self.resuming, self.folder, self.device, self.team) = (resuming, folder, device, team)
         warnings = resuming ? [] : plan.warnings
+        let planner = try StagePlanner(
+            plan, configuration, device: device, precision: device.precision(precision), ranks: team.ranks,
+            placement: memory)
+        let available = try device.memoryUse()?.available
+        var plans = try planner.plans(available: available.map(team.least))
         let student = try TrainableModel(
             plan.student, as: nil, device: device, precision: precision, optimiserIn: memory.optimiser, team: team)
         let teacher = try plan.teacher.map { try Self.teacher($0, of: student, in: memory.teacher) }
+        try planner.addSpeeds(to: &plans, of: student)
         self.student = student.configuration
         self.teacher = teacher.map { (plan.teacherName, $0) }
         let origin = try plan.student.contentHash() + (plan.teacher?.contentHash() ?? "")
@@ -64,7 +70,7 @@ public final class TrainingRun {
             trainer = try Trainer(
                 configuration, student: student, teacher: teacher, tokenizer: plan.tokenizer, data: data,
                 folder: folder, origin: origin,
-                card: plan.card, team: team, report: { try report($0) })
+                card: plan.card, team: team, plans: plans, report: { try report($0) })
             if !resuming { try team.writing { try folder.write(configuration) } }
         } catch {
             hold?.discard()

@@ -15,7 +15,7 @@ extension CUDATests {
             try DecoderModel.load(folder.teacher).to(.cuda, layersIn: memory)
         }
 
-        private func use() throws -> (available: Int, peak: Int, host: Int) {
+        private func use() throws -> (available: Int, host: Int) {
             try #require(try Device.cuda.memoryUse())
         }
 

@@ -21,7 +21,7 @@ struct RecorderTests {
             case .stageEnd(let it): "end of \(it.stage)"
             case .selection(let it): "selection \(it.chosen.count) of \(it.rounds.count)"
             case .end(let it): it.reason
-            case .step, .alignment: nil
+            case .plan, .step, .alignment: nil
             }
         }
         return (steps, kinds)

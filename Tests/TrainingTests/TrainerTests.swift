@@ -55,6 +55,7 @@ struct TrainerTests {
         let names = record.events.map { event in
             switch event {
             case .started(let done, let total): "started \(done) \(total)"
+            case .planned(let plans): "planned \(plans.count)"
             case .step(let step): "step \(step.step) \(step.stage) \(step.stageStep)/\(step.stageSteps) \(step.tokens)"
             case .alignment(let step, let layers): "layers \(step) \(layers.keys.sorted())"
             case .measured(let measurement): "measured \(measurement.step) \(measurement.tokens)"

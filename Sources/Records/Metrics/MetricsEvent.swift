@@ -4,6 +4,7 @@ import Support
 /// One line of a run's metrics.jsonl: what happened, under the key "event" its kind.
 public enum MetricsEvent: Sendable, Equatable {
     case start(Start)
+    case plan(Plan)
     case step(Step)
     case alignment(Alignment)
     case selection(Selection)
@@ -29,6 +30,7 @@ public enum MetricsEvent: Sendable, Equatable {
     private var record: any Record {
         switch self {
         case .start(let record): record
+        case .plan(let record): record
         case .step(let record): record
         case .alignment(let record): record
         case .selection(let record): record
@@ -58,6 +60,7 @@ public enum MetricsEvent: Sendable, Equatable {
         self =
             switch kind {
             case Start.name: .start(try Start(fields))
+            case Plan.name: .plan(try Plan(fields))
             case Step.name: .step(try Step(fields))
             case Alignment.name: .alignment(try Alignment(fields))
             case Selection.name: .selection(try Selection(fields))

@@ -75,7 +75,7 @@ public final class TensorBoardWriter {
             alignment.layers.enumerated().compactMap { layer, error in
                 error.map { (String(format: "alignment/layer_%02d", layer), $0) }
             }
-        case .start, .selection, .notice, .positions, .memory, .stageEnd, .end: []
+        case .start, .plan, .selection, .notice, .positions, .memory, .stageEnd, .end: []
         }
     }
 

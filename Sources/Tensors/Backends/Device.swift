@@ -74,9 +74,15 @@ extension Device {
     /// - Throws: ``TensorError/device(_:)`` where ``DeviceTraits/recordsWork`` is false.
     public func record(_ body: () throws -> Void) throws -> any RecordedWork { try runtime.record(body) }
 
-    /// Bytes of the device's own memory that tensors can still take, and the most that they have taken at once; and of the
-    /// host's, what its tensors take there (``MemoryKind/host``). Nil on the processor, whose memory is the machine's.
-    public func memoryUse() throws -> (available: Int, peak: Int, host: Int)? { try runtime.memoryUse() }
+    /// Bytes of the device's own memory that tensors can still take, and of the host's what its tensors take there
+    /// (``MemoryKind/host``). Nil on the processor, whose memory is the machine's.
+    public func memoryUse() throws -> (available: Int, host: Int)? { try runtime.memoryUse() }
+
+    /// The most that tensors have taken of the device's own memory at once, since ``forgetPeak()``; nil on the processor.
+    public func peakMemory() throws -> Int? { try runtime.peakMemory() }
+
+    /// Lets the most that tensors have taken at once be what they take now.
+    public func forgetPeak() throws { try runtime.forgetPeak() }
 }
 
 extension Tensor {

@@ -26,7 +26,10 @@ protocol DeviceRuntime: Sendable {
     /// See ``Device/record(_:)``.
     func record(_ body: () throws -> Void) throws -> any RecordedWork
     /// See ``Device/memoryUse()``.
-    func memoryUse() throws -> (available: Int, peak: Int, host: Int)?
+    func memoryUse() throws -> (available: Int, host: Int)?
+    /// See ``Device/peakMemory()`` and ``Device/forgetPeak()``.
+    func peakMemory() -> Int?
+    func forgetPeak()
     /// See ``Device/groupIdentifier()`` and ``Device/joinGroup(_:rank:ranks:seconds:)``.
     func groupIdentifier() throws -> [UInt8]
     func joinGroup(_ identifier: [UInt8], rank: Int, ranks: Int, seconds: Double) throws -> any DeviceGroup

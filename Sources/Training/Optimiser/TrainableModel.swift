@@ -197,13 +197,16 @@ public final class TrainableModel {
         return tensors
     }
 
-    /// The root mean square of the parameter `name`, of a large one from some of its rows.
-    func strength(_ name: String) throws -> Double {
-        guard let tensor = masters[name]?.weight ?? weights[name] else {
+    /// What products read of the parameter `name`.
+    func weight(_ name: String) throws -> Tensor {
+        guard let weight = masters[name]?.weight ?? weights[name] else {
             throw ModelError.missingParameter(name: name, path: "model")
         }
-        return try tensor.sampledStrength()
+        return weight
     }
+
+    /// The root mean square of the parameter `name`, of a large one from some of its rows.
+    func strength(_ name: String) throws -> Double { try weight(name).sampledStrength() }
 
     /// The type in which files hold the parameter `name`.
     func storedType(_ name: String) -> DType {

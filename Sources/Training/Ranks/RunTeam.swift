@@ -68,9 +68,19 @@ public struct RunTeam: Sendable {
     /// The elements of a parameter of which this process keeps what the optimiser needs: of a matrix that all can share equally, in
     /// parts that begin where a GPU may read several elements at once. Nil for all.
     func part(of shape: [Int]) -> Range<Int>? {
+        Self.partCount(of: shape, ranks: ranks).map { rank * $0..<(rank + 1) * $0 }
+    }
+
+    /// The elements of such a part.
+    static func partCount(of shape: [Int], ranks: Int) -> Int? {
         let count = shape.reduce(1, *)
-        guard !isAlone, shape.count > 1, count % (8 * ranks) == 0 else { return nil }
-        return rank * (count / ranks)..<(rank + 1) * (count / ranks)
+        return ranks > 1 && shape.count > 1 && count % (8 * ranks) == 0 ? count / ranks : nil
+    }
+
+    /// The least of all ranks' numbers.
+    func least(_ own: Int) throws -> Int {
+        let all = try sum((0..<ranks).map { $0 == rank ? Double(own) : 0 })
+        return all.min().map { Int($0) } ?? own
     }
 
     /// The whole of what each process has a part of.

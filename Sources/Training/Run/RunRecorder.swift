@@ -40,7 +40,8 @@ final class RunRecorder {
                     MetricsEvent.Step(
                         step: it.step, stage: it.stage.rawValue, stageStep: it.stageStep, tokens: it.tokens,
                         loss: it.loss, learningRate: it.learningRate, gradientNorm: it.gradientNorm,
-                        tokensPerSecond: it.tokensPerSecond, skipped: it.skipped, seconds: it.seconds)))
+                        tokensPerSecond: it.tokensPerSecond, skipped: it.skipped, seconds: it.seconds,
+                        deviceBytes: it.deviceBytes)))
         case .alignment(let step, let errors):
             try write(.alignment(MetricsEvent.Alignment(step: step, layers: (0..<layers).map { errors[$0] })))
         case .measured(let it):
@@ -61,6 +62,7 @@ final class RunRecorder {
             try write(.selection(MetricsEvent.Selection(result, step: step)))
             memory.student = cost
             try write(.memory(memory))
+        case .planned(let plans): for plan in plans { try write(.plan(MetricsEvent.Plan(plan))) }
         case .stageEnded(let kind, let step):
             try write(.stageEnd(MetricsEvent.StageEnd(step: step, stage: kind.rawValue)))
         case .ended(let complete):
@@ -85,5 +87,13 @@ final class RunRecorder {
     private func write(_ event: MetricsEvent) throws {
         try log.append(event)
         try board.append(event)
+    }
+}
+
+extension MetricsEvent.Plan {
+    fileprivate init(_ plan: StagePlan) {
+        self.init(
+            stage: plan.stage.rawValue, deviceBytes: plan.device.total, hostBytes: plan.host.total,
+            recomputedLayers: plan.recomputedLayers, tokensPerSecond: plan.tokensPerSecond)
     }
 }

@@ -34,7 +34,10 @@ enum FlagWords {
         ("the model and the dtype it was", "the model and --dtype it was"),
         ("give the folder of a run", "give the folder that 'moult train' wrote with --output"),
         ("(maximumLineBytes)", "(--max-line-bytes)"), ("with profile fla", "with --profile fla"),
-        ("see data.recall", "see --recall"), ("with it (loraRank)", "with it (--lora-rank)"),
+        ("the optimiser in the host's memory", "--optimizer-memory host"),
+        ("the teacher in the host's memory", "--teacher-memory host"),
+        ("both in the host's memory", "--optimizer-memory host --teacher-memory host"),
+        ("adapters (lora_rank)", "adapters (--lora-rank)"), ("see data.recall", "see --recall"), ("with it (loraRank)", "with it (--lora-rank)"),
     ]
 
     /// What is said of `error`.

@@ -13,6 +13,9 @@ final class TrainingDisplay {
         case .started(let done, let total):
             if done > 0 { bar.note("going on after step \(done) of \(total)") }
             bar.begin(at: done)
+        case .planned(let plans):
+            bar.note("planned for each device:")
+            for plan in plans { bar.note("  " + plan.text) }
         case .step(let step):
             // The loss of the other stages is an error or a divergence.
             let perplexity = step.stage == .finetune ? String(format: "  perplexity %.2f", exp(step.loss)) : ""

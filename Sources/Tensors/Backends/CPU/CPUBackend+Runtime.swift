@@ -39,7 +39,9 @@ extension CPUBackend: DeviceRuntime {
         throw TensorError.device("work on the processor is not recorded")
     }
 
-    func memoryUse() -> (available: Int, peak: Int, host: Int)? { nil }
+    func memoryUse() -> (available: Int, host: Int)? { nil }
+    func peakMemory() -> Int? { nil }
+    func forgetPeak() {}
 
     func bandwidth(reading weights: [Tensor], passes: Int) -> Double {
         withExtendedLifetime(weights) {

@@ -39,9 +39,9 @@ extension CUDABackend: DeviceRuntime {
         try device.copy(to: target.address(at: place), from: storage.address(at: offset), bytes: count)
     }
 
-    func memoryUse() throws -> (available: Int, peak: Int, host: Int)? {
-        (try memory.available(), memory.peak, memory.hostBytes)
-    }
+    func memoryUse() throws -> (available: Int, host: Int)? { (try memory.available(), memory.hostBytes) }
+    func peakMemory() -> Int? { memory.peak }
+    func forgetPeak() { memory.forgetPeak() }
 
     /// Bytes read and written a second while memory is copied, the best of several gigabyte-sized passes.
     func bandwidth(reading weights: [Tensor], passes: Int) throws -> Double {

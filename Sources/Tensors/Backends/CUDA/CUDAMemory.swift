@@ -53,6 +53,13 @@ final class CUDAMemory: Sendable {
 
     /// The most bytes of the GPU's own memory that tensors have taken at once.
     var peak: Int { tally(.device).peak }
+    /// Counts that anew.
+    func forgetPeak() {
+        state.withLock { state in
+            let used = state.tallies[.device]?.used ?? 0
+            state.tallies[.device]?.peak = used
+        }
+    }
     /// Bytes of the host's memory that tensors take.
     var hostBytes: Int { tally(.host).used }
     /// Bytes of the GPU's own memory that a tensor could still get.

@@ -34,7 +34,9 @@ extension CapturedStep: DeviceRuntime {
 
     func record(_ body: () throws -> Void) throws -> any RecordedWork { throw Self.refused("record") }
 
-    func memoryUse() -> (available: Int, peak: Int, host: Int)? { nil }
+    func memoryUse() -> (available: Int, host: Int)? { nil }
+    func peakMemory() -> Int? { nil }
+    func forgetPeak() {}
 
     func bandwidth(reading weights: [Tensor], passes: Int) -> Double {
         CPUBackend.shared.bandwidth(reading: weights, passes: passes)
