@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Speed and memory of `moult train` at the shapes that people convert, on one to four GPUs of one host.
 
-    python3 Benchmarks/gpu/large.py --run [--only REGEX] [--work FOLDER] [--output FILE.json]   # --list: the cases' names
+    python3 Benchmarks/gpu/large.py --run [--cards N] [--only REGEX] [--work FOLDER] [--output FILE.json]   # --list: the cases' names
     python3 Benchmarks/gpu/large.py --make mistral-7b FOLDER                                    # a random model and text
     MOULT=.build/debug/moult python3 Benchmarks/gpu/large.py --smoke                            # tiny ones, on the processor
 
@@ -221,6 +221,7 @@ def main():
     for name, words in (("run", "the cases"), ("list", "their names"), ("smoke", "tiny models on the processor")):
         what.add_argument(f"--{name}", action="store_true", help=words)
     parser.add_argument("--only", default="", metavar="REGEX", help="the cases in whose names it is found")
+    parser.add_argument("--cards", type=int, default=4, help="GPUs that there are; cases of more have as many (default: 4)")
     parser.add_argument("--steps", type=int, default=6, help="updates of a case (default: 6)")
     parser.add_argument("--timeout", type=float, default=120, help="seconds of a case at most (default: 120)")
     parser.add_argument("--seconds", type=float, default=540, help="seconds of it all (default: 540)")
@@ -231,6 +232,8 @@ def main():
         return make(SHAPES[arguments.make[0]], Path(arguments.make[1]))
     shapes = {name: config | TINY for name, config in SHAPES.items()} if arguments.smoke else SHAPES
     cases = [case for case in (SMOKE if arguments.smoke else CASES) if re.search(arguments.only, str(case))]
+    # Each once, in their order.
+    cases = list(dict.fromkeys(replace(case, gpus=min(case.gpus, arguments.cards)) for case in cases))
     if not arguments.list and not Path(EXECUTABLE).exists():
         parser.error(f"{EXECUTABLE}: there is none; MOULT names the executable")
     if arguments.list:

@@ -70,6 +70,8 @@ struct moult_cuda_card {
     // For what goes on beside its work: made when it is first asked for.
     CUstream side;
     CUevent turn;
+    // Whether something has been given to it since the last join.
+    int is_forked;
     int major, minor;
     struct moult_cuda_products* products;
 };
@@ -161,11 +163,15 @@ int moult_cuda_card_fork(struct moult_cuda_card* card, void** stream) {
             || CHECK(cuStreamCreate, &card->side, stream_non_blocking)))
         return 1;
     *stream = card->side;
+    card->is_forked = 1;
     return follow(card, card->stream, card->side);
 }
 
 int moult_cuda_card_join(struct moult_cuda_card* card) {
-    return card->side ? enter(card) || follow(card, card->side, card->stream) : 0;
+    // What is recorded may wait only for what is recorded with it.
+    if (!card->is_forked) return 0;
+    card->is_forked = 0;
+    return enter(card) || follow(card, card->side, card->stream);
 }
 
 // Kernels
@@ -231,11 +237,12 @@ static int launch(
 // Graphs
 
 static int begin_capture(struct moult_cuda_card* card) {
-    return enter(card) || CHECK(cuStreamBeginCapture_v2, card->stream, capture_relaxed);
+    return enter(card) || moult_cuda_card_join(card) || CHECK(cuStreamBeginCapture_v2, card->stream, capture_relaxed);
 }
 
 static int end_capture(struct moult_cuda_card* card, void** result) {
     CUgraph graph = NULL;
+    card->is_forked = 0;
     if (enter(card) || CHECK(cuStreamEndCapture, card->stream, &graph)) return 1;
     CUgraphExec executable = NULL;
     int failed = CHECK(cuGraphInstantiateWithFlags, &executable, graph, 0);

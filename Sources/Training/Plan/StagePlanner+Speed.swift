@@ -4,7 +4,7 @@ import Tensors
 /// How fast stages should go.
 extension StagePlanner {
     /// The share of the speed of its matrix products alone that a step has: measured, see docs/scaling.md.
-    private static let share = 0.5
+    private static let share = 0.6
 
     /// Says of each plan how many tokens a second should be trained on, by the speed of a product of the model's own. Nothing is said
     /// of devices that do not work aside, whose time left is soon known.
