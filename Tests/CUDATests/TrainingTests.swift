@@ -116,6 +116,9 @@ extension CUDATests {
                 found[0].steps.map { $0.gradientNorm ?? .nan }, expected.steps.map { $0.gradientNorm ?? .nan }, 0.03,
                 "gradient norm")
             #expect(found[0].steps.map(\.loss) == found[1].steps.map(\.loss))
+            // Half of the masters and means each.
+            let (own, alone) = (found[1].steps.last?.deviceBytes ?? .max, expected.steps.last?.deviceBytes ?? 0)
+            #expect(own < alone)
             let start = try train("two-stopped", ranks: 2, stop: 10)
             let rest = try train("two-stopped", ranks: 2, resuming: true)
             #expect((start[0].steps + rest[0].steps).map(\.loss) == found[0].steps.map(\.loss))

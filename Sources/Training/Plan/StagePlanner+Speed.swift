@@ -5,13 +5,23 @@ import Tensors
 extension StagePlanner {
     /// The share of the speed of its matrix products alone that a step has: measured, see docs/scaling.md.
     private static let share = 0.6
+    /// Bytes a second that a GPU copies from the host's memory, and that AdamW reads and writes there together: of PCI Express 5 with 16
+    /// lanes.
+    private static let (copied, updated) = (55e9, 83e9)
 
     /// Says of each plan how many tokens a second should be trained on, by the speed of a product of the model's own. Nothing is said
     /// of devices that do not work aside, whose time left is soon known.
     func addSpeeds(to plans: inout [StagePlan], of student: TrainableModel) throws {
         guard device.traits.worksAside, let speed = try productSpeed(student) else { return }
-        for index in plans.indices where plans[index].operationsPerToken > 0 {
-            plans[index].tokensPerSecond = Self.share * Double(ranks) * speed / plans[index].operationsPerToken
+        for (index, phase) in try TrainingPhase.list(configuration, of: model).enumerated() {
+            let plan = plans[index], tokens = Double(phase.tokensPerStep)
+            guard plan.operationsPerToken > 0 else { continue }
+            let batches = try RowShare(phase.stage, rank: 0, of: ranks).batches.count
+            let seconds =
+                tokens * plan.operationsPerToken / (Self.share * Double(ranks) * speed)
+                + 2 * Double(plan.host.optimiser) / Self.updated
+                + Double(batches * plan.host.teacher) / Self.copied
+            plans[index].tokensPerSecond = tokens / seconds
         }
     }
 
