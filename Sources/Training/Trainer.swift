@@ -271,36 +271,25 @@ final class Trainer {
     /// Rows of the text that is held apart on which the distance from the teacher is shown, and tokens of each.
     private static let (selectionTexts, selectionTokens) = (1, 256)
 
-    /// Gives up to `count` heads their softmax attention back: those that the process that writes finds.
+    /// Gives up to `count` heads their softmax attention back.
     private func select(_ count: Int) throws {
-        var result: HeadSelection.Result?
-        let word = try team.word {
-            result = try find(count)
-            return result.map { $0.chosen.compactMap(\.kept).map(\.description).joined(separator: " ") } ?? "stop"
-        }
-        guard word != "stop" else {
-            tell(.ended(complete: false))
-            throw stop ?? RunStopped()
-        }
-        let chosen = word.split(separator: " ").compactMap { KeptHead(String($0)) }
-        for head in chosen { try keep(head) }
-        state.kept += chosen
-        let memory = try student.configuration.stateCost(on: student.device)
-        if let result { tell(.selected(result, step: state.step, memory: memory)) }
-    }
-
-    /// Nil when the run was stopped meanwhile.
-    private func find(_ count: Int) throws -> HeadSelection.Result? {
-        guard let teacher, let probe else { return nil }
-        var selection = try HeadSelection(.init(count: count), student: student.model(), teacher: teacher, probe: probe)
-        {
+        guard let teacher, let probe else { return }
+        var selection = try HeadSelection(
+            .init(count: count), student: student.model(), teacher: teacher, probe: probe, team: team
+        ) {
             self.tell(.selecting($0, $1))
             if let stop = self.stop { throw stop }
         }
-        do { return try selection.run() } catch {
-            if stop != nil { return nil }
+        let result: HeadSelection.Result
+        do { result = try selection.run() } catch {
+            if stop != nil || error is RunStopped { tell(.ended(complete: false)) }
             throw error
         }
+        let chosen = result.chosen.compactMap(\.kept)
+        for head in chosen { try keep(head) }
+        state.kept += chosen
+        let memory = try student.configuration.stateCost(on: student.device)
+        tell(.selected(result, step: state.step, memory: memory))
     }
 
     // MARK: Steps

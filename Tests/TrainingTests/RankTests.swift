@@ -84,10 +84,18 @@ struct RankTests {
         let tiny = try tiny("align=128,select=1,finetune=128")
         tiny.configuration.data.validationShare = 0.2
         let found = try tiny.train("together", ranks: 2)
-        func chosen(_ record: TinyRun.Record) -> Int {
-            record.events.filter { if case .selected = $0 { true } else { false } }.count
+        func selections(_ record: TinyRun.Record) -> [HeadSelection.Result] {
+            record.events.compactMap { if case .selected(let result, _, _) = $0 { result } else { nil } }
         }
-        #expect(found.map(chosen) == [1, 0])
+        // Each rank has tried some of what all have scored.
+        let results = found.map(selections)
+        #expect(results[0].count == 1 && results[0] == results[1])
+        let own = try #require(results[0].first), alone = try #require(selections(tiny.train("alone")).first)
+        #expect(own.chosen.map(\.kept) == alone.chosen.map(\.kept))
+        for (own, other) in zip(own.rounds.joined(), alone.rounds.joined()) {
+            #expect(own.layer == other.layer && own.head == other.head)
+            #expect(abs(own.score.recall - other.score.recall) < 0.01 * other.score.recall)
+        }
         #expect(found[0].losses == found[1].losses && found[0].isComplete)
     }
 

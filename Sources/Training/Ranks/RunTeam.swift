@@ -38,6 +38,9 @@ public struct RunTeam: Sendable {
     /// Sums over all.
     func sum(_ values: [Double]) throws -> [Double] { isAlone ? values : try communicator.sum(values) }
 
+    /// Rank 0's number.
+    func first(_ own: Double) throws -> Double { try sum([rank == 0 ? own : 0])[0] }
+
     /// This process's share of what all do together.
     func some<Element>(of all: [Element]) -> [Element] {
         all.enumerated().filter { $0.offset % ranks == rank }.map(\.element)

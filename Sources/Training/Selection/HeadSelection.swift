@@ -44,6 +44,7 @@ public struct HeadSelection {
     private let options: Options
     private let teacher: DecoderModel
     private let probe: SelectionProbe
+    private let team: RunTeam
     /// The student with what was chosen.
     private var student: DecoderModel
     private var inputs: [LayerInputs] = []
@@ -55,22 +56,24 @@ public struct HeadSelection {
 
     /// - Parameters:
     ///   - student: on the teacher's device, with plain weights.
-    ///   - progress: called with trials done and in all; throwing stops.
+    ///   - team: who selects together, each trying some of the layers and heads; all choose the same.
+    ///   - progress: called with trials done and in all; throwing stops all.
     public init(
         _ options: Options, student: DecoderModel, teacher: DecoderModel, probe: SelectionProbe,
-        progress: @escaping (Int, Int) throws -> Void
+        team: RunTeam = RunTeam(), progress: @escaping (Int, Int) throws -> Void
     ) throws {
         (self.options, self.student, self.teacher, self.probe) = (options, student, teacher, probe)
-        self.progress = progress
+        (self.team, self.progress) = (team, progress)
         func ended(_ tokens: [Int32]) throws -> Tensor {
             try teacher.hidden([tokens]).reshaped([tokens.count, teacher.configuration.decoder.hiddenSize])
         }
         teacherTexts = try probe.texts.map(ended)
-        let recall = try probe.recall(probe.lists.map { try ended($0.tokens) }, of: teacher)
+        let recall = try team.first(probe.recall(probe.lists.map { try ended($0.tokens) }, of: teacher))
         result = Result(
             teacher: .init(recall: recall, divergence: nil), student: .init(recall: .infinity, divergence: nil))
         try readInputs()
         result.student = try score(student, from: lastLayer)
+        result.student.recall = try team.first(result.student.recall)
     }
 
     /// Below it all of ``student`` has been computed.
@@ -100,21 +103,16 @@ public struct HeadSelection {
         var best = result.student.recall
         while result.chosen.count < options.count, best > result.teacher.recall {
             if !result.chosen.isEmpty { try readInputs() }
-            let rest = try best - score(student, from: lastLayer, lists: options.firstLists).recall
-            let first = try student.configuration.convertedLayers.map { layer in
-                var trial = try attempt(layer: layer, head: nil, lists: options.firstLists)
-                // As if the lists that were not read said the same of it.
-                trial.score.recall += rest
-                return trial
-            }.sorted { $0.score.recall < $1.score.recall }
-            let layers = try first.prefix(options.layersWithAllLists).map { try attempt(layer: $0.layer, head: nil) }
+            let read = try score(student, from: lastLayer, lists: options.firstLists).recall
+            // As if the lists that are not read first said the same of a layer.
+            let rest = try best - team.first(read)
+            let first = try attempts(
+                student.configuration.convertedLayers.map { ($0, nil) }, lists: options.firstLists, rest: rest
+            ).sorted { $0.score.recall < $1.score.recall }
+            let layers = try attempts(first.prefix(options.layersWithAllLists).map { ($0.layer, nil) })
                 .sorted { $0.score.recall < $1.score.recall }
-            let singles =
-                try options.wholeLayers
-                ? []
-                : layers.prefix(options.layersWithHeads).flatMap { trial in
-                    try heads(trial.layer).map { try attempt(layer: trial.layer, head: $0) }
-                }
+            let places = layers.prefix(options.wholeLayers ? 0 : options.layersWithHeads).map(\.layer)
+            let singles = try attempts(places.flatMap { layer in try heads(layer).map { (layer, $0) } })
             let all = (layers + first.dropFirst(layers.count)).sorted { $0.layer < $1.layer }
             result.rounds.append(all + singles)
             let candidates = options.wholeLayers ? layers : singles
@@ -140,13 +138,33 @@ public struct HeadSelection {
         try student.configuration.keptHeads(layer).complement(of: student.configuration.decoder.keyValueHeadCount).heads
     }
 
-    /// - Parameter lists: how many of the probe's lists are read; nil for all.
-    private mutating func attempt(layer: Int, head: Int?, lists: Int? = nil) throws -> Trial {
-        try progress(done, trialsInAll)
-        done += 1
-        var trial = Trial(layer: layer, head: head, score: .init(recall: .infinity, divergence: nil))
-        trial.score = try score(restored(trial), from: layer, lists: lists)
-        return trial
+    /// Tries layers, or single heads of them: each rank some.
+    /// - Parameters:
+    ///   - lists: how many of the probe's lists are read; nil for all.
+    ///   - rest: what is added to the recall.
+    private mutating func attempts(
+        _ candidates: [(layer: Int, head: Int?)], lists: Int? = nil, rest: Double = 0
+    ) throws -> [Trial] {
+        var trials = candidates.map {
+            Trial(layer: $0.layer, head: $0.head, score: .init(recall: 0, divergence: textInputs.isEmpty ? nil : 0))
+        }
+        var stop: (any Error)?
+        for (number, index) in team.some(of: Array(trials.indices)).enumerated() {
+            do { try progress(done + number * team.ranks, trialsInAll) } catch {
+                stop = error
+                break
+            }
+            trials[index].score = try score(restored(trials[index]), from: trials[index].layer, lists: lists)
+        }
+        // All stop where one does.
+        let all = try team.sum([stop == nil ? 0 : 1] + trials.flatMap { [$0.score.recall, $0.score.divergence ?? 0] })
+        if all[0] > 0 { throw stop ?? RunStopped() }
+        for index in trials.indices {
+            trials[index].score.recall = all[1 + 2 * index] + rest
+            if trials[index].score.divergence != nil { trials[index].score.divergence = all[2 + 2 * index] }
+        }
+        done += trials.count
+        return trials
     }
 
     private func restored(_ trial: Trial) throws -> DecoderModel {

@@ -5,8 +5,8 @@ import PackageDescription
 let name = Context.packageDirectory.split(separator: "/").dropLast(3).last.map { $0.lowercased() } ?? "moult"
 
 let package = Package(
-    name: "memory",
+    name: "check",
     dependencies: [.package(path: "../../..")],
-    targets: [.executableTarget(name: "memory", dependencies: [.product(name: "Moult", package: name)])],
+    targets: [.executableTarget(name: "check", dependencies: [.product(name: "Moult", package: name)])],
     swiftLanguageModes: [.v6]
 )

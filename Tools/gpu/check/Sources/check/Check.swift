@@ -1,8 +1,10 @@
+import Communication
 import Foundation
 import Tensors
 
-/// Tensors of a GPU in the host's memory, on a card: whether they hold what they should, each comparison to the bit, and how fast they
-/// are reached. Prints a line for each; the process exits with 1 where one fails.
+/// What only a card can show: whether tensors in the host's memory hold what they should, and NCCL's work stands where it should in what is
+/// recorded, each comparison to the bit; and how fast the host's memory is reached. Prints a line for each; the process exits with 1
+/// where one fails.
 @main struct Check {
     static let device = Device(CommandLine.arguments.dropFirst().first ?? "cuda") ?? .cuda
     /// Elements of float32, 64 MiB, and an odd one.
@@ -21,6 +23,7 @@ import Tensors
             ("zeros", zeros), ("written and read", copies), ("kernels read them", reading),
             ("kernels write them", writing), ("what is written comes behind the work before it", order),
             ("recorded copies to the card", recording), ("more than the host has", exhausted),
+            ("sums and parts of a group of one, recorded", group),
         ]
         var failures = 0
         for (name, check) in checks {
@@ -120,6 +123,29 @@ import Tensors
                 try sums[index].array(BFloat16.self) == values[index].map { BFloat16(2 * $0.float) }
             }
         }
+    }
+
+    static func group() throws -> Bool {
+        let ranks = try DeviceCommunicator(
+            SocketCommunicator(Launch.here(1)[0].place, run: "check", version: "1"), device: device)
+        let x = try tensor(9, in: .device)
+        var (sum, parts, all) = ([try tensor(9, in: .device)], [try Tensor.zeros([count], on: device)], [try Tensor.zeros([count], on: device)])
+        let graph = try device.record {
+            // Nothing was begun that it could wait for.
+            try ranks.join()
+            try ranks.reduceScatter([x], into: &parts)
+            try ranks.sum(&sum)
+            try ranks.join()
+            try ranks.allGather(parts, into: &all)
+            try ranks.join()
+        }
+        for round in 1...2 {
+            try x.overwrite(values(round))
+            try graph.run()
+            guard try all[0].array() == values(round), try sum[0].array() == values(9) else { return false }
+        }
+        try ranks.leave()
+        return true
     }
 
     static func exhausted() throws -> Bool {
