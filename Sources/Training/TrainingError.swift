@@ -27,7 +27,8 @@ public enum TrainingError: Error, Equatable, CustomStringConvertible {
             return "training diverged at step \(step): \(what) is not finite, after \(count) such steps in a row; "
                 + "\(saved); lower the learning rate or the clip"
         case .memory(let stage, let device, let available, let needed, let advice):
-            return "stage \(stage): expected to take at most \(available) of the memory of \(device), found \(needed); \(advice)"
+            return "stage \(stage): expected to take at most \(available) of the memory of \(device), found \(needed); "
+                + advice
         case .run(let path, let expected, let found): return "\(path): expected \(expected), found \(found)"
         case .file(let path, let reason): return "\(path): \(reason)"
         }

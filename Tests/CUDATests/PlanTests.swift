@@ -75,7 +75,7 @@ extension CUDATests {
             }
         }
 
-        @Test("is refused where there is not as much, with what would fit, and layers that have no room are computed again")
+        @Test("is refused where there is not as much, with what would fit; layers without room are computed again")
         func refusal() throws {
             let configuration = try configuration("distil")
             let plan = try train("fits", configuration, isPlanOnly: true).plans[0]

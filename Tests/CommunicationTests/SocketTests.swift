@@ -40,7 +40,8 @@ struct SocketTests {
             try communicator.leave()
             #expect(communicator.hosts.count == ranks)
             return (
-                try gathered[0].array() == sum[0].array() && gathered[0].shape == [5, ranks], part[0].shape, try word.array(Int32.self),
+                try gathered[0].array() == sum[0].array() && gathered[0].shape == [5, ranks], part[0].shape,
+                try word.array(Int32.self),
                 String(decoding: text, as: UTF8.self) + "\(empty.count)", doubles
             )
         }

@@ -214,7 +214,8 @@ struct StagePlanner {
             let taught = phase.stage.kind == .distil && phase.stage.teacherShare > 0 ? teacher : nil
             let again = student * Double(recomputed) / Double(max(1, model.decoder.layerCount))
             let isWhole = phase.stage.lowRank.rank == 0
-            return 2 * (taught.map { layers($0.rules, $0.configuration) + head } ?? 0) + 4 * (student + head) + 2 * again
+            return 2 * (taught.map { layers($0.rules, $0.configuration) + head } ?? 0) + 4 * (student + head) + 2
+                * again
                 + (isWhole ? 2 * (student + head) : 6 * weights(trained, model))
         }
     }

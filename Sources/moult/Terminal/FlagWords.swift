@@ -37,7 +37,8 @@ enum FlagWords {
         ("the optimiser in the host's memory", "--optimizer-memory host"),
         ("the teacher in the host's memory", "--teacher-memory host"),
         ("both in the host's memory", "--optimizer-memory host --teacher-memory host"),
-        ("adapters (lora_rank)", "adapters (--lora-rank)"), ("see data.recall", "see --recall"), ("with it (loraRank)", "with it (--lora-rank)"),
+        ("adapters (lora_rank)", "adapters (--lora-rank)"), ("see data.recall", "see --recall"),
+        ("with it (loraRank)", "with it (--lora-rank)"),
     ]
 
     /// What is said of `error`.

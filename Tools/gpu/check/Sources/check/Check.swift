@@ -129,7 +129,8 @@ import Tensors
         let ranks = try DeviceCommunicator(
             SocketCommunicator(Launch.here(1)[0].place, run: "check", version: "1"), device: device)
         let x = try tensor(9, in: .device)
-        var (sum, parts, all) = ([try tensor(9, in: .device)], [try Tensor.zeros([count], on: device)], [try Tensor.zeros([count], on: device)])
+        var sum = [try tensor(9, in: .device)]
+        var (parts, all) = ([try Tensor.zeros([count], on: device)], [try Tensor.zeros([count], on: device)])
         let graph = try device.record {
             // Nothing was begun that it could wait for.
             try ranks.join()
