@@ -101,9 +101,14 @@ final class Trainer {
 
     /// What a run's record begins with.
     func start(teacher: MetricsEvent.Start.Teacher?, resuming: Bool) -> MetricsEvent.Start {
-        let trained = phases.reduce(into: Set<String>()) { $0.formUnion(self.trained($1)) }
-        func count(_ rules: [ParameterRule]) -> Int { rules.reduce(0) { $0 + $1.shape.reduce(1, *) } }
-        let adapters = phases.map { $0.stage.adapters(student.rules, configuration: student.configuration) }
+        func count(_ rules: [ParameterRule]) -> Int { rules.reduce(0) { $0 + $1.count } }
+        // All that stages train as it is, or of the stage with adapters that trains more.
+        let whole = phases.filter { $0.stage.lowRank.rank == 0 }.reduce(into: Set()) { $0.formUnion(trained($1)) }
+        let counts = phases.map { phase in
+            let adapters = phase.stage.adapters(student.rules, configuration: student.configuration)
+            let names = adapters.isEmpty ? whole : trained(phase)
+            return count((student.rules + adapters).filter { names.contains($0.name) })
+        }
         return MetricsEvent.Start(
             version: Moult.version,
             stages: phases.map {
@@ -113,8 +118,7 @@ final class Trainer {
             },
             sequenceLength: configuration.length, recallShare: configuration.data.recall,
             parameters: count(student.rules),
-            trainedParameters: count(student.rules.filter { trained.contains($0.name) })
-                + (adapters.map(count).max() ?? 0), teacher: teacher,
+            trainedParameters: counts.max() ?? 0, teacher: teacher,
             resumedFrom: resuming ? step : nil)
     }
 
@@ -455,7 +459,7 @@ final class Trainer {
         (same.data.cache, same.validation, same.checkpoints) = (nil, .init(), .init())
         // What is done about a plateau may be decided when it is there.
         same.plateau = .init()
-        let text = (try? same.yaml()) ?? ""
+        let text = (try? same.yaml(isHashed: true)) ?? ""
         return XXHash64.text(Foundation.Data((text + dataFingerprint + origin).utf8))
     }
 }

@@ -81,7 +81,8 @@ extension ModelCard {
         var parts = ["## Trained", "By Moult \(Self.plain(step.moult)); \(kind), at \(place)."]
         let stages = step.stages.map {
             let rows = $0.rowLength.map { ", rows of \(ConversionReport.grouped($0)) tokens" } ?? ""
-            return "| \(Self.plain($0.name))\(rows) | \(ConversionReport.grouped($0.tokens)) | "
+            let adapters = $0.adapterRank.map { ", adapters of rank \($0)" } ?? ""
+            return "| \(Self.plain($0.name))\(rows)\(adapters) | \(ConversionReport.grouped($0.tokens)) | "
                 + "\(ConversionReport.grouped($0.steps)) |"
         }
         parts.append((["| stage | tokens | steps |", "|---|---:|---:|"] + stages).joined(separator: "\n"))

@@ -38,10 +38,13 @@ extension ModelRecord {
             public var steps: Int
             /// Tokens of a row, where it is not the run's.
             public var rowLength: Int?
+            /// The rank of the low-rank adapters that it trained instead of the matrices themselves; nil for none.
+            public var adapterRank: Int?
 
             /// A stage that has had `tokens` tokens in `steps` steps.
-            public init(name: String, tokens: Int, steps: Int, rowLength: Int? = nil) {
+            public init(name: String, tokens: Int, steps: Int, rowLength: Int? = nil, adapterRank: Int? = nil) {
                 (self.name, self.tokens, self.steps, self.rowLength) = (name, tokens, steps, rowLength)
+                self.adapterRank = adapterRank
             }
         }
 

@@ -30,19 +30,20 @@ extension TrainableModel {
         adapters = []
     }
 
-    /// Whether an adapter stands beside the weight `name`.
-    func isAdapted(_ name: String) -> Bool {
-        let down = LowRankAdapter.names(of: String(name.dropLast(".weight".count))).down
-        return adapters.contains { $0.name == down }
+    /// The names of A and B of the adapter that stands beside the weight `name`, if one does.
+    func adapter(beside name: String) -> (down: String, up: String)? {
+        guard !adapters.isEmpty else { return nil }
+        let names = LowRankAdapter.names(of: String(name.dropLast(".weight".count)))
+        return masters[names.down] == nil && weights[names.down] == nil ? nil : names
     }
 
     /// W + B A, float32 on the host, of the weight `name`: of all ranks; nil where no adapter stands beside it.
     func adapted(_ name: String) throws -> Tensor? {
-        let names = LowRankAdapter.names(of: String(name.dropLast(".weight".count)))
+        guard let names = adapter(beside: name) else { return nil }
         func value(_ name: String) throws -> Tensor? {
             try masters[name].map(whole) ?? weights[name]?.to(.cpu).converted(to: .float32)
         }
-        guard isAdapted(name), let down = try value(names.down), let up = try value(names.up),
+        guard let down = try value(names.down), let up = try value(names.up),
             let weight = try value(name)
         else { return nil }
         // The gradient of an input is a product with a matrix as it stands, not transposed: (O, r) · (r, I).
@@ -57,11 +58,11 @@ extension TrainableModel {
         replaced.insert(name)
     }
 
-    /// Parameters without a master that are not as the model's files have them, on the host.
-    func replacedWeights() throws -> [(name: String, tensor: Tensor)] {
-        try rules.compactMap { rule in
-            guard replaced.contains(rule.name), let weight = weights[rule.name] else { return nil }
-            return (rule.name, try weight.to(.cpu))
+    /// Parameters without a master that are not as the model's files have them.
+    var replacedWeights: [(name: String, tensor: Tensor)] {
+        rules.compactMap { rule in
+            guard replaced.contains(rule.name) else { return nil }
+            return weights[rule.name].map { (rule.name, $0) }
         }
     }
 }

@@ -88,9 +88,12 @@ extension TrainableModel {
 }
 
 extension Tensor {
-    /// Some of the elements, in a row; nil for the tensor itself.
+    /// Some of the elements, in a row; nil for the tensor itself. On a GPU in the same memory, on the processor in their own, so that the
+    /// rest is not held.
     func part(_ range: Range<Int>?) throws -> Tensor {
         guard let range else { return self }
-        return try reshaped([count]).rows(range)
+        let part = try reshaped([count]).rows(range)
+        guard part.device == .cpu else { return part }
+        return try part.withUnsafeBytes { bytes in try Tensor(part.shape, dtype) { $0.copyMemory(from: bytes) } }
     }
 }

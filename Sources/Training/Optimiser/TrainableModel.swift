@@ -226,6 +226,15 @@ public final class TrainableModel {
 
     /// What ranks do that write nothing while another stores all parameters.
     func helpStore() throws {
-        for rule in rules where masters[rule.name]?.part != nil || isAdapted(rule.name) { _ = try stored(rule.name) }
+        func help(_ name: String) throws {
+            if let master = masters[name], master.part != nil { _ = try whole(master) }
+        }
+        for rule in rules {
+            if let adapter = adapter(beside: rule.name) {
+                for name in [adapter.down, adapter.up, rule.name] { try help(name) }
+            } else if masters[rule.name]?.weight.dtype != storedType(rule.name) {
+                try help(rule.name)
+            }
+        }
     }
 }

@@ -97,7 +97,7 @@ struct StagePlanner {
 
     // MARK: Parameters
 
-    private func storedType(_ rule: ParameterRule) -> DType { types[rule.name] ?? .float32 }
+    private func storedType(_ rule: ParameterRule) -> DType { rule.isWide ? .float32 : types[rule.name] ?? .float32 }
 
     private func weightType(_ rule: ParameterRule) -> DType {
         rule.shape.count > 1 ? device.traits.weightType(of: storedType(rule)) : .float32
@@ -132,7 +132,8 @@ struct StagePlanner {
             // One that is being made while another is summed.
             plan.device.gradients += 4 * largest + GradientBuckets.limit
         }
-        if phase.stage.kind != .finetune, let teacher { place(teacher.rules, teacher.configuration, &plan) }
+        // It stays for stages that do not ask it.
+        if let teacher { place(teacher.rules, teacher.configuration, &plan) }
         try activations(phase, &plan, available: available)
         plan.operationsPerToken = operations(phase, trained: trained, recomputed: plan.recomputedLayers)
         return plan
@@ -161,7 +162,12 @@ struct StagePlanner {
         guard phase.stage.kind != .select else { return }
         let tokens = share.rows.count * phase.length, size = precision.dtype.size
         let row = decoder.hiddenSize * tokens * size
-        let layer = try DecoderModel.activationFloats(model) * tokens * size
+        var floats = try DecoderModel.activationFloats(model)
+        // A stage before may give heads their attention back, which are taken apart and joined.
+        if try configuration.stages.contains(where: { $0.kind == .select }) && model.attention.heads.isEmpty {
+            floats += (decoder.headCount + 2 * decoder.keyValueHeadCount) * decoder.headDim
+        }
+        let layer = floats * tokens * size
         // What flows back through a layer: gradients of the MLP's three inner tensors and of a few of the stream's width.
         let flow = (3 * decoder.intermediateSize * tokens + 4 * decoder.hiddenSize * tokens) * size
         if phase.stage.kind == .align {
@@ -172,8 +178,10 @@ struct StagePlanner {
         let teaches = phase.stage.kind == .distil && phase.stage.teacherShare > 0
         let logits = (teaches ? 2 : 1) * min(1 << 28, tokens * decoder.vocabularySize) * size
         let count = decoder.layerCount
-        // Hidden states, their gradient, and the teacher's.
-        let ends = 4 * row
+        // Hidden states, their gradient, and the teacher's; where rows carry the state those of all rows of a text.
+        let ends = 4 * row + (teaches && phase.stage.carry > 1 ? share.batches.count * phase.stage.carry * row : 0)
+        // The teacher reads such rows at once, before there are the student's activations.
+        let read = phase.stage.carry > 1 ? phase.stage.carry * flow : 0
         var budget = configuration.activationMemory
         if let available {
             budget = max(0, Self.usable(available) - plan.device.total - ends - max(logits, flow + layer))
@@ -181,7 +189,8 @@ struct StagePlanner {
         let keeps = layer > row ? max(0, (budget - count * row) / (layer - row)) : count
         plan.recomputedLayers = budget >= count * layer ? 0 : max(0, count - keeps)
         plan.device.activations = (count - plan.recomputedLayers) * layer + plan.recomputedLayers * row
-        plan.device.working = ends + max(logits, flow + (plan.recomputedLayers > 0 ? layer : 0))
+        let back = ends + max(logits, flow + (plan.recomputedLayers > 0 ? layer : 0))
+        plan.device.working = max(back, ends + read - plan.device.activations)
     }
 
     // MARK: Operations

@@ -66,6 +66,8 @@ public struct LowRankSettings: Sendable, Equatable {
         try require(
             rank == 0 || kind == .distil || kind == .finetune, "lora_rank",
             "0; only distil and finetune have adapters", "\(rank)")
+        try require(
+            rank > 0 || self == .init(), "lora_rank", "a rank, for what else is said of adapters", "\(rank)")
         try require(rank == 0 || !targets.isEmpty, "lora_targets", "at least one name of a linear map", "none")
     }
 

@@ -16,11 +16,11 @@ extension TrainingConfiguration {
         let given =
             rank.map { ("loraRank", "\($0)") } ?? alpha.map { ("loraAlpha", "\($0)") }
             ?? targets.first.map { ("loraTargets", "'\($0)'") }
-        guard let (name, found) = given, !stages.isEmpty else { return }
+        guard let given, !stages.isEmpty else { return }
         let places = stages.indices.filter { [.distil, .finetune].contains(stages[$0].kind) }
         guard !places.isEmpty else {
             throw refusal(
-                name, "a stage distil or finetune, which alone have adapters",
+                given.0, "a stage distil or finetune, which alone have adapters",
                 stages.map(\.kind.rawValue).joined(separator: ", "))
         }
         for place in places {
@@ -28,7 +28,8 @@ extension TrainingConfiguration {
             if let alpha { stages[place].lowRank.alpha = alpha }
             if !targets.isEmpty { stages[place].lowRank.targets = targets }
         }
-        guard rank == nil, places.allSatisfy({ stages[$0].lowRank.rank == 0 }) else { return }
+        let other = alpha.map { ("loraAlpha", "\($0)") } ?? targets.first.map { ("loraTargets", "'\($0)'") }
+        guard let (name, found) = other, places.allSatisfy({ stages[$0].lowRank.rank == 0 }) else { return }
         throw refusal(name, "a rank of the adapters with it (loraRank)", found)
     }
 }

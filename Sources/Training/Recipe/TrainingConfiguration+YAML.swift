@@ -117,10 +117,17 @@ extension TrainingConfiguration {
     }
 
     /// Every key and value.
-    public func yaml() throws -> String {
+    public func yaml() throws -> String { try yaml(isHashed: false) }
+
+    /// - Parameter isHashed: whether the text is what a run's checkpoints belong to: then keys of adapters are left out where there are
+    ///   none, so that runs go on that were begun before there were such keys.
+    func yaml(isHashed: Bool) throws -> String {
         func node(_ pairs: [(Node, Node)]) -> Node { Node(pairs, .implicit, .block) }
         let stages = try stages.map { stage in
-            node([(Node("stage"), Node(stage.kind.rawValue))] + (try Self.stageFields.write(stage)))
+            let fields = try Self.stageFields.write(stage).filter { key, _ in
+                !(isHashed && stage.lowRank == .init() && key.scalar?.string.hasPrefix("lora_") == true)
+            }
+            return node([(Node("stage"), Node(stage.kind.rawValue))] + fields)
         }
         let root = node(
             try Self.fields.write(self) + [

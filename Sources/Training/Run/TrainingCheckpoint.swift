@@ -41,15 +41,16 @@ struct TrainingCheckpoint {
         _ model: TrainableModel, carried: [(name: String, tensor: Tensor)] = [], state: TrainingState,
         fingerprint: String, folder: String, keep: Int
     ) throws -> TrainingCheckpoint? {
-        let others =
-            try model.replacedWeights().map { ("weight.\($0.name)", $0.tensor) }
-            + carried.map { ("carried.\($0.name)", $0.tensor) }
-        let tensors: [Saved] =
-            try saved(of: model) + others.map { name, tensor in (name, tensor.shape, tensor.dtype, { tensor }) }
+        let shared = try saved(of: model)
         guard model.team.writes else {
-            for (_, _, _, tensor) in tensors { _ = try tensor() }
+            for (_, _, _, tensor) in shared { _ = try tensor() }
             return nil
         }
+        let others =
+            model.replacedWeights.map { ("weight.\($0.name)", $0.tensor) }
+            + carried.map { ("carried.\($0.name)", $0.tensor) }
+        let tensors: [Saved] =
+            shared + others.map { name, tensor in (name, tensor.shape, tensor.dtype, { try tensor.to(.cpu) }) }
         let target = "\(folder)/\(name(state.step))"
         try FileAction.written.filing(target) {
             let staged = try StagedFolder(path: target, isFree: false)

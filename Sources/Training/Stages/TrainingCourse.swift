@@ -31,7 +31,8 @@ struct TrainingCourse {
             } else {
                 stages.append(
                     .init(
-                        name: phase.stage.kind.rawValue, tokens: tokens, steps: steps, rowLength: phase.stage.length))
+                        name: phase.stage.kind.rawValue, tokens: tokens, steps: steps, rowLength: phase.stage.length,
+                        adapterRank: phase.stage.lowRank.rank > 0 ? phase.stage.lowRank.rank : nil))
             }
         }
     }

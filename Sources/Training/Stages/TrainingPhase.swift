@@ -54,6 +54,11 @@ struct TrainingPhase {
         }
         try stage.checkFrozen(rules)
         try stage.lowRank.check(stage.kind, against: LowRankAdapter.maps(rules, of: model))
+        guard stage.lowRank.rank == 0 || !stage.adapters(rules, configuration: model).isEmpty else {
+            throw TrainingError.option(
+                name: "stage \(stage.kind.rawValue): lora_targets", expected: "matrices that are not frozen",
+                found: "none")
+        }
         guard trained(rules, configuration: model).isEmpty else { return }
         throw TrainingError.option(
             name: "stage \(stage.kind.rawValue)", expected: "parameters to train",

@@ -143,16 +143,17 @@ struct TrainCommand: ParsableCommand {
         guard team.writes else { return try run.train { _ in try Interrupt.check() } }
         let display = TrainingDisplay(totalSteps: run.totalSteps)
         defer { display.finish() }
-        do { try run.train { try display.show($0) } } catch let code as ExitCode
-            where code.isInterrupt && !run.isComplete
+        do { try run.train { try display.show($0) } } catch
+            where !run.isComplete && (error is RunStopped || (error as? ExitCode)?.isInterrupt == true)
         {
+            // This process was asked to stop, or another rank was.
             display.finish()
             let place =
                 run.step > 0
                 ? "stopped; everything up to step \(run.step) is saved. Go on" : "stopped before the first step. Begin"
             let more = (self.device == .cpu ? "" : " --device \(self.device)") + memory.words + ranks.words
             Terminal.note("\(place) with: moult train --resume --output \(ShellWord.quoted(output))\(more)")
-            throw code
+            throw error
         } catch let code as ExitCode where code.isInterrupt {
             // It came with the last step: there is nothing left to stop.
         }
