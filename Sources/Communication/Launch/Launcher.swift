@@ -103,19 +103,14 @@ extension Launch {
             localRanks: try variables.required("MOULT_LOCAL_RANKS", beside: "MOULT_RANK"))
     }
 
-    /// torchrun's own server may listen at MASTER_PORT, so that the next one is taken.
     private static func torchrun(_ variables: LaunchVariables) throws -> Launch? {
-        guard variables["TORCHELASTIC_RUN_ID"] != nil, let launch = try process(variables, .torchrun) else {
-            return nil
-        }
-        var next = launch
-        next.place.port += 1
-        return next
+        try variables["TORCHELASTIC_RUN_ID"] == nil ? nil : process(variables, .torchrun)
     }
 
     private static func ray(_ variables: LaunchVariables) throws -> Launch? { try process(variables, .ray) }
 
-    /// RANK, WORLD_SIZE and LOCAL_RANK of a process.
+    /// RANK, WORLD_SIZE and LOCAL_RANK of a process. A server of PyTorch's may listen at MASTER_PORT, torchrun's own or that of Ray's
+    /// TorchTrainer, so that the next one is taken.
     private static func process(_ variables: LaunchVariables, _ launcher: Launcher) throws -> Launch? {
         guard let rank = try variables.integer("RANK"), let local = try variables.integer("LOCAL_RANK") else {
             return nil
@@ -125,7 +120,7 @@ extension Launch {
             launcher: launcher,
             place: RankPlace(
                 rank: rank, ranks: ranks, address: try variables.address(isLocal: false),
-                port: try variables.integer("MASTER_PORT") ?? LaunchVariables.port),
+                port: (try variables.integer("MASTER_PORT") ?? LaunchVariables.port) + 1),
             localRank: local, localRanks: try variables.integer("LOCAL_WORLD_SIZE") ?? local + 1)
     }
 
@@ -144,26 +139,24 @@ extension Launch {
         guard let rank = try variables.integer("PMI_RANK") else { return nil }
         let ranks = try variables.required("PMI_SIZE", beside: "PMI_RANK")
         let local = try variables.integer("MPI_LOCALRANKID") ?? variables.integer("SLURM_LOCALID") ?? rank
-        let locals = try variables.integer("MPI_LOCALNRANKS") ?? (variables.isSlurm ? local + 1 : ranks)
+        let step = try variables.isSlurm ? max(variables.stepTasksOfNode() ?? 0, local + 1) : ranks
+        let locals = try variables.integer("MPI_LOCALNRANKS") ?? step
         return Launch(
             launcher: .mpich, place: try variables.place(rank, ranks, isLocal: locals == ranks), localRank: local,
             localRanks: locals)
     }
 
-    /// Only in a step of srun's: an interactive shell in an allocation has the variables too.
+    /// Only in a step of srun's, and as many as that has tasks: a batch script, and a shell in an allocation, have the job's variables
+    /// too.
     private static func slurm(_ variables: LaunchVariables) throws -> Launch? {
-        guard variables.isSlurm, let rank = try variables.integer("SLURM_PROCID"),
-            let ranks = try variables.integer("SLURM_NTASKS"),
-            !["bash", "interactive"].contains(
-                variables["SLURM_JOB_NAME"] ?? "")
+        guard variables.isSlurm, variables["SLURM_STEP_ID"] != nil, let rank = try variables.integer("SLURM_PROCID"),
+            let ranks = try variables.integer("SLURM_STEP_NUM_TASKS") ?? variables.integer("SLURM_NTASKS")
         else { return nil }
         let local = try variables.required("SLURM_LOCALID", beside: "SLURM_PROCID")
-        // "2(x3)" where nodes have as many each.
-        let perNode = variables["SLURM_NTASKS_PER_NODE"] ?? variables["SLURM_STEP_TASKS_PER_NODE"] ?? ""
-        let locals = Int(perNode.prefix { $0.isNumber }) ?? local + 1
+        let locals = max(try variables.stepTasksOfNode() ?? 0, local + 1)
         return Launch(
-            launcher: .slurm, place: try variables.place(rank, ranks, isLocal: locals == ranks), localRank: local,
-            localRanks: max(locals, local + 1))
+            launcher: .slurm, place: try variables.place(rank, ranks, isLocal: locals == ranks, isStep: true),
+            localRank: local, localRanks: locals)
     }
 
     /// RANK without LOCAL_RANK counts pods.
