@@ -83,7 +83,9 @@ extension CUDATests {
         }
 
         /// Losses and norms of each rank, threads of this process with a GPU each.
-        private func train(_ name: String, ranks: Int, stop: Int? = nil, resuming: Bool = false) throws -> [Record] {
+        private func train(
+            _ name: String, ranks: Int, memory: MemoryKind = .device, stop: Int? = nil, resuming: Bool = false
+        ) throws -> [Record] {
             let configuration = configuration, path = path(name)
             return try onThreads(Launch.here(ranks).map(\.place)) { place in
                 let device = Device.cuda(place.rank)
@@ -91,7 +93,8 @@ extension CUDATests {
                 let team = RunTeam(try DeviceCommunicator(sockets, device: device))
                 let folder = try RunFolder(path: path, model: configuration.model, resuming: resuming, team: team)
                 let run = try TrainingRun(
-                    configuration, folder: folder, resuming: resuming, device: device, team: team
+                    configuration, folder: folder, resuming: resuming, device: device,
+                    memory: MemoryPlacement(optimiser: memory, teacher: memory), team: team
                 ) { _ in { _, _ in } }
                 var record = Record()
                 do {
@@ -119,6 +122,10 @@ extension CUDATests {
             // Half of the masters and means each.
             let (own, alone) = (found[1].steps.last?.deviceBytes ?? .max, expected.steps.last?.deviceBytes ?? 0)
             #expect(own < alone)
+            // Parts of masters and means in the host's memory.
+            let elsewhere = try train("two-elsewhere", ranks: 2, memory: .host)
+            #expect(try student("two-elsewhere") == student("two"))
+            #expect(elsewhere[0].steps.last?.deviceBytes ?? .max < own)
             let start = try train("two-stopped", ranks: 2, stop: 10)
             let rest = try train("two-stopped", ranks: 2, resuming: true)
             #expect((start[0].steps + rest[0].steps).map(\.loss) == found[0].steps.map(\.loss))

@@ -69,7 +69,14 @@ struct RankOptions: ParsableArguments {
     static func meet(
         _ launch: Launch, run: String, version: String, on device: Device
     ) throws -> any Communicator {
-        let sockets = try SocketCommunicator(launch.place, run: run, version: version)
+        let place = launch.place
+        // Such as for a host whose name means another one here.
+        let waiting = DispatchWorkItem {
+            Terminal.note("rank \(place.rank) waits for the others at \(place.address):\(place.port)")
+        }
+        DispatchQueue.global().asyncAfter(deadline: .now() + 10, execute: waiting)
+        defer { waiting.cancel() }
+        let sockets = try SocketCommunicator(place, run: run, version: version)
         let isSilent = isSilent(launch)
         // Whatever this process is doing: what it cannot be brought back from ends with it.
         sockets.whenLost { error in
@@ -80,8 +87,8 @@ struct RankOptions: ParsableArguments {
                 _exit(EXIT_FAILURE)
             }
         }
-        if launch.place.rank == 0 {
-            Terminal.note("\(launch.place.ranks) ranks (\(launch.launcher.rawValue)): \(places(sockets.hosts))")
+        if place.rank == 0 {
+            Terminal.note("\(place.ranks) ranks (\(launch.launcher.rawValue)): \(places(sockets.hosts))")
         }
         return device.traits.joinsGroups ? try DeviceCommunicator(sockets, device: device) : sockets
     }
