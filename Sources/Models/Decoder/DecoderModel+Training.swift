@@ -39,8 +39,7 @@ extension DecoderModel {
         let decoder = configuration.decoder
         let (query, keyValue) = (decoder.headCount * decoder.headDim, decoder.keyValueHeadCount * decoder.headDim)
         // The residual stream and its norms; rotated projections; what all mixers add (gates, and two outputs to mix), and the
-        // one that keeps the most; the MLP, or of experts only the router, as they are computed again; and a tenth for what the allocator does
-        // not use again.
+        // one that keeps the most; and the MLP, or of experts only the router, as they are computed again.
         let isDense = decoder.expertLayers.count < decoder.layerCount
         let expanded = max(isDense ? 3 * decoder.intermediateSize : 0, 2 * (decoder.experts?.count ?? 0))
         var kept = 4 * decoder.hiddenSize + 4 * query + 4 * keyValue + expanded
@@ -53,7 +52,7 @@ extension DecoderModel {
                 most,
                 try MixerRegistry.mixer(named: entry.element).activationFloats(configuration, layer: entry.offset))
         }
-        return kept + kept / 10
+        return kept
     }
 }
 

@@ -171,8 +171,8 @@ struct StagePlanner {
         // What flows back through a layer: gradients of the MLP's three inner tensors and of a few of the stream's width.
         let flow = (3 * decoder.intermediateSize * tokens + 4 * decoder.hiddenSize * tokens) * size
         if phase.stage.kind == .align {
-            // One mixer at a time, within a layer of the teacher's.
-            plan.device.working = layer + flow
+            // A mixer forwards and back, and then the teacher's MLP, whose tensors are of other sizes and have other memory.
+            plan.device.working = layer + 6 * row
             return
         }
         let teaches = phase.stage.kind == .distil && phase.stage.teacherShare > 0
@@ -184,12 +184,14 @@ struct StagePlanner {
         let read = phase.stage.carry > 1 ? phase.stage.carry * flow : 0
         var budget = configuration.activationMemory
         if let available {
-            budget = max(0, Self.usable(available) - plan.device.total - ends - max(logits, flow + layer))
+            budget = max(0, Self.usable(available) - plan.device.total - ends - max(logits, flow))
         }
         let keeps = layer > row ? max(0, (budget - count * row) / (layer - row)) : count
         plan.recomputedLayers = budget >= count * layer ? 0 : max(0, count - keeps)
         plan.device.activations = (count - plan.recomputedLayers) * layer + plan.recomputedLayers * row
-        let back = ends + max(logits, flow + (plan.recomputedLayers > 0 ? layer : 0))
+        // Layers are computed again when those that were kept, which stand above them, are behind.
+        let again = plan.recomputedLayers == count ? layer : 0
+        let back = ends + max(logits, flow + again)
         plan.device.working = max(back, ends + read - plan.device.activations)
     }
 
