@@ -70,7 +70,8 @@ struct ModelComparison {
         let hidden = try model.hidden(tokens)
         let held = try before - #require(try Device.cuda.memoryUse()).available
         let layers = configuration.decoder.layerCount
-        let expected = try DecoderModel.activationFloats(configuration) * 2 * 1024 * layers
+        // 64 more of a token for what counts in small models alone: a number a head or a row, and blocks that are not full.
+        let expected = try (DecoderModel.activationFloats(configuration) + 64) * 2 * 1024 * layers
         #expect((expected / 3...expected).contains(held), "\(held) of \(expected)")
         withExtendedLifetime(hidden) {}
     }

@@ -47,7 +47,7 @@ public protocol LongMemory: Sendable {
     func slotUse(_ input: MemoryInput, _ state: MemoryTensors) throws -> SlotUse?
 
     /// Floats that recording one token keeps for the way back, beside q, k, v, two outputs and as many gates. The default is what
-    /// a matrix for each head leaves behind in chunks of 64 tokens: of decays, keys and values, sixteen numbers a channel at most, and
+    /// a matrix for each head leaves behind in chunks of 64 tokens: of decays, keys and values, eighteen numbers a channel at most, and
     /// the states between chunks.
     static func activationFloats(_ layer: MemoryLayer, _ options: Options) -> Int
 
@@ -64,7 +64,7 @@ public protocol LongMemory: Sendable {
 
 extension LongMemory {
     public static func activationFloats(_ layer: MemoryLayer, _ options: Options) -> Int {
-        16 * layer.keyValueHeads * layer.headDim + state(layer, options).reduce(0) { $0 + $1.count } / 64
+        18 * layer.keyValueHeads * layer.headDim + state(layer, options).reduce(0) { $0 + $1.count } / 64
     }
 
     public var inputMaps: [Linear] { [] }
