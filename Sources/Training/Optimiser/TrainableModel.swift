@@ -168,7 +168,10 @@ public final class TrainableModel {
     /// All of what `master` holds a part of, on the host: of all ranks.
     func whole(_ tensor: Tensor, of master: Master) throws -> Tensor {
         guard master.part != nil else { return try tensor.to(.cpu) }
-        return try team.gather(tensor.to(device, in: .device), shape: master.shape, on: device).to(.cpu)
+        let all = try team.gather(tensor.to(device, in: .device), shape: master.shape, on: device).to(.cpu)
+        // What came when another died is worth nothing, and must not be saved.
+        try team.communicator.check()
+        return all
     }
 
     // MARK: Models
