@@ -38,33 +38,18 @@ extension CUDATests {
             configuration.checkpoints.every = 2
             configuration.stages[0].lowRank.rank = 4
             for index in configuration.stages.indices { configuration.stages[index].schedule.peak = 1e-3 }
-            func train(_ name: String, on device: Device, resuming: Bool = false, stop: Int? = nil) throws -> [Double] {
-                struct Stop: Error {}
-                let run = try RunFolder(path: "\(folder.path)/\(name)", model: configuration.model, resuming: resuming)
-                var losses: [Double] = []
-                do {
-                    try TrainingRun(configuration, folder: run, resuming: resuming, device: device) { _ in { _, _ in } }
-                        .train {
-                            guard case .step(let step) = $0 else { return }
-                            losses.append(step.loss)
-                            if step.step == stop { throw Stop() }
-                        }
-                } catch is Stop {}
-                return losses
-            }
-            func student(_ name: String) throws -> Data {
-                try Data(contentsOf: URL(fileURLWithPath: "\(folder.path)/\(name)/student/model.safetensors"))
-            }
-            let (expected, found) = (try train("cpu", on: .cpu), try train("cuda", on: .cuda))
+            let (expected, found) = (
+                try folder.train(configuration, "cpu", on: .cpu), try folder.train(configuration, "cuda", on: .cuda)
+            )
             #expect(found.count == 10 && expected.count == 10)
             for (found, expected) in zip(found, expected) {
                 #expect(abs(found - expected) <= 0.05 * expected, "\(found), expected \(expected)")
             }
             for stop in [3, 7, 8] {
-                let start = try train("stopped\(stop)", on: .cuda, stop: stop)
-                let rest = try train("stopped\(stop)", on: .cuda, resuming: true)
+                let start = try folder.train(configuration, "stopped\(stop)", on: .cuda, stop: stop)
+                let rest = try folder.train(configuration, "stopped\(stop)", on: .cuda, resuming: true)
                 #expect(start + rest == found)
-                #expect(try student("stopped\(stop)") == student("cuda"))
+                #expect(try folder.student("stopped\(stop)") == folder.student("cuda"))
             }
         }
     }

@@ -128,36 +128,18 @@ extension CUDATests {
                     2, 3e-3
                 )
             }
-            func train(_ name: String, _ device: Device, resuming: Bool = false, stop: Int? = nil) throws -> [Double] {
-                struct Stop: Error {}
-                let path = "\(folder.path)/\(name)"
-                let run = try TrainingRun(
-                    configuration, folder: RunFolder(path: path, model: configuration.model, resuming: resuming),
-                    resuming: resuming, device: device
-                ) { _ in { _, _ in } }
-                var losses: [Double] = []
-                do {
-                    try run.train { event in
-                        guard case .step(let step) = event else { return }
-                        losses.append(step.loss)
-                        if step.step == stop { throw Stop() }
-                    }
-                } catch is Stop {}
-                return losses
-            }
-            func student(_ name: String) throws -> Data {
-                try Data(contentsOf: URL(fileURLWithPath: "\(folder.path)/\(name)/student/model.safetensors"))
-            }
-            let expected = try train("cpu", .cpu), found = try train("cuda", .cuda)
+            let expected = try folder.train(configuration, "cpu", on: .cpu)
+            let found = try folder.train(configuration, "cuda", on: .cuda)
             #expect(expected.count == 14)
             for (index, pair) in zip(found, expected).enumerated() {
                 #expect(abs(pair.0 - pair.1) <= 0.05 * pair.1, "\(index): \(pair.0), expected \(pair.1)")
             }
             for stop in [2, 5, 10] {
                 let name = "stopped\(stop)"
-                let start = try train(name, .cuda, stop: stop), rest = try train(name, .cuda, resuming: true)
+                let start = try folder.train(configuration, name, on: .cuda, stop: stop)
+                let rest = try folder.train(configuration, name, on: .cuda, resuming: true)
                 #expect(start + rest == found, "stopped after \(stop)")
-                #expect(try student(name) == student("cuda"), "stopped after \(stop)")
+                #expect(try folder.student(name) == folder.student("cuda"), "stopped after \(stop)")
             }
         }
     }

@@ -109,6 +109,33 @@ final class TinyModels: Sendable {
         return configuration
     }
 
+    /// The losses of a run into the folder `name`.
+    /// - Parameter stop: the step after which to stop.
+    func train(
+        _ configuration: TrainingConfiguration, _ name: String, on device: Device, resuming: Bool = false,
+        stop: Int? = nil
+    ) throws -> [Double] {
+        struct Stop: Error {}
+        let folder = try RunFolder(path: "\(path)/\(name)", model: configuration.model, resuming: resuming)
+        let run = try TrainingRun(configuration, folder: folder, resuming: resuming, device: device) { _ in
+            { _, _ in }
+        }
+        var losses: [Double] = []
+        do {
+            try run.train { event in
+                guard case .step(let step) = event else { return }
+                losses.append(step.loss)
+                if step.step == stop { throw Stop() }
+            }
+        } catch is Stop {}
+        return losses
+    }
+
+    /// The parameters of the student of the run `name`.
+    func student(_ name: String) throws -> Data {
+        try Data(contentsOf: URL(fileURLWithPath: "\(path)/\(name)/student/model.safetensors"))
+    }
+
     /// The folder of a converted model.
     func converted(_ kind: Kind) throws -> String {
         try MixerRegistry.register(AveragingMemory.self)

@@ -51,10 +51,6 @@ extension CUDATests {
 
         private func path(_ name: String) -> String { "\(folder.path)/\(name)" }
 
-        private func student(_ name: String) throws -> Data {
-            try Data(contentsOf: URL(fileURLWithPath: path("\(name)/student/model.safetensors")))
-        }
-
         private func expectClose(_ found: [Double], _ expected: [Double], _ tolerance: Double, _ what: String) {
             #expect(found.count == expected.count)
             for (index, pair) in zip(found, expected).enumerated() {
@@ -75,11 +71,11 @@ extension CUDATests {
                 "gradient norm")
             let again = try train("again", on: .cuda(1))
             #expect(again.steps.map(\.loss) == found.steps.map(\.loss))
-            #expect(try student("again") == student("cuda"))
+            #expect(try folder.student("again") == folder.student("cuda"))
             let start = try train("stopped", on: .cuda, stop: 10)
             let rest = try train("stopped", on: .cuda, resuming: true)
             #expect((start.steps + rest.steps).map(\.loss) == found.steps.map(\.loss))
-            #expect(try student("stopped") == student("cuda"))
+            #expect(try folder.student("stopped") == folder.student("cuda"))
         }
 
         /// Losses and norms of each rank, threads of this process with a GPU each.
@@ -124,12 +120,12 @@ extension CUDATests {
             #expect(own < alone)
             // Parts of masters and means in the host's memory.
             let elsewhere = try train("two-elsewhere", ranks: 2, memory: .host)
-            #expect(try student("two-elsewhere") == student("two"))
+            #expect(try folder.student("two-elsewhere") == folder.student("two"))
             #expect(elsewhere[0].steps.last?.deviceBytes ?? .max < own)
             let start = try train("two-stopped", ranks: 2, stop: 10)
             let rest = try train("two-stopped", ranks: 2, resuming: true)
             #expect((start[0].steps + rest[0].steps).map(\.loss) == found[0].steps.map(\.loss))
-            #expect(try student("two-stopped") == student("two"))
+            #expect(try folder.student("two-stopped") == folder.student("two"))
         }
 
         @Test("answers of recall rows that weigh more")

@@ -104,7 +104,7 @@ public struct ModelQuantiser {
         let writer = try SafetensorsWriter(
             directory: folder.url.path, tensors: rules.map { ($0.name, $0.shape, try written($0)) })
         do {
-            let total = rules.reduce(0) { $0 + $1.shape.reduce(1, *) }
+            let total = rules.reduce(0) { $0 + $1.count }
             var (done, entries) = (0, [QuantisationReport.Entry]())
             /// Rounds and writes one parameter; returns it as it was written.
             func write(_ rule: ParameterRule, _ feedback: ErrorFeedback?) throws -> Tensor {

@@ -94,7 +94,7 @@ struct ModelCard {
         let isHybrid = configuration.hasRecurrentLayers && !kept.isEmpty
         let layers = isHybrid ? ", softmax attention kept in \(kept.map(String.init).joined(separator: ", "))" : ""
         let rules = (try? DecoderModel.rules(configuration)) ?? []
-        let parameters = rules.reduce(0) { $0 + $1.shape.reduce(1, *) }
+        let parameters = rules.reduce(0) { $0 + $1.count }
         let license = record.source.license.map { license in
             [license.id, license.name, license.link].compactMap { $0.map(Self.plain) }.joined(separator: ", ")
                 + " (the source's, by its \(license.origin))"

@@ -26,10 +26,15 @@ public struct DecoderModel: Sendable {
         let (names, source) = (configuration.names, ParameterNames.huggingFace)
         let table = [decoder.vocabularySize, decoder.hiddenSize]
         var rules = embeddingRules(configuration)
-        for layer in configuration.mixers.indices { rules += try DecoderBlock.rules(configuration, layer: layer) }
+        rules += try layerRules(configuration).joined()
         rules += Normalisation.rules(decoder, names.finalNorm, from: source.finalNorm)
         if !decoder.tiedEmbeddings { rules.append(.reused(names.head, from: source.head, shape: table)) }
         return rules
+    }
+
+    /// The parameters of each layer.
+    public static func layerRules(_ configuration: ModelConfiguration) throws -> [[ParameterRule]] {
+        try configuration.mixers.indices.map { try DecoderBlock.rules(configuration, layer: $0) }
     }
 
     /// The parameters before the first layer.
@@ -87,8 +92,7 @@ public struct DecoderModel: Sendable {
         let precision = try device.precision(precision)
         let isPlaced = !device.traits.hasOwnMemory || parameters.areInHostMemory == (memory == .host)
         if device == self.device, precision == self.precision, isPlaced { return self }
-        let layers = try configuration.mixers.indices.flatMap { try DecoderBlock.rules(configuration, layer: $0) }
-        let names = Set(layers.map(\.name))
+        let names = Set(try Self.layerRules(configuration).joined().map(\.name))
         return try DecoderModel(
             configuration, parameters: parameters.to(device) { names.contains($0) ? memory : .device },
             precision: precision)

@@ -14,6 +14,9 @@ public struct LowRankAdapter: Sendable {
     /// The names of A and B beside the map `map`, whose weight is `map`.weight.
     public static func names(of map: String) -> (down: String, up: String) { (map + downEnding, map + upEnding) }
 
+    /// The map whose weight is `name`.
+    public static func map(ofWeight name: String) -> String { String(name.dropLast(".weight".count)) }
+
     /// The map that the parameter `name` is A or B of; nil for any other parameter.
     public static func part(_ name: String) -> (map: String, isUp: Bool)? {
         for (ending, isUp) in [(downEnding, false), (upEnding, true)] where name.hasSuffix(ending) {

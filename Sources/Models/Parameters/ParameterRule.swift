@@ -11,6 +11,9 @@ public struct ParameterRule: Sendable, Equatable {
     /// Whether it is float32 in memory, whatever is asked for: vectors, and matrices whose small errors have great effects.
     public let isWide: Bool
 
+    /// Elements of the parameter.
+    public var count: Int { shape.reduce(1, *) }
+
     /// Where a parameter of a converted model comes from.
     public enum Origin: Sendable, Equatable {
         /// Copied unchanged from the source's tensor of this (Hugging Face) name.

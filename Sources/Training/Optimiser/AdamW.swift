@@ -29,11 +29,11 @@ public struct AdamW: Sendable, Equatable {
     struct Pending {
         let names: [String]
         let outcome: AdamWOutcome
+        /// Who has taken the step.
+        let team: RunTeam
 
-        /// - Parameters:
-        ///   - loss: what the gradients are of.
-        ///   - team: who has taken the step.
-        func read(loss: Double, team: RunTeam) throws -> Outcome {
+        /// - Parameter loss: what the gradients are of.
+        func read(loss: Double) throws -> Outcome {
             let (norm, unfinite) = try outcome.read()
             if norm.isFinite { return loss.isFinite ? .updated(gradientNorm: norm) : .skipped(parameter: nil) }
             let found = try team.sum(names.indices.map { $0 == unfinite ? 1 : 0 })
@@ -42,15 +42,10 @@ public struct AdamW: Sendable, Equatable {
     }
 
     /// What a backend's step depends on.
-    func settings(
-        _ rates: AdamWSettings.Rates, input: Tensor? = nil, loss: Tensor? = nil, team: RunTeam
-    ) -> AdamWSettings {
+    func settings(_ rates: AdamWSettings.Rates, input: Tensor? = nil, loss: Tensor? = nil) -> AdamWSettings {
         var rates = rates
         rates.clip = clip
-        var settings = AdamWSettings(
-            beta1: beta1, beta2: beta2, epsilon: epsilon, rates: rates, input: input, loss: loss)
-        if !team.isAlone { settings.uniting = { try team.sum(inPlace: $0) } }
-        return settings
+        return AdamWSettings(beta1: beta1, beta2: beta2, epsilon: epsilon, rates: rates, input: input, loss: loss)
     }
 
     /// Updates the parameters that have gradients, of those that ranks share this rank's parts, which it hands to the others.
@@ -64,14 +59,16 @@ public struct AdamW: Sendable, Equatable {
         let (names, parameters, outcome) = try update(model, gradients, settings, rateScale: rateScale)
         try model.handOutParts(of: names)
         if model.device.traits.recordsWork { try model.clearGradients(zip(names, parameters.map(\.gradient))) }
-        return Pending(names: names, outcome: outcome)
+        return Pending(names: names, outcome: outcome, team: model.team)
     }
 
     private func update(
         _ model: TrainableModel, _ gradients: [String: Tensor], _ settings: AdamWSettings,
         rateScale: (String) -> Double
     ) throws -> (names: [String], parameters: [AdamWParameter], outcome: AdamWOutcome) {
-        var gradients = gradients
+        let team = model.team
+        var (gradients, settings) = (gradients, settings)
+        if !team.isAlone { settings.uniting = { try team.sum(inPlace: $0) } }
         var (names, parameters): ([String], [AdamWParameter]) = ([], [])
         // Also those that were lent before an error.
         defer {
@@ -82,7 +79,7 @@ public struct AdamW: Sendable, Equatable {
             guard let gradient = gradients.removeValue(forKey: name) else { continue }
             let parameter = try model.master(name).lend(
                 gradient: gradient, rateScale: Float(rateScale(name)), weightDecay: weightDecay,
-                counts: model.team.rank == 0)
+                counts: team.rank == 0)
             names.append(name)
             parameters.append(parameter)
         }

@@ -33,7 +33,7 @@ extension TrainableModel {
     /// The names of A and B of the adapter that stands beside the weight `name`, if one does.
     func adapter(beside name: String) -> (down: String, up: String)? {
         guard !adapters.isEmpty else { return nil }
-        let names = LowRankAdapter.names(of: String(name.dropLast(".weight".count)))
+        let names = LowRankAdapter.names(of: LowRankAdapter.map(ofWeight: name))
         return masters[names.down] == nil && weights[names.down] == nil ? nil : names
     }
 

@@ -133,26 +133,19 @@ struct StagePlanner {
             plan.device.gradients += 4 * largest + GradientBuckets.limit
         }
         // It stays for stages that do not ask it.
-        if let teacher { place(teacher.rules, teacher.configuration, &plan) }
+        if let teacher { try place(teacher.rules, teacher.configuration, &plan) }
         try activations(phase, &plan, available: available)
-        plan.operationsPerToken = operations(phase, trained: trained, recomputed: plan.recomputedLayers)
+        plan.operationsPerToken = try operations(phase, trained: trained, recomputed: plan.recomputedLayers)
         return plan
     }
 
-    private func place(_ rules: [ParameterRule], _ configuration: ModelConfiguration, _ plan: inout StagePlan) {
+    private func place(
+        _ rules: [ParameterRule], _ configuration: ModelConfiguration, _ plan: inout StagePlan
+    ) throws {
         guard placement.teacher == .host else { return plan.device.teacher = weightBytes(rules) }
-        let layers = Self.layers(rules, configuration)
+        let layers = try DecoderModel.layerRules(configuration)
         plan.host.teacher = layers.reduce(0) { $0 + weightBytes($1) }
         plan.device.teacher = weightBytes(rules) - plan.host.teacher + (layers.map { weightBytes($0) }.max() ?? 0)
-    }
-
-    /// The parameters of each layer.
-    private static func layers(_ rules: [ParameterRule], _ configuration: ModelConfiguration) -> [[ParameterRule]] {
-        configuration.mixers.indices.map { layer in
-            let names = configuration.names.mixer(layer)
-            let prefix = names.prefix(upTo: names.lastIndex(of: ".") ?? names.endIndex) + "."
-            return rules.filter { $0.name.hasPrefix(prefix) }
-        }
     }
 
     // MARK: Activations
@@ -199,7 +192,7 @@ struct StagePlanner {
 
     /// Multiplications and additions of matrix products: two a weight and token forwards, and as many each for the gradients of
     /// inputs and of weights.
-    private func operations(_ phase: TrainingPhase, trained: [ParameterRule], recomputed: Int) -> Double {
+    private func operations(_ phase: TrainingPhase, trained: [ParameterRule], recomputed: Int) throws -> Double {
         func weights(_ rules: some Sequence<ParameterRule>, _ configuration: ModelConfiguration) -> Double {
             rules.reduce(0) { sum, rule in
                 guard rule.shape.count > 1 else { return sum }
@@ -211,28 +204,23 @@ struct StagePlanner {
                 return sum + Double(rule.count) * share
             }
         }
-        func layers(_ rules: [ParameterRule], _ configuration: ModelConfiguration) -> Double {
-            Self.layers(rules, configuration).reduce(0) { $0 + weights($1, configuration) }
+        func layers(_ configuration: ModelConfiguration) throws -> Double {
+            weights(try DecoderModel.layerRules(configuration).joined(), configuration)
         }
         let head = Double(model.decoder.vocabularySize * model.decoder.hiddenSize)
         switch phase.stage.kind {
         case .select: return 0
         case .align:
-            let teacher = teacher.map { layers($0.rules, $0.configuration) } ?? 0
+            let teacher = try teacher.map { try layers($0.configuration) } ?? 0
             return 2 * teacher + 6 * weights(trained, model)
         case .distil, .finetune:
-            let student = layers(rules, model)
+            let student = try layers(model)
             let taught = phase.stage.kind == .distil && phase.stage.teacherShare > 0 ? teacher : nil
             let again = student * Double(recomputed) / Double(max(1, model.decoder.layerCount))
             let isWhole = phase.stage.lowRank.rank == 0
-            return 2 * (taught.map { layers($0.rules, $0.configuration) + head } ?? 0) + 4 * (student + head) + 2
-                * again
+            let teacher = try taught.map { try layers($0.configuration) + head } ?? 0
+            return 2 * teacher + 4 * (student + head) + 2 * again
                 + (isWhole ? 2 * (student + head) : 6 * weights(trained, model))
         }
     }
-}
-
-extension ParameterRule {
-    /// Elements of the parameter.
-    var count: Int { shape.reduce(1, *) }
 }

@@ -113,9 +113,7 @@ public struct RunTeam: Sendable {
     func powerShare(of x: Tensor) throws -> Tensor {
         let power = try Tensor.pointwiseSums([x.detached], as: .float32) { .squared($0[0]) }
         let own = try power.sum().converted(to: .float32)
-        var all = [try power.sum().converted(to: .float32)]
-        try communicator.sum(&all)
-        try communicator.join()
-        return try Tensor.pointwise(own, all[0], as: .float32) { own, all in own / all }
+        let all = try sum(inPlace: power.sum().converted(to: .float32))
+        return try Tensor.pointwise(own, all, as: .float32) { own, all in own / all }
     }
 }

@@ -1,4 +1,3 @@
-import Foundation
 import Models
 
 /// Low-rank adapters of a stage (Hu et al. 2021, arXiv 2106.09685): beside each matrix that conversion reused a B A of
@@ -34,17 +33,12 @@ public struct LowRankSettings: Sendable, Equatable {
     func rate(isUp: Bool) -> Double { isUp ? rate * scale : rate }
 
     /// Whether the map with the weight `name` is among the ``targets``.
-    func targets(_ name: String) -> Bool {
-        let map = Self.map(name)
-        return targets.contains { fnmatch($0, map, 0) == 0 }
-    }
-
-    /// The name of the map whose weight is `name`.
-    private static func map(_ name: String) -> String { String(name.dropLast(".weight".count)) }
+    func targets(_ name: String) -> Bool { targets.match(LowRankAdapter.map(ofWeight: name)) }
 
     /// A and B beside the map with the weight `rule`: A uniform to ±1/√I, as PEFT has it, and B zero.
     func parameters(beside rule: ParameterRule) -> [ParameterRule] {
-        let names = LowRankAdapter.names(of: Self.map(rule.name)), (outputs, inputs) = (rule.shape[0], rule.shape[1])
+        let names = LowRankAdapter.names(of: LowRankAdapter.map(ofWeight: rule.name))
+        let (outputs, inputs) = (rule.shape[0], rule.shape[1])
         return [
             .new(names.down, shape: [rank, inputs], .uniform(limit: 1 / Double(max(1, inputs)).squareRoot())),
             .new(names.up, shape: [outputs, rank], .constant(0)),
@@ -75,7 +69,7 @@ public struct LowRankSettings: Sendable, Equatable {
     /// them cannot have.
     func check(_ kind: StageConfiguration.Kind, against maps: [ParameterRule]) throws {
         guard rank > 0 else { return }
-        for pattern in targets where !maps.contains(where: { fnmatch(pattern, Self.map($0.name), 0) == 0 }) {
+        for pattern in targets where !maps.contains(where: { [pattern].match(LowRankAdapter.map(ofWeight: $0.name)) }) {
             throw TrainingError.option(
                 name: "stage \(kind.rawValue): lora_targets",
                 expected: "a linear map of reused weights, such as '*.q_proj', in which * stands for anything",
@@ -84,7 +78,8 @@ public struct LowRankSettings: Sendable, Equatable {
         for rule in maps where targets(rule.name) && rank > rule.shape.min() ?? 0 {
             throw TrainingError.option(
                 name: "stage \(kind.rawValue): lora_rank",
-                expected: "at most \(rule.shape.min() ?? 0), the rank of '\(Self.map(rule.name))' \(rule.shape)",
+                expected: "at most \(rule.shape.min() ?? 0), the rank of "
+                    + "'\(LowRankAdapter.map(ofWeight: rule.name))' \(rule.shape)",
                 found: "\(rank)")
         }
     }

@@ -1,4 +1,3 @@
-import Foundation
 import Models
 
 extension StageConfiguration {
@@ -11,7 +10,7 @@ extension StageConfiguration {
             let prefixes = layers.map { configuration.names.mixer($0) + "." }
             names = names.filter { name in prefixes.contains { name.hasPrefix($0) } }
         }
-        return Set(names.filter { name in !freeze.contains { fnmatch($0, name, 0) == 0 } })
+        return Set(names.filter { !freeze.match($0) })
     }
 
     /// The adapters that the stage trains, A and B of each map in turn: of those that ``LowRankSettings/targets`` name,
@@ -19,7 +18,7 @@ extension StageConfiguration {
     func adapters(_ rules: [ParameterRule], configuration: ModelConfiguration) -> [ParameterRule] {
         guard lowRank.rank > 0 else { return [] }
         return LowRankAdapter.maps(rules, of: configuration)
-            .filter { rule in lowRank.targets(rule.name) && !freeze.contains { fnmatch($0, rule.name, 0) == 0 } }
+            .filter { lowRank.targets($0.name) && !freeze.match($0.name) }
             .flatMap(lowRank.parameters)
     }
 
@@ -36,7 +35,7 @@ extension StageConfiguration {
 
     /// Refuses a name in ``freeze`` that no parameter has.
     func checkFrozen(_ rules: [ParameterRule]) throws {
-        for pattern in freeze where !rules.contains(where: { fnmatch(pattern, $0.name, 0) == 0 }) {
+        for pattern in freeze where !rules.contains(where: { [pattern].match($0.name) }) {
             throw TrainingError.option(
                 name: "stage \(kind.rawValue): freeze",
                 expected: "a name that 'moult inspect --tensors' shows, in which * stands for anything",

@@ -65,7 +65,7 @@ final class TrainingStep {
         let all = try team.sum([loss] + places.map { layers[$0] ?? 0 })
         return Result(
             loss: all[0], layers: Dictionary(uniqueKeysWithValues: zip(places, all.dropFirst())),
-            outcome: try given.update?.read(loss: all[0], team: team) ?? .skipped(parameter: nil))
+            outcome: try given.update?.read(loss: all[0]) ?? .skipped(parameter: nil))
     }
 
     private func work(_ batches: [TrainingBatch], _ rates: AdamWSettings.Rates) throws -> Given {
@@ -80,13 +80,13 @@ final class TrainingStep {
         let isFinite = try !team.any(!loss.isFinite)
         let lossTensor = isFinite ? nil : try Tensor([Float.nan], shape: [])
         given.update = try optimiser.step(
-            student, student.takeSummedGradients(), optimiser.settings(rates, loss: lossTensor, team: team),
+            student, student.takeSummedGradients(), optimiser.settings(rates, loss: lossTensor),
             rateScale: rateScale)
         return given
     }
 
     private func recording(_ batches: [TrainingBatch], _ rates: AdamWSettings.Rates) throws -> Given {
-        let settings = optimiser.settings(rates, team: team)
+        let settings = optimiser.settings(rates)
         if inputs.isEmpty {
             inputs = try batches.enumerated().map { try tensors(of: $1, $0) }
             self.rates = try Tensor(settings.deviceRates, shape: [5]).to(student.device)
@@ -113,7 +113,7 @@ final class TrainingStep {
         }
         let gradients = try buckets?.finish() ?? student.takeGradients()
         let loss = try team.united(results.last?.anyLoss)
-        let settings = optimiser.settings(rates, input: self.rates, loss: loss, team: team)
+        let settings = optimiser.settings(rates, input: self.rates, loss: loss)
         return Given(
             results: results, update: try optimiser.step(student, gradients, settings, rateScale: rateScale))
     }
